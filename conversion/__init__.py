@@ -1,0 +1,1 @@
+"""Foreign weights in, Hugging Face folders out."""

@@ -1,0 +1,1 @@
+"""Metrics of open-vocabulary emotion recognition and micro-expression spotting."""

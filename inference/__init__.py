@@ -1,0 +1,1 @@
+"""Turns a video file into a report: analyzer, exports, command line."""

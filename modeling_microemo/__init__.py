@@ -1,0 +1,1 @@
+"""MicroEmo: open-vocabulary emotion recognition from dialogue video."""

@@ -1,0 +1,1 @@
+"""Reads videos and makes the tensors of the model out of them."""

