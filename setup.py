@@ -56,6 +56,7 @@ DEV = [
     "pytest-xdist>=3.6",
     "ruff>=0.12",
     "scikit-image>=0.25",
+    "types-openpyxl",
     "types-PyYAML",
     "types-tqdm",
 ]

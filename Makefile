@@ -1,0 +1,43 @@
+# make demo      sets everything up and analyses the sample clip
+# make test      sets everything up, checks style and types, runs the tests
+# make test-slow runs the slow tests (real weights, large downloads)
+# make style     rewrites the code in the project's format
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test test-slow style quality
+
+demo: $(VENV)/.installed
+	$(BIN)/microemo analyze examples/astronaut.mp4
+
+# One thread for each worker: two workers with two threads each only fight over the cores.
+test: quality
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
+test-slow: $(VENV)/.installed-all
+	$(BIN)/pytest -m slow
+
+style: $(VENV)/.installed-all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# mypy cannot follow the folder mapping of an editable install, so it reads a plain one.
+quality: $(VENV)/.installed-all
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	rm -rf build/typed && $(PIP) install --quiet --no-deps --target build/typed .
+	cd build && MYPYPATH=typed ../$(BIN)/mypy --config-file ../pyproject.toml -p microemo
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python setup.py pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-all: $(VENV)/bin/python setup.py pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e ".[all]"
+	touch $@ $(VENV)/.installed
