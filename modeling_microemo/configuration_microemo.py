@@ -1,0 +1,268 @@
+"""What a MicroEmo model is made of: one config for the whole, three for the parts that are ours."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+# GoEmotions (Demszky et al., 2020): 27 emotions and neutral, in the order of its label file.
+GO_EMOTIONS = (
+    "admiration amusement anger annoyance approval caring confusion curiosity desire disappointment disapproval "
+    "disgust embarrassment excitement fear gratitude grief joy love nervousness optimism pride realization relief "
+    "remorse sadness surprise neutral"
+).split()
+EXPRESSIONS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
+ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
+TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations")
+
+
+@strict
+class MicroEmoQFormerConfig(PreTrainedConfig):
+    """The frame Q-Former: a few queries read one frame's patches, told when the frame was taken.
+
+    vocab_size, max_position_embeddings and keep_text_tokens matter only when the timestamp is a sentence
+    (`MicroEmoConfig.timestamp="text"`); the sizes are those of the BERT vocabulary of InstructBLIP.
+    """
+
+    model_type = "microemo_qformer"
+    base_config_key = "qformer_config"
+
+    # Architecture
+    hidden_size: int = 256
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 1024
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    num_query_tokens: int = 8
+    cross_attention_frequency: int = 1  # every n-th layer looks at the patches; InstructBLIP: 2
+    encoder_hidden_size: int | None = None  # width of the patches; None: read off the tower's config
+
+    # Timestamp as a sentence
+    vocab_size: int = 30_523
+    max_position_embeddings: int = 512
+    pad_token_id: int | None = 0
+    keep_text_tokens: bool = False  # TimeChat hands the sentence's own outputs on beside the queries'
+
+    # Training
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+
+
+@strict
+class MicroEmoSegmentQFormerConfig(PreTrainedConfig):
+    """The utterance-aware Q-Former of one stream: the same queries read the whole clip and every utterance."""
+
+    model_type = "microemo_segment_qformer"
+
+    # Architecture
+    hidden_size: int = 256
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 1024
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    num_query_tokens: int = 8  # tokens a segment
+    cross_attention_frequency: int = 1
+    encoder_hidden_size: int | None = None  # width of what is read; None: taken from the part before
+    max_encoder_positions: int = 256  # video: global frames a clip; audio: 30 s windows a clip
+
+    # Training
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+
+
+@strict
+class MicroEmoDynamicsConfig(PreTrainedConfig):
+    """The micro-dynamics transformer over the regions of the face crops."""
+
+    model_type = "microemo_dynamics"
+    base_config_key = "dynamics_config"
+
+    # Architecture
+    hidden_size: int = 256
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 1024
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-6
+    encoder_hidden_size: int | None = None  # width of a region; None: read off the tower's config
+    dynamics_window_seconds: float = 0.5  # a micro-expression lasts at most half a second
+
+    # Training
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+
+
+@strict
+class MicroEmoConfig(PreTrainedConfig):
+    """A MicroEmo model. The defaults are `microemo-mini`, except that no separate face tower is built.
+
+    Towers and the language model may be any that `AutoModel` knows. `face_config=None` shares the frame tower.
+
+    Example:
+        >>> config = MicroEmoConfig(text_config={"model_type": "llama", "hidden_size": 64}, utterance_mode="clip")
+    """
+
+    model_type = "microemo"
+    keys_to_ignore_at_inference = ["past_key_values"]
+    sub_configs_defaults = {
+        "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="mobilenet_v2"),
+        "face_config": SubConfigSpec(config_class=AutoConfig, model_type="mobilenet_v2", optional=True),
+        "audio_config": SubConfigSpec(
+            config_class=AutoConfig,
+            model_type="whisper",
+            init_kwargs={  # the tiny.en encoder
+                "d_model": 384,
+                "encoder_layers": 4,
+                "encoder_attention_heads": 6,
+                "encoder_ffn_dim": 1536,
+                "decoder_layers": 4,
+                "decoder_attention_heads": 6,
+                "decoder_ffn_dim": 1536,
+                "vocab_size": 51_864,
+            },
+        ),
+        "text_config": SubConfigSpec(
+            config_class=AutoConfig,
+            model_type="llama",
+            init_kwargs={  # SmolLM2-135M and our three special tokens
+                "vocab_size": 49_155,
+                "hidden_size": 576,
+                "intermediate_size": 1536,
+                "num_hidden_layers": 30,
+                "num_attention_heads": 9,
+                "num_key_value_heads": 3,
+                "max_position_embeddings": 8192,
+                "rms_norm_eps": 1e-5,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 100_000.0},
+                "tie_word_embeddings": True,
+                "bos_token_id": 1,
+                "eos_token_id": 2,
+                "pad_token_id": 2,
+            },
+        ),
+        "qformer_config": MicroEmoQFormerConfig,
+        "video_qformer_config": MicroEmoSegmentQFormerConfig,
+        "audio_qformer_config": SubConfigSpec(
+            config_class=MicroEmoSegmentQFormerConfig,
+            init_kwargs={"num_query_tokens": 4, "max_encoder_positions": 32},
+        ),
+        "dynamics_config": MicroEmoDynamicsConfig,
+    }
+
+    # Parts
+    vision_config: dict | PreTrainedConfig | None = None
+    face_config: dict | PreTrainedConfig | None = None
+    audio_config: dict | PreTrainedConfig | None = None
+    text_config: dict | PreTrainedConfig | None = None
+    qformer_config: dict | PreTrainedConfig | None = None
+    video_qformer_config: dict | PreTrainedConfig | None = None
+    audio_qformer_config: dict | PreTrainedConfig | None = None
+    dynamics_config: dict | PreTrainedConfig | None = None
+
+    # Placeholders in the text
+    video_token_id: int = 49_152
+    audio_token_id: int = 49_153
+    utterance_end_token_id: int = 49_154
+
+    # Ablation switches
+    timestamp: Literal["fourier", "text"] = "fourier"
+    use_local_branch: bool = True
+    utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
+    window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
+    window_stride: int = 32
+
+    # Losses
+    language_loss_weight: float = 1.0
+    emotion_loss_weight: float = 1.0
+    face_loss_weight: float = 1.0
+
+    # Label sets; None: GoEmotions, the eight expressions, eighteen action units
+    emotion_id2label: dict | None = None
+    expression_id2label: dict | None = None
+    action_unit_id2label: dict | None = None
+
+    # What has been trained: reports call the rest untrained
+    trained_parts: list[str] | None = None
+
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        self.emotion_id2label = label_table(self.emotion_id2label, default=GO_EMOTIONS)
+        self.expression_id2label = label_table(self.expression_id2label, default=EXPRESSIONS)
+        self.action_unit_id2label = label_table(self.action_unit_id2label, default=ACTION_UNITS)
+        self.trained_parts = list(self.trained_parts or [])
+        # The language model's own config says whether its output shares the input embeddings.
+        self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
+        self._fill_widths()
+        self._check_rules()
+
+    def _fill_widths(self) -> None:
+        """Makes each part as wide at its input as the part before it is at its output."""
+        face_config = self.vision_config if self.face_config is None else self.face_config
+        self.qformer_config.encoder_hidden_size = tower_width(self.vision_config)
+        self.dynamics_config.encoder_hidden_size = tower_width(face_config)
+        self.video_qformer_config.encoder_hidden_size = self.qformer_config.hidden_size
+        self.audio_qformer_config.encoder_hidden_size = tower_width(self.audio_config)
+
+    def _check_rules(self) -> None:
+        for name in ("qformer_config", "video_qformer_config", "audio_qformer_config", "dynamics_config"):
+            part = getattr(self, name)
+            if part.hidden_size % part.num_attention_heads:
+                raise ValueError(
+                    f"{name}.hidden_size ({part.hidden_size}) must be a multiple of "
+                    f"num_attention_heads ({part.num_attention_heads})"
+                )
+        if not 0 < self.window_stride <= self.window_frames:
+            raise ValueError(
+                f"window_stride ({self.window_stride}) must be between 1 and window_frames ({self.window_frames}): "
+                "a longer stride would skip frames"
+            )
+        token_ids = (self.video_token_id, self.audio_token_id, self.utterance_end_token_id)
+        if len(set(token_ids)) < len(token_ids):
+            raise ValueError(f"video, audio and utterance_end token ids must differ, got {token_ids}")
+        for name in ("language_loss_weight", "emotion_loss_weight", "face_loss_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be >= 0")
+        unknown = sorted(set(self.trained_parts) - set(TRAINABLE_PARTS))
+        if unknown:
+            raise ValueError(f"trained_parts has {unknown}; allowed are {list(TRAINABLE_PARTS)}")
+
+
+def label_table(labels: dict | None, *, default: list[str]) -> dict[int, str]:
+    """The labels by number; JSON has turned the numbers into strings."""
+    return {int(index): label for index, label in (labels or dict(enumerate(default))).items()}
+
+
+def tower_width(config: PreTrainedConfig) -> int:
+    """The width of the features that a tower of this config gives.
+
+    Raises `ValueError` when the config does not tell.
+    """
+    if config.model_type == "mobilenet_v2":
+        return mobilenet_v2_width(config)
+    if hasattr(config, "hidden_size"):
+        return config.hidden_size
+    if hasattr(config, "hidden_sizes"):
+        return config.hidden_sizes[-1]
+    raise ValueError(f"the config of a {config.model_type!r} tower has neither hidden_size nor hidden_sizes")
+
+
+def mobilenet_v2_width(config: PreTrainedConfig) -> int:
+    """Channels of MobileNetV2's last convolution: 1280 at full depth, rounded as the network rounds them."""
+    channels = 1280
+    if config.finegrained_output and config.depth_multiplier < 1.0:
+        return channels
+    wanted, unit = channels * config.depth_multiplier, config.depth_divisible_by
+    rounded = max(config.min_depth, int(wanted + unit / 2) // unit * unit)
+    return rounded + unit if rounded < 0.9 * wanted else rounded
+
+
+__all__ = ["MicroEmoConfig", "MicroEmoDynamicsConfig", "MicroEmoQFormerConfig", "MicroEmoSegmentQFormerConfig"]
