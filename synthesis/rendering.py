@@ -1,0 +1,173 @@
+"""Frames from a moved mesh: every triangle carries its patch of the photograph along.
+
+Shapes: V vertices (468 of the face, then the rings about it), T triangles, F frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from . import face_mesh
+
+SUBPIXEL_BITS = 4
+SUBPIXEL = 1 << SUBPIXEL_BITS
+SMALLEST_AREA = 0.05  # px^2; below it a triangle is a line and its neighbours cover it
+MOUTH_SUPERSAMPLING = 4  # the edge of the lips is drawn finer than the frame, so that it does not show steps
+LIP_SHADE = 0.45  # how much darker the teeth are right under the upper lip
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What a portrait is painted from.
+
+    person: (h, w, 4) uint8 RGB and alpha. plate: (h, w, 3) uint8, the background alone. interior: (h, w, 3) uint8, an
+    open mouth at the mouth's place.
+    """
+
+    person: np.ndarray
+    plate: np.ndarray
+    interior: np.ndarray
+
+
+@dataclass(frozen=True)
+class FrameGeometry:
+    """Where everything of one frame goes, in pixels.
+
+    target: (V, 2) vertices in the frame. source: (V, 2) in the layers. opening_source: (V, 2), the same for the
+    triangles of the eyes, where lids cover the eye instead of squeezing it. skull: (V, 2) targets without expression.
+    camera: (2, 3), layers to frame without any movement of the person.
+    """
+
+    target: np.ndarray
+    source: np.ndarray
+    opening_source: np.ndarray
+    skull: np.ndarray
+    camera: np.ndarray
+
+
+def strip(first: list[int], second: list[int]) -> list[tuple[int, int, int]]:
+    """Triangles between two rows of as many points."""
+    triangles = []
+    for left in range(len(first) - 1):
+        a, b, c, d = first[left], first[left + 1], second[left], second[left + 1]
+        triangles += [(a, b, c), (b, d, c)]
+    return triangles
+
+
+def eye_triangles() -> np.ndarray:
+    """(T, 3) int: the triangles that close the holes of the eyes."""
+    found: list[tuple[int, int, int]] = []
+    eyes = (
+        (face_mesh.LEFT_EYE_CORNERS, face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER),
+        (face_mesh.RIGHT_EYE_CORNERS, face_mesh.RIGHT_EYE_UPPER, face_mesh.RIGHT_EYE_LOWER),
+    )
+    for (left, right), upper, lower in eyes:
+        found += [(left, upper[0], lower[0]), *strip(list(upper), list(lower)), (right, upper[-1], lower[-1])]
+    return np.array(found, np.int32)
+
+
+def mouth_triangles() -> np.ndarray:
+    """(T, 3) int: the triangles that close the hole of the mouth."""
+    left, right = face_mesh.INNER_MOUTH_CORNERS
+    upper, lower = face_mesh.UPPER_LIP_INNER, face_mesh.LOWER_LIP_INNER
+    between = strip(list(upper), list(lower))
+    return np.array([(left, upper[0], lower[0]), *between, (right, upper[-1], lower[-1])], np.int32)
+
+
+def ring_triangles(oval: np.ndarray, *, num_rings: int, first_vertex: int) -> np.ndarray:
+    """(T, 3) int: the triangles between the oval and the rings about it, outermost first."""
+    rings = [oval.tolist()]
+    for ring in range(num_rings):
+        start = first_vertex + ring * len(oval)
+        rings.append(list(range(start, start + len(oval))))
+    found: list[tuple[int, int, int]] = []
+    for inner, outer in reversed(list(zip(rings[:-1], rings[1:], strict=True))):
+        found += strip([*inner, inner[0]], [*outer, outer[0]])
+    return np.array(found, np.int32)
+
+
+def affine_to_source(target: np.ndarray, source: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 2, 3) float32 matrices from frame to layer, and (T,) areas in the frame, px^2."""
+    t, s = target[triangles], source[triangles]  # (T, 3, 2)
+    edges, source_edges = t[:, 1:] - t[:, :1], s[:, 1:] - s[:, :1]  # (T, 2, 2), rows are edges
+    area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    safe = np.where(np.abs(area) < 1e-9, 1.0, area)
+    inverse = np.stack([edges[:, 1, 1], -edges[:, 0, 1], -edges[:, 1, 0], edges[:, 0, 0]], -1).reshape(-1, 2, 2)
+    linear = np.swapaxes((inverse / safe[:, None, None]) @ source_edges, 1, 2)  # (T, 2, 2)
+    shift = s[:, 0] - np.einsum("tij,tj->ti", linear, t[:, 0])
+    return np.concatenate([linear, shift[..., None]], axis=2).astype(np.float32), np.abs(area) / 2
+
+
+class MeshRenderer:
+    """Draws frames of one size from the layers of one portrait."""
+
+    def __init__(self, layers: Layers, *, skin: np.ndarray, rings: np.ndarray, size: tuple[int, int]) -> None:
+        """
+        Args:
+            skin: (T, 3) triangles of the face. rings: (T, 3) triangles about it, drawn first.
+            size: (height, width) of the frames.
+        """
+        self.layers = layers
+        self.size = size
+        self.mouth, self.eyes = mouth_triangles(), eye_triangles()
+        self.surface = np.concatenate([rings, self.mouth, skin])
+        self.order = np.concatenate([rings, self.mouth, self.eyes, skin])
+        self.eye_slice = slice(len(rings) + len(self.mouth), len(rings) + len(self.mouth) + len(self.eyes))
+        columns, rows = np.meshgrid(np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32))
+        self.pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1)  # (H, W, 3)
+
+    def draw(self, geometry: FrameGeometry) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        height, width = self.size
+        x, y = self._source_map(geometry)
+        person = cv2.remap(self.layers.person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        plate = cv2.warpAffine(
+            self.layers.plate, geometry.camera, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+        alpha = person[..., 3:].astype(np.float32) / 255.0
+        picture = person[..., :3] * alpha + plate * (1 - alpha)
+        self._open_mouth(picture, geometry=geometry)
+        return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+
+    def _source_map(self, geometry: FrameGeometry) -> tuple[np.ndarray, np.ndarray]:
+        """Two (H, W) float32 arrays: the layer coordinates that each pixel of the frame shows."""
+        matrices, areas = affine_to_source(geometry.target, geometry.source, self.order)
+        eye_matrices, _ = affine_to_source(geometry.target, geometry.opening_source, self.eyes)
+        matrices[self.eye_slice] = eye_matrices
+        owner = np.zeros(self.size, np.int32)
+        corners = np.round(geometry.target[self.order] * SUBPIXEL).astype(np.int32)
+        for index in np.flatnonzero(areas > SMALLEST_AREA).tolist():
+            cv2.fillConvexPoly(owner, corners[index], index, cv2.LINE_8, SUBPIXEL_BITS)
+        matrix = matrices[owner]  # (H, W, 2, 3)
+        position = np.einsum("hwij,hwj->hwi", matrix, self.pixels)
+        return np.ascontiguousarray(position[..., 0]), np.ascontiguousarray(position[..., 1])
+
+    def _open_mouth(self, picture: np.ndarray, *, geometry: FrameGeometry) -> None:
+        """Paints the interior between the lips into the (H, W, 3) float picture."""
+        loop = geometry.target[list(face_mesh.MOUTH_LOOP)]
+        low = np.maximum(np.floor(loop.min(0)).astype(int) - 2, 0)
+        high = np.minimum(np.ceil(loop.max(0)).astype(int) + 3, np.array(self.size[::-1]))
+        width, height = (high - low).tolist()
+        if width <= 0 or height <= 0:
+            return
+        matrix, _ = cv2.estimateAffinePartial2D(*_skull_pairs(geometry), method=cv2.LMEDS)
+        matrix[:, 2] -= low
+        interior = cv2.warpAffine(self.layers.interior, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        fine = np.zeros((height * MOUTH_SUPERSAMPLING, width * MOUTH_SUPERSAMPLING), np.uint8)
+        outline = np.round(((loop - low + 0.5) * MOUTH_SUPERSAMPLING - 0.5) * SUBPIXEL).astype(np.int32)
+        cv2.fillPoly(fine, [outline], 255, cv2.LINE_8, SUBPIXEL_BITS)
+        alpha = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        alpha = cv2.GaussianBlur(alpha, (0, 0), 0.5)
+        shaded = np.roll(cv2.GaussianBlur(alpha, (0, 0), max(1.0, height / 8)), 1, axis=0)
+        region = picture[low[1] : high[1], low[0] : high[0]]
+        lit = interior * (1 - LIP_SHADE + LIP_SHADE * shaded[..., None])
+        region += alpha[..., None] * (lit - region)
+
+
+def _skull_pairs(geometry: FrameGeometry) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) layer and frame positions of points about the mouth, without expression."""
+    points = [*face_mesh.MOUTH_CORNERS, 2, 98, 327, 17, 152, 57, 287, 0]
+    return geometry.source[points].astype(np.float32), geometry.skull[points].astype(np.float32)
