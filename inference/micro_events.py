@@ -1,0 +1,170 @@
+"""Micro-expressions as events: from a score for every face crop to onset, apex and offset. Pure functions on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from microemo.inference.report import LabelScore, MicroExpression
+
+SHORTEST_SECONDS = 0.04  # one frame at 25 fps, the shortest movement the literature names
+LONGEST_SECONDS = 0.5  # what lasts longer is an ordinary (macro) expression
+REPORTED_ACTION_UNIT_PROBABILITY = 0.5
+
+
+@dataclass(frozen=True)
+class MicroEventRule:
+    """When a rise of the micro-expression probability counts as an event.
+
+        probability
+        peak |           /\\
+        enter|..........|..|........   the event must reach `enter` somewhere ...
+        leave|......../....\\......    ... and reaches out on both sides to where it falls below `leave`
+             |______/        \\____
+                   on  apex  off       times interpolated between the crops on either side
+
+    Two levels (hysteresis) keep a score that trembles around one threshold from becoming many events. Events less than
+    `merge_seconds` apart are one movement. Only then does duration decide: outside [shortest, longest] the movement is
+    no micro-expression and is dropped. Crops more than `blind_seconds` apart belong to no common event, since nobody
+    saw what happened between.
+    """
+
+    enter: float = 0.5
+    leave: float = 0.3
+    shortest_seconds: float = SHORTEST_SECONDS
+    longest_seconds: float = LONGEST_SECONDS
+    merge_seconds: float = 0.08
+    blind_seconds: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.leave <= self.enter < 1:
+            raise ValueError(f"levels must satisfy 0 < leave <= enter < 1, got {self.leave} and {self.enter}")
+        if not 0 <= self.shortest_seconds < self.longest_seconds:
+            raise ValueError(
+                f"shortest_seconds ({self.shortest_seconds}) must be >= 0 and < longest_seconds ({self.longest_seconds})"
+            )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A movement: crops [first, last], the times where it crosses `leave`, its strongest crop."""
+
+    first: int
+    last: int
+    onset: float
+    offset: float
+
+
+def find_micro_expressions(
+    times: np.ndarray,
+    *,
+    scores: np.ndarray,
+    track_id: int,
+    action_units: np.ndarray | None = None,
+    action_unit_labels: Sequence[str] = (),
+    rule: MicroEventRule | None = None,
+) -> tuple[MicroExpression, ...]:
+    """The micro-expressions of one person's face, in order of time.
+
+    Args:
+        times: (F,) seconds, increasing.
+        scores: (F,) micro-expression probability of each crop.
+        action_units: (F, A) action-unit probabilities; those >= 0.5 at the apex are named in the event.
+        action_unit_labels: the A names.
+    """
+    rule = rule or MicroEventRule()
+    _check(times, scores, action_units, action_unit_labels)
+    spans = [
+        span for run in _seen_runs(times, rule.blind_seconds) for span in _movements(times, scores, run=run, rule=rule)
+    ]
+    spans = _merged(spans, rule=rule, times=times)
+    events = []
+    for span in spans:
+        if not rule.shortest_seconds <= span.offset - span.onset <= rule.longest_seconds:
+            continue
+        apex = span.first + int(np.argmax(scores[span.first : span.last + 1]))
+        units = () if action_units is None else _active_units(action_units[apex], action_unit_labels)
+        events.append(
+            MicroExpression(
+                track_id=track_id,
+                onset_seconds=round(span.onset, 3),
+                apex_seconds=round(float(times[apex]), 3),
+                offset_seconds=round(span.offset, 3),
+                score=round(float(scores[apex]), 4),
+                action_units=units,
+            )
+        )
+    return tuple(events)
+
+
+def _check(times: np.ndarray, scores: np.ndarray, units: np.ndarray | None, labels: Sequence[str]) -> None:
+    if len(times) != len(scores):
+        raise ValueError(f"times has {len(times)} entries, scores has {len(scores)}")
+    if np.any(np.diff(times) <= 0):
+        raise ValueError("times must increase")
+    if not np.all((scores >= 0) & (scores <= 1)):
+        raise ValueError("scores must be probabilities in [0, 1]")
+    if units is not None and units.shape != (len(times), len(labels)):
+        raise ValueError(f"action_units must have shape {(len(times), len(labels))}, got {units.shape}")
+
+
+def _seen_runs(times: np.ndarray, blind_seconds: float) -> list[tuple[int, int]]:
+    """Index ranges [first, last] of crops that follow one another without a blind gap."""
+    if len(times) == 0:
+        return []
+    breaks = np.flatnonzero(np.diff(times) > blind_seconds)
+    firsts = [0, *(breaks + 1).tolist()]
+    lasts = [*breaks.tolist(), len(times) - 1]
+    return list(zip(firsts, lasts, strict=True))
+
+
+def _movements(times: np.ndarray, scores: np.ndarray, *, run: tuple[int, int], rule: MicroEventRule) -> list[_Span]:
+    """Stretches at or above `leave` within `run` which reach `enter` somewhere."""
+    start, stop = run
+    high = np.flatnonzero(scores[start : stop + 1] >= rule.leave) + start
+    stretches = np.split(high, np.flatnonzero(np.diff(high) > 1) + 1) if len(high) else []
+    spans = []
+    for stretch in stretches:
+        first, last = int(stretch[0]), int(stretch[-1])
+        if scores[first : last + 1].max() < rule.enter:
+            continue
+        # At the edge of what was seen the movement may have begun earlier: the first crop is all that is known.
+        onset = (
+            _crossing(times, scores, low=first - 1, high=first, level=rule.leave) if first > start else times[first]
+        )
+        offset = _crossing(times, scores, low=last + 1, high=last, level=rule.leave) if last < stop else times[last]
+        spans.append(_Span(first=first, last=last, onset=float(onset), offset=float(offset)))
+    return spans
+
+
+def _crossing(times: np.ndarray, scores: np.ndarray, *, low: int, high: int, level: float) -> float:
+    """The time at which the straight line between two neighbouring crops passes `level`."""
+    fraction = (scores[high] - level) / (scores[high] - scores[low])
+    return float(times[high] + fraction * (times[low] - times[high]))
+
+
+def _merged(spans: list[_Span], *, rule: MicroEventRule, times: np.ndarray) -> list[_Span]:
+    merged: list[_Span] = []
+    for span in spans:
+        before = merged[-1] if merged else None
+        if before and span.onset - before.offset < rule.merge_seconds and _seen(times, before, span, rule=rule):
+            merged[-1] = _Span(first=before.first, last=span.last, onset=before.onset, offset=span.offset)
+        else:
+            merged.append(span)
+    return merged
+
+
+def _seen(times: np.ndarray, before: _Span, after: _Span, *, rule: MicroEventRule) -> bool:
+    """Whether no blind gap lies between two movements."""
+    return bool(np.all(np.diff(times[before.last : after.first + 1]) <= rule.blind_seconds))
+
+
+def _active_units(probabilities: np.ndarray, labels: Sequence[str]) -> tuple[LabelScore, ...]:
+    units = [
+        LabelScore(label, round(float(probability), 4))
+        for label, probability in zip(labels, probabilities, strict=True)
+        if probability >= REPORTED_ACTION_UNIT_PROBABILITY
+    ]
+    return tuple(sorted(units, key=lambda unit: -unit.probability))
