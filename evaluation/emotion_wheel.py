@@ -1,9 +1,9 @@
 """Emotion wheels: which node of which wheel a word belongs to (OV-MER, MER-UniBench, MER2025, MER2026).
 
 A word goes up in three steps: surface form -> base words ("happily" -> "happy") -> wheel words they are synonyms of
-("cheery" -> "cheerful", "happy") -> node of one wheel at level 1 (family) or level 2. Where a step has several ends, the
-alphabetically first is taken, so that a word always has one node. A word that does not arrive is dropped from its set;
-`neutral` lies on no official wheel, so it is always dropped there.
+("cheery" -> "cheerful", "happy") -> node of one wheel at level 1 (family) or level 2. Where a step has several ends,
+the alphabetically first is taken, so that a word always has one node. A word that does not arrive is dropped from its
+set; `neutral` lies on no official wheel, so it is always dropped there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -99,7 +99,7 @@ class EmotionWheels:
 
     def all_rules(self) -> tuple[Rule, ...]:
         """Returns M1, M2, then level 1 and level 2 of each wheel: the columns of OV-MER's table."""
-        pairs = zip(self.wheel_rules(level=1), self.wheel_rules(level=2))
+        pairs = zip(self.wheel_rules(level=1), self.wheel_rules(level=2), strict=True)
         return (M1, M2, *(rule for pair in pairs for rule in pair))
 
     def _nodes(self, rule: Rule) -> Mapping[str, str]:
@@ -113,8 +113,8 @@ class EmotionWheels:
 def wheel_from_rows(rows: Iterable[WheelRow]) -> Wheel:
     """Returns the wheel of its (level 1, level 2, level 3) rows.
 
-    A level-1 word goes to its alphabetically first level-2 child at level 2. Where a word stands in several places, the
-    place that is read last wins; reading goes family by family in the order of their first rows, children likewise.
+    A level-1 word goes to its alphabetically first level-2 child at level 2. Where a word stands in several places,
+    the place read last wins; reading goes family by family in the order of their first rows, children likewise.
     """
     tree: dict[str, dict[str, list[str]]] = {}
     for first, second, third in rows:

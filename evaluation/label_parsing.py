@@ -12,8 +12,8 @@ LabelCell = str | float | Iterable[str] | None  # a text, a missing cell (None o
 def parse_labels(cell: LabelCell) -> list[str]:
     """Returns the labels of one cell, stripped, in their order, repeats kept, letter case kept.
 
-    The rules are those of the challenges' own reader: one leading `[` and one trailing `]` go, the rest is cut at every
-    `'`, `"` and comma, and blank pieces are dropped. So an apostrophe inside a word cuts it too.
+    The rules are those of the challenges' own reader: one leading `[` and one trailing `]` go, the rest is cut at
+    every `'`, `"` and comma, and blank pieces are dropped. So an apostrophe inside a word cuts it too.
 
         "['happy', 'at ease']"  -> ["happy", "at ease"]
         "happy, sad"            -> ["happy", "sad"]
@@ -35,7 +35,7 @@ def parse_labels(cell: LabelCell) -> list[str]:
 def parse_label_groups(text: str) -> list[list[str]]:
     """Returns the groups of a list of lists written as text, as a language model answers it.
 
-    The text is cut at every bracket, each piece then at every quote; pieces that are blank or a lone comma are dropped.
+    The text is cut at every bracket, each piece then at every quote; blank pieces and lone commas are dropped.
 
         "[['happy', 'glad'], ['sad']]" -> [["happy", "glad"], ["sad"]]
     """
@@ -48,5 +48,5 @@ def group_mapping(groups: Iterable[Iterable[str]]) -> dict[str, str]:
     mapping = {}
     for group in groups:
         words = list(group)
-        mapping.update({word: words[0] for word in words})
+        mapping.update(dict.fromkeys(words, words[0]))
     return mapping

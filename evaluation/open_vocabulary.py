@@ -1,12 +1,11 @@
 """Set-level scores of open-vocabulary emotion recognition, as in EMER and the MER2024 challenge (track MER-OV).
 
-Each clip has a set Y of reference labels and a set P of predicted ones. A grouping first maps words of one meaning to one
-word; then
+Each clip has a set Y of reference labels and a set P of predicted ones. A grouping first maps words of one meaning to
+one word; then
 
     Accuracy_S = mean |Y & P| / |P|      Recall_S = mean |Y & P| / |Y|      Avg = (Accuracy_S + Recall_S) / 2
 
-OV-MER's "GPT" column is the harmonic mean of the same two figures, here `f_score`. Both means stay in the score: neither
-is a mean over clips.
+OV-MER's "GPT" column is the harmonic mean of those two means, here `f_score`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,11 +78,13 @@ def clip_set_scores(
         references: one cell of labels per clip (see `parse_labels`).
         predictions: the same, in the same order.
         grouping: which words mean the same, asked once per clip.
-        empty_reference: a clip without reference labels counts 0, or is skipped. (The challenge's own script divides by
-            zero there.) A clip without predictions always counts 0.
+        empty_reference: a clip without reference labels counts 0, or is skipped. (The challenge's own script divides
+            by zero there.) A clip without predictions always counts 0.
     """
     check_pairs(references, predictions)
-    lowered = [(_lower(reference), _lower(prediction)) for reference, prediction in zip(references, predictions)]
+    lowered = [
+        (_lower(reference), _lower(prediction)) for reference, prediction in zip(references, predictions, strict=True)
+    ]
     mappings = [grouping(sorted(reference | prediction)) for reference, prediction in lowered]
     return _clip_scores(lowered, mappings, empty_reference=empty_reference)
 
@@ -102,7 +103,9 @@ def clip_set_scores_of_groups(
     check_pairs(references, predictions)
     if len(groups) != len(references):
         raise ValueError(f"groups ({len(groups)}) and references ({len(references)}) must be of one length")
-    lowered = [(_lower(reference), _lower(prediction)) for reference, prediction in zip(references, predictions)]
+    lowered = [
+        (_lower(reference), _lower(prediction)) for reference, prediction in zip(references, predictions, strict=True)
+    ]
     parsed = [parse_label_groups(item) if isinstance(item, str) else item for item in groups]
     return _clip_scores(lowered, [group_mapping(item) for item in parsed], empty_reference=empty_reference)
 
@@ -152,7 +155,7 @@ def _clip_scores(
     if empty_reference not in ("zero", "skip"):
         raise ValueError(f"empty_reference ({empty_reference!r}) must be 'zero' or 'skip'")
     scores = np.empty((len(clips), 2))
-    for row, ((reference, prediction), mapping) in enumerate(zip(clips, mappings)):
+    for row, ((reference, prediction), mapping) in enumerate(zip(clips, mappings, strict=True)):
         if not reference and empty_reference == "skip":
             scores[row] = np.nan
             continue

@@ -1,8 +1,8 @@
 """Reads the challenges' own emotion-wheel files from a folder: wheel1.xlsx ... wheel5.xlsx, synonym.xlsx, format.csv.
 
 Two releases of `format.csv` exist. In MER2025's, "fear" is a form of "fearless", so that "fear" counts as joyful;
-MER2026's has that row and sixteen more put right. Published MER2025 and MER-UniBench figures stand on the former. Either
-folder is read as it is, and a folder with that row is read with a warning.
+MER2026's has that row and sixteen more put right. Published MER2025 and MER-UniBench figures stand on the former.
+Either folder is read as it is, and a folder with that row is read with a warning.
 """
 
 import csv
@@ -24,7 +24,27 @@ JOYFUL_NODES = frozenset({"happy", "joy", "joyful"})  # the wheels' own names of
 
 # The figures of the challenges come through pandas, which takes these cells for empty ones.
 MISSING_CELLS = frozenset(
-    "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split("|")
+    [
+        "",
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+    ]
 )
 
 
@@ -64,7 +84,7 @@ def _wheel_rows(path: Path) -> Iterator[WheelRow]:
     """Yields the rows of one wheel. An empty cell repeats the one above it, at every level."""
     current = ["", "", ""]
     for row in _read_sheet(path, columns=["level1", "level2", "level3"]):
-        current = [above if cell is None else cell.lower().strip() for above, cell in zip(current, row)]
+        current = [above if cell is None else cell.lower().strip() for above, cell in zip(current, row, strict=True)]
         yield current[0], current[1], current[2]
 
 
@@ -73,7 +93,7 @@ def _read_synonyms(path: Path, *, wheel_vocabulary: set[str]) -> dict[str, tuple
     columns = [f"{kind}_run{run}" for run in range(1, SYNONYM_RUNS + 1) for kind in ("word", "synonym")]
     collected: dict[str, set[str]] = {}
     for row in _read_sheet(path, columns=columns):
-        for word, synonyms in zip(row[::2], row[1::2]):
+        for word, synonyms in zip(row[::2], row[1::2], strict=True):
             if word is None:
                 continue
             wheel_word = word.strip().lower()

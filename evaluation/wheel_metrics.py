@@ -43,10 +43,10 @@ def clip_wheel_scores(
     wheels: EmotionWheels,
     rules: Sequence[Rule],
 ) -> np.ndarray:
-    """Returns precision and recall of every clip under every rule, (clips, rules, 2) float64; NaN for skipped clips."""
+    """Returns precision and recall by clip and rule, (clips, rules, 2) float64; NaN where the clip is skipped."""
     check_pairs(references, predictions)
     scores = np.full((len(references), len(rules), 2), np.nan)
-    for row, (reference, prediction) in enumerate(zip(references, predictions)):
+    for row, (reference, prediction) in enumerate(zip(references, predictions, strict=True)):
         labels = parse_labels(reference), parse_labels(prediction)
         for column, rule in enumerate(rules):
             wanted, got = (wheels.map_labels(side, rule=rule) for side in labels)
@@ -65,7 +65,7 @@ def clip_hits(
     """Returns |Y & P| of every clip under every rule, (clips, rules) float64; NaN where the reference does not map."""
     check_pairs(references, predictions)
     hits = np.full((len(references), len(rules)), np.nan)
-    for row, (reference, prediction) in enumerate(zip(references, predictions)):
+    for row, (reference, prediction) in enumerate(zip(references, predictions, strict=True)):
         labels = parse_labels(reference), parse_labels(prediction)
         for column, rule in enumerate(rules):
             wanted, got = (wheels.map_labels(side, rule=rule) for side in labels)
@@ -79,7 +79,7 @@ def scores_of_rules(clip_scores: np.ndarray) -> list[WheelScores]:
     precision, recall = _means(clip_scores[..., 0]), _means(clip_scores[..., 1])
     return [
         WheelScores(f_score=harmonic_mean(p, r), precision=p, recall=r)
-        for p, r in zip(precision.tolist(), recall.tolist())
+        for p, r in zip(precision.tolist(), recall.tolist(), strict=True)
     ]
 
 
@@ -146,7 +146,7 @@ def hit_rate(references: Sequence[LabelCell], predictions: Sequence[LabelCell], 
 
 
 def wheel_grouping(wheels: EmotionWheels, *, rule: Rule) -> Callable[[Sequence[str]], dict[str, str]]:
-    """Returns a grouping for `open_vocabulary`: words of one node mean the same, words off the wheel stay themselves."""
+    """Returns a grouping for `open_vocabulary`: words of one node agree, words off the wheel stay themselves."""
 
     def group(words: Sequence[str]) -> dict[str, str]:
         mapped = {word: wheels.map_label(word, rule=rule) for word in words}
