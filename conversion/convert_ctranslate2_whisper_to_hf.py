@@ -29,7 +29,7 @@ GELU = 3  # CTranslate2's number of the activation; the only one in Whisper
 FRAMES_PER_SECOND = 50  # encoder features: 100 mel frames a second, halved by the second convolution
 CHUNK_SECONDS = 30
 MAX_INITIAL_TIMESTAMP_INDEX = 50  # OpenAI's decoder: the first timestamp lies within the first second
-ENDOFTEXT = "<|endoftext|>"
+ENDOFTEXT, START = "<|endoftext|>", "<|startoftranscript|>"
 
 LAYER_NORMS = {
     "self_attention/layer_norm": "self_attn_layer_norm",
@@ -98,7 +98,9 @@ def convert_whisper(folder: str | Path) -> ConvertedWhisper:
     folder = Path(folder)
     model = read_ctranslate2_model(folder / "model.bin")
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    processor = convert_processor(folder / "tokenizer.json", num_mel_bins=model.variables["encoder/conv1/weight"].shape[1])
+    processor = convert_processor(
+        folder / "tokenizer.json", num_mel_bins=model.variables["encoder/conv1/weight"].shape[1]
+    )
     config = convert_config(model, tokenizer=processor.tokenizer)
     return ConvertedWhisper(
         config=config,
@@ -117,7 +119,7 @@ def convert_config(model: CTranslate2Model, *, tokenizer: WhisperTokenizer) -> W
     if activation != GELU:
         raise ValueError(f"decoder/activation must be {GELU} (GELU), got {activation}")
     vocab_size, width = variables["decoder/embeddings/weight"].shape
-    end, start = tokenizer.convert_tokens_to_ids([ENDOFTEXT, "<|startoftranscript|>"])
+    end = tokenizer.get_vocab()[ENDOFTEXT]
     return WhisperConfig(
         vocab_size=vocab_size,
         num_mel_bins=variables["encoder/conv1/weight"].shape[1],
@@ -133,7 +135,7 @@ def convert_config(model: CTranslate2Model, *, tokenizer: WhisperTokenizer) -> W
         pad_token_id=end,
         bos_token_id=end,
         eos_token_id=end,
-        decoder_start_token_id=start,
+        decoder_start_token_id=tokenizer.get_vocab()[START],
         scale_embedding=bool(variables["decoder/scale_embeddings"]),
         begin_suppress_tokens=None,  # generation settings live in generation_config.json
         suppress_tokens=None,
@@ -145,7 +147,6 @@ def convert_generation_config(
     settings: dict, *, tokenizer: WhisperTokenizer, config: WhisperConfig
 ) -> GenerationConfig:
     """Returns OpenAI's decoding rules: what is suppressed, timestamp tokens, the heads that align words."""
-    no_timestamps, previous = tokenizer.convert_tokens_to_ids(["<|notimestamps|>", "<|startofprev|>"])
     return GenerationConfig(
         alignment_heads=settings["alignment_heads"],
         begin_suppress_tokens=settings["suppress_ids_begin"],
@@ -157,8 +158,8 @@ def convert_generation_config(
         is_multilingual=False,
         max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP_INDEX,
         max_length=config.max_target_positions,
-        no_timestamps_token_id=no_timestamps,
-        prev_sot_token_id=previous,
+        no_timestamps_token_id=tokenizer.get_vocab()["<|notimestamps|>"],
+        prev_sot_token_id=tokenizer.get_vocab()["<|startofprev|>"],
         return_timestamps=False,
     )
 
@@ -167,10 +168,13 @@ def convert_processor(tokenizer_file: Path, *, num_mel_bins: int) -> WhisperProc
     """Returns feature extractor and tokenizer; refuses multilingual vocabularies, whose ids differ."""
     description = json.loads(tokenizer_file.read_text(encoding="utf-8"))
     specials = [token["content"] for token in sorted(description["added_tokens"], key=lambda token: token["id"])]
-    if specials[:2] != [ENDOFTEXT, "<|startoftranscript|>"] or description["added_tokens"][0]["id"] != 50256:
+    if specials[:2] != [ENDOFTEXT, START] or description["added_tokens"][0]["id"] != 50256:
         raise ValueError(f"{tokenizer_file} must be the English-only tokenizer with {ENDOFTEXT} at 50256")
     tokenizer = WhisperTokenizer(
-        tokenizer_file=str(tokenizer_file), pad_token=ENDOFTEXT, extra_special_tokens=specials[1:], model_max_length=1024
+        tokenizer_file=str(tokenizer_file),
+        pad_token=ENDOFTEXT,
+        extra_special_tokens=specials[1:],
+        model_max_length=1024,
     )
     extractor = WhisperFeatureExtractor(feature_size=num_mel_bins, chunk_length=CHUNK_SECONDS)
     return WhisperProcessor(feature_extractor=extractor, tokenizer=tokenizer)
@@ -191,7 +195,9 @@ def convert_state_dict(model: CTranslate2Model, *, config: WhisperConfig) -> dic
 def _convert_layer(left: dict[str, np.ndarray], *, side: str, layer: int) -> Iterator[tuple[str, torch.Tensor]]:
     """Yields the weights of one transformer layer and takes them out of `left`."""
     old, new = f"{side}/layer_{layer}", f"model.{side}.layers.{layer}"
-    in_this_side = {name for name in (*LAYER_NORMS, *LINEARS) if side == "decoder" or not name.startswith("attention/")}
+    in_this_side = {
+        name for name in (*LAYER_NORMS, *LINEARS) if side == "decoder" or not name.startswith("attention/")
+    }
     for name in sorted(in_this_side & LAYER_NORMS.keys()):
         yield f"{new}.{LAYER_NORMS[name]}.weight", _tensor(_take(left, f"{old}/{name}/gamma"))
         yield f"{new}.{LAYER_NORMS[name]}.bias", _tensor(_take(left, f"{old}/{name}/beta"))

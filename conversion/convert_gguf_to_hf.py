@@ -12,15 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, PreTrainedTokenizerFast
-
-try:
-    import gguf
-except ImportError:
-    gguf = None
 
 OUTSIDE_LAYERS = {"token_embd.weight": "embed_tokens.weight", "output_norm.weight": "norm.weight"}
 IN_LAYER = {
@@ -50,8 +46,6 @@ class ConvertedLlama:
 
 def convert_gguf(path: str | Path) -> ConvertedLlama:
     """Converts a Llama with tied embeddings; raises `ValueError` for anything else, missing or left-over tensors."""
-    if gguf is None:
-        raise ImportError("reading a GGUF file needs the package gguf: pip install gguf")
     reader = gguf.GGUFReader(path)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     config = convert_config(fields)
@@ -87,13 +81,14 @@ def convert_config(fields: dict[str, Any]) -> LlamaConfig:
 
 def convert_state_dict(tensors: list[Any], *, config: LlamaConfig) -> dict[str, torch.Tensor]:
     """Unpacks every tensor to float32 and gives it `LlamaModel`'s name."""
+    query_heads = config.num_attention_heads
+    heads = {"attn_q.weight": query_heads, "attn_k.weight": config.num_key_value_heads or query_heads}
     converted = {}
     for tensor in tensors:
         values = gguf.dequantize(tensor.data, tensor.tensor_type)
-        if tensor.name.endswith("attn_q.weight"):
-            values = unpermute_rotary(values, heads=config.num_attention_heads)
-        elif tensor.name.endswith("attn_k.weight"):
-            values = unpermute_rotary(values, heads=config.num_key_value_heads)
+        kind = tensor.name.removeprefix("blk.").partition(".")[2]
+        if kind in heads:
+            values = unpermute_rotary(values, heads=heads[kind])
         converted[rename(tensor.name)] = torch.from_numpy(np.array(values, dtype=np.float32))
     expected = len(OUTSIDE_LAYERS) + config.num_hidden_layers * len(IN_LAYER)
     if len(converted) != expected:
@@ -128,7 +123,9 @@ def convert_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
     """Returns the byte-level BPE tokenizer with the chat template of the file."""
     kind = (fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre"))
     if kind != ("gpt2", PRE_TOKENIZER):
-        raise ValueError(f"tokenizer.ggml.model and .pre must be gpt2 and {PRE_TOKENIZER}, got {kind[0]} and {kind[1]}")
+        raise ValueError(
+            f"tokenizer.ggml.model and .pre must be gpt2 and {PRE_TOKENIZER}, got {kind[0]} and {kind[1]}"
+        )
     tokens = fields["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
     backend = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=merges))

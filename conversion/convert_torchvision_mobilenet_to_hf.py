@@ -55,7 +55,5 @@ def module_names() -> dict[str, str]:
     return names
 
 
-
-
 def _pair(old: str, position: int, new: str) -> dict[str, str]:
     return {f"{old}.{position}": f"{new}.convolution", f"{old}.{position + 1}": f"{new}.normalization"}

