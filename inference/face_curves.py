@@ -21,7 +21,7 @@ MAX_SENTENCES = 3
 
 @dataclass(frozen=True)
 class ExpressionTrace:
-    """One person's expression probabilities: times (F,), increasing, and probabilities (F, E) in the order of labels."""
+    """One person's expression probabilities: times (F,), increasing, and probabilities (F, E) in order of labels."""
 
     track_id: int
     times: np.ndarray

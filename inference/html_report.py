@@ -1,7 +1,7 @@
 """A report as one HTML file that needs nothing else: the video, a timeline to click, curves, words and evidence.
 
-The page is `report.html` with `report.css` and `report.js` put in. All of the report's text reaches the page as JSON and
-is set as text by the script, never as markup, so words of a transcript cannot act on the page.
+The page is `report.html` with `report.css` and `report.js` put in. All of the report's text reaches the page as JSON
+and is set as text by the script, never as markup, so words of a transcript cannot act on the page.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ LARGEST_EMBEDDED_BYTES = 24 * 1024 * 1024  # base64 adds a third; browsers open 
 def to_html(report: EmotionReport, *, largest_embedded_bytes: int = LARGEST_EMBEDDED_BYTES) -> str:
     """The page of `report`.
 
-    A media file of at most `largest_embedded_bytes` is embedded; a larger one is referenced where it lies, and the page
-    offers to pick the file by hand where the reference no longer leads to it.
+    A media file of at most `largest_embedded_bytes` is embedded; a larger one is referenced where it lies, and the
+    page offers to pick the file by hand where the reference no longer leads to it.
     """
     parts = {
         "title": html.escape(f"{_display_name(report.source)} - MicroEmo"),

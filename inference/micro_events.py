@@ -1,4 +1,4 @@
-"""Micro-expressions as events: from a score for every face crop to onset, apex and offset. Pure functions on arrays."""
+"""Micro-expressions as events: from a score for every face crop to onset, apex and offset. Pure functions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class MicroEventRule:
             raise ValueError(f"levels must satisfy 0 < leave <= enter < 1, got {self.leave} and {self.enter}")
         if not 0 <= self.shortest_seconds < self.longest_seconds:
             raise ValueError(
-                f"shortest_seconds ({self.shortest_seconds}) must be >= 0 and < longest_seconds ({self.longest_seconds})"
+                f"shortest_seconds ({self.shortest_seconds}) must be >= 0 and "
+                f"< longest_seconds ({self.longest_seconds})"
             )
 
 

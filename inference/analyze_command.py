@@ -1,0 +1,162 @@
+"""`microemo analyze`: videos in, timelines out."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microemo.inference.cli import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_OK, report_error
+from microemo.inference.progress_bars import ProgressBars
+
+if TYPE_CHECKING:
+    from microemo.inference.analyzer import EmotionAnalyzer
+    from microemo.inference.report import EmotionReport
+
+DESCRIPTION = """\
+Analyses videos, one after the other, with one loading of the model. For each utterance it prints time, speaker, words,
+facial expression, emotions, micro-expressions, and the evidence with its times. Outputs whose weights are not trained
+are named as such and not shown.
+"""
+EPILOG = """\
+examples:
+  microemo analyze clip.mp4
+      words come from speech recognition, the attended face is the speaker's
+
+  microemo analyze clip.mp4 --transcript clip.srt --out report.html
+      your own utterances (SRT, VTT, TSV, JSON of Whisper, whisperX or FunASR); one page to open in a browser
+
+  microemo analyze *.mp4 --out results/
+      every format for every video: .json .csv .faces.csv .srt .vtt .html
+
+  microemo analyze clip.mp4 --json | jq '.utterances[] | [.start_seconds, .text, .expressions[0].label]'
+      one JSON object a video on standard output and nothing else; progress goes to standard error
+
+exit codes:
+  0 every video analysed   1 a failure   2 wrong usage or unusable input   130 interrupted
+  With several videos the others are still analysed; 1 outweighs 2.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video or audio file, or its web address")
+    source = parser.add_argument_group("what to read")
+    source.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")
+    source.add_argument(
+        "--language", metavar="CODE", help="language of the speech, such as en; else as the model does"
+    )
+    source.add_argument(
+        "--person",
+        default="speaker",
+        metavar="WHO",
+        help="whose face to attend: speaker (default), largest, or a track number from an earlier report",
+    )
+    model = parser.add_argument_group("how to analyse")
+    model.add_argument(
+        "--mode", choices=("explain", "scores"), default="explain", help="scores leaves the explanations out (faster)"
+    )
+    model.add_argument(
+        "--model", metavar="PATH_OR_ID", help="folder or Hub id; default: microemo-mini, built on first use"
+    )
+    model.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: cuda where there is one, else cpu")
+    model.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU")
+    output = parser.add_argument_group("what to write")
+    output.add_argument("--json", action="store_true", help="print reports as JSON, one object a line, nothing else")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="a file (.json .csv .faces.csv .srt .vtt .html) for one VIDEO, or a folder for every format",
+    )
+    output.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Analyses the videos; returns the exit code."""
+    problem = _usage_problem(arguments)
+    if problem:
+        print(f"microemo: error: {problem}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    codes = []
+    with ProgressBars(enabled=not arguments.quiet) as progress:
+        analyzer = _load(arguments, progress)
+        for video in arguments.videos:
+            try:
+                report = _analyze(analyzer, video, arguments, progress)
+                _show(report, arguments)
+                codes.append(EXIT_OK)
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                progress.close()
+                codes.append(report_error(error, debug=arguments.debug, subject=video))
+    return EXIT_FAILURE if EXIT_FAILURE in codes else max(codes)
+
+
+def _usage_problem(arguments: argparse.Namespace) -> str | None:
+    """What is wrong with the arguments, found before minutes are spent on a model."""
+    if arguments.transcript and len(arguments.videos) > 1:
+        return f"--transcript belongs to one video, got {len(arguments.videos)}"
+    if arguments.out and len(arguments.videos) > 1 and not _is_folder(arguments.out):
+        return f"--out must be a folder for {len(arguments.videos)} videos, got {arguments.out}"
+    stems = [Path(video).stem for video in arguments.videos]
+    if arguments.out and len(set(stems)) < len(stems):
+        return "--out needs videos of different names, since the reports are named after them"
+    if arguments.out and not _is_folder(arguments.out):
+        from microemo.inference.export import WRITERS  # the check is worth the import only here
+
+        if not arguments.out.name.lower().endswith(tuple(WRITERS)):
+            return f"--out must end in one of {', '.join(WRITERS)}, or be a folder, got {arguments.out}"
+    named = [*arguments.videos, *([arguments.transcript] if arguments.transcript else [])]
+    missing = [name for name in named if "://" not in name and not Path(name).is_file()]
+    return f"no such file: {', '.join(missing)}" if missing else None
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or not path.suffix
+
+
+def _load(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
+    from microemo.inference.analyzer import EmotionAnalyzer  # seconds of imports that --help must not pay
+
+    return EmotionAnalyzer.from_pretrained(
+        arguments.model, device=arguments.device, dtype=arguments.dtype, progress=progress
+    )
+
+
+def _analyze(
+    analyzer: EmotionAnalyzer, video: str, arguments: argparse.Namespace, progress: ProgressBars
+) -> EmotionReport:
+    report = analyzer(
+        video,
+        transcript=arguments.transcript,
+        mode=arguments.mode,
+        person=arguments.person,
+        language=arguments.language,
+        progress=progress,
+    )
+    progress.close()
+    return report
+
+
+def _show(report: EmotionReport, arguments: argparse.Namespace) -> None:
+    """Writes the files and prints what was asked for."""
+    from microemo.inference.export import save_all, save_report
+    from microemo.inference.text_timeline import DEFAULT_WIDTH, format_timeline
+
+    written: tuple[Path, ...] = ()
+    if arguments.out and _is_folder(arguments.out):
+        written = save_all(report, arguments.out, stem=Path(report.source).stem)
+    elif arguments.out:
+        written = (save_report(report, arguments.out),)
+    if arguments.json:
+        print(report.to_json(), flush=True)
+    else:
+        width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns if sys.stdout.isatty() else DEFAULT_WIDTH
+        print(format_timeline(report, width=width), flush=True)
+    for path in written:
+        print(f"wrote {path}", file=sys.stderr)
