@@ -1,0 +1,91 @@
+"""Closed-set scores (WAR, UAR, F1) and the sentiment scores of MER-UniBench (WAF, ACC)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from microemo.evaluation.open_vocabulary import check_pairs
+
+try:
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
+except ImportError:
+    accuracy_score = f1_score = recall_score = None
+
+SENTIMENT_VALUES = {"positive": 1, "negative": -1, "neutral": 0}
+
+
+@dataclass(frozen=True)
+class ClosedSetScores:
+    """Each from 0 to 1.
+
+    Args:
+        war: weighted average recall, which is accuracy.
+        uar: unweighted average recall, over the classes that the references hold.
+        macro_f1: mean F1 over the classes that references or predictions hold.
+        weighted_f1: mean F1 weighted by how often a class is the reference (WAF).
+    """
+
+    war: float
+    uar: float
+    macro_f1: float
+    weighted_f1: float
+
+
+@dataclass(frozen=True)
+class SentimentScores:
+    """Weighted F1 and accuracy, each from 0 to 1, of positive against not positive. `clips` entered the figures."""
+
+    waf: float
+    acc: float
+    clips: int
+
+
+def closed_set_scores(references: Sequence[str], predictions: Sequence[str]) -> ClosedSetScores:
+    """Returns the scores of one label per clip. A predicted label that no reference has is an ordinary mistake."""
+    check_pairs(references, predictions)
+    _require_sklearn()
+    expected, given = list(references), list(predictions)
+    classes = sorted(set(expected))
+    return ClosedSetScores(
+        war=float(accuracy_score(expected, given)),
+        uar=float(recall_score(expected, given, labels=classes, average="macro", zero_division=0)),
+        macro_f1=float(f1_score(expected, given, average="macro", zero_division=0)),
+        weighted_f1=float(f1_score(expected, given, average="weighted", zero_division=0)),
+    )
+
+
+def sentiment_scores(references: Sequence[float], predictions: Sequence[str | float]) -> SentimentScores:
+    """Returns WAF and ACC by MER-UniBench's rules for MOSI, MOSEI, SIMS and SIMSv2.
+
+    Clips whose reference is 0 are left out; then positive (> 0) stands against all else, so that a neutral or an
+    unreadable prediction counts as not positive.
+
+    Args:
+        references: sentiment of each clip as a number; its sign counts.
+        predictions: a number, or a text naming positive, negative or neutral (see `sentiment_value`).
+    """
+    check_pairs(references, predictions)
+    _require_sklearn()
+    kept = [(ref, got) for ref, got in zip(references, predictions, strict=True) if ref != 0]
+    if not kept:
+        raise ValueError(f"references ({len(references)} clips) must hold one that is not 0 (neutral)")
+    expected = [ref > 0 for ref, _ in kept]
+    given = [sentiment_value(got) > 0 for _, got in kept]
+    return SentimentScores(
+        waf=float(f1_score(expected, given, average="weighted", zero_division=0)),
+        acc=float(accuracy_score(expected, given)),
+        clips=len(kept),
+    )
+
+
+def sentiment_value(prediction: str | float) -> float:
+    """Returns 1, -1 or 0 for a text that names exactly one sentiment, 0 for any other; a number as it is."""
+    if not isinstance(prediction, str):
+        return float(prediction)
+    named = {word for word in re.findall("[a-z]+", prediction.lower()) if word in SENTIMENT_VALUES}
+    return SENTIMENT_VALUES[named.pop()] if len(named) == 1 else 0
+
+
+def _require_sklearn() -> None:
+    if f1_score is None:
+        raise ImportError("this score needs scikit-learn: pip install microemo[eval]")
