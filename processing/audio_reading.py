@@ -1,0 +1,144 @@
+"""The sound of a file as one mono waveform on the same clock as its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .media_index import clock_zero_seconds, open_container
+from .media_source import MediaSource, VideoArray, local_file
+
+try:
+    import av
+except ImportError:
+    av = None
+
+SEEK_AHEAD_SECONDS = 0.5  # start decoding this much early: the first frames after a seek are not exact
+JUMP_SECONDS = 0.05  # a stored time this far from where the last samples ended is a real gap, not rounding
+
+
+def read_audio(
+    source: MediaSource,
+    *,
+    sampling_rate: int = 16_000,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
+) -> np.ndarray | None:
+    """(S,) float32 mono in [-1, 1] whose first sample sounds at `start_seconds` of the container's clock.
+
+    Channels are mixed by FFmpeg's rules. Where the stream starts late, has gaps or ends before `end_seconds`, there are zeros::
+
+        clock     0 ....... 1 ....... 2 ....... 3
+        stream        [aaaaaaaaa]  [bbbbbb]
+        result    0000aaaaaaaaaaa00bbbbbbb000000   for end_seconds=3; without it the result ends with b
+
+    None when there is no audio stream. Damaged parts are left out; raises `ValueError` for what is no media file.
+    """
+    if sampling_rate < 1:
+        raise ValueError(f"sampling_rate must be >= 1, got {sampling_rate}")
+    if start_seconds < 0 or (end_seconds is not None and end_seconds <= start_seconds):
+        raise ValueError(f"need 0 <= start_seconds < end_seconds, got {start_seconds} and {end_seconds}")
+    if av is None:
+        raise ImportError("reading video and audio needs PyAV: pip install av")
+    if isinstance(source, VideoArray):
+        if source.waveform is None:
+            return None
+        pieces = [(0.0, resample(source.waveform, from_rate=source.sampling_rate, to_rate=sampling_rate))]
+    else:
+        with local_file(source) as path:
+            found = _decode_pieces(
+                path, sampling_rate=sampling_rate, start_seconds=start_seconds, end_seconds=end_seconds
+            )
+        if found is None:
+            return None
+        pieces = found
+    waveform = lay_pieces(pieces, sampling_rate=sampling_rate, start_seconds=start_seconds, end_seconds=end_seconds)
+    return np.clip(waveform, -1, 1)
+
+
+def lay_pieces(
+    pieces: list[tuple[float, np.ndarray]],
+    *,
+    sampling_rate: int,
+    start_seconds: float,
+    end_seconds: float | None,
+) -> np.ndarray:
+    """One waveform from (start in seconds, samples) pieces, zeros between them; the later piece wins an overlap."""
+    starts = [round((seconds - start_seconds) * sampling_rate) for seconds, _ in pieces]
+    ends = [start + len(samples) for start, (_, samples) in zip(starts, pieces, strict=True)]
+    length = max([0, *ends]) if end_seconds is None else round((end_seconds - start_seconds) * sampling_rate)
+    waveform = np.zeros(length, dtype=np.float32)
+    for start, (_, samples) in zip(starts, pieces, strict=True):
+        low, high = max(start, 0), min(start + len(samples), length)
+        if high > low:
+            waveform[low:high] = samples[low - start : high - start]
+    return waveform
+
+
+def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarray:
+    """(S,) float32 mono at another rate, with FFmpeg's filter."""
+    samples = np.ascontiguousarray(waveform, dtype=np.float32)
+    if from_rate == to_rate:
+        return samples
+    frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+    frame.sample_rate = from_rate
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=to_rate)
+    return _joined([*resampler.resample(frame), *resampler.resample(None)])
+
+
+def _decode_pieces(
+    path: Path, *, sampling_rate: int, start_seconds: float, end_seconds: float | None
+) -> list[tuple[float, np.ndarray]] | None:
+    """(start, samples) of every stretch without a jump in its times; None without an audio stream."""
+    with open_container(path) as container:
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        zero = clock_zero_seconds(container)
+        if start_seconds > SEEK_AHEAD_SECONDS:
+            seek_to = start_seconds - SEEK_AHEAD_SECONDS + zero
+            container.seek(round(seek_to / stream.time_base), stream=stream, backward=True)
+        pieces: list[tuple[float, list]] = []
+        expected = None
+        resampler = None
+        for frame in _decode_frames(container, stream):
+            begin = expected if frame.pts is None else float(frame.pts * frame.time_base) - zero
+            begin = begin or 0.0
+            if end_seconds is not None and begin >= end_seconds:
+                break
+            if resampler is None or expected is None or abs(begin - expected) > JUMP_SECONDS:
+                if resampler is not None:
+                    pieces[-1][1].extend(resampler.resample(None))
+                resampler = av.AudioResampler(format="flt", layout="mono", rate=sampling_rate)
+                pieces.append((begin, []))
+            expected = begin + frame.samples / frame.sample_rate
+            frame.pts = None  # the resampler would fill gaps in its own way
+            pieces[-1][1].extend(resampler.resample(frame))
+        if resampler is not None:
+            pieces[-1][1].extend(resampler.resample(None))
+    return [(begin, _joined(frames)) for begin, frames in pieces]
+
+
+def _decode_frames(container, stream) -> Iterator:
+    """Audio frames in order; stops where the file is cut, steps over damaged packets."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            packet = None
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from frames
+
+
+def _joined(frames: list) -> np.ndarray:
+    if not frames:
+        return np.zeros(0, dtype=np.float32)
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float32, copy=False)

@@ -1,0 +1,274 @@
+"""Who is who from frame to frame: SORT's Kalman boxes and assignment, cut at shot changes, and landmarks between detections.
+
+facexlib's `SORT` class itself compares arrays with `[]` and raises with numpy >= 1.25, so its Kalman box is used and the
+assignment is made here. What SORT lacks is added: a face that was away for a moment, or whose shot comes back after a
+reverse shot, gets its number back where position and size agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .clip import FaceTrack
+from .face_detection import FaceDetections, box_overlaps
+
+try:
+    from facexlib.tracking.kalman_tracker import KalmanBoxTracker, convert_bbox_to_z
+except ImportError:
+    KalmanBoxTracker = convert_bbox_to_z = None
+
+MIN_OVERLAP = 0.25  # intersection over union of the expected and the found box of one face
+RUN_GAP_SECONDS = 0.5  # a longer gap between detections of a face is an absence: nothing is interpolated over it
+MAX_ABSENCE_SECONDS = 3.0  # of its shot on screen, after which a face that returns is a new person
+MAX_RETURN_DISTANCE = 1.0  # face sizes between where a face left and where it returns
+MAX_RETURN_SCALE = 1.6  # ratio of face sizes between leaving and returning
+MIN_DETECTIONS = 2  # a face seen only once is a false alarm, unless the detector ran only once
+
+VIEW_SIZE = (32, 18)  # px, width and height of the thumbnails that are compared to find shot changes
+SHOT_CHANGE = 28.0  # grey levels of mean difference from one detection frame to the next; people moving give 2-10
+SAME_VIEW = 14.0  # grey levels of mean difference to the last picture of an earlier shot: the same camera again
+
+SMOOTHING_SECONDS = 0.1  # standard deviation of the smoothing kernel over time
+SMOOTHING_REACH = 2.5  # standard deviations
+
+
+@dataclass
+class _Run:
+    """Detections of one face without an absence between them."""
+
+    times: list[float] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
+    landmarks: list[np.ndarray] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Face:
+    """One identity: its Kalman box, its runs, and where and when it was seen last."""
+
+    track_id: int
+    view: int
+    kalman: KalmanBoxTracker
+    runs: list[_Run]
+    seen_view_seconds: float = 0.0
+
+    @property
+    def last_box(self) -> np.ndarray:
+        return self.runs[-1].boxes[-1]
+
+    @property
+    def last_time(self) -> float:
+        return self.runs[-1].times[-1]
+
+    def detections(self) -> int:
+        return sum(len(run.times) for run in self.runs)
+
+
+@dataclass
+class _View:
+    """One camera set-up: its last thumbnail and for how long it has been on screen."""
+
+    thumbnail: np.ndarray
+    seconds: float = 0.0
+
+
+class FaceTracker:
+    """Takes the detections of one frame after the other, in order of time; knows all faces seen so far."""
+
+    def __init__(self, *, max_absence_seconds: float = MAX_ABSENCE_SECONDS) -> None:
+        if KalmanBoxTracker is None:
+            raise ImportError("tracking faces needs the package facexlib: pip install facexlib")
+        self.max_absence_seconds = max_absence_seconds
+        self.faces: list[_Face] = []
+        self.views: list[_View] = []
+        self.view = -1
+        self.time = -np.inf
+        self.updates = 0
+
+    def update(self, time: float, detections: FaceDetections, *, thumbnail: np.ndarray) -> None:
+        """Adds the faces found at `time` seconds; `thumbnail` of `view_thumbnail` shows whether the shot changed."""
+        if time <= self.time:
+            raise ValueError(f"time must increase, got {time} after {self.time}")
+        gap = time - self.time
+        self.time = time
+        self.updates += 1
+        cut = self._enter_view(thumbnail, gap=gap)
+        active = [] if cut else [face for face in self.faces if self._is_active(face)]
+        waiting = self._match_active(active, detections, np.arange(len(detections)))
+        waiting = self._match_returning(detections, waiting)
+        for place in waiting:
+            self._add_face(detections, int(place))
+
+    def tracks(self, *, start_seconds: float = -np.inf, end_seconds: float = np.inf) -> tuple[FaceTrack, ...]:
+        """The faces seen from start (inclusive) to end (exclusive), by their detections, in order of first appearance."""
+        found = []
+        for face in self.faces:
+            if face.detections() < min(MIN_DETECTIONS, self.updates):
+                continue
+            track = _to_track(face, start_seconds=start_seconds, end_seconds=end_seconds)
+            if track is not None:
+                found.append(track)
+        return tuple(found)
+
+    def landmarks_at(self, time: float) -> dict[int, np.ndarray]:
+        """Smoothed landmarks (5, 2) of every face present at `time`, by track id.
+
+        Final once the tracker has been updated up to `time + RUN_GAP_SECONDS`.
+        """
+        present = {}
+        for face in self.faces:
+            for run in reversed(face.runs):
+                if run.times[0] - RUN_GAP_SECONDS / 2 <= time <= run.times[-1] + RUN_GAP_SECONDS / 2:
+                    points = run_landmarks(np.array(run.times), np.array(run.landmarks), at=time)
+                    if points is not None:
+                        present[face.track_id] = points
+                        break
+        return present
+
+    def _enter_view(self, thumbnail: np.ndarray, *, gap: float) -> bool:
+        """Finds the shot that the frame belongs to; True when it is another than before."""
+        if self.views and view_difference(self.views[self.view].thumbnail, thumbnail) < SHOT_CHANGE:
+            self.views[self.view].thumbnail = thumbnail
+            self.views[self.view].seconds += gap
+            return False
+        differences = [view_difference(view.thumbnail, thumbnail) for view in self.views]
+        if differences and min(differences) < SAME_VIEW:
+            self.view = int(np.argmin(differences))
+            self.views[self.view].thumbnail = thumbnail
+        else:
+            self.views.append(_View(thumbnail))
+            self.view = len(self.views) - 1
+        return True
+
+    def _is_active(self, face: _Face) -> bool:
+        return face.view == self.view and self.time - face.last_time <= RUN_GAP_SECONDS
+
+    def _match_active(self, active: list[_Face], detections: FaceDetections, waiting: np.ndarray) -> np.ndarray:
+        """Assigns detections to faces where the Kalman filters expect them; returns the places left over."""
+        if not active:
+            return waiting
+        expected = np.stack([np.ravel(face.kalman.predict()) for face in active])
+        overlaps = np.nan_to_num(box_overlaps(detections.boxes, expected))
+        rows, columns = linear_sum_assignment(-overlaps)
+        for row, column in zip(rows, columns, strict=True):
+            if overlaps[row, column] >= MIN_OVERLAP:
+                self._extend(active[column], detections, int(row), new_run=False)
+                waiting = waiting[waiting != row]
+        return waiting
+
+    def _match_returning(self, detections: FaceDetections, waiting: np.ndarray) -> np.ndarray:
+        """Gives faces that were away their number back, by where they were last and how large."""
+        seconds = self.views[self.view].seconds
+        away = [
+            face
+            for face in self.faces
+            if face.view == self.view
+            and face.last_time < self.time
+            and seconds - face.seen_view_seconds <= self.max_absence_seconds
+        ]
+        if not away or not len(waiting):
+            return waiting
+        costs = return_costs(detections.boxes[waiting], np.stack([face.last_box for face in away]))
+        rows, columns = linear_sum_assignment(costs)
+        matched = []
+        for row, column in zip(rows, columns, strict=True):
+            if costs[row, column] <= 1:
+                face, place = away[column], int(waiting[row])
+                new_run = self.time - face.last_time > RUN_GAP_SECONDS or self._was_elsewhere_since(face)
+                self._extend(face, detections, place, new_run=new_run)
+                matched.append(place)
+        return waiting[~np.isin(waiting, matched)]
+
+    def _was_elsewhere_since(self, face: _Face) -> bool:
+        """True when another shot was on screen since the face was seen."""
+        return any(other.view != face.view and other.last_time > face.last_time for other in self.faces)
+
+    def _add_face(self, detections: FaceDetections, place: int) -> None:
+        kalman = KalmanBoxTracker(detections.boxes[place].astype(np.float64))
+        face = _Face(track_id=len(self.faces), view=self.view, kalman=kalman, runs=[])
+        self.faces.append(face)
+        self._append(face, detections, place, new_run=True)
+
+    def _extend(self, face: _Face, detections: FaceDetections, place: int, *, new_run: bool) -> None:
+        box = detections.boxes[place].astype(np.float64)
+        if new_run:
+            face.kalman = KalmanBoxTracker(box)
+        else:
+            face.kalman.kf.update(convert_bbox_to_z(box))
+        self._append(face, detections, place, new_run=new_run)
+
+    def _append(self, face: _Face, detections: FaceDetections, place: int, *, new_run: bool) -> None:
+        if new_run:
+            face.runs.append(_Run())
+        run = face.runs[-1]
+        run.times.append(self.time)
+        run.boxes.append(detections.boxes[place])
+        run.landmarks.append(detections.landmarks[place])
+        run.scores.append(float(detections.scores[place]))
+        face.seen_view_seconds = self.views[self.view].seconds
+
+
+def return_costs(found: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """(M, N): how badly each found box (M, 4) fits as the return of each box (N, 4) that left; over 1 it cannot be."""
+    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (found, left)]
+    sizes = [np.sqrt(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3), axis=-1)) for boxes in (found, left)]
+    distance = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=-1) / sizes[1][None]
+    scale = np.abs(np.log(sizes[0][:, None] / sizes[1][None])) / np.log(MAX_RETURN_SCALE)
+    return np.maximum(distance / MAX_RETURN_DISTANCE, scale)
+
+
+def run_landmarks(times: np.ndarray, landmarks: np.ndarray, *, at: float) -> np.ndarray | None:
+    """Landmarks (5, 2) at one moment of a run of detections, (N,) and (N, 5, 2): smoothed and interpolated in one step.
+
+    A straight line is fitted to the detections around the moment, weighted by a Gaussian over time, and read off there.
+    It averages the detector's jitter away without lagging behind a steady movement, at the ends of the run too.
+    None when no detection is near enough.
+    """
+    distances = times - at
+    nearest = float(np.min(np.abs(distances)))
+    if nearest > RUN_GAP_SECONDS / 2:
+        return None
+    width = max(SMOOTHING_SECONDS, nearest)  # between detections that are far apart, both neighbours must take part
+    weights = np.where(np.abs(distances) <= SMOOTHING_REACH * width, np.exp(-0.5 * (distances / width) ** 2), 0.0)
+    weights = weights / weights.sum()
+    values = landmarks.reshape(len(times), 10).astype(np.float64)
+    mean_distance, mean_value = weights @ distances, weights @ values
+    spread = weights @ (distances - mean_distance) ** 2
+    if spread < 1e-9:  # a single detection in reach
+        return mean_value.reshape(5, 2)
+    slope = (weights * (distances - mean_distance)) @ (values - mean_value) / spread
+    # Outside the run the line would be a guess: hold the end.
+    ahead = np.clip(0.0, distances.min(), distances.max()) - mean_distance
+    return (mean_value + slope * ahead).reshape(5, 2)
+
+
+def view_thumbnail(frame: np.ndarray) -> np.ndarray:
+    """(18, 32) float32 grey block means of a frame (H, W, 3): enough to tell one camera view from another."""
+    grey = frame.mean(axis=-1, dtype=np.float32)
+    rows = np.linspace(0, grey.shape[0], VIEW_SIZE[1], endpoint=False).astype(int)
+    columns = np.linspace(0, grey.shape[1], VIEW_SIZE[0], endpoint=False).astype(int)
+    sums = np.add.reduceat(np.add.reduceat(grey, np.unique(rows), axis=0), np.unique(columns), axis=1)
+    ones = np.ones_like(grey)
+    return sums / np.add.reduceat(np.add.reduceat(ones, np.unique(rows), axis=0), np.unique(columns), axis=1)
+
+
+def view_difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean difference of two thumbnails in grey levels."""
+    return float(np.mean(np.abs(first - second)))
+
+
+def _to_track(face: _Face, *, start_seconds: float, end_seconds: float) -> FaceTrack | None:
+    times = np.array([time for run in face.runs for time in run.times])
+    inside = (times >= start_seconds) & (times < end_seconds)
+    if not inside.any():
+        return None
+    return FaceTrack(
+        track_id=face.track_id,
+        times=times[inside],
+        boxes=np.stack([box for run in face.runs for box in run.boxes])[inside].astype(np.float32),
+        landmarks=np.stack([points for run in face.runs for points in run.landmarks])[inside].astype(np.float32),
+        scores=np.array([score for run in face.runs for score in run.scores], dtype=np.float32)[inside],
+    )

@@ -1,0 +1,157 @@
+"""Pictures of chosen frames, by decord or by PyAV: the same pictures from both.
+
+Both scale while they convert to RGB, with FFmpeg's bilinear filter (which averages when it shrinks).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .media_index import VideoIndex, decode_frames, find_video_stream, open_container
+
+try:
+    from av.video.reformatter import Interpolation, VideoReformatter
+except ImportError:
+    Interpolation = VideoReformatter = None
+try:
+    import decord
+except ImportError:  # no wheels for arm64
+    decord = None
+
+SEEK_GAP_FRAMES = 24  # decoding this many frames costs less than emptying and refilling the decoder
+DECORD_DEADLINE_SECONDS = 60.0  # for one batch; decord waits for ever on some broken files
+
+
+class DecordError(RuntimeError):
+    """decord failed or does not return: PyAV has to read on."""
+
+
+class DecordDecoder:
+    """Frames through decord, opened anew for each size asked for."""
+
+    name = "decord"
+
+    def __init__(self, path: Path, *, index: VideoIndex) -> None:
+        if decord is None:
+            raise ImportError('backend="decord" needs the package decord: pip install decord (no wheels for arm64)')
+        self.path, self.index = path, index
+        self.reader = None
+        self.size: tuple[int, int] | None = None
+
+    def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (place, picture (height, width, 3)) for increasing places in the index."""
+        pictures = call_with_deadline(
+            lambda: self._open(height=height, width=width).get_batch(places.tolist()).asnumpy(),
+            seconds=DECORD_DEADLINE_SECONDS,
+        )
+        yield from zip(places.tolist(), pictures, strict=True)
+
+    def _open(self, *, height: int, width: int):
+        if self.reader is None or self.size != (height, width):
+            self.reader, self.size = decord.VideoReader(str(self.path), height=height, width=width), (height, width)
+            if len(self.reader) != len(self.index.times):
+                raise DecordError(f"decord counts {len(self.reader)} frames, the file {len(self.index.times)}")
+        return self.reader
+
+    def close(self) -> None:
+        self.reader = None
+
+
+class PyAVDecoder:
+    """Frames through PyAV: decodes on from where it stands, and seeks over gaps that hold a keyframe."""
+
+    name = "pyav"
+
+    def __init__(self, path: Path, *, index: VideoIndex) -> None:
+        self.path, self.index = path, index
+        self.reformatter = VideoReformatter()  # keeps its scaler: a new one a frame costs ten times the conversion
+        self._restart()
+
+    def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (place, picture (height, width, 3)) for increasing places in the index; undecodable ones are left out."""
+        for place in places.tolist():
+            frame = self._frame_at(place)
+            if frame is not None:
+                yield place, self._picture(frame, height=height, width=width)
+
+    def _frame_at(self, place: int):
+        if self.place > place:
+            self._restart()
+        timestamps = self.index.timestamps
+        if timestamps is None:
+            while self.place < place and self._advance():
+                pass
+            return self.frame if self.place == place else None
+        self._seek_over_gap(place)
+        while (self.frame is None or self.frame.pts < timestamps[place]) and self._advance():
+            pass
+        return self.frame if self.frame is not None and self.frame.pts == timestamps[place] else None
+
+    def _seek_over_gap(self, place: int) -> None:
+        keyframes, timestamps = self.index.keyframes, self.index.timestamps
+        key = int(np.searchsorted(keyframes, timestamps[place], side="right")) - 1
+        if key < 0 or np.searchsorted(timestamps, keyframes[key]) - self.place < SEEK_GAP_FRAMES:
+            return
+        self.container.seek(int(keyframes[key]), stream=self.stream, backward=True)
+        self.frames = decode_frames(self.container, self.stream)
+        if not self._advance() or self.frame.pts > timestamps[place]:  # the seek went too far: count from the start
+            self._restart()
+
+    def _advance(self) -> bool:
+        self.frame = next(self.frames, None)
+        if self.frame is None:
+            self.place = len(self.index.times)
+        elif self.index.timestamps is None:
+            self.place += 1
+        else:
+            self.place = int(np.searchsorted(self.index.timestamps, self.frame.pts))
+        return self.frame is not None
+
+    def _restart(self) -> None:
+        self.close()
+        self.container = open_container(self.path)
+        self.stream = find_video_stream(self.container)
+        self.stream.thread_type = "AUTO"
+        self.frames = decode_frames(self.container, self.stream)
+        self.frame, self.place = None, -1
+
+    def _picture(self, frame, *, height: int, width: int) -> np.ndarray:
+        turns = self.index.quarter_turns
+        stored_width, stored_height = (height, width) if turns % 2 else (width, height)
+        picture = self.reformatter.reformat(
+            frame, width=stored_width, height=stored_height, format="rgb24", interpolation=Interpolation.BILINEAR
+        ).to_ndarray()
+        return np.rot90(picture, turns) if turns else picture
+
+    def close(self) -> None:
+        container = getattr(self, "container", None)
+        if container is not None:
+            self.frames.close()
+            container.close()
+
+
+def call_with_deadline(function: Callable[[], np.ndarray], *, seconds: float) -> np.ndarray:
+    """The function's result, or `DecordError` when it raises or is not done in time.
+
+    decord cannot be interrupted, so it runs in a thread that is left behind when it hangs.
+    """
+    results: list[np.ndarray] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except Exception as error:  # decord raises its own types, RuntimeError and AssertionError
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if results:
+        return results[0]
+    reason = str(errors[0]).splitlines()[0] if errors else f"no answer in {seconds:g} s"
+    raise DecordError(f"decord: {reason}") from (errors[0] if errors else None)

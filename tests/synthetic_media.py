@@ -1,0 +1,146 @@
+"""Tiny video and audio files for tests, made with PyAV and numpy alone. Same arguments, same file.
+
+Every frame of `moving_squares` carries its own number as a row of black and white blocks, so that a test can tell which
+frame it was given (`frame_number`).
+"""
+
+from __future__ import annotations
+
+import struct
+import wave
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+NUMBER_BITS = 8
+TIME_BASE = Fraction(1, 12_800)  # the video clock of the files: fine enough for 25 fps and for 1/100 s steps
+
+
+def moving_squares(*, count: int = 25, height: int = 96, width: int = 128) -> np.ndarray:
+    """(count, height, width, 3) uint8 RGB: a red square moves right on grey, the frame's number along the bottom."""
+    frames = np.full((count, height, width, 3), 96, dtype=np.uint8)
+    side = height // 4
+    for index, frame in enumerate(frames):
+        left = round(index / max(count - 1, 1) * (width - side))
+        frame[side : 2 * side, left : left + side] = (220, 40, 40)
+        _stamp_number(frame, index)
+    return frames
+
+
+def frame_number(frame: np.ndarray) -> int:
+    """The number that `moving_squares` wrote into a frame, at whatever size it comes back."""
+    height, width = frame.shape[:2]
+    row = frame[round(height * 7 / 8)].mean(axis=-1)
+    centres = ((np.arange(NUMBER_BITS) + 0.5) * width / NUMBER_BITS).astype(int)
+    return int(np.sum((row[centres] > 128) << np.arange(NUMBER_BITS)))
+
+
+def _stamp_number(frame: np.ndarray, number: int) -> None:
+    height, width = frame.shape[:2]
+    edges = np.round(np.arange(NUMBER_BITS + 1) * width / NUMBER_BITS).astype(int)
+    for bit in range(NUMBER_BITS):
+        frame[height * 3 // 4 :, edges[bit] : edges[bit + 1]] = 255 if number >> bit & 1 else 0
+
+
+def write_video(
+    path: Path,
+    frames: np.ndarray,
+    *,
+    times: Sequence[float] | None = None,
+    frame_rate: float = 25.0,
+    waveform: np.ndarray | None = None,
+    sampling_rate: int = 16_000,
+    audio_start_seconds: float = 0.0,
+    moov_first: bool = False,
+) -> Path:
+    """Writes H.264 (4:4:4 for odd sizes) and, with a waveform (S,) or (S, channels), AAC; the suffix picks the container.
+
+    Args:
+        times: seconds of each frame, for a variable frame rate; else evenly at `frame_rate`.
+        audio_start_seconds: when the first sample sounds on the video's clock.
+        moov_first: put an mp4's index at the front, so that a cut file is partly readable.
+    """
+    times = np.arange(len(frames)) / frame_rate if times is None else np.asarray(times)
+    options = {"movflags": "faststart"} if moov_first else {}
+    with av.open(str(path), "w", options=options) as container:
+        video = _add_video_stream(container, frames, frame_rate=frame_rate)
+        audio = None if waveform is None else _add_audio_stream(container, waveform, sampling_rate=sampling_rate)
+        for picture, seconds in zip(frames, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(seconds / TIME_BASE), TIME_BASE
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio is not None:
+            _encode_audio(container, audio, waveform, start_seconds=audio_start_seconds)
+    return path
+
+
+def _add_video_stream(container, frames: np.ndarray, *, frame_rate: float):
+    height, width = frames.shape[1:3]
+    stream = container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1001))
+    stream.width, stream.height = width, height
+    stream.pix_fmt = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"
+    stream.codec_context.time_base = TIME_BASE
+    stream.options = {"crf": "12", "preset": "veryfast", "g": "12", "threads": "1"}
+    return stream
+
+
+def _add_audio_stream(container, waveform: np.ndarray, *, sampling_rate: int):
+    channels = 1 if waveform.ndim == 1 else waveform.shape[1]
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
+    return container.add_stream("aac", rate=sampling_rate, layout=layout)
+
+
+def _encode_audio(container, stream, waveform: np.ndarray, *, start_seconds: float) -> None:
+    samples = waveform[:, None] if waveform.ndim == 1 else waveform
+    rate = stream.codec_context.sample_rate
+    size = stream.codec_context.frame_size or 1024
+    for first in range(0, len(samples), size):
+        planes = np.ascontiguousarray(samples[first : first + size].T, dtype=np.float32)  # (channels, size)
+        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=stream.codec_context.layout.name)
+        frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+        frame.pts = round(start_seconds * rate) + first
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+def write_wav(path: Path, waveform: np.ndarray, *, sampling_rate: int = 16_000) -> Path:
+    """16-bit PCM of a waveform (S,) or (S, channels) in [-1, 1]."""
+    samples = waveform[:, None] if waveform.ndim == 1 else waveform
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(sampling_rate)
+        file.writeframes(np.round(samples * 32_767).astype("<i2").tobytes())
+    return path
+
+
+def tone(
+    *, seconds: float, frequency: float = 440.0, sampling_rate: int = 16_000, amplitude: float = 0.3
+) -> np.ndarray:
+    """(S,) float32 sine."""
+    return (
+        amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * sampling_rate)) / sampling_rate)
+    ).astype(np.float32)
+
+
+def rotate_display(path: Path, *, clockwise_degrees: int) -> Path:
+    """Rewrites the display matrix of an mp4's video track in place, as a phone held upright records it."""
+    cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_degrees]
+    content = bytearray(path.read_bytes())
+    header = content.index(b"tkhd")
+    matrix = header + (4 + 4 + 20 + 8 + 8 if content[header + 4] == 0 else 4 + 4 + 32 + 8 + 8)  # version 0 or 1
+    turned = (cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", content, matrix, *turned)
+    path.write_bytes(content)
+    return path
+
+
+def cut_file(path: Path, *, part: float) -> Path:
+    """Drops the end of a file, keeping the given part of its bytes."""
+    content = path.read_bytes()
+    path.write_bytes(content[: round(len(content) * part)])
+    return path
