@@ -1,0 +1,168 @@
+"""Figures of one or several models' predictions against reference labels, in one table."""
+
+import argparse
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from microemo.evaluation.bootstrap import bootstrap_estimate
+from microemo.evaluation.clip_labels import ClipLabels, read_clip_labels
+from microemo.evaluation.default_wheel import FAMILY, default_wheels
+from microemo.evaluation.figures import Figure, Matching, Pairs, figures_of
+from microemo.evaluation.label_matching import (
+    embedding_grouping,
+    file_grouping,
+    read_stored_groups,
+    word_vector_embedder,
+)
+from microemo.evaluation.open_vocabulary import Grouping, exact_grouping
+from microemo.evaluation.score_table import FAMILIES, Family, ModelScores, Score, ScoreTable
+from microemo.evaluation.wheel_files import read_official_wheels
+from microemo.evaluation.wheel_metrics import wheel_grouping
+
+Missing = Literal["error", "empty"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Settings of the bootstrap; see `bootstrap_estimate`."""
+
+    confidence: float = 0.95
+    resamples: int = 1000
+    seed: int = 0
+
+
+def evaluate_predictions(
+    references: Mapping[str, ClipLabels],
+    predictions: Mapping[str, ClipLabels],
+    *,
+    model: str,
+    matching: Matching,
+    families: Sequence[Family] | None = None,
+    missing: Missing = "error",
+    interval: Interval = Interval(),  # noqa: B008  frozen
+) -> ModelScores:
+    """Returns the figures of one model.
+
+    Args:
+        references: clip name -> true labels.
+        predictions: clip name -> predicted labels; clips that no reference names are left out.
+        model: what to call it.
+        matching: how labels are compared.
+        families: which figures; by default all that both sides hold what they need for, but wheel-columns.
+        missing: a reference clip without prediction is an error, or counts as predicted without any label.
+        interval: of every figure.
+    """
+    pairs = _pair(references, predictions, missing=missing)
+    wanted = [family for family in FAMILIES if family != "wheel-columns"] if families is None else families
+    figures: list[Figure] = []
+    for family in wanted:
+        found = figures_of(pairs, family=family, matching=matching)
+        if families is not None and not found:
+            raise ValueError(
+                f"families: {family!r} needs labels that references or predictions of {model} do not hold"
+            )
+        figures += found
+    if not figures:
+        raise ValueError(f"references and predictions of {model} must hold labels of one kind")
+    return ModelScores(model=model, scores=[_score(figure, interval=interval) for figure in figures])
+
+
+def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
+    """Returns the table that the arguments of `microemo evaluate` ask for."""
+    references = read_clip_labels(arguments.references)
+    files = [_named_file(item) for item in arguments.predictions]
+    names = [name for name, _ in files]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--predictions must have different model names (MODEL=FILE), got {names}")
+    if arguments.stored_groups and len(files) > 1:
+        raise ValueError(f"--stored-groups holds the groups of one model, got {len(files)} prediction files")
+    matching = _matching(arguments)
+    interval = Interval(confidence=arguments.confidence, resamples=arguments.resamples, seed=arguments.seed)
+    models = [
+        evaluate_predictions(
+            references,
+            read_clip_labels(path),
+            model=name,
+            matching=matching,
+            families=arguments.metrics,
+            missing=arguments.missing,
+            interval=interval,
+        )
+        for name, path in files
+    ]
+    settings = {
+        "microemo": version("microemo"),
+        "references": _identity(arguments.references, clips=len(references)),
+        **{f"predictions of {name}": _identity(path) for name, path in files},
+        "wheels": matching.wheels.name,
+        "grouping": "stored groups" if arguments.stored_groups else arguments.grouping,
+        "clips without prediction": arguments.missing,
+        "intervals": f"{interval.confidence:.0%} bootstrap, {interval.resamples} resamples, seed {interval.seed}",
+    }
+    return ScoreTable(models=models, settings=settings)
+
+
+def _matching(arguments: argparse.Namespace) -> Matching:
+    wheels = read_official_wheels(arguments.wheels) if arguments.wheels else default_wheels()
+    kind, _, path = arguments.grouping.partition(":")
+    grouping: Grouping
+    if kind == "exact" and not path:
+        grouping = exact_grouping
+    elif kind == "wheel" and not path:
+        grouping = wheel_grouping(wheels, rule=FAMILY)
+    elif kind == "groups" and path:
+        grouping = file_grouping(path)
+    elif kind == "vectors" and path:
+        grouping = embedding_grouping(word_vector_embedder(path), threshold=arguments.threshold)
+    else:
+        raise ValueError(f"--grouping ({arguments.grouping}) must be exact, wheel, groups:FILE or vectors:FILE")
+    stored = read_stored_groups(arguments.stored_groups) if arguments.stored_groups else None
+    return Matching(wheels=wheels, grouping=grouping, stored_groups=stored)
+
+
+def _named_file(item: str) -> tuple[str, Path]:
+    """Returns model name and path of "MODEL=FILE" or "FILE"."""
+    name, separator, path = item.partition("=")
+    return (name, Path(path)) if separator and name else (Path(item).stem.removesuffix("-openset"), Path(item))
+
+
+def _identity(path: Path, *, clips: int | None = None) -> str:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return f"{path.name} (sha256 {digest}{f', {clips} clips' if clips is not None else ''})"
+
+
+def _pair(references: Mapping[str, ClipLabels], predictions: Mapping[str, ClipLabels], *, missing: Missing) -> Pairs:
+    if missing not in ("error", "empty"):
+        raise ValueError(f"missing ({missing!r}) must be 'error' or 'empty'")
+    absent = [name for name in references if name not in predictions]
+    if absent and missing == "error":
+        raise ValueError(
+            f"predictions must hold every reference clip; {len(absent)} of {len(references)} are missing, "
+            f"first {absent[0]!r} (missing='empty' counts them as predicted without labels)"
+        )
+    pairs = [(clip, predictions.get(name, ClipLabels(name=name))) for name, clip in references.items()]
+    with_labels = any(got.labels is not None for _, got in pairs)
+    with_sentiment = any(got.sentiment is not None for _, got in pairs)
+    return [(ref, _filled(got, with_labels=with_labels, with_sentiment=with_sentiment)) for ref, got in pairs]
+
+
+def _filled(prediction: ClipLabels, *, with_labels: bool, with_sentiment: bool) -> ClipLabels:
+    """Returns the prediction with what it lacks but its model gives elsewhere as given empty: it must not go uncounted."""
+    labels = () if with_labels and prediction.labels is None else prediction.labels
+    sentiment = "" if with_sentiment and prediction.sentiment is None else prediction.sentiment
+    return replace(prediction, labels=labels, sentiment=sentiment)
+
+
+def _score(figure: Figure, *, interval: Interval) -> Score:
+    estimate = bootstrap_estimate(
+        figure.statistic,
+        clips=figure.clips,
+        confidence=interval.confidence,
+        resamples=interval.resamples,
+        seed=interval.seed,
+    )
+    return Score(name=figure.name, estimate=estimate, clips=figure.clips, percent=figure.percent)

@@ -1,0 +1,89 @@
+"""The result of an evaluation: figures of several models side by side, as Markdown and as JSON."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from microemo.evaluation.bootstrap import Estimate
+
+# Families of figures that can be asked for; `figures` makes them.
+Family = Literal["set", "wheel", "wheel-columns", "hit", "closed-set", "sentiment", "valence-arousal"]
+FAMILIES: tuple[Family, ...] = ("set", "wheel", "wheel-columns", "hit", "closed-set", "sentiment", "valence-arousal")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure of one model. `estimate` holds plain values, not percent."""
+
+    name: str
+    estimate: Estimate
+    clips: int
+    percent: bool
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    model: str
+    scores: Sequence[Score]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of models, with the settings that they were made with."""
+
+    models: Sequence[ModelScores]
+    settings: Mapping[str, object]
+
+    def to_markdown(self) -> str:
+        """Returns a table with one row per figure and one column per model, then the settings as a list."""
+        names = list(dict.fromkeys(score.name for model in self.models for score in model.scores))
+        found = [{score.name: score for score in model.scores} for model in self.models]
+        lines = [
+            "| metric | " + " | ".join(_escaped(model.model) for model in self.models) + " |",
+            "|---|" + "---:|" * len(self.models),
+        ]
+        for name in names:
+            cells = [_cell(scores[name]) if name in scores else "-" for scores in found]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines += ["", *(f"- {name}: {value}" for name, value in self.settings.items()), ""]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """Returns the same as JSON, figures as plain values with full precision; NaN as null."""
+        models = [
+            {
+                "model": model.model,
+                "scores": [
+                    {
+                        "metric": score.name,
+                        "value": _finite(score.estimate.value),
+                        "low": _finite(score.estimate.low),
+                        "high": _finite(score.estimate.high),
+                        "clips": score.clips,
+                    }
+                    for score in model.scores
+                ],
+            }
+            for model in self.models
+        ]
+        return json.dumps({"settings": dict(self.settings), "models": models}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _cell(score: Score) -> str:
+    """Returns "52.30 [49.10, 55.60]" in percent, or "0.523 [0.491, 0.556]"."""
+    factor, digits = (100, 2) if score.percent else (1, 3)
+    estimate = score.estimate
+    text = f"{estimate.value * factor:.{digits}f}"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} [{estimate.low * factor:.{digits}f}, {estimate.high * factor:.{digits}f}]"
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+def _escaped(name: str) -> str:
+    return name.replace("|", "\\|")
