@@ -1,0 +1,106 @@
+"""Padded tensors of a batch of clips: audio windows, faces, utterance times, labels.
+
+B clips, W audio windows, F face crops, U utterances, N text tokens. Padding is zero, and False in the masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .clip import Clip
+
+IGNORE_INDEX = -100  # the label that no loss looks at
+
+
+def split_windows(waveform: np.ndarray, *, window_samples: int) -> list[np.ndarray]:
+    """Returns a waveform (S,) in consecutive windows, the last one shorter.
+
+    |-- window 0 --|-- window 1 --|- 2 -|
+    """
+    if waveform.ndim != 1 or len(waveform) == 0:
+        raise ValueError(f"audio must be a mono waveform (S,) with S > 0, got shape {waveform.shape}")
+    return [waveform[start : start + window_samples] for start in range(0, len(waveform), window_samples)]
+
+
+def audio_windows(
+    waveforms: Sequence[np.ndarray], *, feature_extractor: Any, sampling_rate: int | None
+) -> dict[str, torch.Tensor]:
+    """Returns `input_features` (B, W, mel, frames) and `audio_mask` (B, W, frames), True where a real sample begins.
+
+    Raises `ValueError` when `sampling_rate` is not the feature extractor's.
+    """
+    rate = feature_extractor.sampling_rate
+    if sampling_rate is not None and sampling_rate != rate:
+        raise ValueError(f"sampling_rate is {sampling_rate}, the audio tower listens at {rate}: resample the audio")
+    features, masks = [], []
+    for waveform in waveforms:
+        windows = split_windows(_mono(waveform), window_samples=feature_extractor.n_samples)
+        extracted = feature_extractor(windows, sampling_rate=rate, return_attention_mask=True, return_tensors="pt")
+        features.append(extracted["input_features"])
+        masks.append(extracted["attention_mask"].bool())
+    return {"input_features": pad_rows(features), "audio_mask": pad_rows(masks)}
+
+
+def _mono(waveform: Any) -> np.ndarray:
+    """Returns any (S,) or (1, S) array, tensor or list as (S,) float32."""
+    array = np.asarray(waveform, dtype=np.float32)
+    return array[0] if array.ndim == 2 and len(array) == 1 else array
+
+
+def face_tensors(
+    clips: Sequence[Clip], *, preprocess: Callable[[np.ndarray], torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Returns `face_pixel_values`, `face_times`, `face_mask` of a batch; nothing where no clip has a face."""
+    seen = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
+    if not any(seen):
+        return {}
+    with_faces = [clip for clip, has_faces in zip(clips, seen, strict=True) if has_faces]
+    pixels = [preprocess(clip.face_crops) for clip in with_faces if clip.face_crops is not None]
+    times = [torch.tensor(relative_times(clip.face_times, clip), dtype=torch.float32) for clip in with_faces]
+    tensors = {
+        "face_pixel_values": pad_rows(pixels),
+        "face_times": pad_rows(times),
+        "face_mask": pad_rows([torch.ones(len(row), dtype=torch.bool) for row in times]),
+    }
+    return {name: scatter_rows(value, present=seen) for name, value in tensors.items()}
+
+
+def relative_times(times: np.ndarray | None, clip: Clip) -> list[float]:
+    """Returns times on the container's clock as seconds since the clip's start."""
+    return [] if times is None else [float(time) - clip.start_seconds for time in times]
+
+
+def time_tensors(spans: Sequence[Sequence[tuple[float, float]]]) -> dict[str, torch.Tensor]:
+    """Returns `utterance_times` (B, U, 2) in seconds and `utterance_mask` (B, U) of each clip's (start, end) pairs."""
+    rows = [torch.tensor(row, dtype=torch.float32).reshape(-1, 2) for row in spans]
+    masks = [torch.ones(len(row), dtype=torch.bool) for row in rows]
+    return {"utterance_times": pad_rows(rows), "utterance_mask": pad_rows(masks)}
+
+
+def labels_outside_answers(input_ids: Any, assistant_masks: Any) -> torch.Tensor:
+    """Returns the token ids (B, N) where the mask is 1, `IGNORE_INDEX` elsewhere."""
+    ids, mask = torch.as_tensor(input_ids), torch.as_tensor(assistant_masks).bool()
+    return ids.masked_fill(~mask, IGNORE_INDEX)
+
+
+def pad_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Returns rows of different length (L_i, ...) as one tensor (B, L, ...)."""
+    padded = rows[0].new_zeros((len(rows), max(len(row) for row in rows), *rows[0].shape[1:]))
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return padded
+
+
+def scatter_rows(value: torch.Tensor, *, present: Sequence[bool]) -> torch.Tensor:
+    """Returns `value`, whose rows belong to the clips that are `present`, with rows of zeros for the others."""
+    if sum(present) != len(value):
+        raise ValueError(f"{len(value)} rows for {sum(present)} clips that have the stream")
+    if all(present):
+        return value
+    scattered = value.new_zeros((len(present), *value.shape[1:]))
+    scattered[torch.tensor(present)] = value
+    return scattered

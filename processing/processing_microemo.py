@@ -1,0 +1,472 @@
+"""The processor: clips, or videos, audio and text, to the tensors of the model.
+
+Two roads lead to the same tensors. `from_clip` takes a `Clip` (a video that was read, with its utterances and faces);
+`__call__` and `apply_chat_template` are the ordinary ones of transformers, where messages may hold, next to video,
+audio and text, blocks {"type": "utterance", "start": 0.4, "end": 2.9, "speaker": "Anna", "text": "words"}.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+from transformers import AutoTokenizer
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.processing_utils import ProcessingKwargs, ProcessorMixin
+from transformers.utils import logging
+
+from .clip import Clip
+from .clip_tensors import (
+    audio_windows,
+    face_tensors,
+    labels_outside_answers,
+    relative_times,
+    scatter_rows,
+    time_tensors,
+)
+from .emotion_parsing import ParsedEmotions, parse_emotions
+from .placeholder_expansion import count_token, count_windows, spread_placeholders
+from .prompt_text import (
+    SPECIAL_TOKENS,
+    clip_conversation,
+    conversation_utterance_times,
+    default_questions,
+    sanitize_conversation,
+    sanitize_text,
+    sanitize_utterance,
+    shorten_words,
+    with_utterances,
+)
+from .video_processing_microemo import MicroEmoVideoProcessorKwargs, TimedVideoMetadata
+
+logger = logging.get_logger(__name__)
+
+UTTERANCE_MODES = ("utterance", "window", "clip")
+TIMESTAMPS = ("fourier", "text")
+TIME_SENTENCE = "This frame is sampled at {seconds:.1f} second."
+MAX_TIME_SENTENCE_TOKENS = 32
+AUDIO_INPUTS = ("input_features", "audio_mask")
+UNBOUNDED_CONTEXT = 1_000_000  # tokens; tokenizers without a limit say something astronomic
+
+
+class MicroEmoProcessorKwargs(ProcessingKwargs, total=False):
+    """Arguments that `MicroEmoProcessor.__call__` hands to its parts."""
+
+    videos_kwargs: MicroEmoVideoProcessorKwargs
+
+
+class MicroEmoProcessor(ProcessorMixin):
+    """Makes the model's inputs.
+
+    Args:
+        video_processor: `MicroEmoVideoProcessor`.
+        feature_extractor: `WhisperFeatureExtractor`; its `chunk_length` is the length of an audio window.
+        tokenizer: The language model's, with `<|video|>`, `<|audio|>` and `<|utterance_end|>` added.
+        qformer_tokenizer: The frame Q-Former's, needed with `timestamp="text"`.
+        chat_template: One template, or several by name; None takes the package's own ("default", "concatenated").
+        timestamp: How the frame Q-Former learns a frame's time, "fourier" or "text".
+        utterance_mode: "utterance" (whole clip and each utterance), "window" (sliding windows), "clip" (whole clip).
+        window_frames: Frames in a window of the mode "window".
+        window_stride: Frames from one window to the next.
+        video_tokens_per_segment: Placeholders of one segment in the video stream.
+        audio_tokens_per_segment: The same in the audio stream.
+        answer_tokens: Tokens of the context kept free for a question and its answer.
+        reading_settings: Arguments of `ReadingSettings`, how `read` reads videos.
+    """
+
+    valid_processor_kwargs = MicroEmoProcessorKwargs
+
+    def __init__(
+        self,
+        video_processor,
+        feature_extractor,
+        tokenizer,
+        qformer_tokenizer=None,
+        chat_template: str | dict[str, str] | None = None,
+        timestamp: str = "fourier",
+        utterance_mode: str = "utterance",
+        window_frames: int = 32,
+        window_stride: int = 32,
+        video_tokens_per_segment: int = 8,
+        audio_tokens_per_segment: int = 4,
+        answer_tokens: int = 320,
+        reading_settings: dict[str, Any] | None = None,
+    ):
+        if chat_template is None:
+            chat_template = _packaged_templates()
+        super().__init__(video_processor, feature_extractor, tokenizer, chat_template=chat_template)
+        _check_choice("timestamp", timestamp, TIMESTAMPS)
+        _check_choice("utterance_mode", utterance_mode, UTTERANCE_MODES)
+        if timestamp == "text" and qformer_tokenizer is None:
+            raise ValueError('timestamp="text" needs a qformer_tokenizer, got None')
+        missing = [token for token in SPECIAL_TOKENS if token not in tokenizer.get_vocab()]
+        if missing:
+            raise ValueError(
+                f"tokenizer lacks {missing}; add them by "
+                f'tokenizer.add_special_tokens({{"extra_special_tokens": {list(SPECIAL_TOKENS)}}})'
+            )
+        self.qformer_tokenizer = qformer_tokenizer
+        self.timestamp = timestamp
+        self.utterance_mode = utterance_mode
+        self.window_frames = window_frames
+        self.window_stride = window_stride
+        self.video_tokens_per_segment = video_tokens_per_segment
+        self.audio_tokens_per_segment = audio_tokens_per_segment
+        self.answer_tokens = answer_tokens
+        self.reading_settings = dict(reading_settings or {})
+        self.video_token, self.audio_token, self.utterance_end_token = SPECIAL_TOKENS
+        self.video_token_id, self.audio_token_id, self.utterance_end_token_id = tokenizer.convert_tokens_to_ids(
+            list(SPECIAL_TOKENS)
+        )
+
+    # --- Clips -----------------------------------------------------------------------------------------------------
+
+    def from_clip(
+        self,
+        clip: Clip | Sequence[Clip],
+        *,
+        question: str | Sequence[str] | None = None,
+        answer: str | Sequence[str] | None = None,
+        chat_template: str | None = None,
+        padding_side: str | None = None,
+        return_tensors: str = "pt",
+    ) -> BatchFeature:
+        """Returns the model's inputs for one clip or a batch of clips (the names and shapes of the design).
+
+        Args:
+            clip: What was read; streams that are None leave no tensor, or all-False mask rows beside clips that have
+                them, and no placeholder in the text.
+            question: One for all or one per clip; None stops after the shared prefix (see `question_inputs`).
+            answer: The same; makes `labels`, -100 outside the answers.
+            chat_template: Name of a template of this processor ("concatenated"), or a template.
+            padding_side: "left" for generation, "right" for training; by default "right" where answers are given.
+            return_tensors: "pt" or "np".
+        """
+        clips = [clip] if isinstance(clip, Clip) else list(clip)
+        if not clips:
+            raise ValueError("clip is an empty list, at least one Clip is needed")
+        questions = _one_per_clip("question", question, len(clips))
+        answers = _one_per_clip("answer", answer, len(clips))
+        if answer is not None and question is None:
+            raise ValueError("answer was given without a question")
+        clips = [self.fit_clip(entry) for entry in clips]
+        conversations = [
+            clip_conversation(entry, question=self._harmless(q), answer=self._harmless(a))
+            for entry, q, a in zip(clips, questions, answers, strict=True)
+        ]
+        inputs = self.apply_chat_template(
+            conversations,
+            chat_template=chat_template,
+            tokenize=True,
+            return_dict=True,
+            return_tensors=return_tensors,
+            add_generation_prompt=question is not None and answer is None,
+            return_assistant_tokens_mask=answer is not None,
+            shared_prefix=question is None,
+            processor_kwargs={
+                "padding": True,
+                "padding_side": padding_side or ("left" if answer is None else "right"),
+                "do_sample_frames": False,
+                "video_metadata": [_metadata(entry) for entry in clips if entry.frames is not None] or None,
+            },
+        )
+        if answer is not None:
+            inputs["labels"] = labels_outside_answers(inputs["input_ids"], inputs.pop("assistant_masks"))
+        inputs.update(face_tensors(clips, preprocess=self.video_processor.preprocess_faces))
+        return inputs.convert_to_tensors(return_tensors)
+
+    def fit_clip(self, clip: Clip) -> Clip:
+        """Returns the clip with harmless words that fit the model's context, and says in `warnings` what was cut.
+
+        The rule, "shorten_words": every utterance keeps its place, its times and its tokens; the words of each are
+        cut to its first N, N the largest that fits beside `answer_tokens`. Where nobody speaks the clip becomes one
+        utterance without words.
+
+        Raises:
+            ValueError: The prompt is too long even without words.
+        """
+        clip = with_utterances(clip)
+        harmless = tuple(sanitize_utterance(u, special_tokens=self._forbidden_tokens()) for u in clip.utterances)
+        clip = replace(clip, utterances=harmless)
+        limit = self.tokenizer.model_max_length - self.answer_tokens
+        length = self._prefix_length(clip)
+        if length <= limit or limit > UNBOUNDED_CONTEXT:
+            return clip
+        fitting, too_many = -1, max(len(utterance.text.split()) for utterance in harmless)
+        while too_many - fitting > 1:
+            middle = (fitting + too_many) // 2
+            if self._prefix_length(_shortened(clip, max_words=middle)) <= limit:
+                fitting = middle
+            else:
+                too_many = middle
+        if fitting < 0:
+            raise ValueError(
+                f"{len(harmless)} utterances make a prompt of more than {limit} tokens even without words; "
+                f"read the video in shorter windows"
+            )
+        warning = (
+            f"shorten_words: the prompt of {length} tokens exceeds the {limit} that fit the model's context, so every "
+            f"utterance keeps at most its first {fitting} words"
+        )
+        logger.warning(warning)
+        return replace(_shortened(clip, max_words=fitting), warnings=(*clip.warnings, warning))
+
+    def question_inputs(self, questions: Sequence[str], *, return_tensors: str = "pt") -> BatchFeature:
+        """Returns `input_ids` and `attention_mask`, padded on the left, of questions that follow a shared prefix.
+
+        The ids of `from_clip(clip)` followed by those of a question are the ids of `from_clip(clip, question=...)`.
+        """
+        place = {"type": "utterance", "start": 0.0, "end": 1.0}
+        suffixes = []
+        for question in questions:
+            content = [place, {"type": "text", "text": self._harmless(question)}]
+            prompt = self.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+            suffix = prompt[prompt.rindex(self.utterance_end_token) :]
+            # Tokenised after the prefix's last token, as some tokenizers treat the beginning of a text differently.
+            suffixes.append(self.tokenizer(suffix, add_special_tokens=False)["input_ids"][1:])
+        return self.tokenizer.pad({"input_ids": suffixes}, padding_side="left", return_tensors=return_tensors)
+
+    @staticmethod
+    def default_questions(clip: Clip) -> tuple[str, ...]:
+        """Returns the question about the whole clip, then one about each of its utterances."""
+        return default_questions(clip)
+
+    @staticmethod
+    def parse_emotions(text: str) -> ParsedEmotions:
+        """Returns labels and description of a generated answer; strict, and the raw text is kept."""
+        return parse_emotions(text)
+
+    def _harmless(self, text: str | None) -> str | None:
+        return (
+            None if text is None else sanitize_text(text, special_tokens=self._forbidden_tokens(), keep_newlines=True)
+        )
+
+    def _forbidden_tokens(self) -> set[str]:
+        return {*self.tokenizer.all_special_tokens, *SPECIAL_TOKENS}
+
+    def _prefix_length(self, clip: Clip) -> int:
+        """Returns the tokens of a clip's shared prefix."""
+        prompt = self.apply_chat_template(clip_conversation(clip), shared_prefix=True)
+        frames = 0 if clip.frames is None else len(clip.frames)
+        segments = self._segments(prompt, frames=frames)
+        tokens = len(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        video = segments * self.video_tokens_per_segment - count_token(prompt, self.video_token)
+        audio = segments * self.audio_tokens_per_segment - count_token(prompt, self.audio_token)
+        return tokens + video * (clip.frames is not None) + audio * (clip.waveform is not None)
+
+    def _segments(self, text: str, *, frames: int) -> int:
+        """Returns how many segments each stream of a prompt has."""
+        if self.utterance_mode == "utterance":
+            return 1 + count_token(text, self.utterance_end_token)
+        return count_windows(frames, stride=self.window_stride) if self.utterance_mode == "window" else 1
+
+    # --- The ordinary road of transformers -------------------------------------------------------------------------
+
+    def apply_chat_template(self, conversation, chat_template: str | None = None, **kwargs: Any):
+        """See `ProcessorMixin.apply_chat_template`; the words of utterance blocks are made harmless on the way."""
+        is_batched = isinstance(conversation[0], (list, tuple))
+        conversations = [
+            sanitize_conversation(messages, special_tokens=self._forbidden_tokens())
+            for messages in (conversation if is_batched else [conversation])
+        ]
+        if "utterance_mode" in self._resolve_chat_template(chat_template):
+            kwargs["utterance_mode"] = self.utterance_mode
+        times = [conversation_utterance_times(messages) for messages in conversations]
+        if kwargs.get("tokenize") and any(times):
+            kwargs["processor_kwargs"] = {**(kwargs.get("processor_kwargs") or {}), "utterance_times": times}
+        conversation = conversations if is_batched else conversations[0]
+        return super().apply_chat_template(conversation, chat_template=chat_template, **kwargs)
+
+    def __call__(
+        self,
+        images=None,
+        text=None,
+        videos=None,
+        audio=None,
+        utterance_times: Sequence[Sequence[tuple[float, float]]] | None = None,
+        **kwargs: Unpack[MicroEmoProcessorKwargs],
+    ) -> BatchFeature:
+        """Returns the model's inputs for prompts with placeholders, their videos and their audio.
+
+        Args:
+            images: Not an input of this model.
+            text: Prompt or prompts, each with one `<|video|>` / `<|audio|>`, or one per segment, where it has the
+                stream.
+            videos: At most one per prompt: path, URL, array (T, H, W, 3) uint8 or PIL frames.
+            audio: At most one per prompt: waveform (S,) at the feature extractor's rate.
+            utterance_times: For each prompt (start, end) in seconds of its utterances, one per `<|utterance_end|>`.
+            **kwargs: See `MicroEmoProcessorKwargs`.
+        """
+        if images is not None:
+            logger.warning_once("images are not an input of MicroEmo and are ignored; pass them as videos")
+        outputs = super().__call__(text=text, videos=videos, audio=audio, **kwargs)
+        if text is None:
+            return outputs
+        texts = [text] if isinstance(text, str) else list(text)
+        for token, names in (
+            (self.video_token, self.video_processor.model_input_names),
+            (self.audio_token, AUDIO_INPUTS),
+        ):
+            present = [count_token(sample, token) > 0 for sample in texts]
+            outputs.update({name: scatter_rows(outputs[name], present=present) for name in names if name in outputs})
+        _check_utterance_counts(texts, utterance_times, token=self.utterance_end_token)
+        if utterance_times is not None:
+            outputs.update(time_tensors(utterance_times))
+        if self.timestamp == "text" and "frame_times" in outputs:
+            outputs.update(self._time_sentences(outputs["frame_times"]))
+        return outputs.convert_to_tensors(_return_tensors(kwargs))
+
+    def prepare_inputs_layout(self, images=None, text=None, videos=None, audio=None, **kwargs):
+        """Drops the empty entries that stand for prompts without a video or audio."""
+        images, text, videos, audio = super().prepare_inputs_layout(
+            images=images, text=text, videos=videos, audio=_without_empty(audio), **kwargs
+        )
+        return images, text, _without_empty(videos), audio
+
+    def validate_inputs(self, images=None, text=None, videos=None, audio=None, **kwargs):
+        """Counts one placeholder per stream and prompt, however many segments the prompt names."""
+        if isinstance(text, list) and all(isinstance(sample, str) for sample in text):
+            tokens = (self.video_token, self.audio_token)
+            text = ["".join(token for token in tokens if token in sample) for sample in text]
+        super().validate_inputs(images=images, text=text, videos=videos, audio=audio, **kwargs)
+
+    def _process_audio(self, audio, **kwargs):
+        # Padding and length belong to the text: the audio tower takes windows of one fixed length.
+        features = audio_windows(
+            audio, feature_extractor=self.feature_extractor, sampling_rate=kwargs.get("sampling_rate")
+        )
+        return features, [self.replace_audio_token(features, audio_idx=index) for index in range(len(audio))]
+
+    def replace_video_token(self, video_inputs: dict, video_idx: int, **kwargs: Any) -> str:
+        """Returns the tokens of one segment, or in the mode "window" those of all windows of the video."""
+        frames = int(torch.as_tensor(video_inputs["frame_mask"][video_idx]).sum())
+        windows = count_windows(frames, stride=self.window_stride) if self.utterance_mode == "window" else 1
+        return self.video_token * (self.video_tokens_per_segment * windows)
+
+    def replace_audio_token(self, audio_inputs: dict, audio_idx: int, **kwargs: Any) -> str:
+        """Returns the tokens of one segment."""
+        return self.audio_token * self.audio_tokens_per_segment
+
+    def get_text_with_replacements(
+        self, text: list[str], images_replacements=(), videos_replacements=(), audio_replacements=()
+    ):
+        """Expands the placeholders of every prompt to the tokens of its segments."""
+        # In the mode "window" the windows of a video are also those of its audio.
+        per_segment = len(self.video_token) * self.video_tokens_per_segment
+        windows = iter([len(replacement) // per_segment for replacement in videos_replacements])
+        segments = []
+        for sample in text:
+            has_video = bool(videos_replacements) and count_token(sample, self.video_token) > 0
+            own_windows = next(windows) if has_video else 1
+            segments.append(own_windows if self.utterance_mode == "window" else self._segments(sample, frames=0))
+        streams = (
+            (videos_replacements, self.video_token, self.video_tokens_per_segment),
+            (audio_replacements, self.audio_token, self.audio_tokens_per_segment),
+        )
+        videos, audio = (
+            spread_placeholders(text, token=token, tokens_per_segment=tokens, segments=segments) if given else []
+            for given, token, tokens in streams
+        )
+        return super().get_text_with_replacements(text, [], videos, audio)
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """Names that `__call__` returns for text, video and audio."""
+        return [*super().model_input_names, "audio_mask"]
+
+    def _time_sentences(self, frame_times: Any) -> dict[str, torch.Tensor]:
+        """Returns `qformer_input_ids` and `qformer_attention_mask` (B, T, L): each frame's time in words."""
+        times = torch.as_tensor(frame_times)
+        tokens = self.qformer_tokenizer(
+            [TIME_SENTENCE.format(seconds=seconds) for seconds in times.flatten().tolist()],
+            padding="longest",
+            truncation=True,
+            max_length=MAX_TIME_SENTENCE_TOKENS,
+            return_tensors="pt",
+        )
+        names = ("input_ids", "attention_mask")
+        return {f"qformer_{name}": tokens[name].reshape(*times.shape, -1) for name in names}
+
+    # --- Saving and loading ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        """Sub-processors that are always there; `qformer_tokenizer` is saved and loaded below, where it is used."""
+        return ["video_processor", "feature_extractor", "tokenizer"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the settings that `processor_config.json` holds."""
+        plain = copy.copy(self)
+        del plain.qformer_tokenizer
+        return super(MicroEmoProcessor, plain).to_dict()
+
+    def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs: Any):
+        """See `ProcessorMixin.save_pretrained`."""
+        if self.qformer_tokenizer is not None:
+            self.qformer_tokenizer.save_pretrained(Path(save_directory) / "qformer_tokenizer")
+        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+
+    @classmethod
+    def _get_arguments_from_pretrained(cls, pretrained_model_name_or_path, processor_dict=None, **kwargs):
+        arguments = super()._get_arguments_from_pretrained(pretrained_model_name_or_path, processor_dict, **kwargs)
+        if (processor_dict or {}).get("timestamp") != "text":
+            return arguments
+        subfolder = str(Path(kwargs.pop("subfolder", "")) / "qformer_tokenizer")
+        kwargs.pop("_from_auto", None)
+        return [
+            *arguments,
+            AutoTokenizer.from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs),
+        ]
+
+
+def _packaged_templates() -> dict[str, str] | None:
+    """Returns the chat templates beside this file, None where only the code was copied (Hub remote code)."""
+    names = {"default": "chat_template.jinja", "concatenated": "chat_template_concatenated.jinja"}
+    paths = {name: Path(__file__).with_name(file) for name, file in names.items()}
+    if not all(path.is_file() for path in paths.values()):
+        return None
+    return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
+
+
+def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
+
+
+def _one_per_clip(name: str, value: str | Sequence[str] | None, count: int) -> list[str | None]:
+    values = [value] * count if value is None or isinstance(value, str) else list(value)
+    if len(values) != count or (value is not None and any(entry is None for entry in values)):
+        raise ValueError(f"{name} must be one text for all clips or one per clip, got {len(values)} for {count} clips")
+    return values
+
+
+def _metadata(clip: Clip) -> TimedVideoMetadata:
+    times = relative_times(clip.frame_times, clip)
+    return TimedVideoMetadata(total_num_frames=len(times), frames_indices=list(range(len(times))), frame_times=times)
+
+
+def _shortened(clip: Clip, *, max_words: int) -> Clip:
+    return replace(clip, utterances=tuple(shorten_words(u, max_words=max_words) for u in clip.utterances))
+
+
+def _without_empty(inputs):
+    """Returns a list of inputs without its empty lists, None where nothing is left."""
+    if not isinstance(inputs, (list, tuple)):
+        return inputs
+    return [entry for entry in inputs if not (isinstance(entry, (list, tuple)) and len(entry) == 0)] or None
+
+
+def _check_utterance_counts(texts, utterance_times, *, token: str) -> None:
+    named = [count_token(sample, token) for sample in texts]
+    timed = [0] * len(texts) if utterance_times is None else [len(times) for times in utterance_times]
+    if named != timed:
+        raise ValueError(f"the prompts have {named} {token}, utterance_times has the times of {timed} utterances")
+
+
+def _return_tensors(kwargs: dict[str, Any]) -> str | None:
+    return kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
+
+
+__all__ = ["MicroEmoProcessor"]

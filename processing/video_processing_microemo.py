@@ -1,0 +1,154 @@
+"""Frames and face crops as normalised tensors, each with its time.
+
+Frames are resized to one square size, so that videos of different shapes fit in a batch; a shorter video is padded
+with zeros and its `frame_mask` is False there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling, SizeDict
+from transformers.processing_utils import VideosKwargs
+from transformers.utils import logging
+from transformers.video_processing_utils import BaseVideoProcessor
+from transformers.video_utils import VideoMetadata
+
+logger = logging.get_logger(__name__)
+
+FALLBACK_FPS = 24.0  # of frames handed over without times, as elsewhere in transformers
+
+
+@dataclass
+class TimedVideoMetadata(VideoMetadata):
+    """Metadata with the true time of every sampled frame, in seconds: a variable frame rate has no `fps`."""
+
+    frame_times: list[float] | None = None
+
+    @property
+    def timestamps(self) -> list[float]:
+        """Times of the sampled frames in seconds."""
+        return super().timestamps if self.frame_times is None else self.frame_times
+
+
+class MicroEmoVideoProcessorKwargs(VideosKwargs, total=False):
+    """
+    max_frames (`int`, *optional*):
+        Most frames sampled from a video when neither `num_frames` nor `fps` is given; a shorter video keeps all.
+    face_size (`int`, *optional*):
+        Height and width of face crops in pixels.
+    face_mean (`list[float]`, *optional*):
+        Mean of the face tower's normalisation.
+    face_std (`list[float]`, *optional*):
+        Standard deviation of the face tower's normalisation.
+    """
+
+    max_frames: int
+    face_size: int
+    face_mean: list[float] | tuple[float, ...]
+    face_std: list[float] | tuple[float, ...]
+
+
+class MicroEmoVideoProcessor(BaseVideoProcessor):
+    """Makes `pixel_values_videos` (B, T, 3, H, W), `frame_times` (B, T) and `frame_mask` (B, T) of videos."""
+
+    resample = PILImageResampling.BICUBIC
+    image_mean = list(IMAGENET_DEFAULT_MEAN)
+    image_std = list(IMAGENET_DEFAULT_STD)
+    size = {"height": 224, "width": 224}
+    do_resize = True
+    do_rescale = True
+    do_normalize = True
+    do_convert_rgb = True
+    do_sample_frames = True
+    max_frames = 32
+    face_size = 112
+    face_mean = list(IMAGENET_DEFAULT_MEAN)
+    face_std = list(IMAGENET_DEFAULT_STD)
+    valid_kwargs = MicroEmoVideoProcessorKwargs
+    model_input_names = ["pixel_values_videos", "frame_times", "frame_mask"]
+
+    def __init__(self, **kwargs: Unpack[MicroEmoVideoProcessorKwargs]):
+        super().__init__(**kwargs)
+
+    def sample_frames(
+        self,
+        metadata: VideoMetadata,
+        num_frames: int | None = None,
+        fps: int | float | None = None,
+        max_frames: int | None = None,
+        **kwargs: Any,
+    ) -> np.ndarray:
+        """Returns frame indices: `num_frames` or `fps` as asked, else at most `max_frames` evenly over the video."""
+        if num_frames is None and fps is None:
+            num_frames = min(max_frames or self.max_frames, metadata.total_num_frames)
+        return super().sample_frames(metadata, num_frames=num_frames, fps=fps)
+
+    def preprocess(self, videos, **kwargs: Unpack[MicroEmoVideoProcessorKwargs]) -> BatchFeature:
+        """Returns the tensors named in the class docstring.
+
+        Args:
+            videos: Path, URL, array (T, H, W, 3) or (T, 3, H, W) uint8, list of PIL frames, or a list of these.
+            **kwargs: See `MicroEmoVideoProcessorKwargs`; `video_metadata` gives the times of arrays.
+        """
+        return_tensors = kwargs.pop("return_tensors", None)
+        return_metadata = kwargs.pop("return_metadata", self.return_metadata)
+        features = super().preprocess(videos, return_metadata=True, **kwargs)
+        frames = features["pixel_values_videos"]
+        metadata = features["video_metadata"]
+        times = [_frame_times(entry, len(video)) for entry, video in zip(metadata, frames, strict=True)]
+        data = {
+            "pixel_values_videos": _pad_stack(frames),
+            "frame_times": _pad_stack([torch.tensor(row, dtype=torch.float32) for row in times]),
+            "frame_mask": _pad_stack([torch.ones(len(row), dtype=torch.bool) for row in times]),
+        }
+        if return_metadata:
+            data["video_metadata"] = metadata
+        return BatchFeature(data, tensor_type=return_tensors, skip_tensor_conversion=["video_metadata"])
+
+    def preprocess_faces(self, crops: np.ndarray) -> torch.Tensor:
+        """Returns face crops (F, h, w, 3) uint8 RGB as (F, 3, face_size, face_size) float32, normalised."""
+        if crops.ndim != 4 or crops.shape[-1] != 3 or crops.dtype != np.uint8:
+            raise ValueError(f"crops must be (F, h, w, 3) uint8, got {crops.shape} {crops.dtype}")
+        faces = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)
+        if faces.shape[-2:] != (self.face_size, self.face_size):
+            size = SizeDict(height=self.face_size, width=self.face_size)
+            faces = self.resize(faces, size=size, resample=self.resample)
+        return self.rescale_and_normalize(
+            faces, True, self.rescale_factor, True, tuple(self.face_mean), tuple(self.face_std)
+        )
+
+
+def _frame_times(metadata: VideoMetadata, count: int) -> Sequence[float]:
+    """Returns the times, in seconds, of the `count` frames of one video."""
+    if metadata.frames_indices is None:
+        metadata.frames_indices = list(range(count))
+    timed = isinstance(metadata, TimedVideoMetadata) and metadata.frame_times is not None
+    if not timed and metadata.fps is None:
+        logger.warning_once(
+            f"Frames came without times: {FALLBACK_FPS} frames a second are assumed. Pass `video_metadata` with `fps` "
+            "and `frames_indices`, for wrong times give wrong answers."
+        )
+    times = (
+        metadata.timestamps if timed or metadata.fps else [index / FALLBACK_FPS for index in metadata.frames_indices]
+    )
+    if len(times) != count:
+        raise ValueError(f"video_metadata has the times of {len(times)} frames, the video has {count} frames")
+    return times
+
+
+def _pad_stack(rows: list[torch.Tensor]) -> torch.Tensor:
+    """Returns rows of different length (T_i, ...) as one tensor (B, T, ...), zero (False) where a row has ended."""
+    shapes = {tuple(row.shape[1:]) for row in rows}
+    if len(shapes) > 1:
+        raise ValueError(f"videos of one batch must have one size after resizing, got {sorted(shapes)}")
+    padded = rows[0].new_zeros((len(rows), max(len(row) for row in rows), *rows[0].shape[1:]))
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return padded
+
+
+__all__ = ["MicroEmoVideoProcessor", "TimedVideoMetadata"]

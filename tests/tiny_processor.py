@@ -1,0 +1,48 @@
+"""A processor of a few kilobytes, for tests: byte-level tokenizer, small frames, short audio windows."""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
+
+from microemo.processing.processing_microemo import MicroEmoProcessor
+from microemo.processing.prompt_text import SPECIAL_TOKENS
+from microemo.processing.video_processing_microemo import MicroEmoVideoProcessor
+
+CHAT_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")  # as in SmolLM2
+VOCAB_SIZE = 256 + len(CHAT_TOKENS) + len(SPECIAL_TOKENS)
+
+
+def tiny_tokenizer(*, context: int = 8192) -> PreTrainedTokenizerFast:
+    """Returns a tokenizer with one id per byte, ChatML's tokens and ours: `VOCAB_SIZE` ids."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE(vocab={symbol: index for index, symbol in enumerate(alphabet)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token="<|endoftext|>",
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        extra_special_tokens=list(SPECIAL_TOKENS),
+        model_max_length=context,
+        padding_side="left",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def tiny_processor(*, chunk_length: int = 2, context: int = 8192, **settings) -> MicroEmoProcessor:
+    """Returns a processor with 32-pixel frames, 16-pixel faces and audio windows of `chunk_length` seconds.
+
+    `settings` are the arguments of `MicroEmoProcessor` (utterance_mode, window_stride, ...). A `timestamp="text"`
+    gets the tiny tokenizer as `qformer_tokenizer` too.
+    """
+    if settings.get("timestamp") == "text":
+        settings.setdefault("qformer_tokenizer", tiny_tokenizer())
+    return MicroEmoProcessor(
+        MicroEmoVideoProcessor(size={"height": 32, "width": 32}, face_size=16, max_frames=8),
+        WhisperFeatureExtractor(feature_size=16, chunk_length=chunk_length),
+        tiny_tokenizer(context=context),
+        **settings,
+    )
