@@ -1,6 +1,6 @@
 """MicroEmo: open-vocabulary emotion recognition from dialogue video."""
 
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM
 
 from .configuration_microemo import (
     MicroEmoConfig,
@@ -8,7 +8,25 @@ from .configuration_microemo import (
     MicroEmoQFormerConfig,
     MicroEmoSegmentQFormerConfig,
 )
+from .modeling_microemo import (
+    MicroEmoForConditionalGeneration,
+    MicroEmoForEmotionClassification,
+    MicroEmoModel,
+    MicroEmoPreTrainedModel,
+)
 
 AutoConfig.register("microemo", MicroEmoConfig)
+AutoModel.register(MicroEmoConfig, MicroEmoModel)
+AutoModelForImageTextToText.register(MicroEmoConfig, MicroEmoForConditionalGeneration)
+AutoModelForMultimodalLM.register(MicroEmoConfig, MicroEmoForConditionalGeneration)
 
-__all__ = ["MicroEmoConfig", "MicroEmoDynamicsConfig", "MicroEmoQFormerConfig", "MicroEmoSegmentQFormerConfig"]
+__all__ = [
+    "MicroEmoConfig",
+    "MicroEmoDynamicsConfig",
+    "MicroEmoForConditionalGeneration",
+    "MicroEmoForEmotionClassification",
+    "MicroEmoModel",
+    "MicroEmoPreTrainedModel",
+    "MicroEmoQFormerConfig",
+    "MicroEmoSegmentQFormerConfig",
+]

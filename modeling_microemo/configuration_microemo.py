@@ -7,11 +7,13 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 # GoEmotions (Demszky et al., 2020): 27 emotions and neutral, in the order of its label file.
-GO_EMOTIONS = (
-    "admiration amusement anger annoyance approval caring confusion curiosity desire disappointment disapproval "
-    "disgust embarrassment excitement fear gratitude grief joy love nervousness optimism pride realization relief "
-    "remorse sadness surprise neutral"
-).split()
+# fmt: off
+GO_EMOTIONS = [
+    "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
+    "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
+    "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral",
+]
+# fmt: on
 EXPRESSIONS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
 TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations")
@@ -90,6 +92,7 @@ class MicroEmoDynamicsConfig(PreTrainedConfig):
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-6
     encoder_hidden_size: int | None = None  # width of a region; None: read off the tower's config
+    max_regions: int = 64  # regions a crop: 4 x 4 of mini's tower; a ViT that is shared needs 257
     dynamics_window_seconds: float = 0.5  # a micro-expression lasts at most half a second
 
     # Training
@@ -220,6 +223,9 @@ class MicroEmoConfig(PreTrainedConfig):
                     f"{name}.hidden_size ({part.hidden_size}) must be a multiple of "
                     f"num_attention_heads ({part.num_attention_heads})"
                 )
+        head_size = self.dynamics_config.hidden_size // self.dynamics_config.num_attention_heads
+        if head_size % 2:
+            raise ValueError(f"dynamics_config needs an even hidden_size / num_attention_heads, got {head_size}")
         if not 0 < self.window_stride <= self.window_frames:
             raise ValueError(
                 f"window_stride ({self.window_stride}) must be between 1 and window_frames ({self.window_frames}): "

@@ -1,0 +1,83 @@
+"""Attention over boolean masks, eager or through PyTorch's fused kernels, for the parts of MicroEmo that are ours.
+
+Their masks (segments, time bands) are neither causal nor plain padding, so flash kernels do not fit: whatever is asked
+for other than "eager" runs through `scaled_dot_product_attention`.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedConfig
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    mask: torch.Tensor | None,
+    implementation: str | None,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """Mixes the values by softmax attention; every query must see at least one key.
+
+    Args:
+        query: (..., H, L, d). key, value: (..., H, S, d).
+        mask: bool, broadcasts to (..., H, L, S), True where a query sees a key.
+        implementation: "eager", or anything else for the fused kernels.
+        dropout: probability of dropping a weight.
+
+    Returns:
+        (..., H, L, d).
+    """
+    if implementation != "eager":
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
+    return F.dropout(weights, p=dropout) @ value
+
+
+def split_heads(states: torch.Tensor, *, num_heads: int) -> torch.Tensor:
+    """(..., L, D) -> (..., H, L, D / H)."""
+    return states.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
+
+
+def merge_heads(states: torch.Tensor) -> torch.Tensor:
+    """(..., H, L, d) -> (..., L, H * d)."""
+    return states.transpose(-2, -3).flatten(-2)
+
+
+class MultiHeadAttention(nn.Module):
+    """Four projections around `attend`; keys and values may be wider or narrower than the queries.
+
+    `config` gives hidden_size, num_attention_heads, attention_probs_dropout_prob and, at the time of the call, the
+    attention implementation.
+    """
+
+    def __init__(self, config: PreTrainedConfig, *, key_size: int | None = None):
+        super().__init__()
+        self.config = config
+        self.num_heads = config.num_attention_heads
+        key_size = config.hidden_size if key_size is None else key_size
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(key_size, config.hidden_size)
+        self.v_proj = nn.Linear(key_size, config.hidden_size)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    @property
+    def dropout(self) -> float:
+        return self.config.attention_probs_dropout_prob if self.training else 0.0
+
+    def forward(self, states: torch.Tensor, keys: torch.Tensor, *, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """states (..., L, D) look at keys (..., S, E) under a mask that broadcasts to (..., L, S) -> (..., L, D)."""
+        mixed = attend(
+            split_heads(self.q_proj(states), num_heads=self.num_heads),
+            split_heads(self.k_proj(keys), num_heads=self.num_heads),
+            split_heads(self.v_proj(keys), num_heads=self.num_heads),
+            mask=None if mask is None else mask.unsqueeze(-3),
+            implementation=self.config._attn_implementation,
+            dropout=self.dropout,
+        )
+        return self.o_proj(merge_heads(mixed))

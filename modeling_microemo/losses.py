@@ -1,0 +1,105 @@
+"""The losses beside language modelling. -100 and NaN mark what is not known, and an unknown costs nothing."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from .configuration_microemo import MicroEmoConfig
+from .outputs import MicroEmoModelOutputWithPast
+
+UNKNOWN = -100
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Targets of the heads, each None when absent.
+
+    emotions: (B, U, E) float in [0, 1]. valence_arousal: (B, U, 2) float in [-1, 1]. micro: (B, F) float.
+    expressions: (B, F) long. action_units: (B, F, A) float.
+    """
+
+    emotions: torch.Tensor | None = None
+    valence_arousal: torch.Tensor | None = None
+    micro: torch.Tensor | None = None
+    expressions: torch.Tensor | None = None
+    action_units: torch.Tensor | None = None
+
+
+def head_losses(output: MicroEmoModelOutputWithPast, labels: Labels) -> dict[str, torch.Tensor | None]:
+    """The heads' losses, by name."""
+    return {"emotion_loss": emotion_loss(output, labels), "face_loss": face_loss(output, labels)}
+
+
+def weighted_loss(losses: dict[str, torch.Tensor | None], config: MicroEmoConfig) -> torch.Tensor | None:
+    """The sum of the losses that are there, each times its weight in the config; None when none is."""
+    weighted = [getattr(config, f"{name}_weight") * loss for name, loss in losses.items() if loss is not None]
+    return torch.stack(weighted).sum() if weighted else None
+
+
+def emotion_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.Tensor | None:
+    """Multi-label cross-entropy plus squared error of valence and arousal; None without labels."""
+    if labels.emotions is None and labels.valence_arousal is None:
+        return None
+    if output.emotion_logits is None or output.valence_arousal is None:
+        raise ValueError("emotion_labels or valence_arousal_labels came with no <|utterance_end|> token in input_ids")
+    terms = []
+    if labels.emotions is not None:
+        terms.append(multi_label_loss("emotion_labels", output.emotion_logits, labels.emotions))
+    if labels.valence_arousal is not None:
+        terms.append(regression_loss("valence_arousal_labels", output.valence_arousal, labels.valence_arousal))
+    return torch.stack(terms).sum()
+
+
+def face_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.Tensor | None:
+    """Micro-expression, expression and action-unit cross-entropies, summed; None without labels."""
+    if labels.micro is None and labels.expressions is None and labels.action_units is None:
+        return None
+    if output.micro_logits is None or output.expression_logits is None or output.action_unit_logits is None:
+        raise ValueError("micro_labels, expression_labels or action_unit_labels came without face_pixel_values")
+    terms = []
+    if labels.micro is not None:
+        terms.append(multi_label_loss("micro_labels", output.micro_logits, labels.micro))
+    if labels.expressions is not None:
+        terms.append(class_loss("expression_labels", output.expression_logits, labels.expressions))
+    if labels.action_units is not None:
+        terms.append(multi_label_loss("action_unit_labels", output.action_unit_logits, labels.action_units))
+    return torch.stack(terms).sum()
+
+
+def multi_label_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean binary cross-entropy over the known labels."""
+    labels, known = split_known(name, logits, labels)
+    return known_mean(F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none"), known)
+
+
+def regression_loss(name: str, predictions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean squared error over the known labels."""
+    labels, known = split_known(name, predictions, labels)
+    return known_mean(F.mse_loss(predictions.float(), labels, reduction="none"), known)
+
+
+def class_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy over the known labels; logits (..., X), labels (...) long."""
+    check_shape(name, labels, logits.shape[:-1])
+    labels = labels.to(logits.device)
+    losses = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=UNKNOWN, reduction="none")
+    return known_mean(losses, labels.flatten() != UNKNOWN)
+
+
+def split_known(name: str, predictions: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The labels as float with zeros for the unknown, and which of them are known."""
+    check_shape(name, labels, predictions.shape)
+    labels = labels.to(device=predictions.device, dtype=torch.float32)
+    known = (labels != UNKNOWN) & ~labels.isnan()
+    return labels.masked_fill(~known, 0.0), known
+
+
+def check_shape(name: str, labels: torch.Tensor, wanted: torch.Size) -> None:
+    if labels.shape != wanted:
+        raise ValueError(f"{name} must have shape {tuple(wanted)}, got {tuple(labels.shape)}")
+
+
+def known_mean(losses: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """The mean over the known entries; zero, and still differentiable, when none is known."""
+    return (losses * known).sum() / known.sum().clamp(min=1)

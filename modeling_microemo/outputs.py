@@ -1,0 +1,90 @@
+"""What the models return. Key for shapes in `modeling_microemo.py`."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import Cache
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class MicroEmoModelOutputWithPast(ModelOutput):
+    """The language model's states and what the heads say.
+
+    last_hidden_state: (B, N, D). emotion_logits: (B, U, E), one sigmoid each. valence_arousal: (B, U, 2) in [-1, 1].
+    micro_logits: (B, F). expression_logits: (B, F, X). action_unit_logits: (B, F, A). Heads whose stream is missing
+    give None; at padded utterances and crops the values mean nothing.
+    """
+
+    last_hidden_state: torch.Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    emotion_logits: torch.Tensor | None = None
+    valence_arousal: torch.Tensor | None = None
+    micro_logits: torch.Tensor | None = None
+    expression_logits: torch.Tensor | None = None
+    action_unit_logits: torch.Tensor | None = None
+
+
+@dataclass
+class MicroEmoCausalLMOutputWithPast(ModelOutput):
+    """As `MicroEmoModelOutputWithPast`, with logits (B, N, V) and the losses.
+
+    loss is the weighted sum of language_loss, emotion_loss and face_loss, each None without its labels.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    language_loss: torch.Tensor | None = None
+    emotion_loss: torch.Tensor | None = None
+    face_loss: torch.Tensor | None = None
+    emotion_logits: torch.Tensor | None = None
+    valence_arousal: torch.Tensor | None = None
+    micro_logits: torch.Tensor | None = None
+    expression_logits: torch.Tensor | None = None
+    action_unit_logits: torch.Tensor | None = None
+
+
+@dataclass
+class MicroEmoEmotionClassifierOutput(ModelOutput):
+    """As `MicroEmoCausalLMOutputWithPast`, without a language head."""
+
+    loss: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    emotion_loss: torch.Tensor | None = None
+    face_loss: torch.Tensor | None = None
+    emotion_logits: torch.Tensor | None = None
+    valence_arousal: torch.Tensor | None = None
+    micro_logits: torch.Tensor | None = None
+    expression_logits: torch.Tensor | None = None
+    action_unit_logits: torch.Tensor | None = None
+
+
+@dataclass
+class MicroEmoEmotionOutput(ModelOutput):
+    """The emotion head's part: logits (B, U, E), valence_arousal (B, U, 2) in [-1, 1]."""
+
+    logits: torch.Tensor | None = None
+    valence_arousal: torch.Tensor | None = None
+
+
+@dataclass
+class MicroEmoFaceOutput(ModelOutput):
+    """The face head's part: micro_logits (B, F), expression_logits (B, F, X), action_unit_logits (B, F, A)."""
+
+    micro_logits: torch.Tensor | None = None
+    expression_logits: torch.Tensor | None = None
+    action_unit_logits: torch.Tensor | None = None
+
+
+HEAD_FIELDS = ("emotion_logits", "valence_arousal", "micro_logits", "expression_logits", "action_unit_logits")
+
+
+def head_outputs(output: MicroEmoModelOutputWithPast) -> dict[str, torch.Tensor | None]:
+    """The heads' fields, by name."""
+    return {name: output.get(name) for name in HEAD_FIELDS}

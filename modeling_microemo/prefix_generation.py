@@ -1,0 +1,87 @@
+"""Many questions about one clip for the price of one prefill."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import Cache
+from transformers.utils import ModelOutput
+
+
+@dataclass(frozen=True)
+class MicroEmoPrefix:
+    """A clip that the language model has read up to the question, and what the heads said of it.
+
+    input_ids: (1, P) long. past_key_values: the cache of these P tokens. output: of `MicroEmoModel`, without cache.
+    """
+
+    input_ids: torch.Tensor
+    past_key_values: Cache
+    output: ModelOutput
+
+
+class PrefixGenerationMixin:
+    """Adds the shared prefix to a model with `.model` and `.generate`."""
+
+    @torch.no_grad()
+    def encode_prefix(self, input_ids: torch.Tensor, **streams: Any) -> MicroEmoPrefix:
+        """Reads one clip and everything before the question, once.
+
+        Args:
+            input_ids: (1, P) long, without padding.
+            streams: the clip's tensors, as `MicroEmoModel.forward` takes them.
+        """
+        if input_ids.shape[0] != 1:
+            raise ValueError(f"a prefix holds one clip, got input_ids of {input_ids.shape[0]} clips")
+        attention_mask = streams.pop("attention_mask", None)
+        if attention_mask is not None and not attention_mask.bool().all():
+            raise ValueError("a prefix must not be padded, but attention_mask has zeros")
+        output = self.model(input_ids=input_ids, use_cache=True, return_dict=True, **streams)
+        past_key_values = output.pop("past_key_values")
+        return MicroEmoPrefix(input_ids=input_ids, past_key_values=past_key_values, output=output)
+
+    @torch.no_grad()
+    def generate_from_prefix(
+        self, prefix: MicroEmoPrefix, question_input_ids: list[torch.Tensor], **generation_kwargs: Any
+    ) -> torch.Tensor:
+        """Answers every question about the clip of the prefix, in one batch; the prefix can be used again.
+
+            prefix tokens | pad pad question 1 | answer 1      Padding stands between prefix and question, is never
+            prefix tokens | long question two  | answer 2      attended to and takes no position.
+
+        Args:
+            question_input_ids: U tensors (L_i,) long, what follows the prefix, each at least one token long.
+            generation_kwargs: as `generate` takes them.
+
+        Returns:
+            (U * num_return_sequences, M) long, the answers alone.
+        """
+        input_ids, attention_mask = self._continued(prefix, question_input_ids)
+        settings = self.generation_config
+        num_beams = generation_kwargs.get("num_beams") or settings.num_beams or 1
+        num_sequences = generation_kwargs.get("num_return_sequences") or settings.num_return_sequences or 1
+        past_key_values = copy.deepcopy(prefix.past_key_values)  # generation writes into it
+        past_key_values.batch_repeat_interleave(len(question_input_ids) * max(num_beams, num_sequences))
+        sequences = self.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            return_dict_in_generate=False,
+            **generation_kwargs,
+        )
+        return sequences[:, input_ids.shape[1] :]
+
+    def _continued(self, prefix: MicroEmoPrefix, questions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The prefix with each question behind it, padded between the two, and its mask; both (U, P + L) long."""
+        lengths = [len(question) for question in questions]
+        if not lengths or min(lengths) == 0:
+            raise ValueError(f"every question needs at least one token, got questions of {lengths} tokens")
+        device = prefix.input_ids.device
+        tail = torch.zeros(len(questions), max(lengths), dtype=torch.long, device=device)
+        tail_mask = torch.zeros_like(tail)
+        for row, question in enumerate(questions):
+            tail[row, -len(question) :] = question.to(device)
+            tail_mask[row, -len(question) :] = 1
+        head = prefix.input_ids.expand(len(questions), -1)
+        return torch.cat((head, tail), dim=1), torch.cat((torch.ones_like(head), tail_mask), dim=1)

@@ -1,0 +1,257 @@
+"""Each stream's features: what the towers and Q-Formers make of faces, frames and sound."""
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+
+from .audio_encoder import encode_audio
+from .configuration_microemo import MicroEmoConfig
+from .global_local_attention import GlobalLocalAttention, nearest_frame
+from .heads import FaceHead
+from .micro_dynamics import MicroDynamics
+from .outputs import MicroEmoFaceOutput
+from .segment_qformer import SegmentQFormer
+from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
+from .time_embedding import check_times
+from .visual_encoder import FrameQFormer, encode_pictures
+
+
+class StreamFeaturesMixin:
+    """Adds get_face_features, get_video_features and get_audio_features to a model that owns the parts.
+
+    Key for shapes in `modeling_microemo.py`.
+    """
+
+    config: MicroEmoConfig
+    frame_tower: PreTrainedModel
+    frame_qformer: FrameQFormer
+    face_tower: PreTrainedModel | None
+    micro_dynamics: MicroDynamics
+    global_local_attention: GlobalLocalAttention
+    face_head: FaceHead
+    video_qformer: SegmentQFormer
+    video_projector: nn.Linear
+    audio_tower: PreTrainedModel
+    audio_qformer: SegmentQFormer
+    audio_projector: nn.Linear
+
+    @merge_with_config_defaults
+    @can_return_tuple
+    def get_face_features(
+        self,
+        face_pixel_values: torch.Tensor,
+        face_times: torch.Tensor,
+        face_mask: torch.Tensor | None = None,
+        face_track_ids: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple | BaseModelOutputWithPooling:
+        """Returns dynamics tokens (B, F, R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
+
+        Args:
+            face_pixel_values: (B, F, 3, h, w) float.
+            face_times: (B, F) float.
+            face_mask: (B, F) bool, False at padding.
+            face_track_ids: (B, F) long; the movement of one person is never taken for another's.
+        """
+        if not self.config.use_local_branch:
+            raise ValueError("this model was built without a local branch (config.use_local_branch is False)")
+        mask = all_true(face_times) if face_mask is None else face_mask.bool()
+        dynamics_config = self.config.dynamics_config
+        if not mask.any():
+            return BaseModelOutputWithPooling(
+                last_hidden_state=torch.zeros(*mask.shape, 1, dynamics_config.hidden_size, device=mask.device),
+                pooler_output=torch.zeros(*mask.shape, dynamics_config.encoder_hidden_size, device=mask.device),
+            )
+        tower = self.frame_tower if self.face_tower is None else self.face_tower
+        pictures = encode_pictures(
+            tower,
+            face_pixel_values[mask],
+            **recorded(kwargs),
+        )
+        regions = pictures.last_hidden_state
+        tokens = self.micro_dynamics(regions, times=face_times[mask], groups=groups_of(mask, face_track_ids))
+        return BaseModelOutputWithPooling(
+            last_hidden_state=unpacked(tokens, mask),
+            pooler_output=unpacked(regions.mean(1), mask),
+            hidden_states=pictures.hidden_states,
+            attentions=pictures.attentions,
+        )
+
+    def get_face_logits(
+        self,
+        face_pixel_values: torch.Tensor,
+        face_times: torch.Tensor,
+        face_mask: torch.Tensor | None = None,
+        face_track_ids: torch.Tensor | None = None,
+    ) -> MicroEmoFaceOutput:
+        """The timeline of the face alone, without the language model; arguments as `get_face_features`."""
+        features = self.get_face_features(face_pixel_values, face_times, face_mask, face_track_ids, return_dict=True)
+        return self._face_logits(features)
+
+    def _face_logits(self, features: BaseModelOutputWithPooling) -> MicroEmoFaceOutput:
+        weight = self.face_head.static_expression.weight
+        return self.face_head(features.pooler_output.to(weight), features.last_hidden_state.to(weight))
+
+    @merge_with_config_defaults
+    @can_return_tuple
+    def get_video_features(
+        self,
+        pixel_values_videos: torch.Tensor,
+        frame_times: torch.Tensor,
+        frame_mask: torch.Tensor | None = None,
+        qformer_input_ids: torch.Tensor | None = None,
+        qformer_attention_mask: torch.Tensor | None = None,
+        face_features: BaseModelOutputWithPooling | None = None,
+        face_times: torch.Tensor | None = None,
+        face_mask: torch.Tensor | None = None,
+        utterance_times: torch.Tensor | None = None,
+        utterance_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple | BaseModelOutputWithPooling:
+        """Returns the frames' tokens (B, T, Q, D) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
+
+        Args:
+            pixel_values_videos: (B, T, 3, H, W) float.
+            frame_times: (B, T) float. frame_mask: (B, T) bool, False at padding.
+            qformer_input_ids, qformer_attention_mask: (B, T, L), each frame's time as a sentence, if so configured.
+            face_features: of `get_face_features`, with face_times and face_mask as given there.
+            utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
+        """
+        mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
+        check_times("frame_times", frame_times)
+        if not mask.any():
+            return BaseModelOutputWithPooling(pooler_output=self._no_tokens(len(mask)))
+        pictures = encode_pictures(
+            self.frame_tower,
+            pixel_values_videos[mask],
+            **recorded(kwargs),
+        )
+        tokens, real = self.frame_qformer(
+            pictures.last_hidden_state,
+            times=frame_times[mask],
+            input_ids=None if qformer_input_ids is None else qformer_input_ids[mask],
+            attention_mask=None if qformer_attention_mask is None else qformer_attention_mask[mask],
+        )
+        tokens, real = unpacked(tokens, mask), unpacked(real, mask)  # (B, T, Q, D), (B, T, Q)
+        if face_features is not None and self.config.use_local_branch:
+            faces = all_true(face_times) if face_mask is None else face_mask.bool()
+            owners = nearest_frame(face_times[faces], faces.nonzero()[:, 0], frame_times=frame_times, frame_mask=mask)
+            local_tokens = face_features.last_hidden_state[faces].to(tokens)
+            tokens = self.global_local_attention(tokens.flatten(0, 1), local_tokens, owners=owners).view_as(tokens)
+
+        segments = self._segments(frame_times, mask, utterance_times, utterance_mask).where(mask.any(1))
+        membership = segments.membership(frame_times, mask=mask).unsqueeze(-1) & real.unsqueeze(1)  # (B, S, T, Q)
+        positions = (mask.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand_as(real)
+        segment_tokens = self.video_qformer(
+            tokens.flatten(1, 2), positions=positions.flatten(1), membership=membership.flatten(2)
+        )
+        return BaseModelOutputWithPooling(
+            last_hidden_state=tokens,
+            pooler_output=tokens_by_clip(self.video_projector(segment_tokens), segments.mask),
+            hidden_states=pictures.hidden_states,
+            attentions=pictures.attentions,
+        )
+
+    @merge_with_config_defaults
+    @can_return_tuple
+    def get_audio_features(
+        self,
+        input_features: torch.Tensor,
+        audio_mask: torch.Tensor | None = None,
+        frame_times: torch.Tensor | None = None,
+        frame_mask: torch.Tensor | None = None,
+        utterance_times: torch.Tensor | None = None,
+        utterance_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple | BaseModelOutputWithPooling:
+        """Returns the tower's features (B, W * n, C) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
+
+        Args:
+            input_features: (B, W, mel, frames) log-mel at 100 frames a second, or (B, W, samples) at 16 kHz.
+            audio_mask: (B, W, frames) or (B, W, samples) bool, True where sound is real.
+            frame_times, frame_mask: (B, T), where windows follow the frames (utterance_mode "window").
+            utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
+        """
+        audio = encode_audio(
+            self.audio_tower,
+            input_features,
+            audio_mask=audio_mask,
+            width=self.config.audio_qformer_config.encoder_hidden_size,
+            **recorded(kwargs),
+        )
+        num_clips = len(audio.states)
+        if frame_times is None:
+            frame_times = torch.zeros(num_clips, 0, device=audio.times.device)
+        mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
+        segments = self._segments(frame_times, mask, utterance_times, utterance_mask).where(audio.mask.any(1))
+        tokens = self.audio_qformer(
+            audio.states,
+            positions=audio.windows.expand(num_clips, -1),
+            membership=segments.membership(audio.times.expand(num_clips, -1), mask=audio.mask),
+        )
+        return BaseModelOutputWithPooling(
+            last_hidden_state=audio.states,
+            pooler_output=tokens_by_clip(self.audio_projector(tokens), segments.mask),
+            hidden_states=audio.hidden_states,
+            attentions=audio.attentions,
+        )
+
+    def _segments(
+        self,
+        frame_times: torch.Tensor,
+        frame_mask: torch.Tensor,
+        utterance_times: torch.Tensor | None,
+        utterance_mask: torch.Tensor | None,
+    ) -> Segments:
+        """The segments of the configured mode; of frames and utterances only what the mode needs is looked at."""
+        if self.config.utterance_mode == "window":
+            return sliding_windows(
+                frame_times,
+                frame_mask=frame_mask,
+                window_frames=self.config.window_frames,
+                window_stride=self.config.window_stride,
+            )
+        if self.config.utterance_mode == "clip" or utterance_times is None:
+            return whole_clip(len(frame_times), device=frame_times.device)
+        check_times("utterance_times", utterance_times)
+        mask = all_true(utterance_times[..., 0]) if utterance_mask is None else utterance_mask.bool()
+        return clip_and_utterances(utterance_times, utterance_mask=mask)
+
+    def _no_tokens(self, num_clips: int) -> tuple[torch.Tensor, ...]:
+        weight = self.video_projector.weight
+        return tuple(weight.new_zeros(0, weight.shape[0]) for _ in range(num_clips))
+
+
+def recorded(kwargs: TransformersKwargs) -> dict[str, bool]:
+    """What the tower is asked to record."""
+    return {name: True for name in ("output_attentions", "output_hidden_states") if kwargs.get(name)}
+
+
+def all_true(times: torch.Tensor) -> torch.Tensor:
+    """The mask of a batch without padding."""
+    return torch.ones(times.shape, dtype=torch.bool, device=times.device)
+
+
+def unpacked(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Values (M, ...) of the M True places of mask (B, L), laid out (B, L, ...) with zeros between."""
+    laid_out = values.new_zeros(*mask.shape, *values.shape[1:])
+    laid_out[mask.to(values.device)] = values
+    return laid_out
+
+
+def groups_of(mask: torch.Tensor, track_ids: torch.Tensor | None) -> torch.Tensor:
+    """One number for each clip and person, for the True places of mask (B, F)."""
+    clips = mask.nonzero()[:, 0]
+    if track_ids is None:
+        return clips
+    tracks = torch.unique(track_ids[mask], return_inverse=True)[1]
+    return clips * (int(tracks.max()) + 1) + tracks
+
+
+def tokens_by_clip(tokens: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Each clip's tokens (S_b * K, D) out of (B, S, K, D) and its segments' mask (B, S)."""
+    return tuple(clip[real].flatten(0, 1) for clip, real in zip(tokens, mask.to(tokens.device), strict=True))
