@@ -151,7 +151,7 @@ def _pair(references: Mapping[str, ClipLabels], predictions: Mapping[str, ClipLa
 
 
 def _filled(prediction: ClipLabels, *, with_labels: bool, with_sentiment: bool) -> ClipLabels:
-    """Returns the prediction with what it lacks but its model gives elsewhere as given empty: it must not go uncounted."""
+    """Returns the prediction with what only this clip lacks as given empty, so that it does not go uncounted."""
     labels = () if with_labels and prediction.labels is None else prediction.labels
     sentiment = "" if with_sentiment and prediction.sentiment is None else prediction.sentiment
     return replace(prediction, labels=labels, sentiment=sentiment)

@@ -1,4 +1,4 @@
-"""`microemo evaluate`: arguments and output. What computes is imported when the command runs, so that help is quick."""
+"""`microemo evaluate`: arguments and output. What computes is imported as the command runs, so that help is quick."""
 
 import argparse
 import sys
