@@ -1,0 +1,134 @@
+"""A window's streams put together into a `Clip`: which crops are the attended person's, what is missing, what to warn of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .clip import Clip, Utterance
+from .frame_sampling import largest_gap_seconds
+from .reading_settings import ReadingSettings
+from .reading_windows import Window
+from .speaker_choice import choose_tracks, mouth_motion_curve, voice_energy_curve
+from .window_reading import FaceCrops, WindowPictures
+
+
+def assemble_clip(
+    source: str,
+    *,
+    window: Window,
+    pictures: WindowPictures | None,
+    waveform: np.ndarray | None,
+    person: str | int,
+    settings: ReadingSettings,
+    absences: dict[str, str],
+    warnings: Sequence[str],
+) -> Clip:
+    """The window as a `Clip`.
+
+    Args:
+        absences: reasons known so far ("audio", "frames", "faces"); those found here are added.
+    """
+    utterances = window.utterances
+    frames = faces = None
+    tracks, track_ids = (), (None,) * len(utterances)
+    absences, warnings = dict(absences), list(warnings)
+    if pictures is not None:
+        tracks = pictures.tracks
+        track_ids = _attended_tracks(window, pictures, waveform=waveform, person=person, settings=settings)
+        faces = attended_crops(
+            pictures.faces, utterances=utterances, track_ids=track_ids, everywhere=settings.faces_everywhere
+        )
+        frames = pictures if len(pictures.frame_times) else None
+        if person == "speaker" and waveform is None and len(tracks) > 1:
+            warnings.append("several faces and no sound: the largest face is taken for the speaker")
+        if len(faces.times) == 0:
+            faces = None
+            absences.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
+        warnings += blind_warnings(pictures.looked_times, utterances=utterances, settings=settings) if tracks else []
+    return Clip(
+        source=source,
+        start_seconds=window.start_seconds,
+        end_seconds=window.end_seconds,
+        utterances=utterances,
+        frames=None if frames is None else frames.frames,
+        frame_times=None if frames is None else frames.frame_times,
+        face_crops=None if faces is None else faces.crops,
+        face_times=None if faces is None else faces.times,
+        face_track_ids=None if faces is None else faces.track_ids,
+        utterance_track_ids=track_ids,
+        tracks=tracks,
+        waveform=waveform,
+        sampling_rate=settings.sampling_rate,
+        absences=absences,
+        warnings=tuple(warnings),
+    )
+
+
+def _attended_tracks(
+    window: Window,
+    pictures: WindowPictures,
+    *,
+    waveform: np.ndarray | None,
+    person: str | int,
+    settings: ReadingSettings,
+) -> tuple[int | None, ...]:
+    motion, energy = {}, None
+    if waveform is not None:
+        energy = voice_energy_curve(waveform, sampling_rate=settings.sampling_rate, start_seconds=window.start_seconds)
+    if energy is not None and person == "speaker" and len(pictures.tracks) > 1:
+        for track in pictures.tracks:
+            crops = pictures.faces.of_track(track.track_id)
+            motion[track.track_id] = mouth_motion_curve(crops.crops, crops.times)
+    return choose_tracks(
+        pictures.tracks, utterances=window.utterances, person=person, mouth_motion=motion, voice_energy=energy
+    )
+
+
+def attended_crops(
+    faces: FaceCrops,
+    *,
+    utterances: Sequence[Utterance],
+    track_ids: Sequence[int | None],
+    everywhere: bool = False,
+) -> FaceCrops:
+    """The crops of the attended person, at most one a moment.
+
+    While two utterances overlap, the one that began first is attended. With `everywhere`, the silence belongs to the nearest
+    utterance.
+    """
+    kept: list[int] = []
+    for time in np.unique(faces.times):
+        owners = _owners(float(time), utterances=utterances, track_ids=track_ids, everywhere=everywhere)
+        rows = {int(faces.track_ids[row]): int(row) for row in np.flatnonzero(faces.times == time)}
+        row = next((rows[owner] for owner in owners if owner in rows), None)
+        if row is not None:
+            kept.append(row)
+    return FaceCrops(faces.crops[kept], faces.times[kept], faces.track_ids[kept])
+
+
+def _owners(
+    time: float, *, utterances: Sequence[Utterance], track_ids: Sequence[int | None], everywhere: bool
+) -> list[int | None]:
+    """Track ids that may be attended at `time`, the most wanted first."""
+    distances = [max(each.start_seconds - time, time - each.end_seconds, 0.0) for each in utterances]
+    inside = [place for place, each in enumerate(utterances) if each.start_seconds <= time < each.end_seconds]
+    if not inside and everywhere and utterances:
+        inside = [int(np.argmin(distances))]
+    return [track_ids[place] for place in inside]
+
+
+def blind_warnings(
+    looked_times: np.ndarray, *, utterances: Sequence[Utterance], settings: ReadingSettings
+) -> list[str]:
+    """A warning when frames are further apart than a micro-expression allows."""
+    gap = largest_gap_seconds(looked_times, utterances=utterances)
+    if gap <= settings.max_blind_seconds:
+        return []
+    spacing = "an utterance holds no frame at all" if math.isinf(gap) else f"up to {gap:.2f} s lie between two frames"
+    return [
+        f"{spacing}, more than max_blind_seconds ({settings.max_blind_seconds:g}): "
+        "micro-expressions (<= 0.5 s) can be missed"
+    ]

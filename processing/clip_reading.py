@@ -1,0 +1,275 @@
+"""From a video, sound file or arrays to `Clip` values: frames, face crops, sound and utterances on one clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from .audio_reading import read_audio
+from .clip import Clip, Utterance
+from .clip_assembly import assemble_clip
+from .crop_cache import CropCache, content_hash
+from .face_boxes import FaceBoxes, tracks_from_boxes
+from .face_detection import FaceDetector, create_detector
+from .media_index import MediaIndex, index_media
+from .media_source import MediaSource, VideoArray, local_file, source_name
+from .reading_settings import ReadingSettings
+from .reading_windows import Window, plan_windows, split_long_utterances
+from .utterance_alignment import align_utterances, parse_transcript
+from .video_reading import VideoReader, open_video
+from .window_reading import Progress, WindowReader
+
+SILENT_PEAK = 1e-3  # amplitude, -60 dB: below it a track is called silent
+BLOCK_EDGE_SECONDS = 1.0  # speech that reaches this near to a block's end may go on in the next
+
+
+class Recognizer(Protocol):
+    """What makes utterances of sound when no transcript is given; `SpeechRecognizer` is one."""
+
+    def transcribe(
+        self, waveform: np.ndarray, *, language: str | None = None, progress: Progress | None = None
+    ) -> tuple[Utterance, ...]: ...
+
+
+@dataclass(frozen=True)
+class _Media:
+    """An opened source: `place` is what the readers open, `video` is None for sound alone."""
+
+    name: str
+    place: Path | VideoArray
+    index: MediaIndex
+    video: VideoReader | None
+
+
+class ClipReader:
+    """Reads clips.
+
+    Args:
+        settings: how densely and how large.
+        detector: "centerface", "retinaface", an object with `detect(frames)`, a function of frames, or None for no faces.
+        recognizer: makes utterances when no transcript is given; None makes the whole clip one utterance.
+        cache_dir: folder that keeps detections and crops, by content; only for detectors that are named.
+    """
+
+    def __init__(
+        self,
+        settings: ReadingSettings | None = None,
+        *,
+        detector: str | FaceDetector | Callable | None = "centerface",
+        recognizer: Recognizer | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        self.settings = settings or ReadingSettings()
+        self.recognizer = recognizer
+        self.detector_name = detector if isinstance(detector, str) else None
+        self.detector = (
+            None if detector is None else create_detector(detector, detection_size=self.settings.detection_size)
+        )
+        self.cache = None if cache_dir is None else CropCache(cache_dir)
+
+    def read(
+        self,
+        source: MediaSource,
+        *,
+        transcript: object | None = None,
+        person: str | int = "speaker",
+        face_boxes: FaceBoxes | None = None,
+        language: str | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Clip]:
+        """Yields one `Clip`, or for a video longer than `max_window_seconds` one for each window of whole utterances.
+
+        Args:
+            source: path, http(s) URL, bytes, open file or `VideoArray`.
+            transcript: whatever `parse_transcript` takes, or a tuple of `Utterance`.
+            person: whose face is attended: "speaker", "largest" or a track id.
+            face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
+            language: of the speech, for the recognizer.
+            progress: called with (stage, done, total); stages are "speech" and "frames".
+        """
+        with ExitStack() as resources:
+            media = _open_media(source, resources=resources, backend=self.settings.backend)
+            utterances, notes = self._utterances(media, transcript=transcript, language=language, progress=progress)
+            utterances, cuts = split_long_utterances(utterances, max_window_seconds=self.settings.max_window_seconds)
+            windows = plan_windows(
+                utterances,
+                duration_seconds=media.index.end_seconds,
+                max_window_seconds=self.settings.max_window_seconds,
+            )
+            reader = self._window_reader(media, face_boxes=face_boxes)
+            for window in windows:
+                clip = self._read_window(media, window, reader=reader, person=person, progress=progress)
+                yield replace(clip, warnings=(*media.index.warnings, *notes, *cuts, *clip.warnings))
+
+    def _utterances(
+        self, media: _Media, *, transcript: object | None, language: str | None, progress: Progress | None
+    ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
+        """The clip's utterances by start, and what was odd about them; never empty."""
+        duration = media.index.end_seconds
+        whole = (Utterance(0.0, duration),)
+        if transcript is not None:
+            given = parse_transcript(transcript)
+            aligned, notes = align_utterances(given, duration_seconds=duration)
+            return (aligned, tuple(notes)) if aligned else (whole, (*notes, "the transcript holds no utterance"))
+        if self.recognizer is None or not media.index.has_audio:
+            return whole, ()
+        found = recognize_in_blocks(
+            lambda start, end: read_audio(
+                media.place, sampling_rate=self.settings.sampling_rate, start_seconds=start, end_seconds=end
+            ),
+            recognizer=self.recognizer,
+            duration_seconds=duration,
+            block_seconds=self.settings.recognition_block_seconds,
+            language=language,
+            progress=progress,
+        )
+        aligned, notes = align_utterances(found, duration_seconds=duration)
+        return (aligned, tuple(notes)) if aligned else (whole, (*notes, "no speech found: the clip is one utterance"))
+
+    def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
+        if media.video is None:
+            return None
+        cache = self.cache if self.detector_name is not None else None
+        return WindowReader(
+            media.video,
+            settings=self.settings,
+            detector=self.detector,
+            boxed_tracks=() if face_boxes is None else tracks_from_boxes(face_boxes),
+            cache=cache,
+            cache_parts=() if cache is None else (_content_hash(media.place), self.detector_name, self.settings),
+        )
+
+    def _read_window(
+        self,
+        media: _Media,
+        window: Window,
+        *,
+        reader: WindowReader | None,
+        person: str | int,
+        progress: Progress | None,
+    ) -> Clip:
+        absences: dict[str, str] = {}
+        warnings: tuple[str, ...] = ()
+        waveform = _read_sound(media, window, sampling_rate=self.settings.sampling_rate, absences=absences)
+        pictures = None
+        if reader is None:
+            absences["frames"] = absences["faces"] = "the file holds sound only"
+            if media.index.warnings:
+                absences["frames"] = absences["faces"] = media.index.warnings[-1]
+        else:
+            pictures = reader.read(window, progress=progress)
+            warnings = reader.video.warnings[len(media.index.warnings) :]
+            if self.detector is None and not reader.boxed_tracks:
+                absences["faces"] = "faces were not looked for"
+            if len(pictures.frame_times) == 0:
+                absences["frames"] = "no frame in this part of the video can be read"
+        if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
+            raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {absences}")
+        return assemble_clip(
+            media.name,
+            window=window,
+            pictures=pictures,
+            waveform=waveform,
+            person=person,
+            settings=self.settings,
+            absences=absences,
+            warnings=warnings,
+        )
+
+
+def recognize_in_blocks(
+    read: Callable[[float, float], np.ndarray | None],
+    *,
+    recognizer: Recognizer,
+    duration_seconds: float,
+    block_seconds: float,
+    language: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Utterance, ...]:
+    """Utterances of a long recording with one block of sound in memory at a time.
+
+    Speech that may go on beyond a block is left to the next block, which begins with it::
+
+        speech    [--1--]  [--2--]      [-----3-----]
+        block 1   |----------------------------|         finds 1, 2; 3 touches the edge
+        block 2                         |----------...   finds 3
+
+    Args:
+        read: gives the waveform from one second to another.
+    """
+    utterances: list[Utterance] = []
+    start = 0.0
+    while start < duration_seconds:
+        end = min(start + block_seconds, duration_seconds)
+        waveform = read(start, end)
+        found = ()
+        if waveform is not None and not is_silent(waveform):
+            found = recognizer.transcribe(waveform, language=language)
+        shifted = [
+            replace(each, start_seconds=each.start_seconds + start, end_seconds=each.end_seconds + start)
+            for each in found
+        ]
+        next_start = end
+        if end < duration_seconds and shifted and shifted[-1].end_seconds > end - BLOCK_EDGE_SECONDS:
+            if shifted[-1].start_seconds > start + BLOCK_EDGE_SECONDS:
+                next_start = shifted.pop().start_seconds
+        utterances += shifted
+        start = next_start
+        if progress is not None:
+            progress("speech", round(start), round(duration_seconds))
+    return tuple(utterances)
+
+
+def is_silent(waveform: np.ndarray) -> bool:
+    """True where nothing is louder than `SILENT_PEAK`."""
+    return len(waveform) == 0 or float(np.max(np.abs(waveform))) < SILENT_PEAK
+
+
+def _open_media(source: MediaSource, *, resources: ExitStack, backend: str | None) -> _Media:
+    if isinstance(source, VideoArray):
+        video = resources.enter_context(open_video(source))
+        has_audio = source.waveform is not None
+        sound_seconds = len(source.waveform) / source.sampling_rate if source.waveform is not None else 0.0
+        index = MediaIndex(None, has_audio, max(video.duration_seconds, sound_seconds))
+        return _Media(source.name, source, index, video)
+    path = resources.enter_context(local_file(source))
+    index = index_media(path)
+    video = None
+    if index.video is not None:
+        video = resources.enter_context(open_video(path, backend=backend, index=index))
+    if index.end_seconds <= 0:
+        raise ValueError(f"{source_name(source)} holds no sound and no picture that lasts")
+    return _Media(source_name(source), path, index, video)
+
+
+def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: dict[str, str]) -> np.ndarray | None:
+    """The window's waveform, or None with the reason in `absences`."""
+    waveform = None
+    if media.index.has_audio:
+        waveform = read_audio(
+            media.place,
+            sampling_rate=sampling_rate,
+            start_seconds=window.start_seconds,
+            end_seconds=window.end_seconds,
+        )
+    if waveform is None:
+        absences["audio"] = "the file has no audio stream"
+    elif is_silent(waveform):
+        absences["audio"] = "the audio is silent"
+        return None
+    return waveform
+
+
+def _content_hash(place: Path | VideoArray) -> str:
+    if isinstance(place, Path):
+        return content_hash(place)
+    digest = hashlib.sha256(repr(place.frames.shape).encode())
+    for array in (place.frames, place.times):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

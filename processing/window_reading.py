@@ -1,0 +1,291 @@
+"""One pass over a window of a video: global frames, and aligned crops of every face.
+
+Crops need landmarks that are smoothed over time, which takes detections from a little later. So decoded frames wait in a
+queue until the tracker is `RUN_GAP_SECONDS` ahead of them: half a second of frames in memory, each decoded once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .clip import FaceTrack, Utterance
+from .crop_cache import CropCache, cache_key
+from .face_boxes import boxed_landmarks_at
+from .face_cropping import alignment_matrix, crop_face, landmarks_from_boxes
+from .face_detection import FaceDetections, FaceDetector
+from .face_tracking import RUN_GAP_SECONDS, FaceTracker, view_thumbnail
+from .frame_sampling import indices_within, sample_face_indices, sample_frame_indices, thin_indices
+from .reading_settings import ReadingSettings
+from .reading_windows import Window
+from .video_reading import VideoReader, fit_size
+
+try:
+    import cv2
+except ImportError:
+    cv2 = None
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Which frames of the video a window needs, by increasing index: (N,) each. detections are among the faces."""
+
+    frames: np.ndarray
+    faces: np.ndarray
+    detections: np.ndarray
+
+
+@dataclass(frozen=True)
+class FaceCrops:
+    """Crops of all faces of a window, by time. crops: (F, h, w, 3) uint8 RGB. times: (F,) seconds. track_ids: (F,)."""
+
+    crops: np.ndarray
+    times: np.ndarray
+    track_ids: np.ndarray
+
+    def of_track(self, track_id: int) -> FaceCrops:
+        mine = self.track_ids == track_id
+        return FaceCrops(self.crops[mine], self.times[mine], self.track_ids[mine])
+
+
+@dataclass(frozen=True)
+class WindowPictures:
+    """frames: (T, H, W, 3) uint8 RGB with times (T,). looked_times: (L,) of
+    the frames on which faces were wanted. tracks in pixels of the displayed frame."""
+
+    frames: np.ndarray
+    frame_times: np.ndarray
+    faces: FaceCrops
+    looked_times: np.ndarray
+    tracks: tuple[FaceTrack, ...]
+
+
+def plan_window(times: np.ndarray, *, window: Window, settings: ReadingSettings, with_detector: bool) -> WindowPlan:
+    """Chooses a window's frames among the video's `times` (N,)."""
+    inside = indices_within(times, start_seconds=window.start_seconds, end_seconds=window.end_seconds)
+    window_times = times[inside]
+    frames = sample_frame_indices(
+        window_times,
+        utterances=window.utterances,
+        num_frames=settings.num_frames,
+        min_frames_per_utterance=settings.min_frames_per_utterance,
+    )
+    spans = window.utterances
+    if settings.faces_everywhere:
+        spans = (Utterance(window.start_seconds, window.end_seconds),)
+    faces = sample_face_indices(window_times, utterances=spans, face_fps=settings.face_fps)
+    detections = faces[_detection_places(window_times[faces], settings=settings)] if with_detector else faces[:0]
+    return WindowPlan(inside[frames], inside[faces], inside[detections])
+
+
+def _detection_places(face_times: np.ndarray, *, settings: ReadingSettings) -> np.ndarray:
+    """Every n-th face frame, and the last one of each stretch, so that no crop lies beyond the detections."""
+    places = thin_indices(face_times, rate=settings.detection_fps)
+    stretch_ends = np.flatnonzero(np.diff(face_times, append=np.inf) > RUN_GAP_SECONDS)
+    return np.union1d(places, stretch_ends)
+
+
+class WindowReader:
+    """Reads the windows of one video in order; the faces' identities go on from window to window.
+
+    Args:
+        video: an open reader.
+        detector: None to look for no faces.
+        boxed_tracks: faces given by the user; then no detector runs.
+        cache: where detections and crops are kept; `cache_parts` is what they depend on beside the window.
+    """
+
+    def __init__(
+        self,
+        video: VideoReader,
+        *,
+        settings: ReadingSettings,
+        detector: FaceDetector | None,
+        boxed_tracks: tuple[FaceTrack, ...] = (),
+        cache: CropCache | None = None,
+        cache_parts: Sequence[object] = (),
+    ) -> None:
+        self.video, self.settings = video, settings
+        self.detector = None if boxed_tracks else detector
+        self.boxed_tracks = boxed_tracks
+        self.cache, self.cache_parts = cache, tuple(cache_parts)
+        self.tracker = None if self.detector is None else FaceTracker()
+        self.frame_size = fit_size(height=video.height, width=video.width, shortest=settings.frame_size)
+        self.picture_size = fit_size(height=video.height, width=video.width, longest=settings.max_picture_side)
+        self.scale = np.array([self.picture_size[1] / video.width, self.picture_size[0] / video.height])
+
+    def read(self, window: Window, *, progress: Progress | None = None) -> WindowPictures:
+        """Decodes what the window needs, once; takes detections and crops from the cache where they are there."""
+        plan = plan_window(
+            self.video.times, window=window, settings=self.settings, with_detector=self.detector is not None
+        )
+        key = cache_key(*self.cache_parts, plan.faces.tolist(), plan.detections.tolist())
+        cache = self.cache if self.detector is not None else None
+        stored = None if cache is None else cache.load(key)
+        with_faces = self.detector is not None or bool(self.boxed_tracks)
+        looked_times = self.video.times[plan.faces]
+        if stored is not None or not with_faces:
+            plan = WindowPlan(plan.frames, plan.faces[:0], plan.detections[:0])
+        work = _WindowPass(self, plan=plan)
+        work.run(size=self.picture_size if with_faces else self.frame_size, progress=progress)
+        if stored is not None:
+            work.replay(stored)
+        elif cache is not None:
+            cache.store(key, work.record())
+        frames, frame_times = work.frames_with_times()
+        return WindowPictures(frames, frame_times, work.face_crops(), looked_times, self.tracks(window))
+
+    def landmarks_at(self, time: float) -> dict[int, np.ndarray]:
+        """Landmarks (5, 2) by track id in pixels of the decoded picture."""
+        if self.tracker is not None:
+            return self.tracker.landmarks_at(time)
+        present = boxed_landmarks_at(self.boxed_tracks, time=time)
+        return {track_id: points * self.scale for track_id, points in present.items()}
+
+    def tracks(self, window: Window) -> tuple[FaceTrack, ...]:
+        """The window's tracks in pixels of the displayed frame."""
+        bounds = {"start_seconds": window.start_seconds, "end_seconds": window.end_seconds}
+        if self.tracker is None:
+            return tuple(part for track in self.boxed_tracks if (part := _part_of(track, **bounds)) is not None)
+        return tuple(_rescaled(track, scale=self.scale) for track in self.tracker.tracks(**bounds))
+
+
+class _WindowPass:
+    """The working state of one window: what was kept, found and cropped so far, and the frames that wait for landmarks."""
+
+    def __init__(self, reader: WindowReader, *, plan: WindowPlan) -> None:
+        self.reader, self.settings, self.plan = reader, reader.settings, plan
+        self.frames: list[tuple[float, np.ndarray]] = []
+        self.found: list[tuple[float, FaceDetections, np.ndarray]] = []  # with the thumbnail of the frame
+        self.crops: list[tuple[float, int, np.ndarray]] = []
+        self.waiting: deque[tuple[float, np.ndarray]] = deque()
+
+    def run(self, *, size: tuple[int, int], progress: Progress | None) -> None:
+        plan, times = self.plan, self.reader.video.times
+        wanted = np.union1d(np.union1d(plan.frames, plan.faces), plan.detections)
+        done = 0
+        for indices, pictures in self.reader.video.read(wanted, size=size):
+            for index, picture in zip(indices, pictures, strict=True):
+                if _contains(plan.frames, index):
+                    self.frames.append((times[index], _resized(picture, size=self.reader.frame_size)))
+                if _contains(plan.faces, index):
+                    self.waiting.append((times[index], picture))
+            detected = np.isin(indices, plan.detections)
+            self._detect(times[indices[detected]], pictures[detected])
+            self._crop_ready()
+            done += len(indices)
+            if progress is not None:
+                progress("frames", done, len(wanted))
+        self._crop_ready(all_of_them=True)
+
+    def _detect(self, times: np.ndarray, pictures: np.ndarray) -> None:
+        tracker, detector = self.reader.tracker, self.reader.detector
+        if tracker is None or detector is None or len(pictures) == 0:
+            return
+        for time, picture, faces in zip(times, pictures, detector.detect(pictures), strict=True):
+            if time > tracker.time:  # windows overlap where two people speak at once
+                self._track(float(time), usable_faces(faces, settings=self.settings), view_thumbnail(picture))
+
+    def _track(self, time: float, faces: FaceDetections, thumbnail: np.ndarray) -> None:
+        self.reader.tracker.update(time, faces, thumbnail=thumbnail)
+        self.found.append((time, faces, thumbnail))
+
+    def _crop_ready(self, *, all_of_them: bool = False) -> None:
+        tracker = self.reader.tracker
+        final_until = np.inf if all_of_them or tracker is None else tracker.time - RUN_GAP_SECONDS
+        while self.waiting and self.waiting[0][0] <= final_until:
+            time, picture = self.waiting.popleft()
+            for track_id, points in self.reader.landmarks_at(time).items():
+                crop = crop_face(picture, alignment_matrix(points), self.settings.face_size)
+                self.crops.append((float(time), track_id, crop))
+
+    def record(self) -> dict[str, np.ndarray]:
+        """What `replay` needs, as arrays for the cache."""
+        faces = self.face_crops()
+        return {
+            "detection_times": np.array([time for time, _, _ in self.found]),
+            "detection_counts": np.array([len(found) for _, found, _ in self.found], dtype=np.int64),
+            "boxes": np.concatenate([np.zeros((0, 4), np.float32), *(found.boxes for _, found, _ in self.found)]),
+            "landmarks": np.concatenate(
+                [np.zeros((0, 5, 2), np.float32), *(found.landmarks for _, found, _ in self.found)]
+            ),
+            "scores": np.concatenate([np.zeros(0, np.float32), *(found.scores for _, found, _ in self.found)]),
+            "thumbnails": np.array([thumbnail for _, _, thumbnail in self.found]),
+            "crops": faces.crops,
+            "crop_times": faces.times,
+            "crop_track_ids": faces.track_ids,
+        }
+
+    def replay(self, stored: dict[str, np.ndarray]) -> None:
+        """Brings tracker and crops to where `run` would have brought them."""
+        ends = np.cumsum(stored["detection_counts"])
+        for place, time in enumerate(stored["detection_times"]):
+            part = slice(ends[place] - stored["detection_counts"][place], ends[place])
+            faces = FaceDetections(stored["boxes"][part], stored["landmarks"][part], stored["scores"][part])
+            self._track(float(time), faces, stored["thumbnails"][place])
+        rows = zip(stored["crop_times"], stored["crop_track_ids"], stored["crops"], strict=True)
+        self.crops = [(float(time), int(track_id), crop) for time, track_id, crop in rows]
+
+    def frames_with_times(self) -> tuple[np.ndarray, np.ndarray]:
+        height, width = self.reader.frame_size
+        frames = np.zeros((len(self.frames), height, width, 3), dtype=np.uint8)
+        for target, (_, frame) in zip(frames, self.frames, strict=True):
+            target[:] = frame
+        return frames, np.array([time for time, _ in self.frames], dtype=np.float64)
+
+    def face_crops(self) -> FaceCrops:
+        """All crops but those of tracks that turned out to be false alarms."""
+        size = self.settings.face_size
+        tracker = self.reader.tracker
+        known = None if tracker is None else {track.track_id for track in tracker.tracks()}
+        kept = [row for row in self.crops if known is None or row[1] in known]
+        crops = np.zeros((len(kept), size, size, 3), dtype=np.uint8)
+        for target, (_, _, crop) in zip(crops, kept, strict=True):
+            target[:] = crop
+        return FaceCrops(
+            crops,
+            np.array([time for time, _, _ in kept], dtype=np.float64),
+            np.array([track_id for _, track_id, _ in kept], dtype=np.int64),
+        )
+
+
+def usable_faces(faces: FaceDetections, *, settings: ReadingSettings) -> FaceDetections:
+    """The largest faces that are large enough, with landmarks for all."""
+    sides = np.sqrt(np.prod(np.maximum(faces.boxes[:, 2:] - faces.boxes[:, :2], 0), axis=-1))
+    order = np.argsort(-sides, kind="stable")[: settings.max_faces]
+    kept = order[(sides[order] >= settings.min_face_size) & (sides[order] > 0)]
+    unknown = np.isnan(faces.landmarks[kept]).any(axis=(1, 2))[:, None, None]
+    landmarks = np.where(unknown, landmarks_from_boxes(faces.boxes[kept]), faces.landmarks[kept])
+    return FaceDetections(faces.boxes[kept], landmarks.astype(np.float32), faces.scores[kept])
+
+
+def _contains(increasing: np.ndarray, value: int) -> bool:
+    place = np.searchsorted(increasing, value)
+    return bool(place < len(increasing) and increasing[place] == value)
+
+
+def _resized(picture: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
+    """A copy at (height, width), so that the batch it came from can be freed."""
+    if picture.shape[:2] == size:
+        return picture.copy()
+    return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+
+
+def _part_of(track: FaceTrack, *, start_seconds: float, end_seconds: float) -> FaceTrack | None:
+    inside = (track.times >= start_seconds) & (track.times < end_seconds)
+    if not inside.any():
+        return None
+    return FaceTrack(
+        track.track_id, track.times[inside], track.boxes[inside], track.landmarks[inside], track.scores[inside]
+    )
+
+
+def _rescaled(track: FaceTrack, *, scale: np.ndarray) -> FaceTrack:
+    """The track with pixels divided by (x, y) scale."""
+    boxes = track.boxes / np.tile(scale, 2)
+    return replace(track, boxes=boxes.astype(np.float32), landmarks=(track.landmarks / scale).astype(np.float32))
