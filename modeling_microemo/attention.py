@@ -4,10 +4,11 @@ Their masks (segments, time bands) are neither causal nor plain padding, so flas
 for other than "eager" runs through `scaled_dot_product_attention`.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedConfig
 
 
 def attend(
@@ -49,14 +50,14 @@ def merge_heads(states: torch.Tensor) -> torch.Tensor:
     return states.transpose(-2, -3).flatten(-2)
 
 
-class MultiHeadAttention(nn.Module):
-    """Four projections around `attend`; keys and values may be wider or narrower than the queries.
+class AttentionProjections(nn.Module):
+    """The four projections of attention; keys and values may be wider or narrower than the queries.
 
     `config` gives hidden_size, num_attention_heads, attention_probs_dropout_prob and, at the time of the call, the
     attention implementation.
     """
 
-    def __init__(self, config: PreTrainedConfig, *, key_size: int | None = None):
+    def __init__(self, config: Any, *, key_size: int | None = None):
         super().__init__()
         self.config = config
         self.num_heads = config.num_attention_heads
@@ -69,6 +70,10 @@ class MultiHeadAttention(nn.Module):
     @property
     def dropout(self) -> float:
         return self.config.attention_probs_dropout_prob if self.training else 0.0
+
+
+class MultiHeadAttention(AttentionProjections):
+    """States look at keys under a mask."""
 
     def forward(self, states: torch.Tensor, keys: torch.Tensor, *, mask: torch.Tensor | None = None) -> torch.Tensor:
         """states (..., L, D) look at keys (..., S, E) under a mask that broadcasts to (..., L, S) -> (..., L, D)."""

@@ -41,8 +41,7 @@ def encode_audio(
     *,
     audio_mask: torch.Tensor | None,
     width: int,
-    output_attentions: bool | None = None,
-    output_hidden_states: bool | None = None,
+    record: dict[str, bool],
 ) -> AudioFeatures:
     """Runs the tower over the windows that hold sound, a chunk at a time.
 
@@ -50,6 +49,7 @@ def encode_audio(
         input_features: (B, W, mel, F) log-mel at 100 frames a second, or (B, W, F) samples at 16 kHz.
         audio_mask: (B, W, F) bool, True where sound is real; None: everywhere.
         width: C, the tower's width.
+        record: what the tower shall return beside its features, as `recorded` gives it.
     """
     if input_features.ndim not in (3, 4):
         raise ValueError(
@@ -63,12 +63,10 @@ def encode_audio(
     heard = audio_mask.any(-1)  # (B, W)
     rate = MEL_FRAMES_PER_SECOND if input_features.ndim == 4 else SAMPLES_PER_SECOND
 
-    wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
-    wanted = {name: True for name, value in wanted.items() if value}
     windows = input_features[heard].to(dtype=tower.dtype, device=tower.device)  # (M, ...)
     masks = audio_mask[heard]
     chunks = [
-        tower(chunk, return_dict=True, **attention_mask_of(tower, mask), **wanted)
+        tower(chunk, return_dict=True, **attention_mask_of(tower, mask), **record)
         for chunk, mask in zip(windows.split(WINDOWS_A_CHUNK), masks.split(WINDOWS_A_CHUNK), strict=True)
         if len(chunk)
     ]

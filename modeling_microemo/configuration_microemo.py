@@ -1,6 +1,7 @@
 """What a MicroEmo model is made of: one config for the whole, three for the parts that are ours."""
 
-from typing import Literal
+from dataclasses import field
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -39,7 +40,7 @@ class MicroEmoQFormerConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-12
     num_query_tokens: int = 8
     cross_attention_frequency: int = 1  # every n-th layer looks at the patches; InstructBLIP: 2
-    encoder_hidden_size: int | None = None  # width of the patches; None: read off the tower's config
+    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
 
     # Timestamp as a sentence
     vocab_size: int = 30_523
@@ -68,7 +69,7 @@ class MicroEmoSegmentQFormerConfig(PreTrainedConfig):
     layer_norm_eps: float = 1e-12
     num_query_tokens: int = 8  # tokens a segment
     cross_attention_frequency: int = 1
-    encoder_hidden_size: int | None = None  # width of what is read; None: taken from the part before
+    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
     max_encoder_positions: int = 256  # video: global frames a clip; audio: 30 s windows a clip
 
     # Training
@@ -91,7 +92,7 @@ class MicroEmoDynamicsConfig(PreTrainedConfig):
     intermediate_size: int = 1024
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-6
-    encoder_hidden_size: int | None = None  # width of a region; None: read off the tower's config
+    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
     max_regions: int = 64  # regions a crop: 4 x 4 of mini's tower; a ViT that is shared needs 257
     dynamics_window_seconds: float = 0.5  # a micro-expression lasts at most half a second
 
@@ -149,24 +150,24 @@ class MicroEmoConfig(PreTrainedConfig):
                 "pad_token_id": 2,
             },
         ),
-        "qformer_config": MicroEmoQFormerConfig,
-        "video_qformer_config": MicroEmoSegmentQFormerConfig,
+        "qformer_config": SubConfigSpec(config_class=MicroEmoQFormerConfig),
+        "video_qformer_config": SubConfigSpec(config_class=MicroEmoSegmentQFormerConfig),
         "audio_qformer_config": SubConfigSpec(
             config_class=MicroEmoSegmentQFormerConfig,
             init_kwargs={"num_query_tokens": 4, "max_encoder_positions": 32},
         ),
-        "dynamics_config": MicroEmoDynamicsConfig,
+        "dynamics_config": SubConfigSpec(config_class=MicroEmoDynamicsConfig),
     }
 
-    # Parts
-    vision_config: dict | PreTrainedConfig | None = None
-    face_config: dict | PreTrainedConfig | None = None
-    audio_config: dict | PreTrainedConfig | None = None
-    text_config: dict | PreTrainedConfig | None = None
-    qformer_config: dict | PreTrainedConfig | None = None
-    video_qformer_config: dict | PreTrainedConfig | None = None
-    audio_qformer_config: dict | PreTrainedConfig | None = None
-    dynamics_config: dict | PreTrainedConfig | None = None
+    # Parts: a config, its dict, or None for the default
+    vision_config: Any = None
+    face_config: Any = None
+    audio_config: Any = None
+    text_config: Any = None
+    qformer_config: Any = None
+    video_qformer_config: Any = None
+    audio_qformer_config: Any = None
+    dynamics_config: Any = None
 
     # Placeholders in the text
     video_token_id: int = 49_152
@@ -185,23 +186,22 @@ class MicroEmoConfig(PreTrainedConfig):
     emotion_loss_weight: float = 1.0
     face_loss_weight: float = 1.0
 
-    # Label sets; None: GoEmotions, the eight expressions, eighteen action units
-    emotion_id2label: dict | None = None
-    expression_id2label: dict | None = None
-    action_unit_id2label: dict | None = None
+    # Label sets
+    emotion_id2label: dict = field(default_factory=lambda: dict(enumerate(GO_EMOTIONS)))
+    expression_id2label: dict = field(default_factory=lambda: dict(enumerate(EXPRESSIONS)))
+    action_unit_id2label: dict = field(default_factory=lambda: dict(enumerate(ACTION_UNITS)))
 
     # What has been trained: reports call the rest untrained
-    trained_parts: list[str] | None = None
+    trained_parts: list[str] = field(default_factory=list)
 
     initializer_range: float = 0.02
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
-        self.emotion_id2label = label_table(self.emotion_id2label, default=GO_EMOTIONS)
-        self.expression_id2label = label_table(self.expression_id2label, default=EXPRESSIONS)
-        self.action_unit_id2label = label_table(self.action_unit_id2label, default=ACTION_UNITS)
-        self.trained_parts = list(self.trained_parts or [])
+        self.emotion_id2label = numbered(self.emotion_id2label)
+        self.expression_id2label = numbered(self.expression_id2label)
+        self.action_unit_id2label = numbered(self.action_unit_id2label)
         # The language model's own config says whether its output shares the input embeddings.
         self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
         self._fill_widths()
@@ -242,9 +242,9 @@ class MicroEmoConfig(PreTrainedConfig):
             raise ValueError(f"trained_parts has {unknown}; allowed are {list(TRAINABLE_PARTS)}")
 
 
-def label_table(labels: dict | None, *, default: list[str]) -> dict[int, str]:
+def numbered(labels: dict) -> dict[int, str]:
     """The labels by number; JSON has turned the numbers into strings."""
-    return {int(index): label for index, label in (labels or dict(enumerate(default))).items()}
+    return {int(index): label for index, label in labels.items()}
 
 
 def tower_width(config: PreTrainedConfig) -> int:

@@ -5,13 +5,13 @@ from torch import nn
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .attention import MultiHeadAttention, attend, merge_heads, split_heads
+from .attention import AttentionProjections, MultiHeadAttention, attend, merge_heads, split_heads
 from .configuration_microemo import MicroEmoDynamicsConfig
 from .time_band import TimeBand, pack_order, time_band
 from .time_embedding import check_times, rotate_by_time
 
 
-class TemporalAttention(MultiHeadAttention):
+class TemporalAttention(AttentionProjections):
     """Each region attends to itself at the moments within the window; scores depend on time differences."""
 
     def forward(self, states: torch.Tensor, times: torch.Tensor, band: TimeBand) -> torch.Tensor:

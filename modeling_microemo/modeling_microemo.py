@@ -13,8 +13,6 @@ from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.modeling_utils import slice_logits_to_keep
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
 from .audio_encoder import build_audio_tower
@@ -35,7 +33,7 @@ from .placeholders import check_counts, place_features, states_at, token_mask
 from .prefix_generation import PrefixGenerationMixin
 from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
-from .visual_encoder import FrameQFormer
+from .visual_encoder import FrameQFormer, build_tower
 
 # What only the first step of a generation needs.
 STREAM_INPUTS = (
@@ -59,7 +57,7 @@ STREAM_INPUTS = (
 class MicroEmoPreTrainedModel(PreTrainedModel):
     config: MicroEmoConfig
     base_model_prefix = "model"
-    input_modalities = ("video", "audio", "text")
+    input_modalities = ["video", "audio", "text"]
     supports_gradient_checkpointing = True
     _no_split_modules = ["QFormerLayer", "DynamicsLayer"]
     _skip_keys_device_placement = ["past_key_values"]
@@ -91,10 +89,10 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__(config)
-        self.frame_tower = AutoModel.from_config(config.vision_config)
+        self.frame_tower = build_tower(config.vision_config)
         self.frame_qformer = FrameQFormer(config.qformer_config, timestamp=config.timestamp)
         if config.use_local_branch:
-            self.face_tower = None if config.face_config is None else AutoModel.from_config(config.face_config)
+            self.face_tower = None if config.face_config is None else build_tower(config.face_config)
             self.micro_dynamics = MicroDynamics(config.dynamics_config)
             self.global_local_attention = GlobalLocalAttention(
                 config.qformer_config, dynamics_config=config.dynamics_config
@@ -148,7 +146,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         pixel_values_videos: torch.FloatTensor | None = None,
         frame_times: torch.FloatTensor | None = None,
         frame_mask: torch.BoolTensor | None = None,
@@ -164,7 +162,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         utterance_mask: torch.BoolTensor | None = None,
         use_cache: bool | None = None,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> tuple | MicroEmoModelOutputWithPast:
         """Reads a batch of clips.
 
@@ -179,7 +177,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             raise ValueError("give either input_ids or inputs_embeds")
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
-        features = dict(mm_encoder_outputs or {})
+        features: dict[str, Any] = dict(mm_encoder_outputs or {})
         if face_pixel_values is not None and self.config.use_local_branch:
             features["face"] = self.get_face_features(
                 face_pixel_values, face_times, face_mask, face_track_ids, return_dict=True
@@ -230,7 +228,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         self,
         input_ids: torch.Tensor | None,
         inputs_embeds: torch.Tensor,
-        features: dict[str, BaseModelOutputWithPooling],
+        features: dict[str, Any],
     ) -> torch.Tensor:
         """The embeddings with the streams' tokens at their placeholders."""
         video = features["video"].pooler_output if "video" in features else None
@@ -307,7 +305,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         pixel_values_videos: torch.FloatTensor | None = None,
         frame_times: torch.FloatTensor | None = None,
         frame_mask: torch.BoolTensor | None = None,
@@ -330,7 +328,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> tuple | MicroEmoCausalLMOutputWithPast:
         """As `MicroEmoModel.forward`, with targets; -100 marks what is not known.
 
@@ -386,9 +384,26 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
             )
         return logits.sum() * 0.0  # a batch of clips without answers: a mean over nothing would be NaN
 
-    def prepare_inputs_for_generation(self, *args: Any, is_first_iteration: bool = False, **kwargs: Any) -> dict:
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: torch.LongTensor,
+        next_sequence_length: int | None = None,
+        past_key_values: Cache | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        is_first_iteration: bool | None = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """As transformers'; the streams enter once and live on in the cache."""
-        inputs = super().prepare_inputs_for_generation(*args, is_first_iteration=is_first_iteration, **kwargs)
+        inputs = super().prepare_inputs_for_generation(  # type: ignore[misc]  # its protocol, not its class
+            input_ids,
+            next_sequence_length=next_sequence_length,
+            past_key_values=past_key_values,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            is_first_iteration=is_first_iteration,
+            **kwargs,
+        )
         if not is_first_iteration and inputs.get("use_cache", True):
             for name in STREAM_INPUTS:
                 inputs.pop(name, None)
@@ -415,7 +430,7 @@ class MicroEmoForEmotionClassification(MicroEmoPreTrainedModel):
         input_ids: torch.LongTensor | None = None,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         pixel_values_videos: torch.FloatTensor | None = None,
         frame_times: torch.FloatTensor | None = None,
         frame_mask: torch.BoolTensor | None = None,
@@ -435,7 +450,7 @@ class MicroEmoForEmotionClassification(MicroEmoPreTrainedModel):
         expression_labels: torch.LongTensor | None = None,
         action_unit_labels: torch.FloatTensor | None = None,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> tuple | MicroEmoEmotionClassifierOutput:
         """As `MicroEmoForConditionalGeneration.forward`, without what concerns words."""
         outputs = self.model(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from transformers import Cache
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
 
@@ -80,6 +81,13 @@ class MicroEmoFaceOutput(ModelOutput):
     micro_logits: torch.Tensor | None = None
     expression_logits: torch.Tensor | None = None
     action_unit_logits: torch.Tensor | None = None
+
+
+@dataclass
+class MicroEmoStreamOutput(BaseModelOutputWithPooling):
+    """A stream's features; pooler_output has each clip's own number of projected tokens: B tensors (S_b * K, D)."""
+
+    pooler_output: tuple[torch.Tensor, ...] | None = None  # type: ignore[assignment]
 
 
 HEAD_FIELDS = ("emotion_logits", "valence_arousal", "micro_logits", "expression_logits", "action_unit_logits")

@@ -5,24 +5,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import Cache
-from transformers.utils import ModelOutput
+
+from .outputs import MicroEmoModelOutputWithPast
 
 
 @dataclass(frozen=True)
 class MicroEmoPrefix:
     """A clip that the language model has read up to the question, and what the heads said of it.
 
-    input_ids: (1, P) long. past_key_values: the cache of these P tokens. output: of `MicroEmoModel`, without cache.
+    input_ids: (1, P) long. output: of `MicroEmoModel`, with the cache of these P tokens and the heads' logits.
     """
 
     input_ids: torch.Tensor
-    past_key_values: Cache
-    output: ModelOutput
+    output: MicroEmoModelOutputWithPast
 
 
 class PrefixGenerationMixin:
     """Adds the shared prefix to a model with `.model` and `.generate`."""
+
+    model: Any
+    generate: Any
+    generation_config: Any
 
     @torch.no_grad()
     def encode_prefix(self, input_ids: torch.Tensor, **streams: Any) -> MicroEmoPrefix:
@@ -38,8 +41,7 @@ class PrefixGenerationMixin:
         if attention_mask is not None and not attention_mask.bool().all():
             raise ValueError("a prefix must not be padded, but attention_mask has zeros")
         output = self.model(input_ids=input_ids, use_cache=True, return_dict=True, **streams)
-        past_key_values = output.pop("past_key_values")
-        return MicroEmoPrefix(input_ids=input_ids, past_key_values=past_key_values, output=output)
+        return MicroEmoPrefix(input_ids=input_ids, output=output)
 
     @torch.no_grad()
     def generate_from_prefix(
@@ -61,7 +63,7 @@ class PrefixGenerationMixin:
         settings = self.generation_config
         num_beams = generation_kwargs.get("num_beams") or settings.num_beams or 1
         num_sequences = generation_kwargs.get("num_return_sequences") or settings.num_return_sequences or 1
-        past_key_values = copy.deepcopy(prefix.past_key_values)  # generation writes into it
+        past_key_values: Any = copy.deepcopy(prefix.output.past_key_values)  # generation writes into it
         past_key_values.batch_repeat_interleave(len(question_input_ids) * max(num_beams, num_sequences))
         sequences = self.generate(
             input_ids=input_ids,

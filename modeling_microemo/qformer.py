@@ -4,9 +4,10 @@ Queries may come in several groups over one encoder sequence (the segments of a 
 and sees its own part of the sequence, while keys and values are projected once.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
-from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -16,7 +17,7 @@ from .attention import MultiHeadAttention
 class QFormerAttention(nn.Module):
     """Attention, dropout, residual, norm."""
 
-    def __init__(self, config: PreTrainedConfig, *, key_size: int | None = None):
+    def __init__(self, config: Any, *, key_size: int | None = None):
         super().__init__()
         self.attention = MultiHeadAttention(config, key_size=key_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
@@ -29,7 +30,7 @@ class QFormerAttention(nn.Module):
 class QFormerFeedForward(nn.Module):
     """Two linear layers, dropout, residual, norm."""
 
-    def __init__(self, config: PreTrainedConfig):
+    def __init__(self, config: Any):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
@@ -47,7 +48,7 @@ class QFormerLayer(GradientCheckpointingLayer):
     Key: C clips, S groups a clip, K queries, L text tokens, D width, N encoder positions, E encoder width.
     """
 
-    def __init__(self, config: PreTrainedConfig, *, index: int, has_text: bool):
+    def __init__(self, config: Any, *, index: int, has_text: bool):
         super().__init__()
         self.self_attention = QFormerAttention(config)
         looks_at_encoder = index % config.cross_attention_frequency == 0
@@ -77,25 +78,30 @@ class QFormerLayer(GradientCheckpointingLayer):
         states = self.self_attention(states, states, self_mask)
         queries, text = states[:, :num_queries], states[:, num_queries:]
         if self.cross_attention is not None:
-            queries = self._look_at_encoder(queries, encoder_states, encoder_mask)
+            queries = look_at_encoder(self.cross_attention, queries, encoder_states, encoder_mask)
         queries = self.feed_forward(queries)
         if self.text_feed_forward is None:
             return queries
         return torch.cat((queries, self.text_feed_forward(text)), dim=1)
 
-    def _look_at_encoder(
-        self, queries: torch.Tensor, encoder_states: torch.Tensor, encoder_mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        num_clips, num_queries = encoder_states.shape[0], queries.shape[1]
-        grouped = queries.reshape(num_clips, -1, queries.shape[-1])  # (C, S * K, D)
-        mask = None if encoder_mask is None else encoder_mask.repeat_interleave(num_queries, dim=1)  # (C, S * K, N)
-        return self.cross_attention(grouped, encoder_states, mask).view_as(queries)
+
+def look_at_encoder(
+    attention: QFormerAttention,
+    queries: torch.Tensor,
+    encoder_states: torch.Tensor,
+    encoder_mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """The queries (C * S, K, D) of all groups of a clip side by side, so that its keys are projected once."""
+    num_clips, num_queries = encoder_states.shape[0], queries.shape[1]
+    grouped = queries.reshape(num_clips, -1, queries.shape[-1])  # (C, S * K, D)
+    mask = None if encoder_mask is None else encoder_mask.repeat_interleave(num_queries, dim=1)  # (C, S * K, N)
+    return attention(grouped, encoder_states, mask).view_as(queries)
 
 
 class QFormerEncoder(nn.Module):
     """The stack of layers."""
 
-    def __init__(self, config: PreTrainedConfig, *, has_text: bool = False):
+    def __init__(self, config: Any, *, has_text: bool = False):
         super().__init__()
         self.layers = nn.ModuleList(
             QFormerLayer(config, index=index, has_text=has_text) for index in range(config.num_hidden_layers)

@@ -1,23 +1,22 @@
 """Each stream's features: what the towers and Q-Formers make of faces, frames and sound."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
 from .audio_encoder import encode_audio
-from .configuration_microemo import MicroEmoConfig
 from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
 from .micro_dynamics import MicroDynamics
-from .outputs import MicroEmoFaceOutput
+from .outputs import MicroEmoFaceOutput, MicroEmoStreamOutput
 from .segment_qformer import SegmentQFormer
 from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
 from .time_embedding import check_times
-from .visual_encoder import FrameQFormer, encode_pictures
+from .visual_encoder import FrameQFormer, encode_pictures, recorded
 
 
 class StreamFeaturesMixin:
@@ -26,7 +25,7 @@ class StreamFeaturesMixin:
     Key for shapes in `modeling_microemo.py`.
     """
 
-    config: MicroEmoConfig
+    config: Any  # MicroEmoConfig
     frame_tower: PreTrainedModel
     frame_qformer: FrameQFormer
     face_tower: PreTrainedModel | None
@@ -47,7 +46,7 @@ class StreamFeaturesMixin:
         face_times: torch.Tensor,
         face_mask: torch.Tensor | None = None,
         face_track_ids: torch.Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> tuple | BaseModelOutputWithPooling:
         """Returns dynamics tokens (B, F, R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
 
@@ -70,9 +69,9 @@ class StreamFeaturesMixin:
         pictures = encode_pictures(
             tower,
             face_pixel_values[mask],
-            **recorded(kwargs),
+            record=recorded(kwargs),
         )
-        regions = pictures.last_hidden_state
+        regions = pictures.patches
         tokens = self.micro_dynamics(regions, times=face_times[mask], groups=groups_of(mask, face_track_ids))
         return BaseModelOutputWithPooling(
             last_hidden_state=unpacked(tokens, mask),
@@ -94,7 +93,7 @@ class StreamFeaturesMixin:
 
     def _face_logits(self, features: BaseModelOutputWithPooling) -> MicroEmoFaceOutput:
         weight = self.face_head.static_expression.weight
-        return self.face_head(features.pooler_output.to(weight), features.last_hidden_state.to(weight))
+        return self.face_head(features["pooler_output"].to(weight), features["last_hidden_state"].to(weight))
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -110,8 +109,8 @@ class StreamFeaturesMixin:
         face_mask: torch.Tensor | None = None,
         utterance_times: torch.Tensor | None = None,
         utterance_mask: torch.Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple | BaseModelOutputWithPooling:
+        **kwargs: Any,
+    ) -> tuple | MicroEmoStreamOutput:
         """Returns the frames' tokens (B, T, Q, D) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
 
         Args:
@@ -124,23 +123,25 @@ class StreamFeaturesMixin:
         mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
         check_times("frame_times", frame_times)
         if not mask.any():
-            return BaseModelOutputWithPooling(pooler_output=self._no_tokens(len(mask)))
+            return MicroEmoStreamOutput(pooler_output=self._no_tokens(len(mask)))
         pictures = encode_pictures(
             self.frame_tower,
             pixel_values_videos[mask],
-            **recorded(kwargs),
+            record=recorded(kwargs),
         )
         tokens, real = self.frame_qformer(
-            pictures.last_hidden_state,
+            pictures.patches,
             times=frame_times[mask],
             input_ids=None if qformer_input_ids is None else qformer_input_ids[mask],
             attention_mask=None if qformer_attention_mask is None else qformer_attention_mask[mask],
         )
         tokens, real = unpacked(tokens, mask), unpacked(real, mask)  # (B, T, Q, D), (B, T, Q)
         if face_features is not None and self.config.use_local_branch:
+            if face_times is None:
+                raise ValueError("face_times must be given with face_features")
             faces = all_true(face_times) if face_mask is None else face_mask.bool()
             owners = nearest_frame(face_times[faces], faces.nonzero()[:, 0], frame_times=frame_times, frame_mask=mask)
-            local_tokens = face_features.last_hidden_state[faces].to(tokens)
+            local_tokens = face_features["last_hidden_state"][faces].to(tokens)
             tokens = self.global_local_attention(tokens.flatten(0, 1), local_tokens, owners=owners).view_as(tokens)
 
         segments = self._segments(frame_times, mask, utterance_times, utterance_mask).where(mask.any(1))
@@ -149,7 +150,7 @@ class StreamFeaturesMixin:
         segment_tokens = self.video_qformer(
             tokens.flatten(1, 2), positions=positions.flatten(1), membership=membership.flatten(2)
         )
-        return BaseModelOutputWithPooling(
+        return MicroEmoStreamOutput(
             last_hidden_state=tokens,
             pooler_output=tokens_by_clip(self.video_projector(segment_tokens), segments.mask),
             hidden_states=pictures.hidden_states,
@@ -166,8 +167,8 @@ class StreamFeaturesMixin:
         frame_mask: torch.Tensor | None = None,
         utterance_times: torch.Tensor | None = None,
         utterance_mask: torch.Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple | BaseModelOutputWithPooling:
+        **kwargs: Any,
+    ) -> tuple | MicroEmoStreamOutput:
         """Returns the tower's features (B, W * n, C) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
 
         Args:
@@ -181,7 +182,7 @@ class StreamFeaturesMixin:
             input_features,
             audio_mask=audio_mask,
             width=self.config.audio_qformer_config.encoder_hidden_size,
-            **recorded(kwargs),
+            record=recorded(kwargs),
         )
         num_clips = len(audio.states)
         if frame_times is None:
@@ -193,7 +194,7 @@ class StreamFeaturesMixin:
             positions=audio.windows.expand(num_clips, -1),
             membership=segments.membership(audio.times.expand(num_clips, -1), mask=audio.mask),
         )
-        return BaseModelOutputWithPooling(
+        return MicroEmoStreamOutput(
             last_hidden_state=audio.states,
             pooler_output=tokens_by_clip(self.audio_projector(tokens), segments.mask),
             hidden_states=audio.hidden_states,
@@ -224,11 +225,6 @@ class StreamFeaturesMixin:
     def _no_tokens(self, num_clips: int) -> tuple[torch.Tensor, ...]:
         weight = self.video_projector.weight
         return tuple(weight.new_zeros(0, weight.shape[0]) for _ in range(num_clips))
-
-
-def recorded(kwargs: TransformersKwargs) -> dict[str, bool]:
-    """What the tower is asked to record."""
-    return {name: True for name in ("output_attentions", "output_hidden_states") if kwargs.get(name)}
 
 
 def all_true(times: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,12 @@
 """Pictures -> patch features, and the frame Q-Former that reads them together with the frame's time."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import nn
-from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
+from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from .configuration_microemo import MicroEmoQFormerConfig
 from .qformer import QFormerEncoder
@@ -12,29 +15,49 @@ from .time_embedding import TimeEmbedding
 PICTURES_A_CHUNK = 64  # bounds the activations of a tower; 1800 crops at once would take gigabytes
 
 
-def encode_pictures(
-    tower: PreTrainedModel,
-    pixel_values: torch.Tensor,
-    *,
-    output_attentions: bool | None = None,
-    output_hidden_states: bool | None = None,
-) -> BaseModelOutput:
-    """Runs a vision tower over pictures (M, 3, H, W), a chunk at a time, and returns patch features (M, P, C).
+@dataclass(frozen=True)
+class PictureFeatures:
+    """Patch features (M, P, C) of M pictures, and what the tower recorded when asked to."""
+
+    patches: torch.Tensor
+    hidden_states: tuple[torch.Tensor, ...] | None
+    attentions: tuple[torch.Tensor, ...] | None
+
+
+def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
+    """The vision tower of this config.
+
+    A tower without fused attention (MobileNet has none at all) is built eager, so that asking the whole model for
+    "sdpa" does not fail for its sake.
+    """
+    if not getattr(MODEL_MAPPING.get(type(config), None), "_supports_sdpa", True):
+        config._attn_implementation = "eager"
+    return AutoModel.from_config(config)
+
+
+def encode_pictures(tower: PreTrainedModel, pixel_values: torch.Tensor, *, record: dict[str, bool]) -> PictureFeatures:
+    """Runs a vision tower over pictures (M, 3, H, W), M >= 1, a chunk at a time.
 
     Convolutional towers give a map (C, h, w), which is flattened row by row; transformers give (P, C) as it is.
+
+    Args:
+        record: what the tower shall return beside its features, as `recorded` gives it.
     """
-    wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
-    wanted = {name: True for name, value in wanted.items() if value}
     pixel_values = pixel_values.to(dtype=tower.dtype, device=tower.device)
-    chunks = [tower(chunk, return_dict=True, **wanted) for chunk in pixel_values.split(PICTURES_A_CHUNK)]
+    chunks = [tower(chunk, return_dict=True, **record) for chunk in pixel_values.split(PICTURES_A_CHUNK)]
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])
     if features.ndim == 4:
         features = features.flatten(2).transpose(1, 2)  # (M, C, h, w) -> (M, P, C)
-    return BaseModelOutput(
-        last_hidden_state=features,
+    return PictureFeatures(
+        patches=features,
         hidden_states=joined([chunk.get("hidden_states") for chunk in chunks]),
         attentions=joined([chunk.get("attentions") for chunk in chunks]),
     )
+
+
+def recorded(kwargs: Mapping[str, Any]) -> dict[str, bool]:
+    """What a tower is asked to record, out of the keyword arguments of a call."""
+    return {name: True for name in ("output_attentions", "output_hidden_states") if kwargs.get(name)}
 
 
 def joined(layers_of_chunks: list[tuple[torch.Tensor, ...] | None]) -> tuple[torch.Tensor, ...] | None:
@@ -42,6 +65,22 @@ def joined(layers_of_chunks: list[tuple[torch.Tensor, ...] | None]) -> tuple[tor
     if layers_of_chunks[0] is None:
         return None
     return tuple(torch.cat(layer) for layer in zip(*layers_of_chunks, strict=True))
+
+
+class SentenceEmbedding(nn.Module):
+    """Token ids of a short sentence -> word and position embeddings."""
+
+    def __init__(self, config: MicroEmoQFormerConfig):
+        super().__init__()
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """(M, L) long -> (M, L, D)."""
+        length, limit = input_ids.shape[1], self.positions.num_embeddings
+        if length > limit:
+            raise ValueError(f"qformer_input_ids has {length} tokens a frame, at most {limit} are allowed")
+        return self.words(input_ids) + self.positions(torch.arange(length, device=input_ids.device))
 
 
 class FrameQFormer(nn.Module):
@@ -56,16 +95,10 @@ class FrameQFormer(nn.Module):
         self.config = config
         has_text = timestamp == "text"
         self.queries = nn.Parameter(torch.empty(1, config.num_query_tokens, config.hidden_size))
+        self.timestamp = SentenceEmbedding(config) if has_text else TimeEmbedding(config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.encoder = QFormerEncoder(config, has_text=has_text)
-        self.time_embedding = None if has_text else TimeEmbedding(config.hidden_size)
-        self.word_embedding = (
-            nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id) if has_text else None
-        )
-        self.position_embedding = (
-            nn.Embedding(config.max_position_embeddings, config.hidden_size) if has_text else None
-        )
 
     def forward(
         self,
@@ -86,12 +119,13 @@ class FrameQFormer(nn.Module):
         queries = self.queries.expand(len(patches), -1, -1)  # (M, Q, D)
         real = torch.ones(queries.shape[:2], dtype=torch.bool, device=patches.device)
         self_mask = None
-        if self.word_embedding is None:
-            queries = queries + self.time_embedding(times).unsqueeze(1)
+        if isinstance(self.timestamp, TimeEmbedding):
+            queries = queries + self.timestamp(times).unsqueeze(1)
+        elif input_ids is None or attention_mask is None:
+            raise ValueError('timestamp is "text": qformer_input_ids and qformer_attention_mask must be given')
         else:
-            queries = torch.cat((queries, self._sentence(input_ids)), dim=1)  # (M, Q + L, D)
-            sentence_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-            real = torch.cat((real, sentence_mask.bool()), dim=1)
+            queries = torch.cat((queries, self.timestamp(input_ids)), dim=1)  # (M, Q + L, D)
+            real = torch.cat((real, attention_mask.bool()), dim=1)
             self_mask = real.unsqueeze(1)
         num_queries = self.config.num_query_tokens
         states = self.dropout(self.norm(queries))
@@ -99,12 +133,3 @@ class FrameQFormer(nn.Module):
         if self.config.keep_text_tokens:
             return tokens, real
         return tokens[:, :num_queries], real[:, :num_queries]
-
-    def _sentence(self, input_ids: torch.Tensor | None) -> torch.Tensor:
-        if input_ids is None:
-            raise ValueError('qformer_input_ids must be given: timestamp is "text"')
-        limit = self.config.max_position_embeddings
-        if input_ids.shape[1] > limit:
-            raise ValueError(f"qformer_input_ids has {input_ids.shape[1]} tokens a frame, at most {limit} are allowed")
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-        return self.word_embedding(input_ids) + self.position_embedding(positions)

@@ -1,8 +1,9 @@
 """Tiny random MicroEmo models and batches for them: two layers, width 32, one second of sound a window."""
 
 import torch
-from microemo.configuration_microemo import MicroEmoConfig
 from transformers import PreTrainedModel
+
+from microemo.configuration_microemo import MicroEmoConfig
 
 VOCAB_SIZE = 99
 VIDEO_TOKEN_ID, AUDIO_TOKEN_ID, UTTERANCE_END_TOKEN_ID = 96, 97, 98
@@ -100,7 +101,9 @@ def tiny_model(model_class: type[PreTrainedModel], *, seed: int = 0, **changes: 
     return model
 
 
-def tiny_prompt(num_segments: int, *, num_utterances: int, has_video: bool = True, has_audio: bool = True) -> list[int]:
+def tiny_prompt(
+    num_segments: int, *, num_utterances: int, has_video: bool = True, has_audio: bool = True
+) -> list[int]:
     """Token ids of a clip's prompt: a few words, the first segment's tokens, then each utterance's and its end."""
     segment = [VIDEO_TOKEN_ID] * (VIDEO_TOKENS * has_video) + [AUDIO_TOKEN_ID] * (AUDIO_TOKENS * has_audio)
     segments_left = num_segments
