@@ -23,6 +23,7 @@ def _words(text: str) -> frozenset[str]:
 NEGATIONS = _words("not no never none neither nor without cannot hardly barely scarcely lacks lacking lack absence")
 # A negation of one of these denies nothing: "not only happy but proud", "can't help laughing", "not without fear".
 PSEUDO_FOLLOWERS = _words("only just merely simply help without")
+SURELY = (("no", "doubt"), ("no", "wonder"))  # denies the doubt, and nothing that follows
 SUPERLATIVES = _words("so more")  # "never been so happy"
 REPLACED_BY = (("rather", "than"), ("instead", "of"), ("far", "from"), ("free", "of"), ("free", "from"))
 SENTENCE_ENDS = frozenset(".;:!?()\n")
@@ -128,6 +129,8 @@ def _negated_positions(tokens: Sequence[str], *, emotion_tokens: set[int]) -> se
     for cue in range(len(tokens)):
         if cue in emotion_tokens:
             continue
+        if tuple(tokens[cue : cue + 2]) in SURELY:
+            negated.add(cue + 1)
         start = _scope_start(tokens, cue)
         if start is not None:
             negated.update(range(start, _scope_end(tokens, start, emotion_tokens=emotion_tokens)))
@@ -142,7 +145,7 @@ def _scope_start(tokens: Sequence[str], cue: int) -> int | None:
         return cue + 2
     if not (token in NEGATIONS or token.endswith("n't")):
         return None
-    if following in PSEUDO_FOLLOWERS or (token == "no" and following in ("doubt", "wonder")):
+    if following in PSEUDO_FOLLOWERS or (token, following) in SURELY:
         return None
     if token == "without" and cue > 0 and tokens[cue - 1] == "not":
         return None
