@@ -1,0 +1,193 @@
+"""`EmotionAnalyzer`: a dialogue video in, an `EmotionReport` out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+import transformers
+
+from microemo import MicroEmoForConditionalGeneration
+from microemo.inference import report_building
+from microemo.inference.model_loading import MINI, load_model
+from microemo.inference.report import EmotionReport, ModelInfo, Settings
+from microemo.inference.report_building import HeadLabels
+from microemo.inference.stage_clock import Progress, StageClock
+from microemo.inference.trained_outputs import output_status, trained_outputs
+from microemo.inference.window_analysis import WindowFindings, analyze_window
+from microemo.processing.clip_reading import ClipReader
+from microemo.processing.face_detection import FaceDetector
+from microemo.processing.media_source import MediaSource
+from microemo.processing.processing_microemo import MicroEmoProcessor
+from microemo.processing.reading_settings import ReadingSettings
+
+Mode = Literal["explain", "scores"]
+
+
+class EmotionAnalyzer:
+    """Analyses videos with one loaded model.
+
+    Example:
+        >>> analyzer = EmotionAnalyzer.from_pretrained()
+        >>> report = analyzer("clip.mp4", transcript="clip.srt")
+        >>> print(report)
+        >>> report.save("clip.html")
+    """
+
+    def __init__(
+        self,
+        model: MicroEmoForConditionalGeneration,
+        processor: MicroEmoProcessor,
+        *,
+        reader: ClipReader,
+        model_id: str = MINI,
+    ) -> None:
+        """Takes a loaded model; `from_pretrained` is the usual way."""
+        self.model = model.eval()
+        self.processor = processor
+        self.reader = reader
+        self.model_id = model_id
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_id: str | Path | None = None,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        detector: str | FaceDetector | Callable | None = "centerface",
+        cache_dir: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> EmotionAnalyzer:
+        """The analyzer of a model folder or Hub id; None is the embedded microemo-mini, assembled on first use.
+
+        Args:
+            device: None takes CUDA where there is one, else the CPU.
+            dtype: None takes float32 on the CPU, else the type that the weights were saved in.
+            detector: of faces: "centerface", "retinaface", an object with `detect(frames)`, a function, None for none.
+            cache_dir: where microemo-mini and Hub downloads are kept.
+            progress: called with (stage, done, total).
+
+        Raises:
+            ValueError: no such model, or a checkpoint that lacks weights or has foreign ones.
+        """
+        loaded = load_model(path_or_id, device=device, dtype=dtype, cache_dir=cache_dir, progress=progress)
+        reader = ClipReader(
+            ReadingSettings(**loaded.processor.reading_settings), detector=detector, recognizer=loaded.recognizer
+        )
+        return cls(loaded.model, loaded.processor, reader=reader, model_id=loaded.model_id)
+
+    def __call__(
+        self,
+        source: MediaSource,
+        *,
+        transcript: object | None = None,
+        mode: Mode = "explain",
+        person: str | int = "speaker",
+        language: str | None = None,
+        progress: Progress | None = None,
+    ) -> EmotionReport:
+        """The report of one video or sound file. The same input gives the same report, but for `timings`.
+
+        Args:
+            source: path, http(s) URL, bytes, open file or `VideoArray`.
+            transcript: utterances: a file (SRT, VTT, TSV, JSON of Whisper, whisperX, FunASR) or a list of dicts; None
+                has speech recognised.
+            mode: "scores" leaves the explanations out.
+            person: whose face is attended: "speaker", "largest" or a track id.
+            language: of the speech, for recognition.
+            progress: called with (stage, done, total).
+
+        Raises:
+            ValueError: a source, transcript or argument that cannot be used.
+            FileNotFoundError: no such file.
+        """
+        clock = StageClock(progress)
+        settings = Settings(mode, str(person), language, _transcript_name(transcript))
+        windows = tuple(
+            self.stream(source, transcript=transcript, mode=mode, person=person, language=language, progress=clock)
+        )
+        return replace(self._report(windows, settings=settings), timings=clock.timings())
+
+    def stream(
+        self,
+        source: MediaSource,
+        *,
+        transcript: object | None = None,
+        mode: Mode = "explain",
+        person: str | int = "speaker",
+        language: str | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[WindowFindings]:
+        """Yields the findings of each window as soon as it is analysed; arguments as in a call.
+
+        A video up to the reader's `max_window_seconds` is one window.
+        """
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
+        config = self.model.config
+        outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=mode)
+        clips = self.reader.read(
+            source, transcript=transcript, person=_person(person), language=language, progress=progress
+        )
+        for clip in clips:
+            yield analyze_window(
+                clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress or _no_progress
+            )
+
+    def _report(self, windows: tuple[WindowFindings, ...], *, settings: Settings) -> EmotionReport:
+        config = self.model.config
+        labels = HeadLabels(
+            emotions=tuple(config.emotion_id2label.values()),
+            expressions=tuple(config.expression_id2label.values()),
+            action_units=tuple(config.action_unit_id2label.values()),
+        )
+        outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=settings.mode)
+        timelines = report_building.face_timelines(windows, labels=labels)
+        utterances = report_building.utterance_reports(windows, timelines=timelines, labels=labels)
+        words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
+        warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)
+        return EmotionReport(
+            source=windows[0].clip.source,
+            duration_seconds=round(windows[-1].clip.end_seconds, 3),
+            modalities=report_building.modalities(windows, words_from=words_from),
+            status=output_status(outputs, trained_parts=config.trained_parts),
+            utterances=utterances,
+            summary=report_building.clip_summary(windows, utterances=utterances, timelines=timelines),
+            face_curves=tuple(timeline.curve for timeline in timelines),
+            model=self._model_info(),
+            settings=settings,
+            warnings=(*warnings, *report_building.broken_answers(windows)),
+            thumbnails=report_building.thumbnails(windows),
+        )
+
+    def _model_info(self) -> ModelInfo:
+        return ModelInfo(
+            model_id=self.model_id,
+            trained_parts=tuple(self.model.config.trained_parts),
+            device=str(self.model.device),
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            microemo_version=metadata.version("microemo"),
+            transformers_version=transformers.__version__,
+            torch_version=torch.__version__,
+        )
+
+
+def _person(person: str | int) -> str | int:
+    """A track id may come as digits, from a command line or a form."""
+    return int(person) if isinstance(person, str) and person.isdecimal() else person
+
+
+def _transcript_name(transcript: object | None) -> str | None:
+    if transcript is None:
+        return None
+    is_path = isinstance(transcript, Path) or (isinstance(transcript, str) and "\n" not in transcript)
+    return str(transcript) if is_path else "given"
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Nobody watches."""

@@ -1,0 +1,126 @@
+"""Loading a model folder so that a wrong or incomplete checkpoint is refused, never filled up with random weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+
+from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
+from microemo.conversion.assemble_mini import assemble_mini
+from microemo.inference.stage_clock import Progress
+from microemo.processing.processing_microemo import MicroEmoProcessor
+from microemo.processing.speech_recognition import SpeechRecognizer
+
+MINI = "microemo-mini"
+SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
+SHOWN_KEYS = 8
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to use; `recognizer` is None where the folder brings none."""
+
+    model_id: str
+    model: MicroEmoForConditionalGeneration
+    processor: MicroEmoProcessor
+    recognizer: SpeechRecognizer | None
+
+
+def load_model(
+    path_or_id: str | Path | None,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    cache_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> LoadedModel:
+    """The model of a folder or Hub id; None is the embedded microemo-mini, assembled on first use.
+
+    Args:
+        device: None takes CUDA where there is one, else the CPU.
+        dtype: None takes float32 on the CPU, where half precision is slow, else what the weights were saved in.
+        cache_dir: where microemo-mini and Hub downloads are kept.
+
+    Raises:
+        ValueError: the folder holds no MicroEmo model, or its weights and the model do not match.
+    """
+    device = resolve_device(device)
+    folder, model_id = _folder(path_or_id, cache_dir=cache_dir, progress=progress)
+    if progress is not None:
+        progress("loading the model", 0, 1)
+    model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).to(device).eval()
+    processor = MicroEmoProcessor.from_pretrained(folder)
+    speech = folder / SPEECH_RECOGNITION
+    recognizer = SpeechRecognizer.from_pretrained(speech) if speech.is_dir() else None
+    if progress is not None:
+        progress("loading the model", 1, 1)
+    return LoadedModel(model_id, model, processor, recognizer)
+
+
+def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForConditionalGeneration:
+    """The model of `folder` with every weight read from it.
+
+    Raises `ValueError` that names weights which the model needs and the folder lacks, or which the model has no place
+    for.
+    """
+    _check_model_type(folder)
+    model, found = MicroEmoForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    problems = {
+        "lacks weights that the model needs": found["missing_keys"],
+        "has weights that the model has no place for": found["unexpected_keys"],
+        "has weights of another shape": [str(key) for key in found["mismatched_keys"]],
+    }
+    for problem, keys in problems.items():
+        if keys:
+            named = ", ".join(sorted(keys)[:SHOWN_KEYS])
+            more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
+            raise ValueError(f"{folder} {problem}: {named}{more}. The analysis would rest on random numbers.")
+    return model
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """The device to use; raises `ValueError` for one that torch does not know or does not have."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def resolve_dtype(dtype: str | torch.dtype | None, *, device: torch.device) -> torch.dtype | str:
+    """The type of the weights in memory; "auto" stands for the type they were saved in."""
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else "auto"
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    return DTYPES[dtype]
+
+
+def _folder(
+    path_or_id: str | Path | None, *, cache_dir: str | Path | None, progress: Progress | None
+) -> tuple[Path, str]:
+    """The model's folder on this machine and its name in reports."""
+    if path_or_id is None:
+        return assemble_mini(cache_dir=cache_dir, progress=progress), MINI
+    path = Path(path_or_id).expanduser()
+    if path.is_dir():
+        return path, str(path_or_id)
+    # A Hub id is "name" or "owner/name"; whatever else looks like a path is one that does not exist.
+    if isinstance(path_or_id, Path) or str(path_or_id).startswith((".", "/", "~")) or len(path.parts) > 2:
+        raise ValueError(f"path_or_id must be a model folder or a Hub id, but there is no folder {path}")
+    return Path(snapshot_download(str(path_or_id), cache_dir=cache_dir)), str(path_or_id)
+
+
+def _check_model_type(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} is no model folder: it has no config.json")
+    settings, _ = MicroEmoConfig.get_config_dict(folder)
+    if settings.get("model_type") != MicroEmoConfig.model_type:
+        raise ValueError(f"{folder} holds a model of type {settings.get('model_type')!r}, not 'microemo'")

@@ -1,0 +1,198 @@
+"""One clip, or one window of a long one, through the model: what each stream shows, as plain arrays.
+
+F face crops, U utterances, E emotions, X expressions, A action units.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from microemo import MicroEmoForConditionalGeneration
+from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
+from microemo.inference.micro_events import find_micro_expressions
+from microemo.inference.report import Thumbnail
+from microemo.inference.stage_clock import Progress
+from microemo.inference.trained_outputs import TrainedOutputs
+from microemo.processing.clip import Clip
+from microemo.processing.emotion_parsing import ParsedEmotions
+from microemo.processing.processing_microemo import MicroEmoProcessor
+from microemo.processing.prompt_text import with_utterances
+
+FACE_INPUTS = ("face_pixel_values", "face_times", "face_mask", "face_track_ids")
+CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
+QUESTIONS_AT_ONCE = 8
+ANSWER_TOKENS = 256
+PICTURES_A_FACE = 3  # for each window
+JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class FaceFindings:
+    """times (F,) seconds on the video's clock, increasing; track_ids (F,); probabilities, None where untrained:
+    expressions (F, X), micro (F,), action_units (F, A)."""
+
+    times: np.ndarray
+    track_ids: np.ndarray
+    expressions: np.ndarray | None
+    micro: np.ndarray | None
+    action_units: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class WindowFindings:
+    """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
+
+    emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's; None
+    where untrained or not asked for.
+    """
+
+    clip: Clip
+    used: frozenset[str]
+    faces: FaceFindings | None = None
+    emotions: np.ndarray | None = None
+    valence_arousal: np.ndarray | None = None
+    answers: tuple[ParsedEmotions, ...] | None = None
+    thumbnails: tuple[Thumbnail, ...] = ()
+
+
+@torch.no_grad()
+def analyze_window(
+    clip: Clip,
+    *,
+    model: MicroEmoForConditionalGeneration,
+    processor: MicroEmoProcessor,
+    outputs: TrainedOutputs,
+    progress: Progress,
+) -> WindowFindings:
+    """Runs the parts of the model that `outputs` needs on one clip."""
+    clip = with_utterances(clip)
+    fitted = processor.fit_clip(clip)
+    inputs = _inputs(fitted, model=model, processor=processor)
+    progress("model", 0, 1)
+    heads: Any = None
+    answers = None
+    if outputs.language_model:
+        prefix = model.encode_prefix(**inputs)
+        heads = prefix.output
+        progress("model", 1, 1)
+        if outputs.explanations:
+            answers = _answers(fitted, prefix, model=model, processor=processor, progress=progress)
+    elif outputs.face and "face_pixel_values" in inputs:
+        heads = model.model.get_face_logits(**{name: inputs[name] for name in FACE_INPUTS})
+        progress("model", 1, 1)
+    faces = _face_findings(clip, heads, outputs=outputs)
+    scores = heads if outputs.emotions else None
+    return WindowFindings(
+        clip=_without_media(clip, warnings=fitted.warnings),
+        used=_used_streams(clip),
+        faces=faces,
+        emotions=None if scores is None else _array(scores.emotion_logits[0].float().sigmoid()),
+        valence_arousal=None if scores is None else _array(scores.valence_arousal[0]),
+        answers=answers,
+        thumbnails=() if faces is None else _thumbnails(clip, faces),
+    )
+
+
+def _inputs(
+    clip: Clip, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
+) -> dict[str, torch.Tensor]:
+    inputs = dict(processor.from_clip(clip))
+    if clip.face_track_ids is not None and "face_pixel_values" in inputs:
+        inputs["face_track_ids"] = torch.as_tensor(clip.face_track_ids)[None]
+    moved = {name: value.to(model.device) for name, value in inputs.items()}
+    return {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in moved.items()}
+
+
+def _answers(
+    clip: Clip,
+    prefix: Any,
+    *,
+    model: MicroEmoForConditionalGeneration,
+    processor: MicroEmoProcessor,
+    progress: Progress,
+) -> tuple[ParsedEmotions, ...]:
+    """The answers to the question about the clip and about each utterance, all from one prefill, greedily."""
+    questions = processor.default_questions(clip)
+    answers: list[ParsedEmotions] = []
+    for first in range(0, len(questions), QUESTIONS_AT_ONCE):
+        batch = processor.question_inputs(questions[first : first + QUESTIONS_AT_ONCE])
+        rows = zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        question_ids = [ids[mask.bool()] for ids, mask in rows]
+        sequences = model.generate_from_prefix(prefix, question_ids, max_new_tokens=ANSWER_TOKENS, do_sample=False)
+        texts = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
+        answers += [processor.parse_emotions(text.strip()) for text in texts]
+        progress("explanations", len(answers), len(questions))
+    return tuple(answers)
+
+
+def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFindings | None:
+    if clip.face_times is None or clip.face_track_ids is None or not outputs.face:
+        return None
+    micro = outputs.micro_expressions
+    return FaceFindings(
+        times=np.asarray(clip.face_times, dtype=np.float64),
+        track_ids=np.asarray(clip.face_track_ids),
+        expressions=_array(heads.expression_logits[0].float().softmax(-1)) if outputs.expressions else None,
+        micro=_array(heads.micro_logits[0].float().sigmoid()) if micro else None,
+        action_units=_array(heads.action_unit_logits[0].float().sigmoid()) if micro else None,
+    )
+
+
+def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
+    """Pictures of the moments that matter: where an expression is strongest, and each micro-expression's apex."""
+    thumbnails = []
+    for track_id in np.unique(faces.track_ids).tolist():
+        rows = np.flatnonzero(faces.track_ids == track_id)
+        times = faces.times[rows]
+        moments: set[float] = set()
+        if faces.expressions is not None:
+            columns = tuple(str(column) for column in range(faces.expressions.shape[1]))
+            trace = ExpressionTrace(track_id, times, smooth(times, faces.expressions[rows]), columns)
+            moments.update(strongest_moments(trace, count=PICTURES_A_FACE))
+        if faces.micro is not None:
+            events = find_micro_expressions(times, scores=faces.micro[rows], track_id=track_id)
+            moments.update(event.apex_seconds for event in events)
+        for moment in sorted(moments):
+            row = rows[int(np.argmin(np.abs(times - moment)))]
+            thumbnails.append(Thumbnail(track_id, round(float(faces.times[row]), 3), _jpeg(clip.face_crops[row])))
+    return tuple(thumbnails)
+
+
+def _jpeg(picture: np.ndarray) -> str:
+    """Base64 JPEG of a picture (h, w, 3) uint8 RGB."""
+    _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def _used_streams(clip: Clip) -> frozenset[str]:
+    present = {
+        "frames": clip.frames is not None,
+        "faces": clip.face_crops is not None,
+        "voice": clip.waveform is not None,
+        "words": any(utterance.text.strip() for utterance in clip.utterances),
+    }
+    return frozenset(name for name, is_present in present.items() if is_present)
+
+
+def _without_media(clip: Clip, *, warnings: tuple[str, ...]) -> Clip:
+    """The clip without what is large, so that the windows of a long video do not pile up in memory."""
+    return replace(
+        clip,
+        frames=None,
+        frame_times=None,
+        face_crops=None,
+        face_times=None,
+        face_track_ids=None,
+        waveform=None,
+        warnings=warnings,
+    )
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy().astype(np.float64)
