@@ -1,15 +1,13 @@
 """Closed-set scores (WAR, UAR, F1) and the sentiment scores of MER-UniBench (WAF, ACC)."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from microemo.evaluation.open_vocabulary import check_pairs
+import numpy as np
 
-try:
-    from sklearn.metrics import accuracy_score, f1_score, recall_score
-except ImportError:
-    accuracy_score = f1_score = recall_score = None
+from microemo.evaluation.open_vocabulary import check_pairs
 
 SENTIMENT_VALUES = {"positive": 1, "negative": -1, "neutral": 0}
 
@@ -43,15 +41,9 @@ class SentimentScores:
 def closed_set_scores(references: Sequence[str], predictions: Sequence[str]) -> ClosedSetScores:
     """Returns the scores of one label per clip. A predicted label that no reference has is an ordinary mistake."""
     check_pairs(references, predictions)
-    _require_sklearn()
-    expected, given = list(references), list(predictions)
-    classes = sorted(set(expected))
-    return ClosedSetScores(
-        war=float(accuracy_score(expected, given)),
-        uar=float(recall_score(expected, given, labels=classes, average="macro", zero_division=0)),
-        macro_f1=float(f1_score(expected, given, average="macro", zero_division=0)),
-        weighted_f1=float(f1_score(expected, given, average="weighted", zero_division=0)),
-    )
+    classes, codes = np.unique([*references, *predictions], return_inverse=True)
+    expected, given = codes[: len(references)], codes[len(references) :]
+    return _scores_of_confusion(np.bincount(expected * len(classes) + given, minlength=len(classes) ** 2))
 
 
 def sentiment_scores(references: Sequence[float], predictions: Sequence[str | float]) -> SentimentScores:
@@ -65,17 +57,14 @@ def sentiment_scores(references: Sequence[float], predictions: Sequence[str | fl
         predictions: a number, or a text naming positive, negative or neutral (see `sentiment_value`).
     """
     check_pairs(references, predictions)
-    _require_sklearn()
     kept = [(ref, got) for ref, got in zip(references, predictions, strict=True) if ref != 0]
     if not kept:
         raise ValueError(f"references ({len(references)} clips) must hold one that is not 0 (neutral)")
-    expected = [ref > 0 for ref, _ in kept]
-    given = [sentiment_value(got) > 0 for _, got in kept]
-    return SentimentScores(
-        waf=float(f1_score(expected, given, average="weighted", zero_division=0)),
-        acc=float(accuracy_score(expected, given)),
-        clips=len(kept),
+    names = ("not positive", "positive")
+    scores = closed_set_scores(
+        [names[ref > 0] for ref, _ in kept], [names[sentiment_value(got) > 0] for _, got in kept]
     )
+    return SentimentScores(waf=scores.weighted_f1, acc=scores.war, clips=len(kept))
 
 
 def sentiment_value(prediction: str | float) -> float:
@@ -86,6 +75,15 @@ def sentiment_value(prediction: str | float) -> float:
     return SENTIMENT_VALUES[named.pop()] if len(named) == 1 else 0
 
 
-def _require_sklearn() -> None:
-    if f1_score is None:
-        raise ImportError("this score needs scikit-learn: pip install microemo[eval]")
+def _scores_of_confusion(counts: np.ndarray) -> ClosedSetScores:
+    """counts: (classes * classes,), how often each pair of reference and prediction occurs, reference first."""
+    size = math.isqrt(len(counts))
+    confusion = counts.reshape(size, size)
+    right, expected, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = 2 * right / (expected + given)  # each class occurs on one side at least
+    return ClosedSetScores(
+        war=float(right.sum() / expected.sum()),
+        uar=float(np.mean(right[expected > 0] / expected[expected > 0])),
+        macro_f1=float(f1.mean()),
+        weighted_f1=float((f1 * expected).sum() / expected.sum()),
+    )

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microemo.evaluation.classification import ClosedSetScores, closed_set_scores, sentiment_scores
+from microemo.evaluation.classification import (
+    ClosedSetScores,
+    SentimentScores,
+    closed_set_scores,
+    sentiment_scores,
+    sentiment_value,
+)
 from microemo.evaluation.clip_labels import ClipLabels
 from microemo.evaluation.default_wheel import sentiment_of_labels
 from microemo.evaluation.emotion_wheel import EmotionWheels
@@ -186,7 +192,7 @@ def _closed_set_figures(pairs: Pairs, matching: Matching) -> list[Figure]:
 def _sentiment_figures(pairs: Pairs, matching: Matching) -> list[Figure]:
     """Where a prediction names no sentiment, its open-vocabulary labels decide by MicroEmo's own wheel."""
     signed = [
-        (float(ref.sentiment), got.sentiment if got.sentiment is not None else sentiment_of_labels(got.labels or ()))
+        (float(ref.sentiment), _predicted_sentiment(got))
         for ref, got in pairs
         if isinstance(ref.sentiment, float)
         and ref.sentiment != 0
@@ -195,14 +201,24 @@ def _sentiment_figures(pairs: Pairs, matching: Matching) -> list[Figure]:
     if not signed:
         return []
 
-    def chosen_scores(chosen: np.ndarray) -> tuple[list[float], list[str | float]]:
-        drawn = [signed[position] for position in chosen.tolist()]
-        return [ref for ref, _ in drawn], [got for _, got in drawn]
+    references, predictions = np.array(signed).T
+
+    def figure(name: str, value: Callable[[SentimentScores], float]) -> Figure:
+        return Figure(
+            name,
+            len(signed),
+            lambda chosen: value(sentiment_scores(references[chosen].tolist(), predictions[chosen].tolist())),
+        )
 
     return [
-        Figure("Sentiment WAF", len(signed), lambda chosen: sentiment_scores(*chosen_scores(chosen)).waf),
-        Figure("Sentiment ACC", len(signed), lambda chosen: sentiment_scores(*chosen_scores(chosen)).acc),
+        figure("Sentiment WAF", lambda scores: scores.waf),
+        figure("Sentiment ACC", lambda scores: scores.acc),
     ]
+
+
+def _predicted_sentiment(prediction: ClipLabels) -> float:
+    named = prediction.sentiment
+    return sentiment_value(sentiment_of_labels(prediction.labels or ()) if named is None else named)
 
 
 def _valence_arousal_figures(pairs: Pairs, matching: Matching) -> list[Figure]:

@@ -20,9 +20,12 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-NEGATIONS = _words("not no never none neither nor without cannot hardly barely scarcely lacks lacking lack absence")
+NEGATIONS = _words(
+    "not no never none nothing nobody neither nor without cannot unable "
+    "hardly barely scarcely lack lacks lacking absence"
+)
 # A negation of one of these denies nothing: "not only happy but proud", "can't help laughing", "not without fear".
-PSEUDO_FOLLOWERS = _words("only just merely simply help without")
+PSEUDO_FOLLOWERS = _words("only just merely simply help without hide conceal contain suppress")
 SURELY = (("no", "doubt"), ("no", "wonder"))  # denies the doubt, and nothing that follows
 SUPERLATIVES = _words("so more")  # "never been so happy"
 REPLACED_BY = (("rather", "than"), ("instead", "of"), ("far", "from"), ("free", "of"), ("free", "from"))
@@ -41,7 +44,8 @@ PRESENCES = _words("present visible evident seen shown detected apparent observe
 EVERYDAY_WORDS = _words(
     "like likes liked think thinks thought want wants wanted close aware certain certainly interest interests support "
     "supports expect expects expected understood included recognized exposed steady focus focuses strong strongly "
-    "weak firm firmly still trouble plainly blank quiet quietly attention moved touched care cares cared challenging"
+    "weak firm firmly still trouble plainly blank quiet quietly attention moved touched care cares cared challenging "
+    "low down lost close mean stuck free cross blue"
 )
 
 

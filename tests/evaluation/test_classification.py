@@ -32,6 +32,19 @@ def test_order_and_repeats_of_clips_do_not_matter(pairs, random):
     )
 
 
+@given(st.lists(st.tuples(labels, labels), min_size=1, max_size=8))
+def test_they_are_those_of_scikit_learn(pairs):
+    metrics = pytest.importorskip("sklearn.metrics", reason="compares with scikit-learn")
+    references, predictions = (list(side) for side in zip(*pairs, strict=True))
+    scores = closed_set_scores(references, predictions)
+    classes = sorted(set(references))
+    recall = metrics.recall_score(references, predictions, labels=classes, average="macro", zero_division=0)
+    assert scores.war == pytest.approx(metrics.accuracy_score(references, predictions))
+    assert scores.uar == pytest.approx(recall)
+    for average, value in (("macro", scores.macro_f1), ("weighted", scores.weighted_f1)):
+        assert value == pytest.approx(metrics.f1_score(references, predictions, average=average, zero_division=0))
+
+
 def test_sentiment_scores_by_hand():
     # The clip with reference 0 is left out; neutral and unreadable count as not positive.
     references = [1.5, 0.2, -2.0, -0.4, 0.0]

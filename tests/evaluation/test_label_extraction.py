@@ -28,6 +28,8 @@ from microemo.evaluation.label_extraction import extract_labels, find_labels, la
         ("Free of worry, she smiles.", ["smiling"]),
         ("He is hardly surprised.", []),
         ("I don't think he is angry.", []),
+        ("He is unable to feel joy.", []),
+        ("Nothing suggests fear.", []),
         # where a negation ends
         ("She is not happy, she is sad.", ["sad"]),
         ("Not angry but sad.", ["sad"]),
@@ -38,6 +40,7 @@ from microemo.evaluation.label_extraction import extract_labels, find_labels, la
         # negations that deny nothing
         ("Not only happy but also proud.", ["happy", "proud"]),
         ("She can't help laughing.", ["laughing"]),
+        ("She cannot hide her excitement.", ["excitement"]),
         ("He is not without fear.", ["fear"]),
         ("There is no doubt that he is angry.", ["angry"]),
         ("She has never been so happy.", ["happy"]),
