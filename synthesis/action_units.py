@@ -2,9 +2,10 @@
 
 Numbers, muscles and appearance follow Ekman, Friesen & Hager, "Facial Action Coding System" (2002). Combinations per
 emotion follow EMFACS (Friesen & Ekman 1983) as tabulated by Matsumoto & Ekman, "Facial expression analysis",
-Scholarpedia 3(5):4237 (2008), and for contempt Matsumoto & Ekman, J. Pers. Soc. Psychol. 87 (2004): one-sided 14 or 12.
-Durations: a micro-expression lasts at most 0.5 s in all (Yan et al., "How fast are the leaked facial expressions",
-J. Nonverbal Behav. 37, 2013: onset to apex up to 0.26 s); a macro-expression 0.5-4 s (Ekman, "Emotions Revealed", 2003).
+Scholarpedia 3(5):4237 (2008), and for contempt Matsumoto & Ekman, J. Pers. Soc. Psychol. 87 (2004): one-sided 14 or
+12. Durations: a micro-expression lasts at most 0.5 s in all (Yan et al., "How fast are the leaked facial expressions",
+J. Nonverbal Behav. 37, 2013: onset to apex up to 0.26 s); a macro-expression 0.5-4 s (Ekman, "Emotions Revealed",
+2003).
 """
 
 from __future__ import annotations
@@ -64,11 +65,13 @@ NUM_UNITS = len(ACTION_UNITS)
 # Emotion -> variants; a variant maps unit -> share of the event's intensity. The first variant is the full prototype.
 PROTOTYPES: dict[str, tuple[dict[int, float], ...]] = {
     "happiness": ({6: 1.0, 12: 1.0}, {6: 0.8, 12: 1.0, 25: 0.7}, {6: 0.5, 7: 0.4, 12: 1.0}),
-    "surprise": ({1: 1.0, 2: 1.0, 5: 0.9, 25: 0.6, 26: 0.6}, {1: 1.0, 2: 1.0, 5: 0.7}, {1: 0.8, 2: 0.8, 25: 0.7, 26: 0.8}),
+    "surprise": (
+        {1: 1.0, 2: 1.0, 5: 0.9, 25: 0.6, 26: 0.6}, {1: 1.0, 2: 1.0, 5: 0.7}, {1: 0.8, 2: 0.8, 25: 0.7, 26: 0.7}),
     "sadness": ({1: 1.0, 4: 0.6, 15: 1.0}, {1: 0.9, 4: 0.6, 15: 0.8, 17: 0.7}, {1: 0.8, 15: 1.0, 17: 0.5}),
     "anger": ({4: 1.0, 5: 0.6, 7: 0.8, 23: 0.8}, {4: 1.0, 7: 0.8, 24: 0.9}, {4: 0.9, 7: 0.7, 17: 0.5, 24: 0.7}),
     "disgust": ({9: 1.0, 10: 0.7}, {9: 0.9, 10: 0.8, 17: 0.5}, {4: 0.4, 9: 0.7, 10: 1.0, 25: 0.5}),
-    "fear": ({1: 1.0, 2: 0.8, 4: 0.7, 5: 0.9, 20: 0.8, 25: 0.5}, {1: 0.9, 2: 0.6, 4: 0.7, 5: 0.9}, {5: 0.8, 20: 1.0, 25: 0.6}),
+    "fear": (
+        {1: 1.0, 2: 0.8, 4: 0.7, 5: 0.9, 20: 0.8, 25: 0.5}, {1: 0.9, 2: 0.6, 4: 0.7, 5: 0.9}, {5: 0.8, 20: 1.0, 25: 0.6}),
     "contempt": ({14: 1.0}, {12: 0.5, 14: 0.8}),
 }  # fmt: skip
 EMOTIONS = tuple(PROTOTYPES)
@@ -107,7 +110,8 @@ class IntensityProfile:
     def __post_init__(self) -> None:
         if not self.onset_seconds < self.apex_seconds < self.offset_seconds:
             raise ValueError(
-                f"onset ({self.onset_seconds}), apex ({self.apex_seconds}) and offset ({self.offset_seconds}) must increase"
+                f"onset ({self.onset_seconds}), apex ({self.apex_seconds}) and offset ({self.offset_seconds}) must "
+                "increase"
             )
         if not 0 <= self.hold_seconds < self.offset_seconds - self.apex_seconds:
             raise ValueError(

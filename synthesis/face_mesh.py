@@ -15,7 +15,9 @@ import numpy as np
 
 NUM_POINTS = 468
 INPUT_SIZE = 192  # px, the net's square input
-ROI_PER_EYE_MOUTH = 3.6  # side of the net's view over the distance eyes - mouth: the face oval x 1.5, as it was trained
+ROI_PER_EYE_MOUTH = (
+    3.6  # side of the net's view over the distance eyes - mouth: the face oval x 1.5, as it was trained
+)
 REFINEMENTS = 2  # the second pass looks through the box that the first pass's own points give
 
 CANTHAL_MM = 90.0  # distance between the outer corners of the eyes of an average adult; sets millimetres per pixel
@@ -26,19 +28,21 @@ LEFT_EYE_UPPER, LEFT_EYE_LOWER = (246, 161, 160, 159, 158, 157, 173), (7, 163, 1
 RIGHT_EYE_UPPER, RIGHT_EYE_LOWER = (398, 384, 385, 386, 387, 388, 466), (382, 381, 380, 374, 373, 390, 249)
 MOUTH_CORNERS = (61, 291)
 INNER_MOUTH_CORNERS = (78, 308)
-UPPER_LIP_INNER, LOWER_LIP_INNER = (191, 80, 81, 82, 13, 312, 311, 310, 415), (95, 88, 178, 87, 14, 317, 402, 318, 324)
-UPPER_LIP = (
-    *UPPER_LIP_INNER,
-    *(185, 40, 39, 37, 0, 267, 269, 270, 409),
-    *(184, 74, 73, 72, 11, 302, 303, 304, 408),
-    *(183, 42, 41, 38, 12, 268, 271, 272, 407),
+# Rows of the lips from the inner edge outwards; entries of one column lie above each other.
+UPPER_LIP_ROWS = (
+    (191, 80, 81, 82, 13, 312, 311, 310, 415),
+    (183, 42, 41, 38, 12, 268, 271, 272, 407),
+    (184, 74, 73, 72, 11, 302, 303, 304, 408),
+    (185, 40, 39, 37, 0, 267, 269, 270, 409),
 )
-LOWER_LIP = (
-    *LOWER_LIP_INNER,
-    *(146, 91, 181, 84, 17, 314, 405, 321, 375),
-    *(77, 90, 180, 85, 16, 315, 404, 320, 307),
-    *(96, 89, 179, 86, 15, 316, 403, 319, 325),
+LOWER_LIP_ROWS = (
+    (95, 88, 178, 87, 14, 317, 402, 318, 324),
+    (96, 89, 179, 86, 15, 316, 403, 319, 325),
+    (77, 90, 180, 85, 16, 315, 404, 320, 307),
+    (146, 91, 181, 84, 17, 314, 405, 321, 375),
 )
+UPPER_LIP_INNER, LOWER_LIP_INNER = UPPER_LIP_ROWS[0], LOWER_LIP_ROWS[0]
+UPPER_LIP, LOWER_LIP = sum(UPPER_LIP_ROWS, ()), sum(LOWER_LIP_ROWS, ())
 CORNER_COLUMNS = ((61, 76, 62, 78), (291, 306, 292, 308))  # outer to inner, at the two corners of the mouth
 
 # The three openings of the mesh as closed loops: upper edge left to right, then the lower edge back.

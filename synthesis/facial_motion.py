@@ -14,10 +14,12 @@ import numpy as np
 from . import face_mesh
 from .action_units import ACTION_UNITS, NUM_UNITS
 
+LID_MM = 9.0  # the brow slides over the lids: points closer to an eye than this follow it less
+LID_SHARE = 0.08
 BAND_MM = 9.0  # around the line of the mouth the jaw's movement passes into the still upper face within this height
 
 # Parts of the face that a movement reaches: the lips may part, so the skin is not one sheet.
-UPPER, LOWER, WHOLE = "upper", "lower", "whole"
+UPPER, LOWER, WHOLE, BROW = "upper", "lower", "whole", "brow"
 
 # Names of the speech movements that no action unit of ours covers, after NUM_UNITS in the basis.
 SPEECH_SHAPES = ("round", "press", "wide")
@@ -46,9 +48,9 @@ LOWER_LIP_LEFT, LOWER_LIP_MIDDLE = (181, 91, 180, 90, 179, 89, 178, 88), (17, 84
 CORNER, CHIN = (61, 76, 62, 78), (152, 148, 175, 199, 200, 18, 171, 208)
 
 PULLS: dict[str, tuple[Pull, ...]] = {
-    "AU1": (Pull(INNER_BROW, 0.0, 8.0, 10.0, UPPER), Pull((9, 108, 151), 0.0, 4.0, 9.0, UPPER)),
-    "AU2": (Pull(OUTER_BROW, 0.0, 8.0, 11.0, UPPER), Pull((52, 105), 0.0, 6.5, 9.0, UPPER)),
-    "AU4": (Pull(INNER_BROW, -4.5, -6.0, 10.0, UPPER), Pull(OUTER_BROW, -1.5, -3.0, 9.0, UPPER)),
+    "AU1": (Pull(INNER_BROW, 0.0, 8.0, 10.0, BROW), Pull((9, 108, 151), 0.0, 4.0, 9.0, BROW)),
+    "AU2": (Pull(OUTER_BROW, 0.0, 8.0, 11.0, BROW), Pull((52, 105), 0.0, 6.5, 9.0, BROW)),
+    "AU4": (Pull(INNER_BROW, -4.5, -6.0, 10.0, BROW), Pull(OUTER_BROW, -1.5, -3.0, 9.0, BROW)),
     "AU5": (Pull(face_mesh.LEFT_EYE_UPPER[1:6], 0.0, 2.8, 2.5, UPPER),),
     "AU6": (
         Pull(CHEEK, -1.0, 6.0, 13.0, UPPER),
@@ -59,7 +61,7 @@ PULLS: dict[str, tuple[Pull, ...]] = {
     "AU9": (
         Pull(NOSE_WING, 0.5, 5.0, 7.0, UPPER),
         Pull((122, 196, 6, 188), -0.5, 2.5, 7.0, UPPER),
-        Pull((55, 107, 8), -1.5, -4.5, 8.0, UPPER),
+        Pull((55, 107, 8), -1.5, -4.5, 8.0, BROW),
         Pull(UPPER_LIP_LEFT, 0.0, 2.5, 6.0, UPPER),
     ),
     "AU10": (Pull(UPPER_LIP_LEFT, 0.0, 6.0, 6.0, UPPER), Pull(UPPER_LIP_MIDDLE, 0.0, 4.5, 6.0, UPPER),
@@ -70,17 +72,21 @@ PULLS: dict[str, tuple[Pull, ...]] = {
     "AU15": (Pull(CORNER, 1.0, -7.0, 7.0), Pull((57, 43, 106), 0.5, -5.0, 7.0)),
     "AU17": (Pull(CHIN, 0.0, 5.0, 9.0, LOWER), Pull(LOWER_LIP_MIDDLE, 0.0, 4.0, 8.0, LOWER),
              Pull(UPPER_LIP_MIDDLE, 0.0, 1.8, 7.0, UPPER), Pull(CORNER, 0.0, -1.0, 5.0)),
-    "AU20": (Pull(CORNER, 9.0, -1.5, 9.0), Pull((91, 90, 89), 4.0, -0.5, 6.0, LOWER), Pull((40, 74, 42), 4.0, -0.5, 6.0, UPPER)),
+    "AU20": (Pull(CORNER, 9.0, -1.5, 9.0), Pull((91, 90, 89), 4.0, -0.5, 6.0, LOWER),
+             Pull((40, 74, 42), 4.0, -0.5, 6.0, UPPER)),
     "AU23": (Pull(CORNER, -3.0, 0.0, 7.0), Pull(UPPER_LIP_MIDDLE[:4], 0.0, -1.8, 6.0, UPPER),
              Pull(LOWER_LIP_MIDDLE[:4], 0.0, 1.8, 6.0, LOWER)),
     "AU24": (Pull(UPPER_LIP_MIDDLE[:4] + UPPER_LIP_LEFT[:4], 0.0, -3.2, 5.0, UPPER),
              Pull(LOWER_LIP_MIDDLE[:4] + LOWER_LIP_LEFT[:4], 0.0, 3.2, 5.0, LOWER), Pull(CORNER, -1.5, 0.0, 6.0)),
-    "AU25": (Pull(LOWER_LIP_MIDDLE + LOWER_LIP_LEFT, 0.0, -4.5, 6.0, LOWER), Pull(UPPER_LIP_MIDDLE, 0.0, 1.8, 6.0, UPPER)),
-    "round": (Pull(CORNER, -7.0, 0.0, 8.0), Pull((40, 74, 42), -2.5, 0.0, 6.0, UPPER), Pull((91, 90, 89), -2.5, 0.0, 6.0, LOWER)),
+    "AU25": (Pull(LOWER_LIP_MIDDLE + LOWER_LIP_LEFT, 0.0, -4.5, 6.0, LOWER),
+             Pull(UPPER_LIP_MIDDLE, 0.0, 1.8, 6.0, UPPER)),
+    "round": (Pull(CORNER, -7.0, 0.0, 8.0), Pull((40, 74, 42), -2.5, 0.0, 6.0, UPPER),
+              Pull((91, 90, 89), -2.5, 0.0, 6.0, LOWER)),
     "press": (Pull(UPPER_LIP_MIDDLE[:6] + UPPER_LIP_LEFT[:6], 0.0, -1.2, 5.0, UPPER),
               Pull(LOWER_LIP_MIDDLE[:6] + LOWER_LIP_LEFT[:6], 0.0, 1.6, 5.0, LOWER)),
     "wide": (Pull(CORNER, 3.5, 0.8, 8.0),),
 }  # fmt: skip
+LIP_YIELD = (1.0, 0.75, 0.5, 0.25)  # how far each row of a lip, from its edge outwards, gives way
 JAW_DROP_MM = 19.0  # at the chin, at full intensity
 
 
@@ -100,11 +106,18 @@ def jaw_share(shape_mm: np.ndarray, *, mouth_height: float) -> np.ndarray:
     return share
 
 
-def movement_basis(shape_mm: np.ndarray) -> np.ndarray:
-    """(21, 2, 468, 2) mm: displacement of every point by each movement at full intensity, for the left and right side.
+def brow_share(shape_mm: np.ndarray) -> np.ndarray:
+    """(468,) how far each point follows the brow: little on the lids, fully `LID_MM` away from the eyes."""
+    loops = [*face_mesh.LEFT_EYE_LOOP, *face_mesh.RIGHT_EYE_LOOP]
+    distance = np.linalg.norm(shape_mm[:, None] - shape_mm[loops][None], axis=2).min(1)
+    return np.clip(distance / LID_MM, LID_SHARE, 1.0)
 
-    The first 18 are the action units, then `SPEECH_SHAPES`. "AU43" (eyes closed) and "AU26" follow the lids and the jaw
-    instead of pulls.
+
+def movement_basis(shape_mm: np.ndarray) -> np.ndarray:
+    """(21, 2, 468, 2) mm: displacement of every point by each movement at full intensity, by side.
+
+    The first 18 are the action units, then `SPEECH_SHAPES`. "AU43" (eyes closed) and "AU26" follow the lids and the
+    jaw instead of pulls.
 
     Args:
         shape_mm: (468, 2) points of a neutral face in its own axes, mm, y down.
@@ -125,7 +138,7 @@ def movement_basis(shape_mm: np.ndarray) -> np.ndarray:
 def _pulled(shape_mm: np.ndarray, pulls: tuple[Pull, ...], *, jaw: np.ndarray) -> np.ndarray:
     """(2, 468, 2) mm: the pulls blended by closeness, each side by itself."""
     mirror = face_mesh.load_topology().mirror
-    parts = {UPPER: 1 - jaw, LOWER: jaw, WHOLE: np.ones_like(jaw)}
+    parts = {UPPER: 1 - jaw, LOWER: jaw, WHOLE: np.ones_like(jaw), BROW: (1 - jaw) * brow_share(shape_mm)}
     moved, weights = np.zeros((2, len(shape_mm), 2)), np.zeros(len(shape_mm))
     for pull in pulls:
         for side, points in enumerate((np.array(pull.points), mirror[list(pull.points)])):
@@ -172,16 +185,23 @@ def _closing_lids(shape_mm: np.ndarray) -> np.ndarray:
 def keep_openings(shape_mm: np.ndarray) -> np.ndarray:
     """The (F, 468, 2) shapes with lids and lips that never cross: where they would, they meet.
 
-    An upper lid gives way to the lower one; lips meet half way.
+    An upper lid gives way to the lower one; lips meet half way, and the rows of a lip behind its edge give way less
+    and less, so that a pressed lip gets thinner but does not fold.
     """
     shapes = shape_mm.copy()
-    lids = (
-        (face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER, 1.0),
-        (face_mesh.RIGHT_EYE_UPPER, face_mesh.RIGHT_EYE_LOWER, 1.0),
-        (face_mesh.UPPER_LIP_INNER, face_mesh.LOWER_LIP_INNER, 0.5),
-    )
-    for upper, lower, upper_yields in lids:
-        overlap = np.maximum(shapes[:, list(upper), 1] - shapes[:, list(lower), 1], 0)
-        shapes[:, list(upper), 1] -= upper_yields * overlap
-        shapes[:, list(lower), 1] += (1 - upper_yields) * overlap
+    for upper, lower in (
+        (face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER),
+        (face_mesh.RIGHT_EYE_UPPER, face_mesh.RIGHT_EYE_LOWER),
+    ):
+        shapes[:, list(upper), 1] -= _overlap(shapes, upper, lower)
+    overlap = _overlap(shapes, face_mesh.UPPER_LIP_INNER, face_mesh.LOWER_LIP_INNER)
+    rows = zip(face_mesh.UPPER_LIP_ROWS, face_mesh.LOWER_LIP_ROWS, LIP_YIELD, strict=True)
+    for upper, lower, share in rows:
+        shapes[:, list(upper), 1] -= 0.5 * share * overlap
+        shapes[:, list(lower), 1] += 0.5 * share * overlap
     return shapes
+
+
+def _overlap(shapes: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...]) -> np.ndarray:
+    """(F, n) mm by which an upper edge is below its lower one."""
+    return np.maximum(shapes[:, list(upper), 1] - shapes[:, list(lower), 1], 0)

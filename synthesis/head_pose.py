@@ -30,7 +30,7 @@ def rotation_matrices(angles: np.ndarray) -> np.ndarray:
     """(F, 3, 3) of (F, 3) yaw, pitch and roll."""
     (cy, cp, cr), (sy, sp, sr) = np.cos(angles).T, np.sin(angles).T
     zero, one = np.zeros_like(cy), np.ones_like(cy)
-    # z points away from the camera, so the nose (small z) goes right with a positive yaw and down with a positive pitch.
+    # z points away from the camera: the nose (small z) goes right with a positive yaw, down with a positive pitch.
     yaw = np.stack([cy, zero, -sy, zero, one, zero, sy, zero, cy], -1).reshape(-1, 3, 3)
     pitch = np.stack([one, zero, zero, zero, cp, -sp, zero, sp, cp], -1).reshape(-1, 3, 3)
     roll = np.stack([cr, -sr, zero, sr, cr, zero, zero, zero, one], -1).reshape(-1, 3, 3)

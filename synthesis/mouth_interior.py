@@ -36,8 +36,10 @@ def paint_interior(picture: np.ndarray, *, points: np.ndarray, frame: FaceFrame)
         return painted
     own = np.zeros(picture.shape[:2], np.uint8)
     cv2.fillPoly(own, [np.round(points[list(face_mesh.MOUTH_LOOP)] * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    alpha = cv2.GaussianBlur(own, (0, 0), max(0.5, 0.6 * frame.pixels_per_mm))[..., None] / 255.0
-    alpha = np.where(own[..., None] > 0, np.maximum(alpha, 0.85), alpha * 0.3)
+    # Inside its edge the photograph is sure to show teeth, not lip.
+    steps = max(1, round(0.6 * frame.pixels_per_mm))
+    own = cv2.erode(own, np.ones((2 * steps + 1, 2 * steps + 1), np.uint8))
+    alpha = cv2.GaussianBlur(own, (0, 0), 0.8 * steps)[..., None] / 255.0
     return (picture * alpha + painted * (1 - alpha)).astype(np.uint8)
 
 
@@ -64,7 +66,7 @@ def _paint(picture: np.ndarray, *, centre: np.ndarray, frame: FaceFrame, tint: n
     sharp = frame.pixels_per_mm * 1.2
     shown = 1 / (1 + np.exp(sharp * (y - edge))) / (1 + np.exp(-2 * sharp * (y - edge + TEETH_HEIGHT_MM)))
     shade = np.clip(1 - (x / TEETH_HALF_WIDTH_MM) ** 2, 0, 1) ** 0.7
-    between = 1 - 0.14 * np.exp(-(((x / TOOTH_MM + 0.5) % 1.0 - 0.5) * TOOTH_MM / 0.7) ** 2)
+    between = 1 - 0.14 * np.exp(-((((x / TOOTH_MM + 0.5) % 1.0 - 0.5) * TOOTH_MM / 0.7) ** 2))
     layer += (shown * np.minimum(1, 3 * shade))[..., None] * (tint * (shade * between)[..., None] - layer)
     inside = (np.abs(x) < LAYER_MM[0]) & (np.abs(y) < LAYER_MM[1])
     return np.where(inside[..., None], np.clip(layer, 0, 255), picture).astype(np.uint8)

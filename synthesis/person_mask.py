@@ -43,6 +43,8 @@ def background_plate(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     small_size = (PLATE_SIZE, max(1, round(PLATE_SIZE * height / width)))
     small = cv2.resize(picture, small_size, interpolation=cv2.INTER_AREA)
     hidden = cv2.resize(edge, small_size, interpolation=cv2.INTER_NEAREST)
-    filled = cv2.resize(cv2.inpaint(small, hidden, 3, cv2.INPAINT_TELEA), (width, height), interpolation=cv2.INTER_CUBIC)
+    filled = cv2.resize(
+        cv2.inpaint(small, hidden, 3, cv2.INPAINT_TELEA), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     weight = cv2.GaussianBlur(edge.astype(np.float32), (0, 0), 1.5)[..., None]
     return (filled * weight + picture * (1 - weight)).astype(np.uint8)

@@ -1,28 +1,28 @@
 """One photograph becomes a head that talks, blinks, shows action units and moves.
 
-    photograph --face_mesh--> 468 points --rest_offset--> a neutral face
-    movements over time --facial_motion--> points --head_pose--> points --rendering--> frames
+photograph --face_mesh--> 468 points --rest_offset--> a neutral face
+movements over time --facial_motion--> points --head_pose--> points --rendering--> frames
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from . import face_mesh
-from .action_units import NUM_UNITS, UNIT_INDEX
+from .action_units import UNIT_INDEX
 from .face_mesh import FaceFrame, FaceMesh, face_frame, load_topology
 from .facial_motion import NUM_MOVEMENTS, keep_openings, movement_basis
 from .head_pose import NUM_POSE, still_pose, turn_head
-from .mouth_interior import OPEN_MOUTH_MM, paint_interior
+from .mouth_interior import paint_interior
 from .person_mask import background_plate
 from .rendering import FrameGeometry, Layers, MeshRenderer, ring_triangles
 
-# Rings about the face's outline: factor of its radius, share of the outline's expression that each follows, share of the
-# head's movement above and below the face (a neck moves less than hair), and depth behind the outline in mm.
+# Rings about the face's outline: factor of its radius, share of the outline's expression that each follows, share of
+# the head's movement above and below the face (a neck moves less than hair), and depth behind the outline in mm.
 RING_RADII = np.array([1.12, 1.35, 1.7, 2.4, 12.0])
 RING_EXPRESSION = np.array([0.5, 0.12, 0.0, 0.0, 0.0])
 RING_POSE_UP = np.array([1.0, 1.0, 1.0, 0.6, 0.0])
@@ -33,15 +33,16 @@ FACE_SHARE = 0.46  # of the frame's height from the forehead's top to the chin, 
 MAX_ASIDE = 0.22  # |turn of the head in the photograph|: nose from the middle of the face, in halves of its width
 MIN_FACE_PIXELS = 44  # height of the face in the photograph
 LARGEST_TEXTURE = 1.5  # layers have at most this many pixels per pixel of the frame: finer would shimmer
-SMILE_MM = 10.0  # corners of the mouth above its middle in a full smile
+UPPER_LIP_CLOSES = 0.34  # share of an open mouth that the upper lip closes; the jaw closes the rest
+SMILE_MM = 7.0  # corners of the mouth above its middle in a full smile
 
 
 @dataclass(frozen=True)
 class Motion:
     """What a face does, frame by frame.
 
-    movements: (F, 21, 2) float, intensity of each movement of `facial_motion` on the left and right side of the picture,
-    0 at rest. pose: (F, 6), see `head_pose`. camera: (F, 4): shift right and down as shares of the frame, roll in
+    movements: (F, 21, 2) float, intensity of each movement of `facial_motion` on the left and right side of the
+    picture, 0 at rest. pose: (F, 6), see `head_pose`. camera: (F, 4): shift right and down as shares of the frame, roll in
     radians, relative growth; moves the whole picture.
     """
 
@@ -169,20 +170,26 @@ def rest_offset(shape_mm: np.ndarray, *, basis: np.ndarray) -> np.ndarray:
     units = np.zeros(NUM_MOVEMENTS)
     units[UNIT_INDEX[12]], units[UNIT_INDEX[6]] = -smile, -0.5 * smile
     offset = np.einsum("m,msvc->vc", units, basis)
-    # What gap is left closes by the jaw (the lower lip and all below it) and, for a third, by the upper lip.
+    # What gap is left closes by the jaw (the lower lip and all below it) and, for a third, by the upper lip. The skin
+    # follows the widest gap, each column of the lips its own.
     relaxed = shape_mm + offset
     gaps = relaxed[list(face_mesh.LOWER_LIP_INNER), 1] - relaxed[list(face_mesh.UPPER_LIP_INNER), 1]
-    gap = max(float(np.max(gaps)), 0.0)
-    if gap > 0.5:
-        jaw = basis[UNIT_INDEX[26]].sum(0)
-        per_unit = float(jaw[14, 1])
-        offset -= 0.66 * gap / per_unit * jaw
-        lift = basis[UNIT_INDEX[10]].sum(0)
-        offset -= 0.34 * gap / max(float(-lift[13, 1]), 1e-3) * lift
+    gaps = np.maximum(gaps, 0.0)
+    jaw, lift = basis[UNIT_INDEX[26]].sum(0), basis[UNIT_INDEX[10]].sum(0)
+    lips = np.zeros_like(offset)
+    for upper, lower in zip(face_mesh.UPPER_LIP_ROWS, face_mesh.LOWER_LIP_ROWS, strict=True):
+        lips[list(upper), 1], lips[list(lower), 1] = UPPER_LIP_CLOSES * gaps, (UPPER_LIP_CLOSES - 1) * gaps
+    widest = float(gaps.max())
+    skin = widest * ((UPPER_LIP_CLOSES - 1) * jaw / jaw[14, 1] + UPPER_LIP_CLOSES * lift / lift[13, 1])
+    on_lips = np.zeros((len(offset), 1), bool)
+    on_lips[[*face_mesh.UPPER_LIP, *face_mesh.LOWER_LIP]] = True
+    offset = offset + np.where(on_lips, lips, skin)
     return offset
 
 
-def make_portrait(picture: np.ndarray, *, points: np.ndarray, mask: np.ndarray | None = None, size: int = 224) -> Portrait:
+def make_portrait(
+    picture: np.ndarray, *, points: np.ndarray, mask: np.ndarray | None = None, size: int = 224
+) -> Portrait:
     """A portrait of the face whose points are given.
 
     Args:

@@ -15,7 +15,9 @@ from . import face_mesh
 SUBPIXEL_BITS = 4
 SUBPIXEL = 1 << SUBPIXEL_BITS
 SMALLEST_AREA = 0.05  # px^2; below it a triangle is a line and its neighbours cover it
+SUPERSAMPLING = 2  # where lids and lips meet, patches from far apart touch: drawn finer, the line has no steps
 MOUTH_SUPERSAMPLING = 4  # the edge of the lips is drawn finer than the frame, so that it does not show steps
+CONTACT_SHADE = 0.45  # how much darker the line is where lips touch
 LIP_SHADE = 0.45  # how much darker the teeth are right under the upper lip
 
 
@@ -113,19 +115,28 @@ class MeshRenderer:
         self.layers = layers
         self.size = size
         self.mouth, self.eyes = mouth_triangles(), eye_triangles()
-        self.surface = np.concatenate([rings, self.mouth, skin])
         self.order = np.concatenate([rings, self.mouth, self.eyes, skin])
         self.eye_slice = slice(len(rings) + len(self.mouth), len(rings) + len(self.mouth) + len(self.eyes))
-        columns, rows = np.meshgrid(np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32))
-        self.pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1)  # (H, W, 3)
+        self.fine_size = (SUPERSAMPLING * size[0], SUPERSAMPLING * size[1])
+        # Centres of the fine pixels in the frame's coordinates, in which the centre of pixel i is i.
+        fine_columns, fine_rows = (
+            (np.arange(n, dtype=np.float32) + 0.5) / SUPERSAMPLING - 0.5 for n in self.fine_size[::-1]
+        )
+        columns, rows = np.meshgrid(fine_columns, fine_rows)
+        self.pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1)  # (2H, 2W, 3)
 
     def draw(self, geometry: FrameGeometry) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
         height, width = self.size
         x, y = self._source_map(geometry)
         person = cv2.remap(self.layers.person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        person = cv2.resize(person, (width, height), interpolation=cv2.INTER_AREA)
         plate = cv2.warpAffine(
-            self.layers.plate, geometry.camera, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            self.layers.plate,
+            geometry.camera,
+            (width, height),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101,
         )
         alpha = person[..., 3:].astype(np.float32) / 255.0
         picture = person[..., :3] * alpha + plate * (1 - alpha)
@@ -133,15 +144,16 @@ class MeshRenderer:
         return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
     def _source_map(self, geometry: FrameGeometry) -> tuple[np.ndarray, np.ndarray]:
-        """Two (H, W) float32 arrays: the layer coordinates that each pixel of the frame shows."""
+        """Two (2H, 2W) float32 arrays: the layer coordinates that each fine pixel of the frame shows."""
         matrices, areas = affine_to_source(geometry.target, geometry.source, self.order)
         eye_matrices, _ = affine_to_source(geometry.target, geometry.opening_source, self.eyes)
         matrices[self.eye_slice] = eye_matrices
-        owner = np.zeros(self.size, np.int32)
-        corners = np.round(geometry.target[self.order] * SUBPIXEL).astype(np.int32)
+        owner = np.zeros(self.fine_size, np.int32)
+        fine = (geometry.target[self.order] + 0.5) * SUPERSAMPLING - 0.5
+        corners = np.round(fine * SUBPIXEL).astype(np.int32)
         for index in np.flatnonzero(areas > SMALLEST_AREA).tolist():
             cv2.fillConvexPoly(owner, corners[index], index, cv2.LINE_8, SUBPIXEL_BITS)
-        matrix = matrices[owner]  # (H, W, 2, 3)
+        matrix = matrices[owner]  # (2H, 2W, 2, 3)
         position = np.einsum("hwij,hwj->hwi", matrix, self.pixels)
         return np.ascontiguousarray(position[..., 0]), np.ascontiguousarray(position[..., 1])
 
@@ -163,6 +175,9 @@ class MeshRenderer:
         alpha = cv2.GaussianBlur(alpha, (0, 0), 0.5)
         shaded = np.roll(cv2.GaussianBlur(alpha, (0, 0), max(1.0, height / 8)), 1, axis=0)
         region = picture[low[1] : high[1], low[0] : high[0]]
+        line = cv2.polylines(np.zeros_like(fine), [outline], True, 255, MOUTH_SUPERSAMPLING, cv2.LINE_8, SUBPIXEL_BITS)
+        touch = cv2.resize(line, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        region *= 1 - CONTACT_SHADE * touch[..., None]
         lit = interior * (1 - LIP_SHADE + LIP_SHADE * shaded[..., None])
         region += alpha[..., None] * (lit - region)
 
