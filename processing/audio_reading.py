@@ -13,7 +13,7 @@ from .media_source import MediaSource, VideoArray, local_file
 try:
     import av
 except ImportError:
-    av = None
+    av = None  # type: ignore[assignment]
 
 SEEK_AHEAD_SECONDS = 0.5  # start decoding this much early: the first frames after a seek are not exact
 JUMP_SECONDS = 0.05  # a stored time this far from where the last samples ended is a real gap, not rounding
@@ -28,7 +28,8 @@ def read_audio(
 ) -> np.ndarray | None:
     """(S,) float32 mono in [-1, 1] whose first sample sounds at `start_seconds` of the container's clock.
 
-    Channels are mixed by FFmpeg's rules. Where the stream starts late, has gaps or ends before `end_seconds`, there are zeros::
+    Channels are mixed by FFmpeg's rules. Where the stream starts late, has gaps or ends before `end_seconds`, there
+    are zeros::
 
         clock     0 ....... 1 ....... 2 ....... 3
         stream        [aaaaaaaaa]  [bbbbbb]

@@ -1,4 +1,4 @@
-"""A window's streams put together into a `Clip`: which crops are the attended person's, what is missing, what to warn of."""
+"""A window's streams put together: which crops are the attended person's, what is missing, what to warn of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .clip import Clip, Utterance
+from .clip import Clip, FaceTrack, Utterance
 from .frame_sampling import largest_gap_seconds
 from .reading_settings import ReadingSettings
 from .reading_windows import Window
@@ -33,7 +33,8 @@ def assemble_clip(
     """
     utterances = window.utterances
     frames = faces = None
-    tracks, track_ids = (), (None,) * len(utterances)
+    tracks: tuple[FaceTrack, ...] = ()
+    track_ids: tuple[int | None, ...] = (None,) * len(utterances)
     absences, warnings = dict(absences), list(warnings)
     if pictures is not None:
         tracks = pictures.tracks
@@ -96,8 +97,8 @@ def attended_crops(
 ) -> FaceCrops:
     """The crops of the attended person, at most one a moment.
 
-    While two utterances overlap, the one that began first is attended. With `everywhere`, the silence belongs to the nearest
-    utterance.
+    While two utterances overlap, the one that began first is attended. With `everywhere`, the silence belongs to the
+    nearest utterance.
     """
     kept: list[int] = []
     for time in np.unique(faces.times):

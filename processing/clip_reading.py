@@ -21,7 +21,8 @@ from .media_index import MediaIndex, index_media
 from .media_source import MediaSource, VideoArray, local_file, source_name
 from .reading_settings import ReadingSettings
 from .reading_windows import Window, plan_windows, split_long_utterances
-from .utterance_alignment import align_utterances, parse_transcript
+from .transcript_formats import TranscriptSource, parse_transcript
+from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
 from .window_reading import Progress, WindowReader
 
@@ -52,7 +53,8 @@ class ClipReader:
 
     Args:
         settings: how densely and how large.
-        detector: "centerface", "retinaface", an object with `detect(frames)`, a function of frames, or None for no faces.
+        detector: "centerface", "retinaface", an object with `detect(frames)`, a function of frames, or None for no
+            faces.
         recognizer: makes utterances when no transcript is given; None makes the whole clip one utterance.
         cache_dir: folder that keeps detections and crops, by content; only for detectors that are named.
     """
@@ -77,7 +79,7 @@ class ClipReader:
         self,
         source: MediaSource,
         *,
-        transcript: object | None = None,
+        transcript: TranscriptSource | None = None,
         person: str | int = "speaker",
         face_boxes: FaceBoxes | None = None,
         language: str | None = None,
@@ -108,7 +110,7 @@ class ClipReader:
                 yield replace(clip, warnings=(*media.index.warnings, *notes, *cuts, *clip.warnings))
 
     def _utterances(
-        self, media: _Media, *, transcript: object | None, language: str | None, progress: Progress | None
+        self, media: _Media, *, transcript: TranscriptSource | None, language: str | None, progress: Progress | None
     ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
         """The clip's utterances by start, and what was odd about them; never empty."""
         duration = media.index.end_seconds
@@ -208,7 +210,7 @@ def recognize_in_blocks(
     while start < duration_seconds:
         end = min(start + block_seconds, duration_seconds)
         waveform = read(start, end)
-        found = ()
+        found: tuple[Utterance, ...] = ()
         if waveform is not None and not is_silent(waveform):
             found = recognizer.transcribe(waveform, language=language)
         shifted = [
@@ -216,14 +218,19 @@ def recognize_in_blocks(
             for each in found
         ]
         next_start = end
-        if end < duration_seconds and shifted and shifted[-1].end_seconds > end - BLOCK_EDGE_SECONDS:
-            if shifted[-1].start_seconds > start + BLOCK_EDGE_SECONDS:
-                next_start = shifted.pop().start_seconds
+        if end < duration_seconds and shifted and _goes_on(shifted[-1], block_start=start, block_end=end):
+            next_start = shifted.pop().start_seconds
         utterances += shifted
         start = next_start
         if progress is not None:
             progress("speech", round(start), round(duration_seconds))
     return tuple(utterances)
+
+
+def _goes_on(utterance: Utterance, *, block_start: float, block_end: float) -> bool:
+    """True for speech at a block's end, unless it fills the block: then leaving it to the next would never end."""
+    near_end = utterance.end_seconds > block_end - BLOCK_EDGE_SECONDS
+    return near_end and utterance.start_seconds > block_start + BLOCK_EDGE_SECONDS
 
 
 def is_silent(waveform: np.ndarray) -> bool:
@@ -240,12 +247,12 @@ def _open_media(source: MediaSource, *, resources: ExitStack, backend: str | Non
         return _Media(source.name, source, index, video)
     path = resources.enter_context(local_file(source))
     index = index_media(path)
-    video = None
-    if index.video is not None:
-        video = resources.enter_context(open_video(path, backend=backend, index=index))
     if index.end_seconds <= 0:
         raise ValueError(f"{source_name(source)} holds no sound and no picture that lasts")
-    return _Media(source_name(source), path, index, video)
+    reader = None
+    if index.video is not None:
+        reader = resources.enter_context(open_video(path, backend=backend, index=index))
+    return _Media(source_name(source), path, index, reader)
 
 
 def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: dict[str, str]) -> np.ndarray | None:

@@ -35,7 +35,7 @@ class CropCache:
         handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, **dict(arrays))
+                np.savez(file, allow_pickle=False, **arrays)
             os.replace(temporary, self._path(key))
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

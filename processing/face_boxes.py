@@ -18,8 +18,8 @@ def tracks_from_boxes(face_boxes: FaceBoxes) -> tuple[FaceTrack, ...]:
     """One `FaceTrack` for each person, landmarks where an upright face has them in its box.
 
     Args:
-        face_boxes: (N, 5) rows of seconds, left, top, right, bottom in pixels of the displayed frame; or a mapping of track
-            ids to such rows.
+        face_boxes: (N, 5) rows of seconds, left, top, right, bottom in pixels of the displayed frame; or a mapping of
+            track ids to such rows.
     """
     people = face_boxes if isinstance(face_boxes, Mapping) else {0: face_boxes}
     return tuple(_track(track_id, rows=np.asarray(rows, dtype=np.float64)) for track_id, rows in people.items())

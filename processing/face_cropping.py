@@ -10,9 +10,10 @@ import numpy as np
 try:
     import cv2
 except ImportError:
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 
-# Where the 112 px template of ArcFace has left eye, right eye, nose, left and right corner of the mouth, over its side.
+# Where the 112 px template of ArcFace has left eye, right eye, nose, left and right corner of the mouth, over its
+# side.
 ARCFACE_TEMPLATE = (
     np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
     / 112

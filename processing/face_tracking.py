@@ -1,20 +1,28 @@
-"""Who is who from frame to frame: SORT's Kalman boxes and assignment, cut at shot changes, and landmarks between detections.
+"""Who is who from frame to frame, by SORT with an eye for shot changes; and landmarks between detections.
 
-facexlib's `SORT` class itself compares arrays with `[]` and raises with numpy >= 1.25, so its Kalman box is used and the
-assignment is made here. What SORT lacks is added: a face that was away for a moment, or whose shot comes back after a
-reverse shot, gets its number back where position and size agree.
+facexlib's `SORT` class itself compares arrays with `[]` and raises with numpy >= 1.25, so its Kalman box is used and
+the assignment is made here. What SORT lacks is added: a face that was away for a moment, or whose shot comes back
+after a reverse shot, gets its number back where position and size agree.
 """
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from .clip import FaceTrack
 from .face_detection import FaceDetections, box_overlaps
 
+try:
+    import cv2
+except ImportError:
+    cv2 = None  # type: ignore[assignment]
+try:
+    from scipy.optimize import linear_sum_assignment
+except ImportError:
+    linear_sum_assignment = None
 try:
     from facexlib.tracking.kalman_tracker import KalmanBoxTracker, convert_bbox_to_z
 except ImportError:
@@ -37,8 +45,10 @@ SMOOTHING_REACH = 2.5  # standard deviations
 
 @dataclass
 class _Run:
-    """Detections of one face without an absence between them."""
+    """Detections of one face without an absence between them, and the pictures around it at both ends."""
 
+    first_thumbnail: np.ndarray
+    last_thumbnail: np.ndarray
     times: list[float] = field(default_factory=list)
     boxes: list[np.ndarray] = field(default_factory=list)
     landmarks: list[np.ndarray] = field(default_factory=list)
@@ -79,22 +89,25 @@ class FaceTracker:
     """Takes the detections of one frame after the other, in order of time; knows all faces seen so far."""
 
     def __init__(self, *, max_absence_seconds: float = MAX_ABSENCE_SECONDS) -> None:
-        if KalmanBoxTracker is None:
-            raise ImportError("tracking faces needs the package facexlib: pip install facexlib")
+        if KalmanBoxTracker is None or linear_sum_assignment is None or cv2 is None:
+            raise ImportError("tracking faces needs the packages facexlib, scipy and opencv-python")
         self.max_absence_seconds = max_absence_seconds
         self.faces: list[_Face] = []
         self.views: list[_View] = []
         self.view = -1
-        self.time = -np.inf
-        self.updates = 0
+        self.update_times: list[float] = []
+
+    @property
+    def time(self) -> float:
+        """Of the last update; -inf before the first."""
+        return self.update_times[-1] if self.update_times else -np.inf
 
     def update(self, time: float, detections: FaceDetections, *, thumbnail: np.ndarray) -> None:
         """Adds the faces found at `time` seconds; `thumbnail` of `view_thumbnail` shows whether the shot changed."""
         if time <= self.time:
             raise ValueError(f"time must increase, got {time} after {self.time}")
         gap = time - self.time
-        self.time = time
-        self.updates += 1
+        self.update_times.append(time)
         cut = self._enter_view(thumbnail, gap=gap)
         active = [] if cut else [face for face in self.faces if self._is_active(face)]
         waiting = self._match_active(active, detections, np.arange(len(detections)))
@@ -103,30 +116,46 @@ class FaceTracker:
             self._add_face(detections, int(place))
 
     def tracks(self, *, start_seconds: float = -np.inf, end_seconds: float = np.inf) -> tuple[FaceTrack, ...]:
-        """The faces seen from start (inclusive) to end (exclusive), by their detections, in order of first appearance."""
+        """The faces seen from start (inclusive) to end (exclusive), with their detections, by first appearance."""
         found = []
         for face in self.faces:
-            if face.detections() < min(MIN_DETECTIONS, self.updates):
+            if face.detections() < min(MIN_DETECTIONS, len(self.update_times)):
                 continue
             track = _to_track(face, start_seconds=start_seconds, end_seconds=end_seconds)
             if track is not None:
                 found.append(track)
         return tuple(found)
 
-    def landmarks_at(self, time: float) -> dict[int, np.ndarray]:
-        """Smoothed landmarks (5, 2) of every face present at `time`, by track id.
+    def landmarks_at(self, time: float, *, thumbnail: np.ndarray) -> dict[int, np.ndarray]:
+        """Smoothed landmarks (5, 2) of every face present in the frame at `time`, by track id.
 
         Final once the tracker has been updated up to `time + RUN_GAP_SECONDS`.
         """
         present = {}
         for face in self.faces:
             for run in reversed(face.runs):
-                if run.times[0] - RUN_GAP_SECONDS / 2 <= time <= run.times[-1] + RUN_GAP_SECONDS / 2:
-                    points = run_landmarks(np.array(run.times), np.array(run.landmarks), at=time)
-                    if points is not None:
-                        present[face.track_id] = points
-                        break
+                if self._reaches(run, time, thumbnail=thumbnail):
+                    present[face.track_id] = run_landmarks(np.array(run.times), np.array(run.landmarks), at=time)
+                    break
         return present
+
+    def _reaches(self, run: _Run, time: float, *, thumbnail: np.ndarray) -> bool:
+        """Is the face there: between its detections, or nearer to one end of the run than to a detection without it::
+
+            detections   -   -   F   F   F   -   -      F: found, -: not found
+            present           [---------------]
+
+        A shot change between an end and the frame ends the run at once.
+        """
+        first, last = run.times[0], run.times[-1]
+        if first <= time <= last:
+            return True
+        end, step, picture = (first, -1, run.first_thumbnail) if time < first else (last, 1, run.last_thumbnail)
+        neighbour = bisect.bisect_left(self.update_times, end) + step
+        distance = RUN_GAP_SECONDS
+        if 0 <= neighbour < len(self.update_times):
+            distance = min(distance, abs(self.update_times[neighbour] - end))
+        return abs(time - end) < distance / 2 and view_difference(picture, thumbnail) < SHOT_CHANGE
 
     def _enter_view(self, thumbnail: np.ndarray, *, gap: float) -> bool:
         """Finds the shot that the frame belongs to; True when it is another than before."""
@@ -201,9 +230,11 @@ class FaceTracker:
         self._append(face, detections, place, new_run=new_run)
 
     def _append(self, face: _Face, detections: FaceDetections, place: int, *, new_run: bool) -> None:
+        thumbnail = self.views[self.view].thumbnail
         if new_run:
-            face.runs.append(_Run())
+            face.runs.append(_Run(thumbnail, thumbnail))
         run = face.runs[-1]
+        run.last_thumbnail = thumbnail
         run.times.append(self.time)
         run.boxes.append(detections.boxes[place])
         run.landmarks.append(detections.landmarks[place])
@@ -220,18 +251,16 @@ def return_costs(found: np.ndarray, left: np.ndarray) -> np.ndarray:
     return np.maximum(distance / MAX_RETURN_DISTANCE, scale)
 
 
-def run_landmarks(times: np.ndarray, landmarks: np.ndarray, *, at: float) -> np.ndarray | None:
-    """Landmarks (5, 2) at one moment of a run of detections, (N,) and (N, 5, 2): smoothed and interpolated in one step.
+def run_landmarks(times: np.ndarray, landmarks: np.ndarray, *, at: float) -> np.ndarray:
+    """Landmarks (5, 2) at one moment of a run of detections (N,), (N, 5, 2): smoothed and interpolated in one step.
 
-    A straight line is fitted to the detections around the moment, weighted by a Gaussian over time, and read off there.
-    It averages the detector's jitter away without lagging behind a steady movement, at the ends of the run too.
-    None when no detection is near enough.
+    A straight line is fitted to the detections around the moment, weighted by a Gaussian over time, and read off
+    there. It averages the detector's jitter away without lagging behind a steady movement, at the ends of the run too.
     """
     distances = times - at
-    nearest = float(np.min(np.abs(distances)))
-    if nearest > RUN_GAP_SECONDS / 2:
-        return None
-    width = max(SMOOTHING_SECONDS, nearest)  # between detections that are far apart, both neighbours must take part
+    width = max(
+        SMOOTHING_SECONDS, float(np.min(np.abs(distances)))
+    )  # between detections that are far apart, both neighbours must take part
     weights = np.where(np.abs(distances) <= SMOOTHING_REACH * width, np.exp(-0.5 * (distances / width) ** 2), 0.0)
     weights = weights / weights.sum()
     values = landmarks.reshape(len(times), 10).astype(np.float64)
@@ -246,13 +275,8 @@ def run_landmarks(times: np.ndarray, landmarks: np.ndarray, *, at: float) -> np.
 
 
 def view_thumbnail(frame: np.ndarray) -> np.ndarray:
-    """(18, 32) float32 grey block means of a frame (H, W, 3): enough to tell one camera view from another."""
-    grey = frame.mean(axis=-1, dtype=np.float32)
-    rows = np.linspace(0, grey.shape[0], VIEW_SIZE[1], endpoint=False).astype(int)
-    columns = np.linspace(0, grey.shape[1], VIEW_SIZE[0], endpoint=False).astype(int)
-    sums = np.add.reduceat(np.add.reduceat(grey, np.unique(rows), axis=0), np.unique(columns), axis=1)
-    ones = np.ones_like(grey)
-    return sums / np.add.reduceat(np.add.reduceat(ones, np.unique(rows), axis=0), np.unique(columns), axis=1)
+    """(18, 32) float32 grey levels of a frame (H, W, 3): enough to tell one camera view from another."""
+    return cv2.resize(frame, VIEW_SIZE, interpolation=cv2.INTER_AREA).mean(axis=-1, dtype=np.float32)
 
 
 def view_difference(first: np.ndarray, second: np.ndarray) -> float:

@@ -19,8 +19,9 @@ def sample_frame_indices(
 ) -> np.ndarray:
     """Indices (increasing) of `num_frames` frames spread over the clip, and of enough frames inside each utterance.
 
-    The clip is cut into `num_frames` equal parts of time and the frame nearest to each middle is taken; an utterance that got
-    fewer than `min_frames_per_utterance` is cut up in the same way by itself (all its frames, when it has no more)::
+    The clip is cut into `num_frames` equal parts of time and the frame nearest to each middle is taken; an utterance
+    that got fewer than `min_frames_per_utterance` is cut up in the same way by itself (all its frames, when it has no
+    more)::
 
         times       |.....................................|   num_frames=4, min_frames_per_utterance=2
         spread           x        x        x        x

@@ -16,7 +16,7 @@ import numpy as np
 try:
     import av
 except ImportError:
-    av = None
+    av = None  # type: ignore[assignment]
 
 MICROSECONDS = 1_000_000  # of the container's own start and duration
 ARBITRARY_ZERO_FORMATS = ("mpegts", "mpeg", "hls")
@@ -29,10 +29,11 @@ FALLBACK_FRAME_RATE = 25.0  # where neither packets nor stream say one
 class VideoIndex:
     """The displayed frames of a video stream, in display order.
 
-    times: (N,) float64 seconds, increasing. timestamps: (N,) int64, the same in the stream's own units, or None where the
-    container stores none: then the frames are known by their order alone. keyframes: (K,) int64 timestamps where decoding
-    can begin. width, height: as displayed, after rotation and with square pixels. quarter_turns: turns to the left that
-    bring a decoded frame upright. plain: every packet is shown as it is stored.
+    times: (N,) float64 seconds, increasing. timestamps: (N,) int64, the same in the stream's own units, or None where
+        the
+    container stores none: then the frames are known by their order alone. keyframes: (K,) int64 timestamps where
+    decoding can begin. width, height: as displayed, after rotation and with square pixels. quarter_turns: turns to the
+    left that bring a decoded frame upright. plain: every packet is shown as it is stored.
     """
 
     times: np.ndarray
@@ -66,8 +67,8 @@ def open_container(path: Path):
         return av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise ValueError(
-            f"{path.name} is not a readable video or audio file ({error.strerror}); an mp4 that was cut before its end "
-            "has lost its index and cannot be opened by any player"
+            f"{path.name} is not a readable video or audio file ({error.strerror}); an mp4 that was cut before "
+            "its end has lost its index and cannot be opened by any player"
         ) from error
 
 

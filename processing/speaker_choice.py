@@ -78,7 +78,7 @@ def visible_size(track: FaceTrack, *, utterance: Utterance) -> float:
 
 
 def speaking_score(motion: Curve, *, voice_energy: Curve) -> float:
-    """How much a mouth looks like the source of the voice: mean movement times (1 + best correlation with the loudness).
+    """How much a mouth looks like the source of the voice: mean movement x (1 + best correlation with loudness).
 
     Movement alone finds the speaker among still listeners; the correlation decides between two moving mouths. NaN with
     fewer than `MIN_SAMPLES` movements.
@@ -94,8 +94,8 @@ def speaking_score(motion: Curve, *, voice_energy: Curve) -> float:
 def mouth_motion_curve(crops: np.ndarray, times: np.ndarray) -> Curve:
     """Movement of the mouth between successive aligned crops of one track, (N, h, w, 3) uint8 and (N,) seconds.
 
-    In grey levels relative to the crop's contrast, at the later crop's time; what the region of the eyes moves is taken off,
-    for that is the crop's own jitter. Steps over `MAX_STEP_SECONDS` are left out.
+    In grey levels relative to the crop's contrast, at the later crop's time; what the region of the eyes moves is
+    taken off, for that is the crop's own jitter. Steps over `MAX_STEP_SECONDS` are left out.
     """
     if len(crops) < 2:
         return Curve(np.zeros(0), np.zeros(0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .media_index import VideoIndex, decode_frames, find_video_stream, open_cont
 try:
     from av.video.reformatter import Interpolation, VideoReformatter
 except ImportError:
-    Interpolation = VideoReformatter = None
+    Interpolation = VideoReformatter = None  # type: ignore[assignment,misc]
 try:
     import decord
 except ImportError:  # no wheels for arm64
@@ -27,7 +28,11 @@ DECORD_DEADLINE_SECONDS = 60.0  # for one batch; decord waits for ever on some b
 
 
 class DecordError(RuntimeError):
-    """decord failed or does not return: PyAV has to read on."""
+    """decord failed or does not return: PyAV has to read `path`."""
+
+    def __init__(self, reason: str, *, path: Path) -> None:
+        super().__init__(f"decord: {reason}")
+        self.path = path
 
 
 class DecordDecoder:
@@ -39,22 +44,26 @@ class DecordDecoder:
         if decord is None:
             raise ImportError('backend="decord" needs the package decord: pip install decord (no wheels for arm64)')
         self.path, self.index = path, index
-        self.reader = None
+        self.reader: Any = None
         self.size: tuple[int, int] | None = None
 
     def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (place, picture (height, width, 3)) for increasing places in the index."""
-        pictures = call_with_deadline(
-            lambda: self._open(height=height, width=width).get_batch(places.tolist()).asnumpy(),
-            seconds=DECORD_DEADLINE_SECONDS,
-        )
+        try:
+            pictures = call_with_deadline(
+                lambda: self._open(height=height, width=width).get_batch(places.tolist()).asnumpy(),
+                seconds=DECORD_DEADLINE_SECONDS,
+            )
+        except Exception as error:  # decord raises types of its own beside RuntimeError and AssertionError
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise DecordError(reason, path=self.path) from error
         yield from zip(places.tolist(), pictures, strict=True)
 
     def _open(self, *, height: int, width: int):
         if self.reader is None or self.size != (height, width):
             self.reader, self.size = decord.VideoReader(str(self.path), height=height, width=width), (height, width)
             if len(self.reader) != len(self.index.times):
-                raise DecordError(f"decord counts {len(self.reader)} frames, the file {len(self.index.times)}")
+                raise RuntimeError(f"{len(self.reader)} frames counted, the file has {len(self.index.times)}")
         return self.reader
 
     def close(self) -> None:
@@ -69,10 +78,13 @@ class PyAVDecoder:
     def __init__(self, path: Path, *, index: VideoIndex) -> None:
         self.path, self.index = path, index
         self.reformatter = VideoReformatter()  # keeps its scaler: a new one a frame costs ten times the conversion
+        self.container: Any = None
+        self.frame: Any = None  # the last one decoded
+        self.place = -1  # of that frame in the index
         self._restart()
 
     def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (place, picture (height, width, 3)) for increasing places in the index; undecodable ones are left out."""
+        """Yields (place, picture (height, width, 3)) for increasing places; what cannot be decoded is left out."""
         for place in places.tolist():
             frame = self._frame_at(place)
             if frame is not None:
@@ -86,13 +98,13 @@ class PyAVDecoder:
             while self.place < place and self._advance():
                 pass
             return self.frame if self.place == place else None
-        self._seek_over_gap(place)
+        self._seek_over_gap(place, timestamps=timestamps)
         while (self.frame is None or self.frame.pts < timestamps[place]) and self._advance():
             pass
         return self.frame if self.frame is not None and self.frame.pts == timestamps[place] else None
 
-    def _seek_over_gap(self, place: int) -> None:
-        keyframes, timestamps = self.index.keyframes, self.index.timestamps
+    def _seek_over_gap(self, place: int, *, timestamps: np.ndarray) -> None:
+        keyframes = self.index.keyframes
         key = int(np.searchsorted(keyframes, timestamps[place], side="right")) - 1
         if key < 0 or np.searchsorted(timestamps, keyframes[key]) - self.place < SEEK_GAP_FRAMES:
             return
@@ -128,24 +140,23 @@ class PyAVDecoder:
         return np.rot90(picture, turns) if turns else picture
 
     def close(self) -> None:
-        container = getattr(self, "container", None)
-        if container is not None:
+        if self.container is not None:
             self.frames.close()
-            container.close()
+            self.container.close()
 
 
 def call_with_deadline(function: Callable[[], np.ndarray], *, seconds: float) -> np.ndarray:
-    """The function's result, or `DecordError` when it raises or is not done in time.
+    """The function's result or its error; `TimeoutError` when it is not done in time.
 
     decord cannot be interrupted, so it runs in a thread that is left behind when it hangs.
     """
     results: list[np.ndarray] = []
-    errors: list[BaseException] = []
+    errors: list[Exception] = []
 
     def run() -> None:
         try:
             results.append(function())
-        except Exception as error:  # decord raises its own types, RuntimeError and AssertionError
+        except Exception as error:
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -153,5 +164,4 @@ def call_with_deadline(function: Callable[[], np.ndarray], *, seconds: float) ->
     thread.join(seconds)
     if results:
         return results[0]
-    reason = str(errors[0]).splitlines()[0] if errors else f"no answer in {seconds:g} s"
-    raise DecordError(f"decord: {reason}") from (errors[0] if errors else None)
+    raise errors[0] if errors else TimeoutError(f"no answer in {seconds:g} s")

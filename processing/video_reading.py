@@ -1,8 +1,8 @@
 """Frames of a video with their true times: decord where it is right, PyAV everywhere else, arrays as they are.
 
 decord decodes containers whose every packet is a displayed, upright frame, as nearly all mp4 and mkv files are. It
-miscounts with edit lists, shuffles MPEG transport streams, invents times for AVI, shifts the clock to zero, and may hang
-on damaged files: those go to PyAV, and the times always come from the container itself (`media_index`).
+miscounts with edit lists, shuffles MPEG transport streams, invents times for AVI, shifts the clock to zero, and may
+hang on damaged files: those go to PyAV, and the times always come from the container itself (`media_index`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .video_decoders import DecordDecoder, DecordError, PyAVDecoder, decord
 try:
     import cv2
 except ImportError:
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 
 BACKENDS = ("decord", "pyav")
 BATCH_BYTES = 48 << 20  # of decoded pictures at a time
@@ -32,9 +32,10 @@ SINGLE_FRAME_SECONDS = 0.04  # how long an array's only frame lasts
 class VideoReader:
     """Frames by index, in bounded batches. Close it, or use it in a `with` statement.
 
-    times: (N,) float64 seconds on the container's clock, increasing. duration_seconds: when the last frame ends, on the
-    same clock. width, height: as displayed: upright, square pixels. backend: "decord", "pyav" or "array". warnings: what
-    is wrong with the file, as far as it has been read.
+    times: (N,) float64 seconds on the container's clock, increasing. duration_seconds: when the last frame ends, on
+        the
+    same clock. width, height: as displayed: upright, square pixels. backend: "decord", "pyav" or "array". warnings:
+    what is wrong with the file, as far as it has been read.
     """
 
     def __init__(
@@ -42,7 +43,6 @@ class VideoReader:
         index: VideoIndex,
         *,
         decoder: DecordDecoder | PyAVDecoder | ArrayDecoder,
-        path: Path | None = None,
         resources: ExitStack | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
@@ -50,7 +50,7 @@ class VideoReader:
         self.duration_seconds = index.end_seconds
         self.width, self.height = index.width, index.height
         self.warnings = warnings
-        self._index, self._decoder, self._path = index, decoder, path
+        self._index, self._decoder = index, decoder
         self._resources = resources or ExitStack()
 
     def __len__(self) -> int:
@@ -67,15 +67,15 @@ class VideoReader:
 
         Args:
             indices: strictly increasing, in [0, N).
-            size: (height, width) to which the whole picture is scaled, whatever its aspect; None keeps the display size.
-                `fit_size` makes sizes that keep the aspect.
+            size: (height, width) to which the whole picture is scaled, whatever its aspect; None keeps the display
+                size. `fit_size` makes sizes that keep the aspect.
 
         A frame that cannot be decoded is left out and counted in `warnings`.
         """
         places = np.asarray(indices, dtype=np.int64)
         if places.ndim != 1 or np.any(np.diff(places) <= 0):
             raise ValueError("indices must be one row of strictly increasing numbers")
-        if len(places) and not (0 <= places[0] and places[-1] < len(self)):
+        if len(places) and (places[0] < 0 or places[-1] >= len(self)):
             raise ValueError(f"indices must be in [0, {len(self)}), got {places[0]} .. {places[-1]}")
         height, width = size or (self.height, self.width)
         if height < 1 or width < 1:
@@ -96,7 +96,7 @@ class VideoReader:
             found = list(self._decoder.decode(places, height=height, width=width))
         except DecordError as error:
             self.warnings += (f"{error}; continued with PyAV",)
-            self._decoder = PyAVDecoder(self._path, index=self._index)
+            self._decoder = PyAVDecoder(error.path, index=self._index)
             found = list(self._decoder.decode(places, height=height, width=width))
         pictures = np.empty((len(found), height, width, 3), dtype=np.uint8)
         for target, (_, picture) in zip(pictures, found, strict=True):
@@ -158,9 +158,7 @@ def open_video(source: MediaSource, *, backend: str | None = None, index: MediaI
         chosen = backend or ("decord" if decord is not None and suits_decord(path, index=media.video) else "pyav")
         decoder_class = DecordDecoder if chosen == "decord" else PyAVDecoder
         decoder = decoder_class(path, index=media.video)
-        return VideoReader(
-            media.video, decoder=decoder, path=path, resources=resources.pop_all(), warnings=media.warnings
-        )
+        return VideoReader(media.video, decoder=decoder, resources=resources.pop_all(), warnings=media.warnings)
 
 
 def suits_decord(path: Path, *, index: VideoIndex) -> bool:

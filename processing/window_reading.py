@@ -1,7 +1,7 @@
 """One pass over a window of a video: global frames, and aligned crops of every face.
 
-Crops need landmarks that are smoothed over time, which takes detections from a little later. So decoded frames wait in a
-queue until the tracker is `RUN_GAP_SECONDS` ahead of them: half a second of frames in memory, each decoded once.
+Crops need landmarks that are smoothed over time, which takes detections from a little later. So decoded frames wait in
+a queue until the tracker is `RUN_GAP_SECONDS` ahead of them: half a second of frames in memory, each decoded once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .video_reading import VideoReader, fit_size
 try:
     import cv2
 except ImportError:
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 
 Progress = Callable[[str, int, int], None]
 
@@ -125,25 +125,25 @@ class WindowReader:
             self.video.times, window=window, settings=self.settings, with_detector=self.detector is not None
         )
         key = cache_key(*self.cache_parts, plan.faces.tolist(), plan.detections.tolist())
-        cache = self.cache if self.detector is not None else None
-        stored = None if cache is None else cache.load(key)
+        stored = None if self.cache is None or self.tracker is None else self.cache.load(key)
         with_faces = self.detector is not None or bool(self.boxed_tracks)
         looked_times = self.video.times[plan.faces]
         if stored is not None or not with_faces:
             plan = WindowPlan(plan.frames, plan.faces[:0], plan.detections[:0])
         work = _WindowPass(self, plan=plan)
         work.run(size=self.picture_size if with_faces else self.frame_size, progress=progress)
-        if stored is not None:
-            work.replay(stored)
-        elif cache is not None:
-            cache.store(key, work.record())
+        if self.cache is not None and self.tracker is not None:
+            if stored is not None:
+                work.replay(stored, tracker=self.tracker)
+            else:
+                self.cache.store(key, work.record())
         frames, frame_times = work.frames_with_times()
         return WindowPictures(frames, frame_times, work.face_crops(), looked_times, self.tracks(window))
 
-    def landmarks_at(self, time: float) -> dict[int, np.ndarray]:
+    def landmarks_at(self, time: float, *, picture: np.ndarray) -> dict[int, np.ndarray]:
         """Landmarks (5, 2) by track id in pixels of the decoded picture."""
         if self.tracker is not None:
-            return self.tracker.landmarks_at(time)
+            return self.tracker.landmarks_at(time, thumbnail=view_thumbnail(picture))
         present = boxed_landmarks_at(self.boxed_tracks, time=time)
         return {track_id: points * self.scale for track_id, points in present.items()}
 
@@ -156,7 +156,7 @@ class WindowReader:
 
 
 class _WindowPass:
-    """The working state of one window: what was kept, found and cropped so far, and the frames that wait for landmarks."""
+    """The working state of one window: what was kept, found and cropped, and the frames that wait for landmarks."""
 
     def __init__(self, reader: WindowReader, *, plan: WindowPlan) -> None:
         self.reader, self.settings, self.plan = reader, reader.settings, plan
@@ -188,19 +188,17 @@ class _WindowPass:
         if tracker is None or detector is None or len(pictures) == 0:
             return
         for time, picture, faces in zip(times, pictures, detector.detect(pictures), strict=True):
-            if time > tracker.time:  # windows overlap where two people speak at once
-                self._track(float(time), usable_faces(faces, settings=self.settings), view_thumbnail(picture))
-
-    def _track(self, time: float, faces: FaceDetections, thumbnail: np.ndarray) -> None:
-        self.reader.tracker.update(time, faces, thumbnail=thumbnail)
-        self.found.append((time, faces, thumbnail))
+            if time > tracker.time:  # seen already where windows overlap
+                usable, thumbnail = usable_faces(faces, settings=self.settings), view_thumbnail(picture)
+                tracker.update(float(time), usable, thumbnail=thumbnail)
+                self.found.append((float(time), usable, thumbnail))
 
     def _crop_ready(self, *, all_of_them: bool = False) -> None:
         tracker = self.reader.tracker
         final_until = np.inf if all_of_them or tracker is None else tracker.time - RUN_GAP_SECONDS
         while self.waiting and self.waiting[0][0] <= final_until:
             time, picture = self.waiting.popleft()
-            for track_id, points in self.reader.landmarks_at(time).items():
+            for track_id, points in self.reader.landmarks_at(time, picture=picture).items():
                 crop = crop_face(picture, alignment_matrix(points), self.settings.face_size)
                 self.crops.append((float(time), track_id, crop))
 
@@ -221,13 +219,13 @@ class _WindowPass:
             "crop_track_ids": faces.track_ids,
         }
 
-    def replay(self, stored: dict[str, np.ndarray]) -> None:
+    def replay(self, stored: dict[str, np.ndarray], *, tracker: FaceTracker) -> None:
         """Brings tracker and crops to where `run` would have brought them."""
         ends = np.cumsum(stored["detection_counts"])
         for place, time in enumerate(stored["detection_times"]):
             part = slice(ends[place] - stored["detection_counts"][place], ends[place])
             faces = FaceDetections(stored["boxes"][part], stored["landmarks"][part], stored["scores"][part])
-            self._track(float(time), faces, stored["thumbnails"][place])
+            tracker.update(float(time), faces, thumbnail=stored["thumbnails"][place])
         rows = zip(stored["crop_times"], stored["crop_track_ids"], stored["crops"], strict=True)
         self.crops = [(float(time), int(track_id), crop) for time, track_id, crop in rows]
 

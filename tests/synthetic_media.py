@@ -1,7 +1,7 @@
 """Tiny video and audio files for tests, made with PyAV and numpy alone. Same arguments, same file.
 
-Every frame of `moving_squares` carries its own number as a row of black and white blocks, so that a test can tell which
-frame it was given (`frame_number`).
+Every frame of `moving_squares` carries its own number as a row of black and white blocks, so that a test can tell
+which frame it was given (`frame_number`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write_video(
     audio_start_seconds: float = 0.0,
     moov_first: bool = False,
 ) -> Path:
-    """Writes H.264 (4:4:4 for odd sizes) and, with a waveform (S,) or (S, channels), AAC; the suffix picks the container.
+    """Writes H.264 (4:4:4 for odd sizes) and, with a waveform (S,) or (S, channels), AAC; the suffix says which file.
 
     Args:
         times: seconds of each frame, for a variable frame rate; else evenly at `frame_rate`.
