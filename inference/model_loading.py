@@ -55,7 +55,7 @@ def load_model(
     model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).to(device).eval()
     processor = MicroEmoProcessor.from_pretrained(folder)
     speech = folder / SPEECH_RECOGNITION
-    recognizer = SpeechRecognizer.from_pretrained(speech) if speech.is_dir() else None
+    recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
     if progress is not None:
         progress("loading the model", 1, 1)
     return LoadedModel(model_id, model, processor, recognizer)

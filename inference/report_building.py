@@ -268,10 +268,8 @@ def _joined_texts(texts: Sequence[tuple[Clip, str]]) -> str | None:
 
 
 def _people(windows: Sequence[WindowFindings]) -> str:
-    """Such as "2 people, 1 attended"."""
-    seen = {track.track_id for window in windows for track in window.clip.tracks}
-    attended = {
-        int(track_id) for window in windows for track_id in window.clip.utterance_track_ids if track_id is not None
-    }
-    count = f"{len(seen | attended)} {'person' if len(seen | attended) == 1 else 'people'}"
-    return count if len(seen | attended) <= 1 else f"{count}, {len(attended)} attended"
+    """Such as "2 face tracks, 1 attended"; one person is several tracks when the face is lost for long."""
+    attended = {track_id for window in windows for track_id in window.clip.utterance_track_ids if track_id is not None}
+    seen = attended | {track.track_id for window in windows for track in window.clip.tracks}
+    count = f"{len(seen)} face track{'' if len(seen) == 1 else 's'}"
+    return count if len(seen) <= 1 else f"{count}, {len(attended)} attended"

@@ -7,6 +7,8 @@ import re
 from microemo.inference.report import EmotionReport, UtteranceReport
 from microemo.inference.text_timeline import format_labels, printable
 
+_CUE_TIME = re.compile(r"(\d:\d\d)[.,](?=\d)")
+
 
 def to_srt(report: EmotionReport) -> str:
     """One SubRip cue for each utterance: "Anna: words", then a line in brackets with the findings."""
@@ -57,11 +59,19 @@ def _timestamp(seconds: float, separator: str) -> str:
 
 def _plain(text: str) -> str:
     """Text on one line in which no player finds markup or times: SubRip has no escapes, so look-alikes stand in."""
+    text = _one_line(text)
     for mark, look_alike in (("-->", "→"), ("<", "‹"), (">", "›"), ("{", "("), ("}", ")")):
         text = text.replace(mark, look_alike)
-    return re.sub(r"\s+", " ", printable(text)).strip()
+    return text
 
 
 def _escaped(text: str) -> str:
-    text = re.sub(r"\s+", " ", printable(text)).strip()
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _one_line(text: str) -> str:
+    """Text without line ends, which would end the cue, and without times in the form of a cue's own.
+
+    Some readers take any two such times on a line for the next cue, whatever stands between them.
+    """
+    return _CUE_TIME.sub(r"\1 ", re.sub(r"\s+", " ", printable(text)).strip())

@@ -1,0 +1,89 @@
+import base64
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from microemo.inference.html_report import to_html
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{media}}{{script}}"
+
+
+class Page(HTMLParser):
+    """Collects elements and the text of scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data):
+        if self.scripts and self.lasttag == "script":
+            self.scripts[-1] += data
+
+
+@pytest.fixture
+def evil_report(report):
+    evil = replace(report.utterances[0], text=EVIL, speaker=EVIL, description=EVIL)
+    return replace(report, utterances=(evil,), warnings=(EVIL,), source=f"/nowhere/{EVIL.replace('/', '')}.mp4")
+
+
+def test_words_are_data_never_markup(report, evil_report):
+    clean, evil = Page(to_html(report)), Page(to_html(evil_report))
+    assert [tag for tag, _ in evil.elements] == [tag for tag, _ in clean.elements]
+    assert len(evil.scripts) == 2
+    assert evil.scripts[1] == clean.scripts[1]
+    assert json.loads(evil.scripts[0])["utterances"][0]["text"] == EVIL
+
+
+def test_the_script_sets_text_and_never_markup(report):
+    script = Page(to_html(report)).scripts[1]
+    assert "textContent" in script
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", script)
+
+
+def test_the_page_needs_nothing_else(report):
+    page = to_html(report)
+    assert "{{" not in page.replace("${{", "")
+    for tag, attributes in Page(page).elements:
+        assert tag not in ("link", "iframe", "object")
+        if tag == "script":
+            assert "src" not in attributes
+    assert not re.search(r"@import|url\(", page)
+
+
+def test_a_small_video_is_embedded(report, tmp_path):
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"not really a video")
+    attributes = dict(
+        next(a for tag, a in Page(to_html(replace(report, source=str(video)))).elements if tag == "video")
+    )
+    kind, _, content = attributes["src"].partition(";base64,")
+    assert kind == "data:video/mp4" and base64.b64decode(content) == b"not really a video"
+
+
+def test_a_large_video_is_referenced(report, tmp_path):
+    video = tmp_path / "a clip.mp4"
+    video.write_bytes(b"0123456789")
+    page = Page(to_html(replace(report, source=str(video)), largest_embedded_bytes=9))
+    assert next(a for tag, a in page.elements if tag == "video")["src"] == video.as_uri()
+
+
+def test_no_video_no_address(report):
+    page = Page(to_html(replace(report, source="array")))
+    assert next(a for tag, a in page.elements if tag == "video")["src"] == ""
+
+
+def test_all_that_can_be_clicked_can_be_reached_by_keyboard(report):
+    page = Page(to_html(report))
+    slider = next(a for tag, a in page.elements if a.get("role") == "slider")
+    assert slider["tabindex"] == "0" and slider["aria-label"]
+    buttons = [a for tag, a in page.elements if tag == "button"]
+    assert len(buttons) >= 5 and all(a["type"] == "button" for a in buttons)
