@@ -1,11 +1,16 @@
 """What a MicroEmo model is made of: one config for the whole, three for the parts that are ours."""
 
 from dataclasses import field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
+
+if TYPE_CHECKING:
+    SubConfig = Any  # after __init__ always a config, which a type checker cannot know
+else:
+    SubConfig = dict | PreTrainedConfig | None
 
 # GoEmotions (Demszky et al., 2020): 27 emotions and neutral, in the order of its label file.
 # fmt: off
@@ -160,14 +165,14 @@ class MicroEmoConfig(PreTrainedConfig):
     }
 
     # Parts: a config, its dict, or None for the default
-    vision_config: Any = None
-    face_config: Any = None
-    audio_config: Any = None
-    text_config: Any = None
-    qformer_config: Any = None
-    video_qformer_config: Any = None
-    audio_qformer_config: Any = None
-    dynamics_config: Any = None
+    vision_config: SubConfig = None
+    face_config: SubConfig = None
+    audio_config: SubConfig = None
+    text_config: SubConfig = None
+    qformer_config: SubConfig = None
+    video_qformer_config: SubConfig = None
+    audio_qformer_config: SubConfig = None
+    dynamics_config: SubConfig = None
 
     # Placeholders in the text
     video_token_id: int = 49_152
@@ -223,6 +228,9 @@ class MicroEmoConfig(PreTrainedConfig):
                     f"{name}.hidden_size ({part.hidden_size}) must be a multiple of "
                     f"num_attention_heads ({part.num_attention_heads})"
                 )
+        if self.dynamics_config.dynamics_window_seconds <= 0:
+            seconds = self.dynamics_config.dynamics_window_seconds
+            raise ValueError(f"dynamics_config.dynamics_window_seconds ({seconds}) must be > 0")
         head_size = self.dynamics_config.hidden_size // self.dynamics_config.num_attention_heads
         if head_size % 2:
             raise ValueError(f"dynamics_config needs an even hidden_size / num_attention_heads, got {head_size}")

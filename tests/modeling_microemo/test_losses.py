@@ -1,0 +1,48 @@
+"""The heads' losses: unknown labels cost nothing, wrong shapes are named."""
+
+import math
+
+import pytest
+import torch
+
+from microemo.losses import Labels, class_loss, emotion_loss, face_loss, multi_label_loss, regression_loss
+from microemo.outputs import MicroEmoModelOutputWithPast
+
+
+def test_unknown_labels_cost_nothing():
+    logits = torch.tensor([[0.0, 100.0, -100.0]])
+    assert multi_label_loss("x", logits, torch.tensor([[1.0, -100.0, math.nan]])).item() == pytest.approx(math.log(2))
+    assert regression_loss("x", logits, torch.tensor([[0.5, math.nan, -100.0]])).item() == pytest.approx(0.25)
+    wrong = torch.tensor([[0.0, 0.0], [50.0, -50.0]])
+    assert class_loss("x", wrong, torch.tensor([1, -100])).item() == pytest.approx(math.log(2))
+
+
+def test_nothing_known_is_zero_with_a_gradient():
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = multi_label_loss("x", logits, torch.full((2, 3), -100.0))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad.eq(0).all()
+
+
+def test_soft_labels_are_allowed():
+    labels = torch.tensor([[0.3]])
+    at_target = multi_label_loss("x", labels.logit(), labels)
+    assert at_target < multi_label_loss("x", labels.logit() + 0.5, labels)
+    assert at_target < multi_label_loss("x", labels.logit() - 0.5, labels)
+
+
+def test_a_wrong_shape_is_named_with_both_shapes():
+    with pytest.raises(ValueError, match=r"micro_labels must have shape \(2, 3\), got \(2, 4\)"):
+        multi_label_loss("micro_labels", torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"expression_labels must have shape \(2, 3\), got \(2, 3, 8\)"):
+        class_loss("expression_labels", torch.zeros(2, 3, 8), torch.zeros(2, 3, 8, dtype=torch.long))
+
+
+def test_labels_of_a_head_that_is_silent_are_refused():
+    silent = MicroEmoModelOutputWithPast()
+    with pytest.raises(ValueError, match="came with no <|utterance_end|> token".replace("|", r"\|")):
+        emotion_loss(silent, Labels(emotions=torch.zeros(1, 1, 3)))
+    with pytest.raises(ValueError, match="came without face_pixel_values"):
+        face_loss(silent, Labels(micro=torch.zeros(1, 4)))
+    assert emotion_loss(silent, Labels()) is None and face_loss(silent, Labels()) is None

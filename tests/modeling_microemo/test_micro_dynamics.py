@@ -1,0 +1,143 @@
+"""Micro-dynamics: banded attention against dense, and what it must not depend on."""
+
+import pytest
+import torch
+from tiny_model import PART
+
+from microemo import MicroEmoDynamicsConfig
+from microemo.attention import attend, merge_heads, split_heads
+from microemo.micro_dynamics import MicroDynamics, TemporalAttention
+from microemo.time_band import farthest_neighbour, pack_order, time_band
+from microemo.time_embedding import rotate_by_time
+
+WINDOW = 0.5
+
+
+@pytest.fixture
+def config():
+    return MicroEmoDynamicsConfig(**PART, encoder_hidden_size=12, max_regions=4, dynamics_window_seconds=WINDOW)
+
+
+@pytest.fixture
+def dynamics(config):
+    torch.manual_seed(0)
+    dynamics = MicroDynamics(config).eval()
+    for parameter in dynamics.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return dynamics
+
+
+def crops(count, *, seed=0, fps=30.0):
+    generator = torch.Generator().manual_seed(seed)
+    times = torch.arange(count) / fps + torch.rand(count, generator=generator) * 0.01
+    return torch.randn(count, 4, 12, generator=generator), times
+
+
+def sees(times, groups):
+    """(N, N) bool, the dense mask that the band stands for."""
+    near = (times[:, None] - times[None]).abs() <= WINDOW + 1e-4
+    return near & (groups[:, None] == groups[None])
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 100])
+@pytest.mark.parametrize("fps", [3.0, 30.0, 120.0])
+def test_banded_attention_equals_dense_attention(config, count, fps):
+    torch.manual_seed(0)
+    attention = TemporalAttention(config).eval()
+    _, times = crops(count, fps=fps)
+    groups = (torch.arange(count) >= count // 3).long()
+    states = torch.randn(count, 4, 32)
+    banded = attention(states, times, time_band(times, groups, window_seconds=WINDOW))
+
+    query, key, value = (
+        split_heads(projection(states.transpose(0, 1)), num_heads=2)
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )  # (R, H, N, d)
+    query, key = (rotate_by_time(part, times, window_seconds=WINDOW) for part in (query, key))
+    dense = attend(query, key, value, mask=sees(times, groups), implementation="eager")
+    dense = attention.o_proj(merge_heads(dense)).transpose(0, 1)
+    torch.testing.assert_close(banded, dense, atol=1e-5, rtol=1e-5)
+
+
+def test_the_bands_mean_is_over_all_that_a_moment_sees():
+    regions, times = crops(70)
+    groups = (torch.arange(70) >= 30).long()
+    weights = sees(times, groups).float()
+    wanted = torch.einsum("nm,mrc->nrc", weights / weights.sum(1, keepdim=True), regions)
+    band = time_band(times, groups, window_seconds=WINDOW)
+    torch.testing.assert_close(band.mean(regions), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_the_band_grows_with_the_length_and_not_its_square():
+    sizes = []
+    for count in (500, 1000, 2000):
+        times = torch.arange(count) / 30.0
+        band = time_band(times, torch.zeros(count, dtype=torch.long), window_seconds=WINDOW)
+        sizes.append(band.visible.numel() / count)
+    assert max(sizes) / min(sizes) < 1.1
+
+
+def test_neighbours_end_at_gaps_and_at_other_persons():
+    times, groups = torch.tensor([0.0, 0.1, 2.0, 2.1, 2.2]), torch.tensor([0, 0, 0, 0, 1])
+    band = time_band(times, groups, window_seconds=WINDOW)
+    assert band.previous.tolist() == [0, 0, 2, 2, 4]
+    assert band.following.tolist() == [1, 1, 3, 3, 4]
+    assert farthest_neighbour(times, groups, window_seconds=WINDOW) == 1
+
+
+def test_crops_are_packed_by_person_and_time():
+    times, groups = torch.tensor([3.0, 1.0, 2.0, 0.5]), torch.tensor([0, 1, 0, 1])
+    assert pack_order(times, groups).tolist() == [2, 0, 3, 1]
+
+
+def test_crops_may_come_in_any_order(dynamics):
+    regions, times = crops(40)
+    groups = torch.arange(40) % 2
+    shuffled = torch.randperm(40)
+    wanted = dynamics(regions, times=times, groups=groups)[shuffled]
+    got = dynamics(regions[shuffled], times=times[shuffled], groups=groups[shuffled])
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_persons_know_nothing_of_each_other(dynamics):
+    regions, times = crops(40)
+    groups = torch.arange(40) % 2
+    together = dynamics(regions, times=times, groups=groups)
+    alone = dynamics(regions[::2], times=times[::2], groups=groups[::2])
+    torch.testing.assert_close(together[::2], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_only_time_differences_matter(dynamics):
+    regions, times = crops(40)
+    groups = torch.zeros(40, dtype=torch.long)
+    early, late = dynamics(regions, times=times, groups=groups), dynamics(regions, times=times + 16, groups=groups)
+    torch.testing.assert_close(early, late, atol=1e-3, rtol=1e-3)  # float32 rounds the later times
+
+
+def test_the_pace_matters(dynamics):
+    regions, times = crops(40)
+    groups = torch.zeros(40, dtype=torch.long)
+    fast, slow = dynamics(regions, times=times, groups=groups), dynamics(regions, times=times * 1.5, groups=groups)
+    assert not torch.allclose(fast, slow, atol=1e-2)
+
+
+def test_a_change_reaches_no_farther_than_the_windows_of_the_layers(dynamics):
+    regions, times = crops(120)
+    groups = torch.zeros(120, dtype=torch.long)
+    changed = regions.clone()
+    changed[60] = torch.randn(4, 12)
+    difference = dynamics(regions, times=times, groups=groups) - dynamics(changed, times=times, groups=groups)
+    touched = difference.abs().amax((1, 2)) > 1e-6
+    # One window for the change against the mean, one for each of the two layers.
+    assert touched[60]
+    assert not touched[(times - times[60]).abs() > 3 * (WINDOW + 0.01)].any()
+
+
+def test_too_many_regions_are_refused(dynamics):
+    with pytest.raises(ValueError, match=r"gives 5 regions a crop, more than dynamics_config.max_regions \(4\)"):
+        dynamics(torch.randn(3, 5, 12), times=torch.arange(3.0), groups=torch.zeros(3, dtype=torch.long))
+
+
+def test_times_in_half_precision_are_refused(dynamics):
+    with pytest.raises(ValueError, match="face_times must be float32 or float64, got torch.bfloat16"):
+        dynamics(torch.randn(3, 4, 12), times=torch.arange(3).bfloat16(), groups=torch.zeros(3, dtype=torch.long))
