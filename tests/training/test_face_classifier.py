@@ -1,0 +1,100 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_faces import tiny_classifier
+from torch import nn
+from transformers import MobileNetV2Model
+
+from microemo.training import face_classifier
+from microemo.training.face_classifier import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    classify_faces,
+    load_face_classifier,
+    make_colour_blind,
+    normalise_grey,
+    save_face_classifier,
+)
+
+
+def normalise_colour(crops: np.ndarray) -> torch.Tensor:
+    """(B, h, w, 3) uint8 -> (B, 3, h, w), as the processor does it."""
+    levels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (levels - mean) / std
+
+
+@pytest.fixture
+def coloured() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, size=(2, 32, 32, 3), dtype=np.uint8)
+
+
+def first_features(tower: MobileNetV2Model, pixels: torch.Tensor) -> torch.Tensor:
+    return tower.eval().conv_stem.first_conv(pixels)
+
+
+def test_a_colour_blind_tower_reads_colour_as_its_grey(coloured):
+    tower = tiny_classifier().face_tower
+    make_colour_blind(tower)
+    grey = np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in coloured])
+    from_colour = first_features(tower, normalise_colour(coloured))
+    torch.testing.assert_close(from_colour, first_features(tower, normalise_grey(grey)), atol=0.02, rtol=0)
+
+
+def test_a_colour_blind_tower_reads_grey_as_before_inside_the_rim(coloured):
+    tower = tiny_classifier().face_tower
+    pixels = normalise_grey(coloured[..., 0])
+    before = first_features(tower, pixels)
+    make_colour_blind(tower)
+    after = first_features(tower, pixels)
+    torch.testing.assert_close(before[..., 1:-1, 1:-1], after[..., 1:-1, 1:-1], atol=1e-4, rtol=0)
+
+
+def test_grey_is_normalised_as_the_processor_normalises_it_in_colour(coloured):
+    grey = np.repeat(coloured[..., :1], 3, axis=3)
+    torch.testing.assert_close(normalise_grey(grey[..., 0]), normalise_colour(grey))
+
+
+def test_saved_and_loaded_it_says_the_same(tmp_path, monkeypatch):
+    model = tiny_classifier().eval()
+    monkeypatch.setattr(face_classifier, "mobilenet_config", lambda: model.face_tower.config)
+    crops = np.random.default_rng(1).integers(0, 256, size=(3, 64, 64), dtype=np.uint8)
+    path = tmp_path / "face_tower.safetensors"
+    save_face_classifier(model, path)
+    loaded = load_face_classifier(path)
+    np.testing.assert_allclose(classify_faces(loaded, crops), classify_faces(model, crops), atol=1e-2)
+    weights = load_file(path)
+    weights.pop("model.face_head.static_expression.bias")
+    save_file(weights, path)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        load_face_classifier(path)
+
+
+def test_logits_are_a_linear_layer_over_the_mean_region():
+    model = tiny_classifier().eval()
+    pixels = torch.randn(2, 3, 64, 64)
+    regions = model.face_tower(pixels).last_hidden_state
+    expected = nn.functional.linear(
+        regions.flatten(2).mean(dim=2), model.static_expression.weight, model.static_expression.bias
+    )
+    torch.testing.assert_close(model(pixels), expected)
+
+
+def test_frozen_blocks_keep_weights_and_batch_statistics():
+    model = tiny_classifier().train()
+    model.freeze_first(2)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model(torch.randn(4, 3, 64, 64)).sum().backward()
+    assert all(parameter.grad is None for part in model.frozen_parts(2) for parameter in part.parameters())
+    after = model.state_dict()
+    mean = "normalization.running_mean"
+    assert torch.equal(before[f"face_tower.layer.1.reduce_1x1.{mean}"], after[f"face_tower.layer.1.reduce_1x1.{mean}"])
+    assert not torch.equal(
+        before[f"face_tower.layer.2.reduce_1x1.{mean}"], after[f"face_tower.layer.2.reduce_1x1.{mean}"]
+    )
+
+
+def test_no_faces_give_no_logits():
+    assert classify_faces(tiny_classifier(), np.zeros((0, 64, 64), dtype=np.uint8)).shape == (0, 8)

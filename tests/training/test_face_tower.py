@@ -1,0 +1,146 @@
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_faces import MiddleFace, tiny_classifier, write_stills
+from torch import nn
+from transformers import MobileNetV2Model
+
+import microemo.checkpoints
+from microemo.conversion.convert_torchvision_mobilenet_to_hf import mobilenet_config
+from microemo.training import face_tower, still_faces
+from microemo.training.face_augmentation import FaceAugmentation
+from microemo.training.face_classifier import load_face_classifier
+from microemo.training.face_recipe import FaceTowerRecipe
+from microemo.training.face_tower import FaceTowerRun, TeachingMaterial, main, soft_targets, train_face_tower
+from microemo.training.still_faces import EXPRESSIONS, StillFaces, load_still_faces
+
+SHIPPED = Path(microemo.checkpoints.__path__[0]) / "microemo-mini"
+TINY = [
+    "--folds",
+    "2",
+    "--epochs",
+    "1",
+    "--batch_size",
+    "32",
+    "--teacher_weight",
+    "0",
+    "--fewest_counted",
+    "1",
+    "--quiet",
+]
+
+
+@pytest.fixture
+def stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(still_faces, "_default_detector", MiddleFace)
+    monkeypatch.setattr(still_faces, "CROP_SIZE", 32)
+    monkeypatch.setattr(
+        face_tower,
+        "imagenet_face_classifier",
+        lambda *, cache_dir, dropout, progress: tiny_classifier(dropout=dropout),
+    )
+    return write_stills(tmp_path / "stills")
+
+
+def test_one_command_trains_measures_and_records(stills, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["--stills", str(stills), "--out", str(out), *TINY]) == 0
+    assert "unweighted average recall" in capsys.readouterr().out
+    record = json.loads((out / "training_record.json").read_text())
+    assert record["trained_parts"] == ["face_tower"]
+    entry = record["face_tower"]
+    assert entry["sha256"] == hashlib.sha256((out / "face_tower.safetensors").read_bytes()).hexdigest()
+    assert [run["name"] for run in entry["runs"]] == ["fold-0", "fold-1", "final"]
+    assert entry["runs"][0]["learners"] + entry["runs"][1]["learners"] == entry["runs"][2]["learners"]
+    assert sum(map(sum, entry["cross_validation"]["confusion"])) == 5 * 12
+    keys = set(load_file(out / "face_tower.safetensors"))
+    assert {"model.face_head.static_expression.weight", "model.face_head.static_expression.bias"} < keys
+
+
+def test_runs_spread_over_calls_end_as_one_call_would(stills, tmp_path, capsys):
+    whole, spread = tmp_path / "whole", tmp_path / "spread"
+    assert main(["--stills", str(stills), "--out", str(whole), *TINY]) == 0
+    for names in (["final"], ["fold-1", "fold-0"]):
+        assert not (spread / "training_record.json").exists()
+        assert main(["--stills", str(stills), "--out", str(spread), *TINY, "--only", *names]) == 0
+    assert "other runs are still to do" in capsys.readouterr().out
+    files = [folder / "face_tower.safetensors" for folder in (whole, spread)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    records = [json.loads((folder / "training_record.json").read_text()) for folder in (whole, spread)]
+    assert records[0] == records[1]
+
+
+def test_other_trained_parts_stay_in_the_record(stills, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "training_record.json").write_text(
+        json.dumps({"trained_parts": ["emotion_head"], "emotion_head": {"seed": 3}})
+    )
+    assert main(["--stills", str(stills), "--out", str(out), *TINY]) == 0
+    record = json.loads((out / "training_record.json").read_text())
+    assert record["trained_parts"] == ["emotion_head", "face_tower"]
+    assert record["emotion_head"] == {"seed": 3}
+
+
+def test_bad_input_ends_with_one_line(stills, tmp_path, capsys):
+    assert main(["--stills", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"), *TINY]) == 2
+    assert main(["--stills", str(stills), "--out", str(tmp_path / "out"), *TINY, "--only", "fold-7"]) == 2
+    errors = capsys.readouterr().err
+    assert "labels.csv" in errors and "fold-7" in errors and "Traceback" not in errors
+
+
+def test_the_held_out_peoples_labels_do_not_reach_the_targets(stills):
+    faces = load_still_faces(stills)
+    scores = np.random.default_rng(0).normal(size=(len(faces), 3)).astype(np.float32)
+    learners = np.arange(len(faces)) < 48
+    recipe = FaceTowerRecipe(teacher_weight=0.5)
+    turned = np.where(learners, faces.labels, (faces.labels + 1) % len(EXPRESSIONS))
+    other = StillFaces(faces.crops, faces.inside, turned, faces.identities, faces.files)
+    first, second = (
+        soft_targets(TeachingMaterial(one, scores), learners=learners, recipe=recipe) for one in (faces, other)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_finished_result_is_not_trained_again(stills, tmp_path, monkeypatch):
+    run = FaceTowerRun(stills=str(stills), out=str(tmp_path / "out"), quiet=True)
+    recipe = FaceTowerRecipe(folds=2, epochs=1, batch_size=32, teacher_weight=0, fewest_counted=1)
+    first = train_face_tower(run, recipe=recipe, augmentation=FaceAugmentation())
+
+    def fail(**_: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(face_tower, "imagenet_face_classifier", fail)
+    second = train_face_tower(run, recipe=recipe, augmentation=FaceAugmentation())
+    assert first is not None and second is not None
+    assert first.pooled == second.pooled
+
+
+def test_the_shipped_weights_are_the_recorded_ones_and_fit_the_model_strictly():
+    record = json.loads((SHIPPED / "training_record.json").read_text())
+    path = SHIPPED / record["face_tower"]["file"]
+    assert path.stat().st_size <= 10_000_000
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == record["face_tower"]["sha256"]
+    assert "face_tower" in record["trained_parts"]
+    weights = load_file(path)
+    tower = MobileNetV2Model(mobilenet_config(), add_pooling_layer=False)
+    classifier = nn.Linear(1280, len(EXPRESSIONS))
+    for module, prefix in ((tower, "model.face_tower."), (classifier, "model.face_head.static_expression.")):
+        own = {key.removeprefix(prefix): weights.pop(key) for key in list(weights) if key.startswith(prefix)}
+        module.load_state_dict(own, strict=True)
+    assert not weights
+
+
+def test_the_shipped_tower_tells_faces_apart_and_reaches_what_the_record_says():
+    record = json.loads((SHIPPED / "training_record.json").read_text())["face_tower"]
+    assert record["cross_validation"]["recall_among_five"] >= 0.72
+    model = load_face_classifier(SHIPPED / record["file"])
+    with torch.inference_mode():
+        regions = model.face_tower(torch.zeros(1, 3, 112, 112)).last_hidden_state
+    assert regions.shape == (1, 1280, 4, 4)
+    assert torch.isfinite(regions).all()

@@ -1,0 +1,203 @@
+"""A folder of labelled face photographs -> aligned grey crops, cut exactly as inference cuts them from video."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from microemo.processing import face_cropping
+from microemo.processing.face_cropping import alignment_matrix, crop_face
+from microemo.processing.face_detection import FaceDetector, create_detector
+
+# The order of the face head's logits (`MicroEmoConfig.expression_id2label`).
+EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+CROP_SIZE = 112  # px
+SCORE_THRESHOLD = 0.3  # every still shows one face, so a weaker sign of it is believed than in video
+RETRY_PADDING = 0.25  # of the sides: a face that fills the picture is found once it has a margin
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class StillFaces:
+    """N aligned faces.
+
+    crops: (N, h, w) uint8 grey, 0 outside the photograph. inside: (N, h, w) bool, False outside the photograph.
+    labels: (N,) int64 index into `EXPRESSIONS`. identities, files: (N,) str.
+    """
+
+    crops: np.ndarray
+    inside: np.ndarray
+    labels: np.ndarray
+    identities: np.ndarray
+    files: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.crops.ndim != 3 or len(self.crops) != count:
+            raise ValueError(f"crops must have shape ({count}, h, w), got {self.crops.shape}")
+        if self.inside.shape != self.crops.shape:
+            raise ValueError(f"inside must have the crops' shape {self.crops.shape}, got {self.inside.shape}")
+        for name in ("identities", "files"):
+            if len(getattr(self, name)) != count:
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {count} labels")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, chosen: np.ndarray) -> StillFaces:
+        """The faces at the indices, or under the mask, `chosen`."""
+        return StillFaces(
+            self.crops[chosen],
+            self.inside[chosen],
+            self.labels[chosen],
+            self.identities[chosen],
+            self.files[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class StillLabel:
+    """One row of labels.csv."""
+
+    file: str
+    expression: str
+    identity: str
+
+
+def read_labels(folder: Path) -> tuple[StillLabel, ...]:
+    """The rows of `folder`/labels.csv, whose columns are file, emotion, identity."""
+    path = folder / "labels.csv"
+    if not path.is_file():
+        raise ValueError(f"folder must hold labels.csv, but {path} does not exist")
+    with path.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        missing = {"file", "emotion", "identity"} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"{path} lacks the columns {sorted(missing)}, it has {reader.fieldnames}")
+        rows = tuple(StillLabel(row["file"], row["emotion"], row["identity"]) for row in reader)
+    unknown = {row.expression for row in rows} - set(EXPRESSIONS)
+    if unknown:
+        raise ValueError(f"{path} has the emotions {sorted(unknown)}, allowed are {EXPRESSIONS}")
+    if not rows:
+        raise ValueError(f"{path} has no rows")
+    return rows
+
+
+def identity_folds(identities: np.ndarray, *, folds: int) -> np.ndarray:
+    """The fold (N,) of each face: SHA-256 of its identity modulo `folds`, so that no person is in two folds.
+
+    The rule looks at nothing but the identity: pictures that are added later never move a person to another fold.
+    """
+    if folds < 2:
+        raise ValueError(f"folds must be >= 2, got {folds}")
+    return np.array([int(hashlib.sha256(str(name).encode()).hexdigest(), 16) % folds for name in identities])
+
+
+def load_still_faces(
+    folder: str | Path,
+    *,
+    cache: str | Path | None = None,
+    detector: FaceDetector | None = None,
+    progress: Progress | None = None,
+) -> StillFaces:
+    """The aligned faces of a folder with labels.csv; photographs in which no face is found are left out.
+
+    Args:
+        folder: photographs and labels.csv.
+        cache: an .npz that is read when it was made from the same photographs with the same crop, else written.
+        detector: CenterFace unless given; a cache is only shared by runs with the same detector.
+        progress: called with ("faces", done, total).
+    """
+    folder = Path(folder)
+    rows = read_labels(folder)
+    fingerprint = stills_fingerprint(folder, rows=rows)
+    cache = Path(cache) if cache is not None else None
+    if cache is not None and cache.is_file():
+        with np.load(cache) as stored:
+            if str(stored["fingerprint"]) == fingerprint:
+                return StillFaces(*(stored[name] for name in ("crops", "inside", "labels", "identities", "files")))
+    faces = _align_rows(folder, rows, detector=detector or _default_detector(), progress=progress)
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(cache, fingerprint=fingerprint, **vars(faces))
+    return faces
+
+
+def stills_fingerprint(folder: Path, *, rows: tuple[StillLabel, ...]) -> str:
+    """SHA-256 over labels, photographs and the crop's geometry."""
+    digest = hashlib.sha256(repr((CROP_SIZE, face_cropping.CROP_TEMPLATE.tolist())).encode())
+    for row in rows:
+        digest.update(repr(row).encode())
+        digest.update(_photograph_path(folder, row).read_bytes())
+    return digest.hexdigest()
+
+
+def crop_still(picture: np.ndarray, *, detector: FaceDetector) -> tuple[np.ndarray, np.ndarray] | None:
+    """The aligned crop of the largest face, (h, w) grey uint8, and where it lies inside the picture, (h, w) bool.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        detector: finds the face; a second time in a padded picture where the first finds none. None: no face.
+    """
+    landmarks = _largest_face(picture, detector=detector)
+    if landmarks is None:
+        height, width = (round(side * RETRY_PADDING) for side in picture.shape[:2])
+        picture_with_margin = np.pad(picture, ((height, height), (width, width), (0, 0)))
+        landmarks = _largest_face(picture_with_margin, detector=detector)
+        if landmarks is None:
+            return None
+        landmarks = landmarks - np.array([width, height])
+    matrix = alignment_matrix(landmarks)
+    crop = cv2.cvtColor(crop_face(picture, matrix, CROP_SIZE), cv2.COLOR_RGB2GRAY)
+    inside = crop_face(np.full_like(picture, 255), matrix, CROP_SIZE)[..., 0] > 127
+    return crop, inside
+
+
+def _default_detector() -> FaceDetector:
+    return create_detector("centerface", score_threshold=SCORE_THRESHOLD)
+
+
+def _photograph_path(folder: Path, row: StillLabel) -> Path:
+    path = folder / row.file
+    if not path.is_file():
+        raise ValueError(f"labels.csv names {row.file}, but {path} does not exist")
+    return path
+
+
+def _align_rows(
+    folder: Path, rows: tuple[StillLabel, ...], *, detector: FaceDetector, progress: Progress | None
+) -> StillFaces:
+    found = []
+    for done, row in enumerate(rows, start=1):
+        picture = cv2.imread(str(_photograph_path(folder, row)), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError(f"{folder / row.file} is not a picture that OpenCV can read")
+        aligned = crop_still(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), detector=detector)
+        if aligned is not None:
+            found.append((row, *aligned))
+        if progress is not None:
+            progress("faces", done, len(rows))
+    if not found:
+        raise ValueError(f"folder {folder}: no face was found in any of its {len(rows)} photographs")
+    return StillFaces(
+        crops=np.stack([crop for _, crop, _ in found]),
+        inside=np.stack([inside for _, _, inside in found]),
+        labels=np.array([EXPRESSIONS.index(row.expression) for row, _, _ in found], dtype=np.int64),
+        identities=np.array([row.identity for row, _, _ in found]),
+        files=np.array([row.file for row, _, _ in found]),
+    )
+
+
+def _largest_face(picture: np.ndarray, *, detector: FaceDetector) -> np.ndarray | None:
+    faces = detector.detect(picture[None])[0]
+    if len(faces) == 0:
+        return None
+    sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
+    return faces.landmarks[int(np.argmax(sides.prod(axis=1)))]
