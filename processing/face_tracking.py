@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .camera_views import SHOT_CHANGE, ViewHistory, view_difference
 from .clip import FaceTrack
 from .face_detection import FaceDetections, box_overlaps
 
-try:
-    import cv2
-except ImportError:
-    cv2 = None  # type: ignore[assignment]
 try:
     from scipy.optimize import linear_sum_assignment
 except ImportError:
@@ -34,10 +31,6 @@ MAX_ABSENCE_SECONDS = 3.0  # of its shot on screen, after which a face that retu
 MAX_RETURN_DISTANCE = 1.0  # face sizes between where a face left and where it returns
 MAX_RETURN_SCALE = 1.6  # ratio of face sizes between leaving and returning
 MIN_DETECTIONS = 2  # a face seen only once is a false alarm, unless the detector ran only once
-
-VIEW_SIZE = (32, 18)  # px, width and height of the thumbnails that are compared to find shot changes
-SHOT_CHANGE = 28.0  # grey levels of mean difference from one detection frame to the next; people moving give 2-10
-SAME_VIEW = 14.0  # grey levels of mean difference to the last picture of an earlier shot: the same camera again
 
 SMOOTHING_SECONDS = 0.1  # standard deviation of the smoothing kernel over time
 SMOOTHING_REACH = 2.5  # standard deviations
@@ -77,25 +70,17 @@ class _Face:
         return sum(len(run.times) for run in self.runs)
 
 
-@dataclass
-class _View:
-    """One camera set-up: its last thumbnail and for how long it has been on screen."""
-
-    thumbnail: np.ndarray
-    seconds: float = 0.0
-
-
 class FaceTracker:
     """Takes the detections of one frame after the other, in order of time; knows all faces seen so far."""
 
     def __init__(self, *, max_absence_seconds: float = MAX_ABSENCE_SECONDS) -> None:
-        if KalmanBoxTracker is None or linear_sum_assignment is None or cv2 is None:
-            raise ImportError("tracking faces needs the packages facexlib, scipy and opencv-python")
+        if KalmanBoxTracker is None or linear_sum_assignment is None:
+            raise ImportError("tracking faces needs the packages facexlib and scipy")
         self.max_absence_seconds = max_absence_seconds
         self.faces: list[_Face] = []
-        self.views: list[_View] = []
-        self.view = -1
+        self.views = ViewHistory()
         self.update_times: list[float] = []
+        self.update_views: list[int] = []
 
     @property
     def time(self) -> float:
@@ -108,7 +93,8 @@ class FaceTracker:
             raise ValueError(f"time must increase, got {time} after {self.time}")
         gap = time - self.time
         self.update_times.append(time)
-        cut = self._enter_view(thumbnail, gap=gap)
+        cut = self.views.enter(thumbnail, seconds=gap)
+        self.update_views.append(self.views.current)
         active = [] if cut else [face for face in self.faces if self._is_active(face)]
         waiting = self._match_active(active, detections, np.arange(len(detections)))
         waiting = self._match_returning(detections, waiting)
@@ -134,6 +120,8 @@ class FaceTracker:
         present = {}
         for face in self.faces:
             for run in reversed(face.runs):
+                if run.times[-1] < time - RUN_GAP_SECONDS:
+                    break
                 if self._reaches(run, time, thumbnail=thumbnail):
                     present[face.track_id] = run_landmarks(np.array(run.times), np.array(run.landmarks), at=time)
                     break
@@ -145,35 +133,22 @@ class FaceTracker:
             detections   -   -   F   F   F   -   -      F: found, -: not found
             present           [---------------]
 
-        A shot change between an end and the frame ends the run at once.
+        Where a shot change follows or precedes, the picture tells to which shot the frame belongs.
         """
         first, last = run.times[0], run.times[-1]
         if first <= time <= last:
             return True
         end, step, picture = (first, -1, run.first_thumbnail) if time < first else (last, 1, run.last_thumbnail)
-        neighbour = bisect.bisect_left(self.update_times, end) + step
-        distance = RUN_GAP_SECONDS
-        if 0 <= neighbour < len(self.update_times):
-            distance = min(distance, abs(self.update_times[neighbour] - end))
-        return abs(time - end) < distance / 2 and view_difference(picture, thumbnail) < SHOT_CHANGE
-
-    def _enter_view(self, thumbnail: np.ndarray, *, gap: float) -> bool:
-        """Finds the shot that the frame belongs to; True when it is another than before."""
-        if self.views and view_difference(self.views[self.view].thumbnail, thumbnail) < SHOT_CHANGE:
-            self.views[self.view].thumbnail = thumbnail
-            self.views[self.view].seconds += gap
-            return False
-        differences = [view_difference(view.thumbnail, thumbnail) for view in self.views]
-        if differences and min(differences) < SAME_VIEW:
-            self.view = int(np.argmin(differences))
-            self.views[self.view].thumbnail = thumbnail
-        else:
-            self.views.append(_View(thumbnail))
-            self.view = len(self.views) - 1
-        return True
+        place = bisect.bisect_left(self.update_times, end)
+        limit = RUN_GAP_SECONDS / 2
+        if 0 <= place + step < len(self.update_times):
+            distance = abs(self.update_times[place + step] - end)
+            same_shot = self.update_views[place + step] == self.update_views[place]
+            limit = min(limit, distance / 2 if same_shot else distance)
+        return abs(time - end) < limit and view_difference(picture, thumbnail) < SHOT_CHANGE
 
     def _is_active(self, face: _Face) -> bool:
-        return face.view == self.view and self.time - face.last_time <= RUN_GAP_SECONDS
+        return face.view == self.views.current and self.time - face.last_time <= RUN_GAP_SECONDS
 
     def _match_active(self, active: list[_Face], detections: FaceDetections, waiting: np.ndarray) -> np.ndarray:
         """Assigns detections to faces where the Kalman filters expect them; returns the places left over."""
@@ -190,11 +165,11 @@ class FaceTracker:
 
     def _match_returning(self, detections: FaceDetections, waiting: np.ndarray) -> np.ndarray:
         """Gives faces that were away their number back, by where they were last and how large."""
-        seconds = self.views[self.view].seconds
+        seconds = self.views.seconds
         away = [
             face
             for face in self.faces
-            if face.view == self.view
+            if face.view == self.views.current
             and face.last_time < self.time
             and seconds - face.seen_view_seconds <= self.max_absence_seconds
         ]
@@ -217,7 +192,7 @@ class FaceTracker:
 
     def _add_face(self, detections: FaceDetections, place: int) -> None:
         kalman = KalmanBoxTracker(detections.boxes[place].astype(np.float64))
-        face = _Face(track_id=len(self.faces), view=self.view, kalman=kalman, runs=[])
+        face = _Face(track_id=len(self.faces), view=self.views.current, kalman=kalman, runs=[])
         self.faces.append(face)
         self._append(face, detections, place, new_run=True)
 
@@ -230,7 +205,7 @@ class FaceTracker:
         self._append(face, detections, place, new_run=new_run)
 
     def _append(self, face: _Face, detections: FaceDetections, place: int, *, new_run: bool) -> None:
-        thumbnail = self.views[self.view].thumbnail
+        thumbnail = self.views.thumbnail
         if new_run:
             face.runs.append(_Run(thumbnail, thumbnail))
         run = face.runs[-1]
@@ -239,7 +214,7 @@ class FaceTracker:
         run.boxes.append(detections.boxes[place])
         run.landmarks.append(detections.landmarks[place])
         run.scores.append(float(detections.scores[place]))
-        face.seen_view_seconds = self.views[self.view].seconds
+        face.seen_view_seconds = self.views.seconds
 
 
 def return_costs(found: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -272,16 +247,6 @@ def run_landmarks(times: np.ndarray, landmarks: np.ndarray, *, at: float) -> np.
     # Outside the run the line would be a guess: hold the end.
     ahead = np.clip(0.0, distances.min(), distances.max()) - mean_distance
     return (mean_value + slope * ahead).reshape(5, 2)
-
-
-def view_thumbnail(frame: np.ndarray) -> np.ndarray:
-    """(18, 32) float32 grey levels of a frame (H, W, 3): enough to tell one camera view from another."""
-    return cv2.resize(frame, VIEW_SIZE, interpolation=cv2.INTER_AREA).mean(axis=-1, dtype=np.float32)
-
-
-def view_difference(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean difference of two thumbnails in grey levels."""
-    return float(np.mean(np.abs(first - second)))
 
 
 def _to_track(face: _Face, *, start_seconds: float, end_seconds: float) -> FaceTrack | None:

@@ -59,6 +59,8 @@ def spread_indices(times: np.ndarray, *, count: int) -> np.ndarray:
     """
     if len(times) <= count:
         return np.arange(len(times))
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
     part = (times[-1] - times[0]) / count
     middles = times[0] + part * (np.arange(count) + 0.5)
     return np.unique(nearest_indices(times, at=middles))

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .camera_views import view_thumbnail
 from .clip import FaceTrack, Utterance
 from .crop_cache import CropCache, cache_key
 from .face_boxes import boxed_landmarks_at
 from .face_cropping import alignment_matrix, crop_face, landmarks_from_boxes
 from .face_detection import FaceDetections, FaceDetector
-from .face_tracking import RUN_GAP_SECONDS, FaceTracker, view_thumbnail
+from .face_tracking import RUN_GAP_SECONDS, FaceTracker
 from .frame_sampling import indices_within, sample_face_indices, sample_frame_indices, thin_indices
 from .reading_settings import ReadingSettings
 from .reading_windows import Window

@@ -1,0 +1,121 @@
+import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_media import moving_squares, write_video
+
+from microemo.processing.media_source import VideoArray, local_file, source_name
+from microemo.processing.video_reading import open_video
+
+
+@pytest.fixture
+def video(tmp_path):
+    return write_video(tmp_path / "clip.mp4", moving_squares(count=10))
+
+
+@pytest.fixture
+def server(video):
+    content = video.read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/missing.mp4":
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: 100 if self.path == "/short.mp4" else None])
+
+        def log_message(self, *message):
+            """Quiet."""
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+
+
+def test_every_kind_of_source_gives_the_same_video(video, server):
+    content = video.read_bytes()
+    for source in (video, str(video), content, bytearray(content), io.BytesIO(content), f"{server}/clip.mp4"):
+        with open_video(source) as reader:
+            assert len(reader) == 10
+
+
+def test_an_open_file_on_disk(video):
+    with video.open("rb") as file, open_video(file) as reader:
+        assert len(reader) == 10
+
+
+def test_what_was_downloaded_is_removed(server):
+    with local_file(f"{server}/clip.mp4") as path:
+        assert path.stat().st_size > 0
+    assert not path.exists()
+
+
+def test_users_own_file_stays(video):
+    with local_file(video):
+        pass
+    assert video.exists()
+
+
+def test_failed_downloads_say_why(server):
+    with (
+        pytest.raises(OSError, match=r"missing\.mp4 could not be downloaded: .*404"),
+        local_file(f"{server}/missing.mp4"),
+    ):
+        pass
+    with pytest.raises(OSError, match=r"ended after 100 of \d+ bytes"), local_file(f"{server}/short.mp4"):
+        pass
+
+
+def test_missing_empty_and_wrong_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*nowhere\.mp4"):
+        open_video(tmp_path / "nowhere.mp4")
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    with pytest.raises(ValueError, match=r"empty \(0 bytes\)"):
+        open_video(empty)
+    with pytest.raises(ValueError, match=r"bytes is empty \(0 bytes\)"):
+        open_video(b"")
+    text = tmp_path / "text.mp4"
+    text.write_text("This is not a video.\n" * 100)
+    with pytest.raises(ValueError, match=r"text\.mp4 is not a readable video or audio file"):
+        open_video(text)
+    with pytest.raises(ValueError, match="source must be a file"):
+        open_video(tmp_path)
+    with pytest.raises(ValueError, match="source must be a path, URL, bytes, open file or VideoArray, got int"):
+        open_video(7)
+
+
+def test_source_name(video):
+    assert source_name(video) == str(video)
+    assert source_name(b"abc") == "bytes"
+    assert source_name(io.BytesIO()) == "BytesIO"
+    assert source_name(Path("a/b.mp4")) == str(Path("a/b.mp4"))
+
+
+FRAMES = np.zeros((3, 8, 8, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"frames": FRAMES.astype(float)}, "frames must be"),
+        ({"frames": FRAMES[0]}, "frames must be"),
+        ({"frames": FRAMES[:0], "times": np.zeros(0)}, "at least one frame"),
+        ({"times": np.arange(2.0)}, r"times must have shape \(3,\)"),
+        ({"times": np.array([0.0, 0.0, 1.0])}, "times must be finite, >= 0 and increase"),
+        ({"times": np.array([0.0, 1.0, np.nan])}, "times must be finite"),
+        ({"waveform": np.zeros((4, 2))}, "waveform must be mono"),
+        ({"sampling_rate": 0}, "sampling_rate must be >= 1"),
+    ],
+)
+def test_video_array_checks_itself(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        VideoArray(**{"frames": FRAMES, "times": np.arange(3.0), **arguments})

@@ -1,0 +1,205 @@
+import numpy as np
+import pytest
+from synthetic_media import cut_file, frame_number, moving_squares, rotate_display, tone, write_video, write_wav
+
+from microemo.processing import video_decoders, video_reading
+from microemo.processing.media_source import VideoArray
+from microemo.processing.video_decoders import decord
+from microemo.processing.video_reading import fit_size, open_video
+
+needs_decord = pytest.mark.skipif(decord is None, reason="decord has no wheel for this platform")
+BACKENDS = ["pyav", pytest.param("decord", marks=needs_decord)]
+
+
+def read_all(reader, indices=None, **how):
+    parts = list(reader.read(range(len(reader)) if indices is None else indices, **how))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def numbers(pictures):
+    return [frame_number(picture) for picture in pictures]
+
+
+@pytest.fixture
+def plain(tmp_path):
+    return write_video(tmp_path / "plain.mp4", moving_squares(count=60))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_frame_at_its_time(plain, backend):
+    with open_video(plain, backend=backend) as reader:
+        indices, pictures = read_all(reader)
+        assert reader.backend == backend
+        assert (reader.width, reader.height) == (128, 96)
+        np.testing.assert_allclose(reader.times, np.arange(60) / 25, atol=1e-6)
+        assert reader.duration_seconds == pytest.approx(60 / 25)
+    assert indices.tolist() == numbers(pictures) == list(range(60))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("wanted", [[0], [59], [3, 4, 50], [13, 29, 30, 58]])
+def test_sparse_reading_seeks_to_the_right_frame(plain, backend, wanted):
+    with open_video(plain, backend=backend) as reader:
+        for _ in range(2):  # the second time from wherever the first ended
+            indices, pictures = read_all(reader, wanted)
+            assert indices.tolist() == numbers(pictures) == wanted
+
+
+@needs_decord
+@pytest.mark.parametrize("size", [None, (48, 64), (33, 47)])
+def test_both_backends_give_the_same_pictures(plain, size):
+    pictures = {}
+    for backend in ("decord", "pyav"):
+        with open_video(plain, backend=backend) as reader:
+            pictures[backend] = read_all(reader, size=size)[1].astype(int)
+            assert pictures[backend].shape[1:3] == (size or (96, 128))
+    difference = np.abs(pictures["decord"] - pictures["pyav"])
+    # Unscaled they are equal; scaled, the two FFmpeg versions round differently at the edges of saturated colours.
+    assert difference.max() == 0 if size is None else difference.mean() < 0.5 and difference.max() <= 24
+
+
+@needs_decord
+def test_decord_is_preferred_for_plain_files(plain):
+    with open_video(plain) as reader:
+        assert reader.backend == "decord"
+
+
+def test_without_decord_pyav_takes_over(plain, monkeypatch):
+    monkeypatch.setattr(video_reading, "decord", None)
+    monkeypatch.setattr(video_decoders, "decord", None)
+    with open_video(plain) as reader:
+        assert reader.backend == "pyav"
+    with pytest.raises(ImportError, match="pip install decord"):
+        open_video(plain, backend="decord")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_variable_frame_rate_keeps_true_times(tmp_path, suffix):
+    times = 0.1 + np.cumsum(np.where(np.arange(30) % 3 == 0, 0.1, 0.03))
+    path = write_video(tmp_path / f"variable{suffix}", moving_squares(count=30), times=times)
+    with open_video(path) as reader:
+        np.testing.assert_allclose(reader.times, times, atol=1e-3)
+        assert numbers(read_all(reader)[1]) == list(range(30))
+
+
+@pytest.mark.parametrize(("degrees", "turns"), [(90, -1), (180, 2), (270, 1)])
+def test_rotated_videos_come_upright(tmp_path, degrees, turns):
+    frames = moving_squares(count=5)
+    path = rotate_display(write_video(tmp_path / "rotated.mp4", frames), clockwise_degrees=degrees)
+    expected = np.rot90(frames, turns, axes=(1, 2))
+    with open_video(path) as reader:
+        assert reader.backend == "pyav"  # decord turns some and not others
+        assert (reader.height, reader.width) == expected.shape[1:3]
+        pictures = read_all(reader)[1]
+        assert np.abs(pictures.astype(int) - expected).mean() < 6
+        assert read_all(reader, size=(30, 20))[1].shape[1:3] == (30, 20)
+
+
+def test_odd_sizes(tmp_path):
+    path = write_video(tmp_path / "odd.mp4", moving_squares(count=8, height=97, width=131))
+    with open_video(path) as reader:
+        assert (reader.width, reader.height) == (131, 97)
+        assert numbers(read_all(reader)[1]) == list(range(8))
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".avi"])
+def test_containers_that_decord_gets_wrong(tmp_path, suffix):
+    path = write_video(tmp_path / f"clip{suffix}", moving_squares(count=40))
+    with open_video(path) as reader:
+        assert reader.backend == "pyav"
+        assert numbers(read_all(reader)[1]) == list(range(40))
+        assert numbers(read_all(reader, [5, 35])[1]) == [5, 35]
+        # An AVI holds decoding times, of which the muxer presses the last one close to its neighbour.
+        np.testing.assert_allclose(reader.times[:-1], np.arange(39) / 25, atol=2e-3)
+
+
+def test_one_frame(tmp_path):
+    with open_video(write_video(tmp_path / "one.mp4", moving_squares(count=1))) as reader:
+        assert len(reader) == 1 and numbers(read_all(reader)[1]) == [0]
+
+
+def test_cut_video_gives_what_is_readable_and_says_so(tmp_path):
+    path = cut_file(write_video(tmp_path / "cut.mp4", moving_squares(count=60), moov_first=True), part=0.6)
+    with open_video(path) as reader:
+        indices, pictures = read_all(reader)
+        assert numbers(pictures) == indices.tolist() == list(range(len(indices)))
+        assert 10 < len(indices) < 50
+        assert any("damaged or cut" in warning for warning in reader.warnings)
+
+
+def test_video_that_lost_its_index_is_a_clear_error(tmp_path):
+    path = cut_file(write_video(tmp_path / "cut.mp4", moving_squares()), part=0.6)
+    with pytest.raises(ValueError, match=r"cut\.mp4 is not a readable video or audio file"):
+        open_video(path)
+
+
+def test_damaged_middle_does_not_hang(tmp_path):
+    path = write_video(tmp_path / "damaged.mp4", moving_squares(count=60), moov_first=True)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 600] = bytes(600)
+    path.write_bytes(content)
+    with open_video(path) as reader:
+        indices, _ = read_all(reader)
+    assert len(indices) >= 20
+
+
+def test_sound_alone_is_no_video(tmp_path):
+    with pytest.raises(ValueError, match="no video that can be read: sound only"):
+        open_video(write_wav(tmp_path / "sound.wav", tone(seconds=0.5)))
+
+
+def test_bounded_batches(plain, monkeypatch):
+    monkeypatch.setattr(video_reading, "BATCH_BYTES", 7 * 96 * 128 * 3)
+    with open_video(plain) as reader:
+        assert [len(indices) for indices, _ in reader.read(range(60))] == [7] * 8 + [4]
+
+
+@needs_decord
+def test_a_failing_decord_is_replaced_in_the_middle(plain, monkeypatch):
+    class FailingReader(decord.VideoReader):
+        def get_batch(self, indices):
+            raise RuntimeError("decord: no such frame")
+
+    monkeypatch.setattr(decord, "VideoReader", FailingReader)
+    with open_video(plain) as reader:
+        assert numbers(read_all(reader)[1]) == list(range(60))
+        assert reader.backend == "pyav"
+        assert any("no such frame; continued with PyAV" in warning for warning in reader.warnings)
+
+
+def test_arrays(rng=np.random.default_rng(0)):
+    frames = rng.integers(0, 255, (4, 20, 30, 3), dtype=np.uint8)
+    with open_video(VideoArray(frames, np.array([0.0, 0.1, 0.5, 0.6]))) as reader:
+        assert reader.backend == "array" and reader.duration_seconds == pytest.approx(0.7)
+        indices, pictures = read_all(reader, [1, 3])
+        np.testing.assert_array_equal(pictures, frames[[1, 3]])
+        assert read_all(reader, size=(10, 15))[1].shape == (4, 10, 15, 3)
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [([3, 2], "strictly increasing"), ([1, 1], "strictly increasing"), ([-1], r"\[0, 60\)"), ([60], r"\[0, 60\)")],
+)
+def test_indices_are_checked(plain, indices, message):
+    with open_video(plain) as reader, pytest.raises(ValueError, match=message):
+        next(reader.read(indices))
+
+
+def test_unknown_backend(plain):
+    with pytest.raises(ValueError, match="backend must be None or one of"):
+        open_video(plain, backend="cv2")
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"shortest": 224}, (224, 398)),
+        ({"longest": 416}, (234, 416)),
+        ({"shortest": 5000}, (1080, 1920)),
+        ({}, (1080, 1920)),
+        ({"longest": 1}, (1, 1)),
+    ],
+)
+def test_fit_size(limits, expected):
+    assert fit_size(height=1080, width=1920, **limits) == expected
