@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
 
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import SPECIAL_TOKENS
+from microemo.processing.speech_recognition import SpeechRecognizer
 from microemo.processing.video_processing_microemo import MicroEmoVideoProcessor
 
 CHAT_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")  # as in SmolLM2
@@ -46,3 +56,41 @@ def tiny_processor(*, chunk_length: int = 2, context: int = 8192, **settings) ->
         tiny_tokenizer(context=context),
         **settings,
     )
+
+
+def tiny_recognizer() -> SpeechRecognizer:
+    """Returns a speech recognizer with a random English-only Whisper of two layers, width 16."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    control = ("<|endoftext|>", "<|startoftranscript|>", "<|nospeech|>", "<|notimestamps|>")
+    vocab = {symbol: index for index, symbol in enumerate([*alphabet, *control])}
+    tokenizer = WhisperTokenizer(vocab=vocab, merges=[], extra_special_tokens=list(control[1:]))
+    extractor = WhisperFeatureExtractor(feature_size=16)
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=len(vocab),
+        d_model=16,
+        num_mel_bins=16,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_target_positions=32,
+        pad_token_id=256,
+        bos_token_id=256,
+        eos_token_id=256,
+        decoder_start_token_id=257,
+    )
+    model = WhisperForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        is_multilingual=False,
+        no_timestamps_token_id=259,
+        decoder_start_token_id=257,
+        bos_token_id=256,
+        eos_token_id=256,
+        pad_token_id=256,
+        begin_suppress_tokens=[256],
+        max_length=16,
+    )
+    return SpeechRecognizer(model, WhisperProcessor(extractor, tokenizer))
