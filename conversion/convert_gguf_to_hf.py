@@ -143,6 +143,8 @@ def convert_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
         pad_token=tokens[fields["tokenizer.ggml.padding_token_id"]],
         unk_token=tokens[fields["tokenizer.ggml.unknown_token_id"]],
         model_max_length=fields["llama.context_length"],
+        model_input_names=["input_ids", "attention_mask"],
+        padding_side="left",  # as generation wants it
         clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = fields.get("tokenizer.chat_template")
