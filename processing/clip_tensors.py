@@ -13,6 +13,8 @@ import torch
 
 from .clip import Clip
 
+TIME_SENTENCE = "This frame is sampled at {seconds:.1f} second."  # InstructBLIP's Q-Former reads it beside the frame
+MAX_TIME_SENTENCE_TOKENS = 32
 IGNORE_INDEX = -100  # the label that no loss looks at
 
 
@@ -79,6 +81,25 @@ def time_tensors(spans: Sequence[Sequence[tuple[float, float]]]) -> dict[str, to
     rows = [torch.tensor(row, dtype=torch.float32).reshape(-1, 2) for row in spans]
     masks = [torch.ones(len(row), dtype=torch.bool) for row in rows]
     return {"utterance_times": pad_rows(rows), "utterance_mask": pad_rows(masks)}
+
+
+def count_frames(mask: Any) -> int:
+    """Returns how many entries of one clip's mask (T,) are True."""
+    return int(torch.as_tensor(mask).sum())
+
+
+def time_sentences(frame_times: Any, *, tokenizer: Any) -> dict[str, torch.Tensor]:
+    """Returns `qformer_input_ids`, `qformer_attention_mask` (B, T, L): each time of (B, T), in seconds, in words."""
+    times = torch.as_tensor(frame_times)
+    tokens = tokenizer(
+        [TIME_SENTENCE.format(seconds=seconds) for seconds in times.flatten().tolist()],
+        padding="longest",
+        truncation=True,
+        max_length=MAX_TIME_SENTENCE_TOKENS,
+        return_tensors="pt",
+    )
+    names = ("input_ids", "attention_mask")
+    return {f"qformer_{name}": tokens[name].reshape(*times.shape, -1) for name in names}
 
 
 def labels_outside_answers(input_ids: Any, assistant_masks: Any) -> torch.Tensor:

@@ -45,3 +45,11 @@ def spread_placeholders(
         if places:
             replacements += [token * (tokens_per_segment * count // places)] * places
     return replacements
+
+
+def check_utterance_counts(texts: Sequence[str], utterance_times: Sequence[Sequence] | None, *, token: str) -> None:
+    """Raises `ValueError` unless every prompt has one `token` for each of its utterances."""
+    named = [count_token(text, token) for text in texts]
+    timed = [0] * len(texts) if utterance_times is None else [len(times) for times in utterance_times]
+    if named != timed:
+        raise ValueError(f"the prompts have {named} {token}, utterance_times has the times of {timed} utterances")

@@ -6,49 +6,54 @@ audio and text, blocks {"type": "utterance", "start": 0.4, "end": 2.9, "speaker"
 """
 
 import copy
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
-import torch
 from transformers import AutoTokenizer
 from transformers.feature_extraction_utils import BatchFeature
-from transformers.processing_utils import ProcessingKwargs, ProcessorMixin
+from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 from transformers.utils import logging
 
 from .clip import Clip
+from .clip_reading import ClipReader, Recognizer
 from .clip_tensors import (
     audio_windows,
+    count_frames,
     face_tensors,
     labels_outside_answers,
     relative_times,
     scatter_rows,
+    time_sentences,
     time_tensors,
 )
+from .context_fitting import fit_words
 from .emotion_parsing import ParsedEmotions, parse_emotions
-from .placeholder_expansion import count_token, count_windows, spread_placeholders
+from .face_detection import FaceDetector
+from .media_source import MediaSource
+from .placeholder_expansion import check_utterance_counts, count_token, count_windows, spread_placeholders
 from .prompt_text import (
     SPECIAL_TOKENS,
     clip_conversation,
     conversation_utterance_times,
     default_questions,
+    one_text_per_clip,
+    packaged_templates,
     sanitize_conversation,
     sanitize_text,
     sanitize_utterance,
-    shorten_words,
     with_utterances,
 )
-from .video_processing_microemo import MicroEmoVideoProcessorKwargs, TimedVideoMetadata
+from .reading_settings import ReadingSettings
+from .video_processing_microemo import MicroEmoVideoProcessorKwargs, frame_metadata
+from .window_reading import Progress
 
 logger = logging.get_logger(__name__)
 
 UTTERANCE_MODES = ("utterance", "window", "clip")
 TIMESTAMPS = ("fourier", "text")
-TIME_SENTENCE = "This frame is sampled at {seconds:.1f} second."
-MAX_TIME_SENTENCE_TOKENS = 32
 AUDIO_INPUTS = ("input_features", "audio_mask")
-UNBOUNDED_CONTEXT = 1_000_000  # tokens; tokenizers without a limit say something astronomic
 
 
 class MicroEmoProcessorKwargs(ProcessingKwargs, total=False):
@@ -95,7 +100,7 @@ class MicroEmoProcessor(ProcessorMixin):
         reading_settings: dict[str, Any] | None = None,
     ):
         if chat_template is None:
-            chat_template = _packaged_templates()
+            chat_template = packaged_templates()
         super().__init__(video_processor, feature_extractor, tokenizer, chat_template=chat_template)
         _check_choice("timestamp", timestamp, TIMESTAMPS)
         _check_choice("utterance_mode", utterance_mode, UTTERANCE_MODES)
@@ -115,7 +120,8 @@ class MicroEmoProcessor(ProcessorMixin):
         self.video_tokens_per_segment = video_tokens_per_segment
         self.audio_tokens_per_segment = audio_tokens_per_segment
         self.answer_tokens = answer_tokens
-        self.reading_settings = dict(reading_settings or {})
+        # Frames and crops are read as they are needed; what is said wrongly shows here and not at the first video.
+        self.reading_settings = asdict(_reading_settings(video_processor, feature_extractor, reading_settings or {}))
         self.video_token, self.audio_token, self.utterance_end_token = SPECIAL_TOKENS
         self.video_token_id, self.audio_token_id, self.utterance_end_token_id = tokenizer.convert_tokens_to_ids(
             list(SPECIAL_TOKENS)
@@ -147,8 +153,8 @@ class MicroEmoProcessor(ProcessorMixin):
         clips = [clip] if isinstance(clip, Clip) else list(clip)
         if not clips:
             raise ValueError("clip is an empty list, at least one Clip is needed")
-        questions = _one_per_clip("question", question, len(clips))
-        answers = _one_per_clip("answer", answer, len(clips))
+        questions = one_text_per_clip(question, name="question", count=len(clips))
+        answers = one_text_per_clip(answer, name="answer", count=len(clips))
         if answer is not None and question is None:
             raise ValueError("answer was given without a question")
         clips = [self.fit_clip(entry) for entry in clips]
@@ -169,7 +175,10 @@ class MicroEmoProcessor(ProcessorMixin):
                 "padding": True,
                 "padding_side": padding_side or ("left" if answer is None else "right"),
                 "do_sample_frames": False,
-                "video_metadata": [_metadata(entry) for entry in clips if entry.frames is not None] or None,
+                "video_metadata": [
+                    frame_metadata(relative_times(c.frame_times, c)) for c in clips if c.frames is not None
+                ]
+                or None,
             },
         )
         if answer is not None:
@@ -177,41 +186,52 @@ class MicroEmoProcessor(ProcessorMixin):
         inputs.update(face_tensors(clips, preprocess=self.video_processor.preprocess_faces))
         return inputs.convert_to_tensors(return_tensors)
 
+    def clip_reader(
+        self,
+        *,
+        detector: str | FaceDetector | Callable | None = "centerface",
+        recognizer: Recognizer | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> ClipReader:
+        """Returns a reader with this processor's `reading_settings`; see `ClipReader` for the arguments."""
+        settings = ReadingSettings(**self.reading_settings)
+        return ClipReader(settings, detector=detector, recognizer=recognizer, cache_dir=cache_dir)
+
+    def read(
+        self,
+        source: MediaSource,
+        *,
+        transcript: Any = None,
+        person: str | int = "speaker",
+        recognizer: Recognizer | None = None,
+        detector: str | FaceDetector | Callable | None = "centerface",
+        language: str | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Clip]:
+        """Yields the clips of a video, for `from_clip`: one, or windows of whole utterances of a long one.
+
+        Args:
+            source: Path, URL, bytes, open file or `VideoArray`.
+            transcript: Whatever `parse_transcript` takes; None asks the recognizer.
+            person: Whose face is attended: "speaker", "largest" or a track id.
+            recognizer: Such as `SpeechRecognizer`; without it and a transcript a clip is one utterance.
+            detector: See `ClipReader`; None looks for no faces.
+            language: Of the speech, for the recognizer.
+            progress: Called with (stage, done, total).
+        """
+        reader = self.clip_reader(detector=detector, recognizer=recognizer)
+        yield from reader.read(source, transcript=transcript, person=person, language=language, progress=progress)
+
     def fit_clip(self, clip: Clip) -> Clip:
-        """Returns the clip with harmless words that fit the model's context, and says in `warnings` what was cut.
+        """Returns the clip as it stands in the prompt: harmless words, as many as fit the context (`fit_words`).
 
-        The rule, "shorten_words": every utterance keeps its place, its times and its tokens; the words of each are
-        cut to its first N, N the largest that fits beside `answer_tokens`. Where nobody speaks the clip becomes one
-        utterance without words.
-
-        Raises:
-            ValueError: The prompt is too long even without words.
+        Where nobody speaks the clip becomes one utterance without words.
         """
         clip = with_utterances(clip)
-        harmless = tuple(sanitize_utterance(u, special_tokens=self._forbidden_tokens()) for u in clip.utterances)
-        clip = replace(clip, utterances=harmless)
+        harmless = [sanitize_utterance(u, special_tokens=self._forbidden_tokens()) for u in clip.utterances]
+        clip = replace(clip, utterances=tuple(harmless))
         limit = self.tokenizer.model_max_length - self.answer_tokens
-        length = self._prefix_length(clip)
-        if length <= limit or limit > UNBOUNDED_CONTEXT:
-            return clip
-        fitting, too_many = -1, max(len(utterance.text.split()) for utterance in harmless)
-        while too_many - fitting > 1:
-            middle = (fitting + too_many) // 2
-            if self._prefix_length(_shortened(clip, max_words=middle)) <= limit:
-                fitting = middle
-            else:
-                too_many = middle
-        if fitting < 0:
-            raise ValueError(
-                f"{len(harmless)} utterances make a prompt of more than {limit} tokens even without words; "
-                f"read the video in shorter windows"
-            )
-        warning = (
-            f"shorten_words: the prompt of {length} tokens exceeds the {limit} that fit the model's context, so every "
-            f"utterance keeps at most its first {fitting} words"
-        )
-        logger.warning(warning)
-        return replace(_shortened(clip, max_words=fitting), warnings=(*clip.warnings, warning))
+        return fit_words(clip, prompt_length=self._prefix_length, limit=limit)
 
     def question_inputs(self, questions: Sequence[str], *, return_tensors: str = "pt") -> BatchFeature:
         """Returns `input_ids` and `attention_mask`, padded on the left, of questions that follow a shared prefix.
@@ -250,17 +270,17 @@ class MicroEmoProcessor(ProcessorMixin):
         """Returns the tokens of a clip's shared prefix."""
         prompt = self.apply_chat_template(clip_conversation(clip), shared_prefix=True)
         frames = 0 if clip.frames is None else len(clip.frames)
-        segments = self._segments(prompt, frames=frames)
+        segments = self._segments(prompt, windows=count_windows(frames, stride=self.window_stride))
         tokens = len(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
         video = segments * self.video_tokens_per_segment - count_token(prompt, self.video_token)
         audio = segments * self.audio_tokens_per_segment - count_token(prompt, self.audio_token)
         return tokens + video * (clip.frames is not None) + audio * (clip.waveform is not None)
 
-    def _segments(self, text: str, *, frames: int) -> int:
-        """Returns how many segments each stream of a prompt has."""
+    def _segments(self, text: str, *, windows: int) -> int:
+        """Returns how many segments each stream of a prompt has, given the windows of its video."""
         if self.utterance_mode == "utterance":
             return 1 + count_token(text, self.utterance_end_token)
-        return count_windows(frames, stride=self.window_stride) if self.utterance_mode == "window" else 1
+        return windows if self.utterance_mode == "window" else 1
 
     # --- The ordinary road of transformers -------------------------------------------------------------------------
 
@@ -304,6 +324,7 @@ class MicroEmoProcessor(ProcessorMixin):
         outputs = super().__call__(text=text, videos=videos, audio=audio, **kwargs)
         if text is None:
             return outputs
+        return_tensors = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
         texts = [text] if isinstance(text, str) else list(text)
         for token, names in (
             (self.video_token, self.video_processor.model_input_names),
@@ -311,12 +332,12 @@ class MicroEmoProcessor(ProcessorMixin):
         ):
             present = [count_token(sample, token) > 0 for sample in texts]
             outputs.update({name: scatter_rows(outputs[name], present=present) for name in names if name in outputs})
-        _check_utterance_counts(texts, utterance_times, token=self.utterance_end_token)
+        check_utterance_counts(texts, utterance_times, token=self.utterance_end_token)
         if utterance_times is not None:
             outputs.update(time_tensors(utterance_times))
         if self.timestamp == "text" and "frame_times" in outputs:
-            outputs.update(self._time_sentences(outputs["frame_times"]))
-        return outputs.convert_to_tensors(_return_tensors(kwargs))
+            outputs.update(time_sentences(outputs["frame_times"], tokenizer=self.qformer_tokenizer))
+        return outputs.convert_to_tensors(return_tensors)
 
     def prepare_inputs_layout(self, images=None, text=None, videos=None, audio=None, **kwargs):
         """Drops the empty entries that stand for prompts without a video or audio."""
@@ -341,7 +362,7 @@ class MicroEmoProcessor(ProcessorMixin):
 
     def replace_video_token(self, video_inputs: dict, video_idx: int, **kwargs: Any) -> str:
         """Returns the tokens of one segment, or in the mode "window" those of all windows of the video."""
-        frames = int(torch.as_tensor(video_inputs["frame_mask"][video_idx]).sum())
+        frames = count_frames(video_inputs["frame_mask"][video_idx])
         windows = count_windows(frames, stride=self.window_stride) if self.utterance_mode == "window" else 1
         return self.video_token * (self.video_tokens_per_segment * windows)
 
@@ -359,8 +380,7 @@ class MicroEmoProcessor(ProcessorMixin):
         segments = []
         for sample in text:
             has_video = bool(videos_replacements) and count_token(sample, self.video_token) > 0
-            own_windows = next(windows) if has_video else 1
-            segments.append(own_windows if self.utterance_mode == "window" else self._segments(sample, frames=0))
+            segments.append(self._segments(sample, windows=next(windows) if has_video else 1))
         streams = (
             (videos_replacements, self.video_token, self.video_tokens_per_segment),
             (audio_replacements, self.audio_token, self.audio_tokens_per_segment),
@@ -375,19 +395,6 @@ class MicroEmoProcessor(ProcessorMixin):
     def model_input_names(self) -> list[str]:
         """Names that `__call__` returns for text, video and audio."""
         return [*super().model_input_names, "audio_mask"]
-
-    def _time_sentences(self, frame_times: Any) -> dict[str, torch.Tensor]:
-        """Returns `qformer_input_ids` and `qformer_attention_mask` (B, T, L): each frame's time in words."""
-        times = torch.as_tensor(frame_times)
-        tokens = self.qformer_tokenizer(
-            [TIME_SENTENCE.format(seconds=seconds) for seconds in times.flatten().tolist()],
-            padding="longest",
-            truncation=True,
-            max_length=MAX_TIME_SENTENCE_TOKENS,
-            return_tensors="pt",
-        )
-        names = ("input_ids", "attention_mask")
-        return {f"qformer_{name}": tokens[name].reshape(*times.shape, -1) for name in names}
 
     # --- Saving and loading ----------------------------------------------------------------------------------------
 
@@ -421,13 +428,13 @@ class MicroEmoProcessor(ProcessorMixin):
         ]
 
 
-def _packaged_templates() -> dict[str, str] | None:
-    """Returns the chat templates beside this file, None where only the code was copied (Hub remote code)."""
-    names = {"default": "chat_template.jinja", "concatenated": "chat_template_concatenated.jinja"}
-    paths = {name: Path(__file__).with_name(file) for name, file in names.items()}
-    if not all(path.is_file() for path in paths.values()):
-        return None
-    return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
+def _reading_settings(video_processor, feature_extractor, given: dict[str, Any]) -> ReadingSettings:
+    """Returns the settings `given` over those that follow from the other parts."""
+    unknown = sorted(set(given) - {setting.name for setting in fields(ReadingSettings)})
+    if unknown:
+        raise ValueError(f"reading_settings has unknown names {unknown}; allowed are the fields of ReadingSettings")
+    derived = {"face_size": video_processor.face_size, "sampling_rate": feature_extractor.sampling_rate}
+    return ReadingSettings(**{**derived, **given})
 
 
 def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
@@ -435,38 +442,11 @@ def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
 
 
-def _one_per_clip(name: str, value: str | Sequence[str] | None, count: int) -> list[str | None]:
-    values = [value] * count if value is None or isinstance(value, str) else list(value)
-    if len(values) != count or (value is not None and any(entry is None for entry in values)):
-        raise ValueError(f"{name} must be one text for all clips or one per clip, got {len(values)} for {count} clips")
-    return values
-
-
-def _metadata(clip: Clip) -> TimedVideoMetadata:
-    times = relative_times(clip.frame_times, clip)
-    return TimedVideoMetadata(total_num_frames=len(times), frames_indices=list(range(len(times))), frame_times=times)
-
-
-def _shortened(clip: Clip, *, max_words: int) -> Clip:
-    return replace(clip, utterances=tuple(shorten_words(u, max_words=max_words) for u in clip.utterances))
-
-
 def _without_empty(inputs):
     """Returns a list of inputs without its empty lists, None where nothing is left."""
     if not isinstance(inputs, (list, tuple)):
         return inputs
     return [entry for entry in inputs if not (isinstance(entry, (list, tuple)) and len(entry) == 0)] or None
-
-
-def _check_utterance_counts(texts, utterance_times, *, token: str) -> None:
-    named = [count_token(sample, token) for sample in texts]
-    timed = [0] * len(texts) if utterance_times is None else [len(times) for times in utterance_times]
-    if named != timed:
-        raise ValueError(f"the prompts have {named} {token}, utterance_times has the times of {timed} utterances")
-
-
-def _return_tensors(kwargs: dict[str, Any]) -> str | None:
-    return kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
 
 
 __all__ = ["MicroEmoProcessor"]

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .clip import Clip, Utterance
@@ -165,3 +166,20 @@ def default_questions(clip: Clip) -> tuple[str, ...]:
             f"What emotions does {who} show in [{number}] ({start:.1f}-{end:.1f} s), and what is the evidence?"
         )
     return tuple(questions)
+
+
+def one_text_per_clip(value: str | Sequence[str] | None, *, name: str, count: int) -> list[str | None]:
+    """Returns one text, or None, for each of `count` clips."""
+    values: list[str | None] = [value] * count if value is None or isinstance(value, str) else list(value)
+    if len(values) != count or (value is not None and any(entry is None for entry in values)):
+        raise ValueError(f"{name} must be one text for all clips or one per clip, got {len(values)} for {count} clips")
+    return values
+
+
+def packaged_templates() -> dict[str, str] | None:
+    """Returns the chat templates beside this file, None where only the code was copied (Hub remote code)."""
+    names = {"default": "chat_template.jinja", "concatenated": "chat_template_concatenated.jinja"}
+    paths = {name: Path(__file__).with_name(file) for name, file in names.items()}
+    if not all(path.is_file() for path in paths.values()):
+        return None
+    return {name: path.read_text(encoding="utf-8") for name, path in paths.items()}

@@ -4,18 +4,20 @@ Frames are resized to one square size, so that videos of different shapes fit in
 with zeros and its `frame_mask` is False there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 import torch
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling, SizeDict
-from transformers.processing_utils import VideosKwargs
+from transformers.processing_utils import Unpack, VideosKwargs
 from transformers.utils import logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
+
+from .video_reading import open_video
 
 logger = logging.get_logger(__name__)
 
@@ -32,6 +34,12 @@ class TimedVideoMetadata(VideoMetadata):
     def timestamps(self) -> list[float]:
         """Times of the sampled frames in seconds."""
         return super().timestamps if self.frame_times is None else self.frame_times
+
+
+def frame_metadata(times: list[float]) -> TimedVideoMetadata:
+    """Returns the metadata of frames that were sampled at `times`, in seconds."""
+    indices = list(range(len(times)))
+    return TimedVideoMetadata(total_num_frames=len(times), frames_indices=indices, frame_times=times)
 
 
 class MicroEmoVideoProcessorKwargs(VideosKwargs, total=False):
@@ -86,6 +94,29 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
         if num_frames is None and fps is None:
             num_frames = min(max_frames or self.max_frames, metadata.total_num_frames)
         return super().sample_frames(metadata, num_frames=num_frames, fps=fps)
+
+    def fetch_videos(self, video_url_or_urls, sample_indices_fn: Callable | None = None):
+        """Returns the sampled frames (T, H, W, 3) uint8 of a path or URL with their metadata, or lists of both."""
+        if isinstance(video_url_or_urls, (list, tuple)):
+            fetched = [self.fetch_videos(video, sample_indices_fn=sample_indices_fn) for video in video_url_or_urls]
+            return [list(column) for column in zip(*fetched, strict=True)]
+        with open_video(video_url_or_urls) as reader:
+            metadata = TimedVideoMetadata(
+                total_num_frames=len(reader),
+                fps=len(reader) / reader.duration_seconds,
+                width=reader.width,
+                height=reader.height,
+                duration=reader.duration_seconds,
+                video_backend=reader.backend,
+            )
+            wanted = np.arange(len(reader)) if sample_indices_fn is None else sample_indices_fn(metadata=metadata)
+            batches = list(reader.read(np.unique(wanted)))
+            if not batches:
+                raise ValueError(f"no frame of {video_url_or_urls!r} can be read")
+            decoded = np.concatenate([indices for indices, _ in batches])  # a damaged frame is left out
+            metadata.frames_indices = decoded.tolist()
+            metadata.frame_times = reader.times[decoded].tolist()
+        return np.concatenate([pictures for _, pictures in batches]), metadata
 
     def preprocess(self, videos, **kwargs: Unpack[MicroEmoVideoProcessorKwargs]) -> BatchFeature:
         """Returns the tensors named in the class docstring.
