@@ -1,7 +1,7 @@
 """Which camera set-up a frame belongs to: tiny grey thumbnails, compared from one detection frame to the next.
 
-Dialogue is cut from shot to reverse shot. A new view means that a face at the same place may be another person's; a view
-that comes back brings its people back.
+Dialogue is cut from shot to reverse shot. A new view means that a face at the same place may be another person's; a
+view that comes back brings its people back.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def view_thumbnail(frame: np.ndarray) -> np.ndarray:
 
 
 def view_difference(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean difference of two thumbnails in grey levels, at the small shift where they agree best (a camera that pans)."""
+    """Mean difference of two thumbnails in grey levels, at the small shift that suits best (a camera pans)."""
     reach = VIEW_SHIFT
     height, width = first.shape
     inner = first[reach : height - reach, reach : width - reach]

@@ -1,6 +1,6 @@
 """Tiny video and audio files for tests, made with PyAV and numpy alone. Same arguments, same file.
 
-Every frame of `moving_squares` carries its own number as a row of black and white blocks, so that a test can tell
+Every frame of `moving_squares` carries its own number as a row of dark and light blocks, so that a test can tell
 which frame it was given (`frame_number`).
 """
 
@@ -33,7 +33,7 @@ def moving_squares(*, count: int = 25, height: int = 96, width: int = 128) -> np
 def frame_number(frame: np.ndarray) -> int:
     """The number that `moving_squares` wrote into a frame, at whatever size it comes back."""
     height, width = frame.shape[:2]
-    row = frame[round(height * 7 / 8)].mean(axis=-1)
+    row = frame[height * 15 // 16].mean(axis=-1)
     centres = ((np.arange(NUMBER_BITS) + 0.5) * width / NUMBER_BITS).astype(int)
     return int(np.sum((row[centres] > 128) << np.arange(NUMBER_BITS)))
 
@@ -42,7 +42,7 @@ def _stamp_number(frame: np.ndarray, number: int) -> None:
     height, width = frame.shape[:2]
     edges = np.round(np.arange(NUMBER_BITS + 1) * width / NUMBER_BITS).astype(int)
     for bit in range(NUMBER_BITS):
-        frame[height * 3 // 4 :, edges[bit] : edges[bit + 1]] = 255 if number >> bit & 1 else 0
+        frame[height * 7 // 8 :, edges[bit] : edges[bit + 1]] = 215 if number >> bit & 1 else 40
 
 
 def write_video(

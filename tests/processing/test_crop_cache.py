@@ -1,6 +1,7 @@
 import multiprocessing
 
 import numpy as np
+import pytest
 
 from microemo.processing.crop_cache import CropCache, cache_key, content_hash
 
@@ -32,10 +33,8 @@ def test_a_failed_write_leaves_nothing(tmp_path):
             raise RuntimeError("no")
 
     cache = CropCache(tmp_path)
-    try:
+    with pytest.raises(RuntimeError):
         cache.store("key", {"crops": Unwritable()})
-    except RuntimeError:
-        pass
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,7 +20,7 @@ UTTERANCES = (Utterance(0, 2), Utterance(2, 4))
 
 
 def face_track(track_id, *, side, start=0.0, end=4.0):
-    times = TIMES[(TIMES >= start) & (TIMES < end)]
+    times = TIMES[(start <= TIMES) & (end > TIMES)]
     boxes = np.tile(np.array([0, 0, side, side], dtype=np.float32), (len(times), 1))
     landmarks = np.zeros((len(times), 5, 2), dtype=np.float32)
     return FaceTrack(track_id, times, boxes, landmarks, np.ones(len(times), dtype=np.float32))

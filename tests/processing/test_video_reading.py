@@ -168,8 +168,8 @@ def test_a_failing_decord_is_replaced_in_the_middle(plain, monkeypatch):
         assert any("no such frame; continued with PyAV" in warning for warning in reader.warnings)
 
 
-def test_arrays(rng=np.random.default_rng(0)):
-    frames = rng.integers(0, 255, (4, 20, 30, 3), dtype=np.uint8)
+def test_arrays():
+    frames = np.random.default_rng(0).integers(0, 255, (4, 20, 30, 3), dtype=np.uint8)
     with open_video(VideoArray(frames, np.array([0.0, 0.1, 0.5, 0.6]))) as reader:
         assert reader.backend == "array" and reader.duration_seconds == pytest.approx(0.7)
         indices, pictures = read_all(reader, [1, 3])

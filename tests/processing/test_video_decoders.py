@@ -1,0 +1,49 @@
+import time
+
+import numpy as np
+import pytest
+from synthetic_media import frame_number, moving_squares, write_video
+
+from microemo.processing.media_index import index_media
+from microemo.processing.video_decoders import PyAVDecoder, call_with_deadline
+
+
+def test_the_deadline_is_kept():
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"no answer in 0\.05 s"):
+        call_with_deadline(lambda: time.sleep(5), seconds=0.05)
+    assert time.monotonic() - began < 2
+
+
+def test_results_and_errors_come_through():
+    assert call_with_deadline(lambda: np.ones(2), seconds=5).tolist() == [1, 1]
+    with pytest.raises(KeyError, match="why"):
+        call_with_deadline(lambda: {}["why"], seconds=5)
+
+
+@pytest.fixture
+def decoder(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", moving_squares(count=120))
+    decoder = PyAVDecoder(path, index=index_media(path).video)
+    yield decoder
+    decoder.close()
+
+
+def decode(decoder, places):
+    return [(place, frame_number(picture)) for place, picture in decoder.decode(np.array(places), height=48, width=64)]
+
+
+@pytest.mark.parametrize("places", [[0, 1, 2], [100], [119], [30, 90, 91], [47, 48, 49], [11, 12, 13, 60, 61]])
+def test_every_jump_lands_on_its_frame(decoder, places):
+    assert decode(decoder, [5]) == [(5, 5)]
+    assert decode(decoder, places) == [(place, place) for place in places]
+    assert decode(decoder, [0]) == [(0, 0)]
+
+
+def test_far_frames_are_reached_by_seeking(decoder, monkeypatch):
+    decode(decoder, [0])
+    steps = []
+    advance = decoder._advance
+    monkeypatch.setattr(decoder, "_advance", lambda: steps.append(1) or advance())
+    assert decode(decoder, [110]) == [(110, 110)]
+    assert len(steps) <= 15  # a group of pictures, not the whole way
