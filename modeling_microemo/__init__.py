@@ -17,10 +17,11 @@ from transformers import (
 )
 
 from .configuration_microemo import (
+    MicroEmoAudioQFormerConfig,
     MicroEmoConfig,
     MicroEmoDynamicsConfig,
     MicroEmoQFormerConfig,
-    MicroEmoSegmentQFormerConfig,
+    MicroEmoVideoQFormerConfig,
 )
 from .modeling_microemo import (
     MicroEmoForConditionalGeneration,
@@ -57,6 +58,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "EmotionAnalyzer",
     "EmotionReport",
+    "MicroEmoAudioQFormerConfig",
     "MicroEmoConfig",
     "MicroEmoDynamicsConfig",
     "MicroEmoForConditionalGeneration",
@@ -65,6 +67,6 @@ __all__ = [
     "MicroEmoPreTrainedModel",
     "MicroEmoProcessor",
     "MicroEmoQFormerConfig",
-    "MicroEmoSegmentQFormerConfig",
     "MicroEmoVideoProcessor",
+    "MicroEmoVideoQFormerConfig",
 ]

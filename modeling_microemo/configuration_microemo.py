@@ -61,9 +61,10 @@ class MicroEmoQFormerConfig(PreTrainedConfig):
 
 @strict
 class MicroEmoSegmentQFormerConfig(PreTrainedConfig):
-    """The utterance-aware Q-Former of one stream: the same queries read the whole clip and every utterance."""
+    """The utterance-aware Q-Former of one stream: the same queries read the whole clip and every utterance.
 
-    model_type = "microemo_segment_qformer"
+    Each stream has its own class, so that either can be read out of the whole config's file.
+    """
 
     # Architecture
     hidden_size: int = 256
@@ -72,15 +73,37 @@ class MicroEmoSegmentQFormerConfig(PreTrainedConfig):
     intermediate_size: int = 1024
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-12
-    num_query_tokens: int = 8  # tokens a segment
+    num_query_tokens: int = 32  # tokens a segment
     cross_attention_frequency: int = 1
     encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
-    max_encoder_positions: int = 256  # video: global frames a clip; audio: 30 s windows a clip
+    max_encoder_positions: int = 96
 
     # Training
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     initializer_range: float = 0.02
+
+
+@strict
+class MicroEmoVideoQFormerConfig(MicroEmoSegmentQFormerConfig):
+    """Reads the tokens of the global frames."""
+
+    model_type = "microemo_video_qformer"
+    base_config_key = "video_qformer_config"
+
+    num_query_tokens: int = 8
+    max_encoder_positions: int = 256  # global frames a clip
+
+
+@strict
+class MicroEmoAudioQFormerConfig(MicroEmoSegmentQFormerConfig):
+    """Reads the features of the audio tower."""
+
+    model_type = "microemo_audio_qformer"
+    base_config_key = "audio_qformer_config"
+
+    num_query_tokens: int = 4
+    max_encoder_positions: int = 32  # 30 s windows a clip
 
 
 @strict
@@ -156,11 +179,8 @@ class MicroEmoConfig(PreTrainedConfig):
             },
         ),
         "qformer_config": SubConfigSpec(config_class=MicroEmoQFormerConfig),
-        "video_qformer_config": SubConfigSpec(config_class=MicroEmoSegmentQFormerConfig),
-        "audio_qformer_config": SubConfigSpec(
-            config_class=MicroEmoSegmentQFormerConfig,
-            init_kwargs={"num_query_tokens": 4, "max_encoder_positions": 32},
-        ),
+        "video_qformer_config": SubConfigSpec(config_class=MicroEmoVideoQFormerConfig),
+        "audio_qformer_config": SubConfigSpec(config_class=MicroEmoAudioQFormerConfig),
         "dynamics_config": SubConfigSpec(config_class=MicroEmoDynamicsConfig),
     }
 
@@ -279,4 +299,10 @@ def mobilenet_v2_width(config: PreTrainedConfig) -> int:
     return rounded + unit if rounded < 0.9 * wanted else rounded
 
 
-__all__ = ["MicroEmoConfig", "MicroEmoDynamicsConfig", "MicroEmoQFormerConfig", "MicroEmoSegmentQFormerConfig"]
+__all__ = [
+    "MicroEmoAudioQFormerConfig",
+    "MicroEmoConfig",
+    "MicroEmoDynamicsConfig",
+    "MicroEmoQFormerConfig",
+    "MicroEmoVideoQFormerConfig",
+]

@@ -13,6 +13,7 @@ from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.modeling_utils import slice_logits_to_keep
+from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
 from .audio_encoder import build_audio_tower
@@ -34,6 +35,8 @@ from .prefix_generation import PrefixGenerationMixin
 from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
 from .visual_encoder import FrameQFormer, build_tower
+
+logger = logging.get_logger(__name__)
 
 # What only the first step of a generation needs.
 STREAM_INPUTS = (
@@ -125,10 +128,15 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Where <|video|> and <|audio|> stand, (B, N) bool each.
 
-        Raises `ValueError`, with both counts of every clip, when features and placeholders do not match.
+        Raises `ValueError`, with both counts of every clip, when features and placeholders do not match. A text
+        without any stream may hold placeholders, as transformers allows; it is warned of.
         """
         video_mask = self._token_mask(self.config.video_token_id, input_ids, inputs_embeds)
         audio_mask = self._token_mask(self.config.audio_token_id, input_ids, inputs_embeds)
+        if video_features is None and audio_features is None:
+            if (video_mask | audio_mask).any():
+                logger.warning_once("input_ids hold placeholders of video or sound, but neither was given")
+            return video_mask, audio_mask
         check_counts("video", video_mask, video_features)
         check_counts("audio", audio_mask, audio_features)
         return video_mask, audio_mask

@@ -1,5 +1,6 @@
 """Pictures -> patch features, and the frame Q-Former that reads them together with the frame's time."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +26,16 @@ class PictureFeatures:
 
 
 def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
-    """The vision tower of this config.
+    """The vision tower of this config, without a pooler where it can be left out.
 
     A tower without fused attention (MobileNet has none at all) is built eager, so that asking the whole model for
     "sdpa" does not fail for its sake.
     """
-    if not getattr(MODEL_MAPPING.get(type(config), None), "_supports_sdpa", True):
+    model_class = MODEL_MAPPING.get(type(config), PreTrainedModel)
+    if not model_class._supports_sdpa:
         config._attn_implementation = "eager"
+    if "add_pooling_layer" in inspect.signature(model_class).parameters:
+        return AutoModel.from_config(config, add_pooling_layer=False)
     return AutoModel.from_config(config)
 
 

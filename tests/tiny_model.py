@@ -6,7 +6,7 @@ from transformers import PreTrainedModel
 from microemo.configuration_microemo import MicroEmoConfig
 
 VOCAB_SIZE = 99
-VIDEO_TOKEN_ID, AUDIO_TOKEN_ID, UTTERANCE_END_TOKEN_ID = 96, 97, 98
+VIDEO_TOKEN_ID, AUDIO_TOKEN_ID, UTTERANCE_END_TOKEN_ID = 3, 4, 5
 VIDEO_TOKENS, AUDIO_TOKENS = 3, 2  # a segment
 MEL_BINS, MEL_FRAMES = 8, 100
 FRAME_PIXELS, FACE_PIXELS = 32, 64
@@ -107,7 +107,7 @@ def tiny_prompt(
     """Token ids of a clip's prompt: a few words, the first segment's tokens, then each utterance's and its end."""
     segment = [VIDEO_TOKEN_ID] * (VIDEO_TOKENS * has_video) + [AUDIO_TOKEN_ID] * (AUDIO_TOKENS * has_audio)
     segments_left = num_segments
-    ids = [5, 6]
+    ids = [6, 7]
     if num_segments > num_utterances:
         ids += segment
         segments_left -= 1

@@ -7,7 +7,13 @@ from huggingface_hub.errors import StrictDataclassFieldValidationError
 from tiny_model import tiny_config
 from transformers import AutoConfig, PreTrainedConfig, Wav2Vec2Config
 
-from microemo import MicroEmoConfig, MicroEmoDynamicsConfig, MicroEmoQFormerConfig, MicroEmoSegmentQFormerConfig
+from microemo import (
+    MicroEmoAudioQFormerConfig,
+    MicroEmoConfig,
+    MicroEmoDynamicsConfig,
+    MicroEmoQFormerConfig,
+    MicroEmoVideoQFormerConfig,
+)
 from microemo.configuration_microemo import tower_width
 
 INHERITED = set(PreTrainedConfig().to_dict())
@@ -57,7 +63,8 @@ QFORMER_KEYS = {
 PART_KEYS = {
     MicroEmoQFormerConfig: QFORMER_KEYS
     | {"vocab_size", "max_position_embeddings", "pad_token_id", "keep_text_tokens"},
-    MicroEmoSegmentQFormerConfig: QFORMER_KEYS | {"max_encoder_positions"},
+    MicroEmoVideoQFormerConfig: QFORMER_KEYS | {"max_encoder_positions"},
+    MicroEmoAudioQFormerConfig: QFORMER_KEYS | {"max_encoder_positions"},
     MicroEmoDynamicsConfig: (QFORMER_KEYS - {"num_query_tokens", "cross_attention_frequency"})
     | {"max_regions", "dynamics_window_seconds"},
 }
@@ -107,7 +114,7 @@ def test_a_shared_tower_gives_its_width_to_the_dynamics():
     [
         ({"window_stride": 33}, r"window_stride \(33\) must be between 1 and window_frames \(32\)"),
         ({"window_stride": 0}, r"window_stride \(0\) must be between 1"),
-        ({"audio_token_id": 96}, r"must differ, got \(96, 96, 98\)"),
+        ({"audio_token_id": 3}, r"must differ, got \(3, 3, 5\)"),
         ({"face_loss_weight": -1.0}, r"face_loss_weight \(-1.0\) must be >= 0"),
         ({"trained_parts": ["eyes"]}, r"trained_parts has \['eyes'\]; allowed are"),
         ({"qformer_config": {"hidden_size": 30, "num_attention_heads": 4}}, r"qformer_config.hidden_size \(30\)"),

@@ -157,7 +157,7 @@ def test_padding_changes_nothing(model, stream):
     for name in names:
         value = clip[name]
         # What stands in the padding must not matter: noise where it is masked, zeros (False) in the mask itself.
-        filler = torch.zeros_like(value[:, :2]) if name.endswith("mask") else torch.ones_like(value[:, :2]) * 3
+        filler = torch.zeros_like(value[:, :2]) if name.endswith("mask") else torch.ones_like(value[:, :2]) * 9
         padded[name] = torch.cat((value, filler), dim=1)
     assert_same_clip(model(**padded), 0, model(**clip), length=clip["input_ids"].shape[1])
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 from tiny_model import PART
 
-from microemo import MicroEmoSegmentQFormerConfig
+from microemo import MicroEmoVideoQFormerConfig
 from microemo.segment_qformer import SegmentQFormer
 
 
 @pytest.fixture
 def qformer():
     torch.manual_seed(0)
-    config = MicroEmoSegmentQFormerConfig(**PART, num_query_tokens=3, encoder_hidden_size=24, max_encoder_positions=10)
+    config = MicroEmoVideoQFormerConfig(**PART, num_query_tokens=3, encoder_hidden_size=24, max_encoder_positions=10)
     qformer = SegmentQFormer(config).eval()
     for parameter in qformer.parameters():
         torch.nn.init.normal_(parameter, std=0.3)

@@ -19,7 +19,7 @@ def batch():
 @pytest.fixture
 def labels(batch):
     torch.manual_seed(0)
-    text = batch["input_ids"].masked_fill(batch["input_ids"] > 90, -100)
+    text = batch["input_ids"].masked_fill(batch["input_ids"] < 6, -100)
     return {
         "labels": text.masked_fill(batch["attention_mask"] == 0, -100),
         "emotion_labels": torch.rand(2, 3, 3),
@@ -43,8 +43,7 @@ def test_gradients_reach_every_part(batch, labels, changes):
         for name, parameter in model.named_parameters()
         if parameter.requires_grad and (parameter.grad is None or not parameter.grad.abs().sum() > 0)
     }
-    # The frame tower's own pooler stands behind the features that are read.
-    assert without == {"model.frame_tower.pooler.dense.weight", "model.frame_tower.pooler.dense.bias"}
+    assert without == set()
 
 
 def test_the_gate_opens_from_zero(batch, labels):
