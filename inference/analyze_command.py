@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +125,9 @@ def _is_folder(path: Path) -> bool:
 def _load(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
     from microemo.inference.analyzer import EmotionAnalyzer  # seconds of imports that --help must not pay
 
+    if not arguments.debug:  # what libraries warn their programmers of is no news for a user of the command
+        warnings.simplefilter("ignore")
+        logging.getLogger("transformers").setLevel(logging.ERROR)
     return EmotionAnalyzer.from_pretrained(
         arguments.model, device=arguments.device, dtype=arguments.dtype, progress=progress
     )

@@ -94,6 +94,22 @@ def expression_evidence(trace: ExpressionTrace) -> tuple[Evidence, ...]:
     return (Evidence("face", None, text),)
 
 
+def presence_evidence(times: np.ndarray, *, start_seconds: float, end_seconds: float) -> tuple[Evidence, ...]:
+    """When between start and end a face seen at `times` (F,) comes, is away, and goes; () for one always there."""
+    seen = times[(times >= start_seconds) & (times <= end_seconds)]
+    if len(seen) == 0:
+        return ()
+    evidence = []
+    if seen[0] - start_seconds > BLIND_SECONDS:
+        evidence.append(Evidence("face", round(float(seen[0]), 3), f"first seen at {seen[0]:.1f} s"))
+    for place in np.flatnonzero(np.diff(seen) > BLIND_SECONDS):
+        left, back = seen[place], seen[place + 1]
+        evidence.append(Evidence("face", round(float(left), 3), f"not seen between {left:.1f} and {back:.1f} s"))
+    if end_seconds - seen[-1] > BLIND_SECONDS:
+        evidence.append(Evidence("face", round(float(seen[-1]), 3), f"last seen at {seen[-1]:.1f} s"))
+    return tuple(evidence)
+
+
 @dataclass(frozen=True)
 class _Change:
     """A rise or fall: from a value at a time to a value at a later time."""

@@ -83,7 +83,8 @@ def find_micro_expressions(
     spans = _merged(spans, rule=rule, times=times)
     events = []
     for span in spans:
-        if not rule.shortest_seconds <= span.offset - span.onset <= rule.longest_seconds:
+        seconds = round(span.offset - span.onset, 6)  # 0.06 - 0.02 is a hair less than 0.04
+        if not rule.shortest_seconds <= seconds <= rule.longest_seconds:
             continue
         apex = span.first + int(np.argmax(scores[span.first : span.last + 1]))
         units = () if action_units is None else _active_units(action_units[apex], action_unit_labels)

@@ -10,6 +10,7 @@ from huggingface_hub import snapshot_download
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.inference.stage_clock import Progress
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.speech_recognition import SpeechRecognizer
@@ -52,10 +53,11 @@ def load_model(
     folder, model_id = _folder(path_or_id, cache_dir=cache_dir, progress=progress)
     if progress is not None:
         progress("loading the model", 0, 1)
-    model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).to(device).eval()
-    processor = MicroEmoProcessor.from_pretrained(folder)
     speech = folder / SPEECH_RECOGNITION
-    recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
+    with quiet_transformers():  # what it would warn of, unmatched weights, is an error here
+        model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).to(device).eval()
+        processor = MicroEmoProcessor.from_pretrained(folder)
+        recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
     if progress is not None:
         progress("loading the model", 1, 1)
     return LoadedModel(model_id, model, processor, recognizer)

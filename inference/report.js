@@ -63,6 +63,8 @@ function followMedia() {
 const seekButton = (seconds, text, properties = {}) =>
   element("button", { type: "button", textContent: text, onclick: () => seek(seconds), ...properties });
 
+const NAMES = { face_expressions: "face expressions", micro_expressions: "micro-expressions", emotions: "emotions", explanations: "explanations" };
+
 // --- Head of the page ------------------------------------------------------------------------------------------
 function drawHeader() {
   byId("name").textContent = report.name;
@@ -79,7 +81,7 @@ function drawHeader() {
   }
   for (const [name, state] of Object.entries(report.status)) {
     const trained = state === "trained";
-    const text = `${name.replace("_", " ")}: ${state.replace("_", " ")}${trained ? "" : ", not shown"}`;
+    const text = `${NAMES[name]}: ${state.replace("_", " ")}${trained ? "" : ", not shown"}`;
     byId("status").append(element("li", { className: trained ? "" : "off", textContent: text }));
   }
   for (const warning of report.warnings) byId("warnings").append(element("li", { textContent: `⚠ ${warning}` }));
@@ -103,7 +105,7 @@ function drawUtteranceLane() {
   const bars = element("div", { className: "bars" });
   report.utterances.forEach((utterance, index) => {
     const label = leading(utterance);
-    const name = [utterance.speaker, label ? label.label : null].filter(Boolean).join(": ");
+    const name = [label ? label.label : null, utterance.speaker].filter(Boolean).join(" · ");
     const bar = seekButton(utterance.start_seconds, name || utterance.text || "…", {
       title: `${span(utterance)} ${utterance.text}`,
       style: { left: percent(utterance.start_seconds), width: `calc(${percent(utterance.end_seconds - utterance.start_seconds)} - 2px)`, "--family": colourOf(label && label.label) },
@@ -124,8 +126,10 @@ function curvePath(times, values) {
   }).join("");
 }
 function drawFaceLane(face) {
-  const lane = element("div", { className: "lane" }, element("h2", { textContent: `Face ${face.track_id}: expression over time (0 to 1)` }));
+  const lane = element("div", { className: "lane" });
   const curves = (face.expressions || []).filter((curve) => Math.max(...curve.probabilities) >= 0.25);
+  const what = curves.length ? ": expression over time (0 to 1)" : "";
+  lane.append(element("h2", { textContent: `Face ${face.track_id}${what}` }), presence(face));
   if (curves.length) {
     const plot = drawing("svg", { class: "plot", viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img", "aria-label": `Expressions of face ${face.track_id}: ${curves.map((curve) => curve.label).join(", ")}` });
     for (const height of [2, 50, 98]) plot.append(drawing("path", { class: "grid", d: `M0 ${height}H1000` }));
@@ -144,6 +148,18 @@ function drawFaceLane(face) {
   const pictures = report.thumbnails.filter((picture) => picture.track_id === face.track_id);
   if (pictures.length) lane.append(element("div", { className: "pictures" }, ...pictures.map(pictureButton)));
   byId("lanes").append(lane);
+}
+function presence(face) {
+  // A thin bar wherever the face was seen.
+  const bar = element("div", { className: "presence", title: `Face ${face.track_id} is seen here` });
+  let start = face.times[0];
+  face.times.forEach((time, index) => {
+    const next = face.times[index + 1];
+    if (next !== undefined && next - time <= 0.5) return;
+    bar.append(element("div", { style: { left: percent(start), width: percent(Math.max(time - start, 0.02)) } }));
+    start = next;
+  });
+  return bar;
 }
 function drawMarks(lane, events) {
   if (!events.length) return;

@@ -12,10 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from microemo.inference.explanations import explanation_evidence, shift_times
-from microemo.inference.face_curves import ExpressionTrace, expression_evidence, smooth, summarise_expressions
+from microemo.inference.face_curves import (
+    ExpressionTrace,
+    expression_evidence,
+    presence_evidence,
+    smooth,
+    summarise_expressions,
+)
 from microemo.inference.micro_events import find_micro_expressions
 from microemo.inference.report import (
     ClipSummary,
+    Evidence,
     ExpressionCurve,
     FaceCurve,
     LabelScore,
@@ -211,8 +218,17 @@ def _utterance_report(
         open_emotions=answer.labels if answer is not None and answer.is_parsed else None,
         description=description,
         raw_answer=None if answer is None else answer.raw,
-        evidence=(*(expression_evidence(trace) if trace else ()), *explanation_evidence(description or "")),
+        evidence=(*_face_evidence(timeline, start=start, end=end), *explanation_evidence(description or "")),
     )
+
+
+def _face_evidence(timeline: FaceTimeline | None, *, start: float, end: float) -> tuple[Evidence, ...]:
+    """What was measured of the attended face in an utterance: its coming and going, its expression."""
+    if timeline is None:
+        return ()
+    presence = presence_evidence(np.asarray(timeline.curve.times), start_seconds=start, end_seconds=end)
+    shown = () if timeline.trace is None else expression_evidence(timeline.trace.between(start, end))
+    return (*presence, *shown)
 
 
 def _attended_track(window: WindowFindings, number: int) -> int | None:

@@ -132,7 +132,8 @@ def _answers(
 
 
 def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFindings | None:
-    if clip.face_times is None or clip.face_track_ids is None or not outputs.face:
+    """When the attended faces were seen, and what the trained outputs say of them."""
+    if clip.face_times is None or clip.face_track_ids is None:
         return None
     micro = outputs.micro_expressions
     return FaceFindings(
@@ -145,7 +146,10 @@ def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFi
 
 
 def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
-    """Pictures of the moments that matter: where an expression is strongest, and each micro-expression's apex."""
+    """Pictures of the moments that matter: where an expression is strongest, and each micro-expression's apex.
+
+    Every face has at least one, so that a reader knows who it is.
+    """
     thumbnails = []
     for track_id in np.unique(faces.track_ids).tolist():
         rows = np.flatnonzero(faces.track_ids == track_id)
@@ -158,7 +162,7 @@ def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
         if faces.micro is not None:
             events = find_micro_expressions(times, scores=faces.micro[rows], track_id=track_id)
             moments.update(event.apex_seconds for event in events)
-        for moment in sorted(moments):
+        for moment in sorted(moments or {float(times[len(times) // 2])}):
             row = rows[int(np.argmin(np.abs(times - moment)))]
             thumbnails.append(Thumbnail(track_id, round(float(faces.times[row]), 3), _jpeg(clip.face_crops[row])))
     return tuple(thumbnails)

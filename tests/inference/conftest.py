@@ -1,4 +1,4 @@
-"""A report made by hand that fills every field, for the exports' tests."""
+"""A report made by hand that fills every field, and analyzers of tiny random models with stand-in face detectors."""
 
 import base64
 import io
@@ -6,7 +6,14 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic_media import moving_squares, tone, write_video
+from tiny_model import AUDIO_TOKENS, LLAMA, VIDEO_TOKENS, WHISPER, tiny_model
+from tiny_processor import VOCAB_SIZE, tiny_processor
 
+from microemo import MicroEmoForConditionalGeneration
+from microemo.configuration_microemo import TRAINABLE_PARTS
+from microemo.inference import window_analysis
+from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.report import (
     ClipSummary,
     EmotionReport,
@@ -23,6 +30,9 @@ from microemo.inference.report import (
     Thumbnail,
     UtteranceReport,
 )
+from microemo.processing.clip_reading import ClipReader
+from microemo.processing.face_detection import FaceDetections
+from microemo.processing.reading_settings import ReadingSettings
 
 EVENT = MicroExpression(
     track_id=1,
@@ -94,3 +104,78 @@ def _picture() -> str:
     stream = io.BytesIO()
     Image.fromarray(np.full((8, 8, 3), (200, 150, 120), dtype=np.uint8)).save(stream, "JPEG")
     return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+BOX = np.array([[30, 10, 90, 80]], dtype=np.float32)
+LANDMARKS = np.array([[[45, 30], [75, 30], [60, 45], [48, 62], [72, 62]]], dtype=np.float32)
+SPOKEN = [
+    {"start": 0.2, "end": 1.2, "text": "Look at that!", "speaker": "Anna"},
+    {"start": 1.5, "end": 2.8, "text": "Where?"},
+]
+
+
+def detect_one_face(frames: np.ndarray) -> list[FaceDetections]:
+    """The same face in every frame."""
+    return [FaceDetections(BOX, LANDMARKS, np.array([0.9], dtype=np.float32)) for _ in frames]
+
+
+def make_reader(*, detector=detect_one_face, **settings) -> ClipReader:
+    return ClipReader(ReadingSettings(**{"num_frames": 8, "face_size": 16, **settings}), detector=detector)
+
+
+def make_processor():
+    return tiny_processor(video_tokens_per_segment=VIDEO_TOKENS, audio_tokens_per_segment=AUDIO_TOKENS)
+
+
+def make_model(*, trained_parts=TRAINABLE_PARTS, **changes) -> MicroEmoForConditionalGeneration:
+    """A tiny model that fits `make_processor`."""
+    processor = make_processor()
+    return tiny_model(
+        MicroEmoForConditionalGeneration,
+        text_config={**LLAMA, "vocab_size": VOCAB_SIZE, "max_position_embeddings": 8192},
+        audio_config={**WHISPER, "num_mel_bins": 16, "max_source_positions": 100},
+        video_token_id=processor.video_token_id,
+        audio_token_id=processor.audio_token_id,
+        utterance_end_token_id=processor.utterance_end_token_id,
+        trained_parts=list(trained_parts),
+        **changes,
+    )
+
+
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch):
+    """A random model never ends an answer by itself."""
+    monkeypatch.setattr(window_analysis, "ANSWER_TOKENS", 4)
+
+
+@pytest.fixture
+def make_analyzer():
+    """Builds an analyzer: `make_analyzer(trained_parts=..., detector=..., max_window_seconds=...)`."""
+
+    def build(*, trained_parts=TRAINABLE_PARTS, detector=detect_one_face, **settings) -> EmotionAnalyzer:
+        reader = make_reader(detector=detector, **settings)
+        return EmotionAnalyzer(
+            make_model(trained_parts=trained_parts), make_processor(), reader=reader, model_id="tiny"
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory):
+    """Three seconds of one unchanging face-less picture with a tone: what is seen depends on the detector alone."""
+    frames = np.repeat(moving_squares(count=1), 75, axis=0)
+    return write_video(tmp_path_factory.mktemp("media") / "clip.mp4", frames, waveform=tone(seconds=3.0))
+
+
+@pytest.fixture
+def detect_no_face():
+    """A detector that finds nothing."""
+    nothing = FaceDetections(BOX[:0], LANDMARKS[:0], np.zeros(0, dtype=np.float32))
+    return lambda frames: [nothing for _ in frames]
+
+
+@pytest.fixture
+def spoken():
+    """Two utterances of the video."""
+    return [dict(entry) for entry in SPOKEN]
