@@ -2,8 +2,8 @@
 
     python examples/make_astronaut.py
 
-The photograph (astronaut Eileen Collins, NASA, public domain) comes with scikit-image, the voice from espeak-ng. She says
-two sentences: calmly, with a trace of fear of a third of a second, then with joy.
+The photograph (astronaut Eileen Collins, NASA, public domain) comes with scikit-image, the voice from espeak-ng. She
+speaks twice: calmly, with a trace of fear of a third of a second, then with joy.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from microemo.synthesis.action_units import ACTION_UNITS, unit_vector
 from microemo.synthesis.espeak import Prosody
 from microemo.synthesis.face_mesh import FaceMesh
 from microemo.synthesis.face_models import fetch_face_models
-from microemo.synthesis.performance import Performance, PlannedEvent
+from microemo.synthesis.performance import Line, Performance, PlannedEvent
 from microemo.synthesis.person_mask import PersonMask
 from microemo.synthesis.portrait import portrait_of
 from microemo.synthesis.sound_scene import in_room
-from microemo.synthesis.speech import Speech, say_plainly
+from microemo.synthesis.speech import say_plainly
 from microemo.synthesis.truth import ClipTruth, FaceEvent, Feeling, UtteranceTruth
 from microemo.synthesis.video_writing import write_video
 
@@ -42,8 +42,8 @@ CALM = Feeling(
     arousal=0.2,
     explanation=(
         "Emotions: calm, composed, apprehensive.\n"
-        'Reason: The voice is even and the words "I am not nervous" claim composure, but at 1.8 s the brows rise and draw '
-        "together and the eyes widen for a third of a second: a trace of fear that the words deny."
+        'Reason: The voice is even and the words "I am not nervous" claim composure, but at 1.8 s the brows rise '
+        "and draw together and the eyes widen for a third of a second: a trace of fear that the words deny."
     ),
 )
 HAPPY = Feeling(
@@ -54,8 +54,8 @@ HAPPY = Feeling(
     arousal=0.65,
     explanation=(
         "Emotions: happy, delighted, excited.\n"
-        "Reason: From 4.3 s on the cheeks lift and the corners of the mouth pull up into a lasting smile, the voice is "
-        'bright and lively, and the words "I love it" say so.'
+        "Reason: From 4.3 s on the cheeks lift and the corners of the mouth pull up into a lasting smile, the voice "
+        'is bright and lively, and the words "I love it" say so.'
     ),
 )
 CLIP = Feeling(
@@ -66,8 +66,8 @@ CLIP = Feeling(
     arousal=0.45,
     explanation=(
         "Emotions: calm, apprehensive, happy.\n"
-        "Reason: She begins calmly, with a trace of fear on the face at 1.8 s, and ends in a lasting smile and a bright "
-        "voice from 4.3 s on."
+        "Reason: She begins calmly, with a trace of fear on the face at 1.8 s, and ends in a lasting smile and a "
+        "bright voice from 4.3 s on."
     ),
 )
 
@@ -86,10 +86,10 @@ def perform() -> tuple[Performance, tuple[Utterance, ...]]:
     happy = say_plainly(
         "And what a view! I love it!", voice=VOICE, prosody=Prosody(rate=165, pitch=62, pitch_range=75)
     )
-    lines: list[tuple[Utterance, Speech]] = []
+    lines = []
     for speech, start in ((calm, 0.4), (happy, 4.4)):
         end = round(start + speech.duration_seconds, 3)
-        lines.append((Utterance(start, end, speech.text, SPEAKER), speech))
+        lines.append(Line(Utterance(start, end, speech.text, SPEAKER), speech))
     fear = planned("micro", "fear", units={1: 1.0, 2: 0.8, 4: 0.6, 5: 1.0}, times=(1.68, 1.82, 2.0), intensity=0.6,
                    hold_seconds=0.04)  # fmt: skip
     smile = planned("macro", "happiness", units={6: 0.9, 12: 1.0, 25: 0.35}, times=(4.3, 4.9, 7.0), intensity=0.9,
@@ -102,7 +102,7 @@ def perform() -> tuple[Performance, tuple[Utterance, ...]]:
         blink_times=(0.9, 3.3, 5.9),
         sway=0.9,
     )
-    return performance, tuple(utterance for utterance, _ in lines)
+    return performance, tuple(line.utterance for line in lines)
 
 
 def describe(performance: Performance, utterances: tuple[Utterance, ...]) -> ClipTruth:

@@ -15,8 +15,8 @@ from .espeak_process import EXIT_NO_LIBRARY, EXIT_NO_VOICES, EXIT_UNKNOWN_VOICE
 PROCESS = Path(__file__).with_name("espeak_process.py")
 TIMEOUT_SECONDS = 60
 INSTALL_HINT = (
-    "synthetic speech needs espeak-ng, which is not installed: `apt-get install espeak-ng`, `brew install espeak-ng` or "
-    "the installer of github.com/espeak-ng/espeak-ng"
+    "synthetic speech needs espeak-ng, which is not installed: `apt-get install espeak-ng`, `brew install espeak-ng` "
+    "or the installer of github.com/espeak-ng/espeak-ng"
 )
 
 

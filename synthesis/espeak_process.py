@@ -62,7 +62,7 @@ def synthesize(request: dict) -> tuple[int, list[tuple[float, str]], bytes]:
     samples: list[bytes] = []
     phonemes: list[tuple[float, str]] = []
 
-    def receive(buffer, count, events):  # type: ignore[no-untyped-def]
+    def receive(buffer, count, events):
         if count > 0:
             samples.append(ctypes.string_at(buffer, 2 * count))
         position = 0

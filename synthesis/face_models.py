@@ -1,4 +1,4 @@
-"""The two public networks that synthesis looks with, out of the wheel of mediapipe (Apache-2.0), which is not installed."""
+"""The two public networks that synthesis looks with, out of the wheel of mediapipe, which itself is not installed."""
 
 from __future__ import annotations
 

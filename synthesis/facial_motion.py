@@ -189,11 +189,11 @@ def keep_openings(shape_mm: np.ndarray) -> np.ndarray:
     and less, so that a pressed lip gets thinner but does not fold.
     """
     shapes = shape_mm.copy()
-    for upper, lower in (
+    for lid, other in (
         (face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER),
         (face_mesh.RIGHT_EYE_UPPER, face_mesh.RIGHT_EYE_LOWER),
     ):
-        shapes[:, list(upper), 1] -= _overlap(shapes, upper, lower)
+        shapes[:, list(lid), 1] -= _overlap(shapes, lid, other)
     overlap = _overlap(shapes, face_mesh.UPPER_LIP_INNER, face_mesh.LOWER_LIP_INNER)
     rows = zip(face_mesh.UPPER_LIP_ROWS, face_mesh.LOWER_LIP_ROWS, LIP_YIELD, strict=True)
     for upper, lower, share in rows:

@@ -32,16 +32,22 @@ class MouthShape:
 
 # By the first letters of espeak-ng's mnemonics, longest first.
 MOUTH_SHAPES = {
-    "tS": MouthShape(0.15, 0.5, round=0.6), "dZ": MouthShape(0.15, 0.5, round=0.6), "aU": MouthShape(0.9, 0.7, round=0.4),
-    "oU": MouthShape(0.5, 0.5, round=0.8), "aI": MouthShape(0.95, 0.7, wide=0.3), "eI": MouthShape(0.45, 0.6, wide=0.6),
-    "a": MouthShape(1.0, 0.7), "A": MouthShape(1.0, 0.7), "V": MouthShape(0.75, 0.6), "0": MouthShape(0.8, 0.6, round=0.3),
-    "O": MouthShape(0.7, 0.6, round=0.6), "o": MouthShape(0.55, 0.5, round=0.8), "E": MouthShape(0.6, 0.6, wide=0.4),
-    "e": MouthShape(0.5, 0.6, wide=0.5), "I": MouthShape(0.35, 0.5, wide=0.5), "i": MouthShape(0.25, 0.5, wide=0.9),
-    "U": MouthShape(0.3, 0.4, round=0.8), "u": MouthShape(0.25, 0.35, round=1.0), "@": MouthShape(0.4, 0.5),
-    "3": MouthShape(0.4, 0.5, round=0.3), "w": MouthShape(0.15, 0.3, round=1.0), "r": MouthShape(0.25, 0.4, round=0.5),
-    "m": MouthShape(press=1.0), "b": MouthShape(press=1.0), "p": MouthShape(press=1.0), "f": MouthShape(0.05, 0.3, press=0.5),
-    "v": MouthShape(0.05, 0.3, press=0.5), "S": MouthShape(0.15, 0.5, round=0.7), "Z": MouthShape(0.15, 0.5, round=0.7),
-    "s": MouthShape(0.1, 0.6, wide=0.4), "z": MouthShape(0.1, 0.6, wide=0.4), "_": MouthShape(),
+    "tS": MouthShape(0.15, 0.5, round=0.6), "dZ": MouthShape(0.15, 0.5, round=0.6),
+    "aU": MouthShape(0.9, 0.7, round=0.4), "oU": MouthShape(0.5, 0.5, round=0.8),
+    "aI": MouthShape(0.95, 0.7, wide=0.3), "eI": MouthShape(0.45, 0.6, wide=0.6),
+    "a": MouthShape(1.0, 0.7), "A": MouthShape(1.0, 0.7),
+    "V": MouthShape(0.75, 0.6), "0": MouthShape(0.8, 0.6, round=0.3),
+    "O": MouthShape(0.7, 0.6, round=0.6), "o": MouthShape(0.55, 0.5, round=0.8),
+    "E": MouthShape(0.6, 0.6, wide=0.4), "e": MouthShape(0.5, 0.6, wide=0.5),
+    "I": MouthShape(0.35, 0.5, wide=0.5), "i": MouthShape(0.25, 0.5, wide=0.9),
+    "U": MouthShape(0.3, 0.4, round=0.8), "u": MouthShape(0.25, 0.35, round=1.0),
+    "@": MouthShape(0.4, 0.5), "3": MouthShape(0.4, 0.5, round=0.3),
+    "w": MouthShape(0.15, 0.3, round=1.0), "r": MouthShape(0.25, 0.4, round=0.5),
+    "m": MouthShape(press=1.0), "b": MouthShape(press=1.0),
+    "p": MouthShape(press=1.0), "f": MouthShape(0.05, 0.3, press=0.5),
+    "v": MouthShape(0.05, 0.3, press=0.5), "S": MouthShape(0.15, 0.5, round=0.7),
+    "Z": MouthShape(0.15, 0.5, round=0.7), "s": MouthShape(0.1, 0.6, wide=0.4),
+    "z": MouthShape(0.1, 0.6, wide=0.4), "_": MouthShape(),
 }  # fmt: skip
 OTHER_CONSONANT = MouthShape(0.25, 0.5, wide=0.1)
 

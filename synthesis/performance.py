@@ -41,19 +41,31 @@ class PlannedEvent:
 
 
 @dataclass(frozen=True)
+class Line:
+    """An utterance and its sound. on_screen: whether the person in the picture says it."""
+
+    utterance: Utterance
+    speech: Speech
+    on_screen: bool = True
+
+
+@dataclass(frozen=True)
 class Performance:
     """What happens in a clip, before anything is drawn.
 
-    frame_times: (F,) float64 seconds. lines: utterances with their speech. blink_times: seconds of closing begin.
-    sway: how lively the head moves, 0 still, 1 normal. hand_held: how much the camera moves. motion_seed: of the sway.
+    frame_times: (F,) float64 seconds. lines: utterances with their speech. blink_times: when the lids begin to close.
+    stance and framing: constant parts of the head's pose and of the camera, as in `Motion`. sway: how lively the head
+    moves, 0 still, 1 normal. hand_held: how much the camera moves. motion_seed: of both.
     """
 
     frame_times: np.ndarray
     duration_seconds: float
-    lines: tuple[tuple[Utterance, Speech], ...]
+    lines: tuple[Line, ...]
     events: tuple[PlannedEvent, ...]
     blink_times: tuple[float, ...] = ()
     sway: float = 1.0
+    stance: tuple[float, ...] = (0.0,) * NUM_POSE
+    framing: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     hand_held: float = 0.0
     motion_seed: tuple[int, ...] = field(default=(0,))
 
@@ -71,9 +83,10 @@ class Performance:
                 curve = curve * (1 - MASK_SLIPS * leak)
             units = curve[:, None, None] * planned.shares[None, :, None] * np.array(planned.sides)
             moved[:, :NUM_UNITS] = np.maximum(moved[:, :NUM_UNITS], units)
-        for utterance, speech in self.lines:
-            start = utterance.start_seconds
-            moved = np.maximum(moved, mouth_movements(speech, times=times, start_seconds=start))
+        for line in self.lines:
+            if line.on_screen:
+                start = line.utterance.start_seconds
+                moved = np.maximum(moved, mouth_movements(line.speech, times=times, start_seconds=start))
         blinks = np.zeros(len(times))
         for start in self.blink_times:
             blinks = np.maximum(blinks, blink_profile(start)(times))
@@ -88,21 +101,27 @@ class Performance:
     def motion(self) -> Motion:
         """The face's and the head's motion."""
         rng = np.random.default_rng(self.motion_seed)
-        pose = self.sway * SWAY_LIMITS * smooth_waves(self.frame_times, channels=NUM_POSE, rng=rng)
-        for utterance, speech in self.lines:
-            beats = loudness_envelope(speech.waveform)
-            grid = utterance.start_seconds + np.linspace(0, speech.duration_seconds, len(beats))
+        pose = np.array(self.stance) + self.sway * SWAY_LIMITS * smooth_waves(
+            self.frame_times, channels=NUM_POSE, rng=rng
+        )
+        for line in self.lines:
+            if not line.on_screen:
+                continue
+            beats = loudness_envelope(line.speech.waveform)
+            grid = line.utterance.start_seconds + np.linspace(0, line.speech.duration_seconds, len(beats))
             slow = np.convolve(beats, np.hanning(61) / np.hanning(61).sum(), mode="same")
             pose[:, 1] += self.sway * NOD_RADIANS * np.interp(self.frame_times, grid, slow, left=0, right=0)
-        camera = self.hand_held * CAMERA_LIMITS * smooth_waves(self.frame_times, channels=4, rng=rng)
+        camera = np.array(self.framing) + self.hand_held * CAMERA_LIMITS * smooth_waves(
+            self.frame_times, channels=4, rng=rng
+        )
         return Motion(self.movements(), pose, camera)
 
     def waveform(self) -> np.ndarray:
         """(S,) float32 mono: the speech alone, in a silent room."""
         samples = np.zeros(round(self.duration_seconds * SAMPLING_RATE), np.float32)
-        for utterance, speech in self.lines:
-            start = round(utterance.start_seconds * SAMPLING_RATE)
-            heard = speech.waveform[: len(samples) - start]
+        for line in self.lines:
+            start = round(line.utterance.start_seconds * SAMPLING_RATE)
+            heard = line.speech.waveform[: len(samples) - start]
             samples[start : start + len(heard)] += heard
         return samples
 

@@ -42,8 +42,8 @@ class Motion:
     """What a face does, frame by frame.
 
     movements: (F, 21, 2) float, intensity of each movement of `facial_motion` on the left and right side of the
-    picture, 0 at rest. pose: (F, 6), see `head_pose`. camera: (F, 4): shift right and down as shares of the frame, roll in
-    radians, relative growth; moves the whole picture.
+    picture, 0 at rest. pose: (F, 6), see `head_pose`. camera: (F, 4): shift right and down as shares of the frame,
+    roll in radians, relative growth; moves the whole picture.
     """
 
     movements: np.ndarray

@@ -17,7 +17,8 @@ SUBPIXEL = 1 << SUBPIXEL_BITS
 SMALLEST_AREA = 0.05  # px^2; below it a triangle is a line and its neighbours cover it
 SUPERSAMPLING = 2  # where lids and lips meet, patches from far apart touch: drawn finer, the line has no steps
 MOUTH_SUPERSAMPLING = 4  # the edge of the lips is drawn finer than the frame, so that it does not show steps
-CONTACT_SHADE = 0.45  # how much darker the line is where lips touch
+CONTACT_SHADE = np.array([0.3, 0.4, 0.4], np.float32)  # how much darker (R, G, B) the line is where lips touch
+OPEN_PIXELS = 1.5  # lips closer than this show little of what is behind them: it would be less than a pixel
 LIP_SHADE = 0.45  # how much darker the teeth are right under the upper lip
 
 
@@ -171,8 +172,8 @@ class MeshRenderer:
         fine = np.zeros((height * MOUTH_SUPERSAMPLING, width * MOUTH_SUPERSAMPLING), np.uint8)
         outline = np.round(((loop - low + 0.5) * MOUTH_SUPERSAMPLING - 0.5) * SUBPIXEL).astype(np.int32)
         cv2.fillPoly(fine, [outline], 255, cv2.LINE_8, SUBPIXEL_BITS)
-        alpha = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-        alpha = cv2.GaussianBlur(alpha, (0, 0), 0.5)
+        alpha: np.ndarray = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        alpha = cv2.GaussianBlur(alpha, (0, 0), 0.5) * min(1.0, _mouth_gap(geometry.target) / OPEN_PIXELS)
         shaded = np.roll(cv2.GaussianBlur(alpha, (0, 0), max(1.0, height / 8)), 1, axis=0)
         region = picture[low[1] : high[1], low[0] : high[0]]
         line = cv2.polylines(np.zeros_like(fine), [outline], True, 255, MOUTH_SUPERSAMPLING, cv2.LINE_8, SUBPIXEL_BITS)
@@ -180,6 +181,12 @@ class MeshRenderer:
         region *= 1 - CONTACT_SHADE * touch[..., None]
         lit = interior * (1 - LIP_SHADE + LIP_SHADE * shaded[..., None])
         region += alpha[..., None] * (lit - region)
+
+
+def _mouth_gap(points: np.ndarray) -> float:
+    """Widest distance between the inner edges of the lips, in pixels."""
+    edges = points[list(face_mesh.UPPER_LIP_INNER)] - points[list(face_mesh.LOWER_LIP_INNER)]
+    return float(np.linalg.norm(edges, axis=1).max())
 
 
 def _skull_pairs(geometry: FrameGeometry) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,9 @@
 """Words said with feeling: espeak-ng with the prosody of an emotion.
 
-Prosody per emotion follows the cross-study table of Juslin & Laukka, "Communication of emotions in vocal expression and
-music performance", Psychol. Bull. 129 (2003), and Scherer, Speech Commun. 40 (2003): anger, fear, happiness and surprise
-are fast, high, wide and (but for fear) loud; sadness slow, low, narrow, soft and with pauses; disgust and contempt slow.
+Prosody per emotion follows the cross-study table of Juslin & Laukka, "Communication of emotions in vocal expression
+and music performance", Psychol. Bull. 129 (2003), and Scherer, Speech Commun. 40 (2003): anger, fear, happiness and
+surprise are fast, high, wide and (but for fear) loud; sadness slow, low, narrow, soft and with pauses; disgust and
+contempt slow.
 """
 
 from __future__ import annotations
@@ -17,8 +18,26 @@ from .espeak import Phoneme, Prosody, speak
 SAMPLING_RATE = 16_000
 # Voices that sound apart; the pitch is the voice's own, changed by the emotion.
 VOICES = {
-    "female": ("en-us+f1", "en-us+f2", "en-us+f3", "en-us+f4", "en-gb+f2", "en-gb+f5", "en-us+linda", "en-gb-x-rp+f4"),
-    "male": ("en-us", "en-us+m1", "en-us+m2", "en-us+m3", "en-gb+m4", "en-gb+m7", "en-gb-scotland+m2", "en-us+max"),
+    "female": (
+        "en-us+f1",
+        "en-us+f2",
+        "en-us+f3",
+        "en-us+f5",
+        "en-gb-x-rp+f2",
+        "en-gb-x-rp+f4",
+        "en-us+linda",
+        "en+f3",
+    ),
+    "male": (
+        "en-us",
+        "en-us+m1",
+        "en-us+m3",
+        "en-us+m7",
+        "en-gb-x-rp+m4",
+        "en-gb-x-gbclan",
+        "en-gb-scotland+m2",
+        "en",
+    ),
 }
 LEVEL = 0.08  # root mean square of a normally loud utterance, full scale 1
 QUIETEST, LOUDEST = 0.35, 1.8  # loudness factors

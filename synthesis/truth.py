@@ -70,8 +70,9 @@ class Feeling:
 class UtteranceTruth:
     """An utterance and what is true of it.
 
-    words_emotion, voice_emotion, face_emotion: what each channel shows by itself. voice_source: "espeak-ng" or the
-    name of the recording.
+    words_emotion, voice_emotion, face_emotion: what each channel shows by itself, the face lastingly; "" where there
+    are no words or no face. voice_source: "espeak-ng" or the name of the recording. on_screen: whether the person in
+    the picture says it.
     """
 
     utterance: Utterance
@@ -80,6 +81,7 @@ class UtteranceTruth:
     voice_emotion: str
     face_emotion: str
     voice_source: str
+    on_screen: bool = True
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,12 @@ def _utterance_record(truth: UtteranceTruth) -> dict[str, object]:
         "voice_emotion": truth.voice_emotion,
         "face_emotion": truth.face_emotion,
         "voice_source": truth.voice_source,
+        "on_screen": truth.on_screen,
     }
 
 
 def _utterance_from_record(record: dict) -> UtteranceTruth:
-    channels = ("words_emotion", "voice_emotion", "face_emotion", "voice_source")
+    channels = ("words_emotion", "voice_emotion", "face_emotion", "voice_source", "on_screen")
     return UtteranceTruth(
         utterance=Utterance(record["start_seconds"], record["end_seconds"], record["text"], record["speaker"]),
         feeling=_feeling_from_record(record),

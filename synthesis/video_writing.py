@@ -42,7 +42,7 @@ def write_video(
         partial.unlink(missing_ok=True)
 
 
-def _write(container, frames, frame_times, waveform, quality: int, audio_rate: int) -> None:  # type: ignore[no-untyped-def]
+def _write(container, frames, frame_times, waveform, quality: int, audio_rate: int) -> None:
     spacing = float(np.median(np.diff(frame_times))) if len(frame_times) > 1 else 1 / 24
     video = container.add_stream("libx264", rate=Fraction(1 / spacing).limit_denominator(1001))
     # One thread and fixed settings: the encoder's choices, and so the bytes, do not depend on the machine's load.

@@ -1,0 +1,70 @@
+"""Photographs grouped by person, and people divided before anything is drawn."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "validation", "test")
+SPLIT_SHARES = (0.8, 0.1, 0.1)
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A person. stills: photographs, neutral ones first where labels say so. sex: of the voice lent to the person,
+    by chance from the name, since photographs do not say."""
+
+    name: str
+    stills: tuple[Path, ...]
+
+    @property
+    def sex(self) -> str:
+        return ("female", "male")[_number(f"voice {self.name}") % 2]
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def split_of(name: str) -> str:
+    """The split that a person belongs to, by the name alone: no seed and no other photograph can change it."""
+    position = _number(f"split {name}") / 2**64
+    for split, end in zip(SPLITS[:-1], (SPLIT_SHARES[0], SPLIT_SHARES[0] + SPLIT_SHARES[1]), strict=True):
+        if position < end:
+            return split
+    return SPLITS[-1]
+
+
+def read_identities(folder: str | Path, *, split: str | None = None) -> tuple[Identity, ...]:
+    """The people of a folder of photographs, sorted by name.
+
+    Args:
+        folder: with `labels.csv` (file, emotion, identity); without it every picture is a person of its own.
+        split: "train", "validation" or "test"; all people where None.
+    """
+    if split is not None and split not in SPLITS:
+        raise ValueError(f'split ("{split}") must be one of {", ".join(SPLITS)}')
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"stills ({folder}) must be a folder of photographs")
+    people = _labelled(folder) if (folder / "labels.csv").is_file() else _unlabelled(folder)
+    found = [identity for identity in people if split is None or split_of(identity.name) == split]
+    if not found:
+        raise ValueError(f"stills ({folder}) has no photographs" + (f' in split "{split}"' if split else ""))
+    return tuple(sorted(found, key=lambda identity: identity.name))
+
+
+def _labelled(folder: Path) -> list[Identity]:
+    stills: dict[str, list[tuple[bool, str]]] = {}
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            stills.setdefault(row["identity"], []).append((row["emotion"] != "neutral", row["file"]))
+    return [Identity(name, tuple(folder / file for _, file in sorted(files))) for name, files in stills.items()]
+
+
+def _unlabelled(folder: Path) -> list[Identity]:
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    return [Identity(path.stem, (path,)) for path in pictures]
