@@ -6,7 +6,7 @@ import urllib.error
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ OVERLAP_THRESHOLD = 0.3  # boxes that share more than this part are one face
 
 CENTERFACE_STRIDE = 4  # input pixels per cell of the heat map
 CENTERFACE_OUTPUTS = ("537", "538", "539", "540")  # names in the ONNX: heat map, scale, offset, landmarks
-CENTERFACE_BATCH = 8  # frames a forward: bounds memory; more is not faster on a CPU
 
 RETINAFACE_URL = "https://github.com/xinntao/facexlib/releases/download/v0.1.0/detection_mobilenet0.25_Final.pth"
 RETINAFACE_MEAN_BGR = (104, 117, 123)  # subtracted by the net; also its padding, so that padding is zero inside
@@ -137,25 +136,25 @@ class CenterFaceDetector:
         _check_weights_file(path)
         self.detection_size = detection_size
         self.score_threshold = score_threshold
-        self.net = cv2.dnn.readNetFromONNX(str(path))
+        self.path = str(path)
+        self.net: Any = None
+        self.input_shape: tuple[int, ...] | None = None
 
     def detect(self, frames: np.ndarray) -> list[FaceDetections]:
-        results: list[FaceDetections] = []
-        for start in range(0, len(frames), CENTERFACE_BATCH):
-            results += self._detect_batch(frames[start : start + CENTERFACE_BATCH])
-        return results
+        return [self._detect_one(frame) for frame in frames]  # OpenCV takes as long for them together
 
-    def _detect_batch(self, frames: np.ndarray) -> list[FaceDetections]:
-        inputs, scale = fit_frames(frames, longest_side=self.detection_size)
+    def _detect_one(self, frame: np.ndarray) -> FaceDetections:
+        inputs, scale = fit_frames(frame[None], longest_side=self.detection_size)
+        self._load_for(inputs.shape)
         self.net.setInput(cv2.dnn.blobFromImages(list(inputs)))  # trained on RGB in [0, 255]
-        outputs = self.net.forward(list(CENTERFACE_OUTPUTS))
-        height, width = frames.shape[1:3]
-        return [
-            keep_best(
-                decode_centerface(*maps, threshold=self.score_threshold), scale=scale, width=width, height=height
-            )
-            for maps in zip(*outputs, strict=True)
-        ]
+        maps = [output[0] for output in self.net.forward(list(CENTERFACE_OUTPUTS))]
+        faces = decode_centerface(*maps, threshold=self.score_threshold)
+        return keep_best(faces, scale=scale, height=frame.shape[0], width=frame.shape[1])
+
+    def _load_for(self, shape: tuple[int, ...]) -> None:
+        """A fresh net for each input shape: OpenCV 4 keeps buffers of the shape before and returns wrong boxes."""
+        if shape != self.input_shape:
+            self.net, self.input_shape = cv2.dnn.readNetFromONNX(self.path), shape
 
 
 class RetinaFaceDetector:

