@@ -7,6 +7,14 @@ from .configuration_microemo import MicroEmoConfig
 from .outputs import MicroEmoEmotionOutput, MicroEmoFaceOutput
 
 
+class ZeroLinear(nn.Linear):
+    """A linear layer that begins at zero.
+
+    A class of its own, because transformers calls `_init_weights` of classes outside the library only for modules that
+    own parameters themselves: a head cannot set its layers.
+    """
+
+
 class EmotionHead(nn.Module):
     """Hidden state at an utterance's end -> logits of the emotions, valence and arousal."""
 
@@ -38,7 +46,7 @@ class FaceHead(nn.Module):
         region_size, width = config.dynamics_config.encoder_hidden_size, config.dynamics_config.hidden_size
         num_expressions = len(config.expression_id2label)
         self.static_expression = nn.Linear(region_size, num_expressions)
-        self.dynamic_expression = nn.Linear(width, num_expressions)
+        self.dynamic_expression = ZeroLinear(width, num_expressions)
         self.micro_expression = nn.Linear(width, 1)
         self.action_units = nn.Linear(width, len(config.action_unit_id2label))
 

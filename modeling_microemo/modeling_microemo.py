@@ -19,7 +19,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from .audio_encoder import build_audio_tower
 from .configuration_microemo import MicroEmoConfig
 from .global_local_attention import GlobalLocalAttention
-from .heads import EmotionHead, FaceHead
+from .heads import EmotionHead, FaceHead, ZeroLinear
 from .losses import UNKNOWN, Labels, head_losses, weighted_loss
 from .micro_dynamics import MicroDynamics
 from .outputs import (
@@ -82,9 +82,8 @@ class MicroEmoPreTrainedModel(PreTrainedModel):
             init.normal_(module.null_key, mean=0.0, std=std)
         elif isinstance(module, GlobalLocalAttention):
             init.zeros_(module.gate)
-        elif isinstance(module, FaceHead):
-            init.zeros_(module.dynamic_expression.weight)
-            init.zeros_(module.dynamic_expression.bias)
+        elif isinstance(module, ZeroLinear):
+            init.zeros_(module.weight)
 
 
 class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_model import (
     AUDIO_TOKENS,
     PART,
@@ -47,8 +48,20 @@ def test_a_gate_at_zero_equals_the_model_without_local_branch():
     assert other.micro_logits is None
 
 
-def test_an_untrained_gate_is_closed():
-    assert MicroEmoModel(tiny_config()).global_local_attention.gate.item() == 0
+def test_an_untrained_branch_is_closed(tmp_path):
+    MicroEmoModel(tiny_config()).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    parts = ("global_local_attention.", "face_head.dynamic_expression.")
+    save_file(
+        {name: value for name, value in weights.items() if not name.startswith(parts)},
+        tmp_path / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    for model in (MicroEmoModel(tiny_config()), MicroEmoModel.from_pretrained(tmp_path)):
+        assert model.global_local_attention.gate.item() == 0
+        assert not model.face_head.dynamic_expression.weight.any()
+        assert not model.face_head.dynamic_expression.bias.any()
+        assert model.global_local_attention.q_proj.weight.std() > 0
 
 
 def test_without_local_branch_faces_cannot_be_asked_for():

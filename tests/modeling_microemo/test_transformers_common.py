@@ -1,4 +1,4 @@
-"""Runs transformers' common tests (`transformers_common_suite.py`); every test of theirs that skips has its reason here."""
+"""Runs transformers' common tests (`transformers_common_suite.py`); what skips has its reason here."""
 
 import os
 import re
