@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
+from transformers.audio_utils import AudioInput
 from transformers.feature_extraction_utils import BatchFeature
+from transformers.image_utils import ImageInput
 from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpack
 from transformers.utils import logging
+from transformers.video_utils import VideoInput
 
 from .clip import Clip
 from .clip_reading import ClipReader, Recognizer
@@ -301,10 +304,10 @@ class MicroEmoProcessor(ProcessorMixin):
 
     def __call__(
         self,
-        images=None,
-        text=None,
-        videos=None,
-        audio=None,
+        images: ImageInput | None = None,
+        text: str | list[str] | None = None,
+        videos: VideoInput | None = None,
+        audio: AudioInput | None = None,
         utterance_times: Sequence[Sequence[tuple[float, float]]] | None = None,
         **kwargs: Unpack[MicroEmoProcessorKwargs],
     ) -> BatchFeature:
