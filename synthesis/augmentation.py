@@ -63,7 +63,7 @@ class Augmentation:
                 picture = occlude(picture, occlusion=self.occlusion, time=time)
             lit: np.ndarray = 255.0 * (picture.astype(np.float32) / 255.0) ** self.gamma * curve
             if self.blur > 0:
-                lit = cv2.GaussianBlur(lit, (0, 0), self.blur)
+                lit = np.asarray(cv2.GaussianBlur(lit, (0, 0), self.blur))
             if self.noise > 0:
                 lit += self.noise * rng.standard_normal(lit.shape, np.float32)
             yield self._store(np.clip(lit + 0.5, 0, 255).astype(np.uint8))
@@ -83,7 +83,7 @@ class Augmentation:
             frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)
         if self.jpeg_quality:
             _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality])
-            frame = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            frame = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
         if self.scale < 1:
             frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
         return frame

@@ -15,7 +15,7 @@ from .casting import Sources
 from .face_mesh import FaceMesh
 from .identities import Identity
 from .person_mask import PersonMask
-from .portrait import Portrait, portrait_of
+from .portrait import Portrait, UnsuitablePhotograph, portrait_of
 from .scenario import ClipId, ClipSettings, Scenario, draw_scenario
 from .sound_scene import NOISE_SLOPES, in_room
 from .speech import SAMPLING_RATE
@@ -128,7 +128,7 @@ class ClipMaker:
             if portrait is not None:
                 return person, portrait
         raise ValueError(
-            f"no photograph out of {MOST_TRIES} drawn can be animated: they need one large face that looks at the camera"
+            f"no photograph out of {MOST_TRIES} drawn can be animated: they need a large face that looks at the camera"
         )
 
     def _portrait(self, still: Path) -> Portrait | None:
@@ -148,7 +148,7 @@ class ClipMaker:
                 segment=tools.segment,
                 size=self.settings.size,
             )
-        except ValueError:  # no face, too small, or turned away
+        except UnsuitablePhotograph:
             portrait = None
         self._portraits[still] = portrait
         while len(self._portraits) > CACHED_PORTRAITS:

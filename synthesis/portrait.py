@@ -19,6 +19,7 @@ from .facial_motion import NUM_MOVEMENTS, keep_openings, movement_basis
 from .head_pose import NUM_POSE, still_pose, turn_head
 from .mouth_interior import paint_interior
 from .person_mask import background_plate
+from .picture_framing import choose_window, cut_window
 from .rendering import FrameGeometry, Layers, MeshRenderer, ring_triangles
 
 # Rings about the face's outline: factor of its radius, share of the outline's expression that each follows, share of
@@ -29,12 +30,15 @@ RING_POSE_UP = np.array([1.0, 1.0, 1.0, 0.6, 0.0])
 RING_POSE_DOWN = np.array([0.85, 0.5, 0.2, 0.05, 0.0])
 RING_DEPTH_MM = np.array([4.0, 15.0, 25.0, 30.0, 30.0])
 
-FACE_SHARE = 0.46  # of the frame's height from the forehead's top to the chin, where the photograph is large enough
 MAX_ASIDE = 0.22  # |turn of the head in the photograph|: nose from the middle of the face, in halves of its width
 MIN_FACE_PIXELS = 44  # height of the face in the photograph
 LARGEST_TEXTURE = 1.5  # layers have at most this many pixels per pixel of the frame: finer would shimmer
 UPPER_LIP_CLOSES = 0.34  # share of an open mouth that the upper lip closes; the jaw closes the rest
 SMILE_MM = 7.0  # corners of the mouth above its middle in a full smile
+
+
+class UnsuitablePhotograph(ValueError):
+    """There is no face in the photograph that can be animated; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -199,18 +203,17 @@ def make_portrait(
         size: side in pixels of the frames that it is meant for.
 
     Raises:
-        ValueError: when the face is too small or turned too far away to be animated.
+        UnsuitablePhotograph: when the face is too small or turned too far away to be animated.
     """
     check_suitable(points)
-    left, top, side = framing(points, picture.shape[:2])
-    texture = min(round(LARGEST_TEXTURE * size), max(side, size))
-    scale = texture / side
-    window = (slice(top, top + side), slice(left, left + side))
+    window = choose_window(points[load_topology().oval, :2], shape=(picture.shape[0], picture.shape[1]))
+    texture = min(round(LARGEST_TEXTURE * size), max(window.side, size))
+    scale = texture / window.side
+    alpha = np.ones(picture.shape[:2], np.float32) if mask is None else mask
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    picture = cv2.resize(picture[window], (texture, texture), interpolation=method)
-    alpha = np.ones((side, side), np.float32) if mask is None else mask[window]
-    alpha = cv2.resize(alpha, (texture, texture), interpolation=cv2.INTER_LINEAR)
-    points = (points - [left - 0.5, top - 0.5, 0]) * scale - [0.5, 0.5, 0]
+    picture = cv2.resize(cut_window(picture, window=window), (texture, texture), interpolation=method)
+    alpha = cv2.resize(cut_window(alpha, window=window), (texture, texture), interpolation=cv2.INTER_LINEAR)
+    points = (points - [window.left - 0.5, window.top - 0.5, 0]) * scale - [0.5, 0.5, 0]
     frame = face_frame(points)
     shape_mm = frame.to_mm(points[:, :2])
     basis = movement_basis(shape_mm)
@@ -235,27 +238,20 @@ def _rings(points: np.ndarray, *, frame: FaceFrame) -> np.ndarray:
 
 
 def check_suitable(points: np.ndarray) -> None:
-    """Raises `ValueError` for a face that is too small or turned away."""
+    """Raises `UnsuitablePhotograph` for a face that is too small or turned away."""
     oval = points[load_topology().oval, :2]
     height = float(np.ptp(oval[:, 1]))
     if height < MIN_FACE_PIXELS:
-        raise ValueError(f"the face is {height:.0f} px high in the photograph, at least {MIN_FACE_PIXELS} are needed")
+        raise UnsuitablePhotograph(
+            f"the face is {height:.0f} px high in the photograph, at least {MIN_FACE_PIXELS} are needed"
+        )
     left, right, nose = points[234, :2], points[454, :2], points[1, :2]
     across = (right - left) / max(float(np.linalg.norm(right - left)), 1e-6)
     aside = float((nose - (left + right) / 2) @ across) / (float(np.linalg.norm(right - left)) / 2)
     if abs(aside) > MAX_ASIDE:
-        raise ValueError(f"the face is turned away ({aside:+.2f} of its half width, at most {MAX_ASIDE} is animated)")
-
-
-def framing(points: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int]:
-    """(left, top, side) of the square of the photograph that becomes the frame, in whole pixels inside it."""
-    oval = points[load_topology().oval, :2]
-    height = float(np.ptp(oval[:, 1]))
-    side = int(min(round(height / FACE_SHARE), *shape))
-    middle = oval.mean(0) + [0, 0.04 * side]
-    left = int(np.clip(round(middle[0] - side / 2), 0, shape[1] - side))
-    top = int(np.clip(round(middle[1] - side / 2), 0, shape[0] - side))
-    return left, top, side
+        raise UnsuitablePhotograph(
+            f"the face is turned away ({aside:+.2f} of its half width, at most {MAX_ASIDE} is animated)"
+        )
 
 
 def portrait_of(
@@ -274,11 +270,11 @@ def portrait_of(
         segment: a `PersonMask`; without it the background moves softly with the head.
 
     Raises:
-        ValueError: when no face is found, or `make_portrait` refuses it.
+        UnsuitablePhotograph: when no face is found, or `make_portrait` refuses it.
     """
     faces = detect(picture[None])[0]
     if len(faces) == 0:
-        raise ValueError("no face found in the photograph")
+        raise UnsuitablePhotograph("no face found in the photograph")
     sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
     largest = int(np.argmax(sides.prod(1)))
     points = mesh.locate(picture, five_points=faces.landmarks[largest].astype(np.float64))

@@ -1,0 +1,226 @@
+"""Clips to files: MP4 and a line of truth each, over several processes, restartable.
+
+OUT/run.json            what was asked for; a restart must ask for the same
+OUT/clips/NAME.mp4      written beside and renamed, so it is whole or absent
+OUT/truth/NAME.json     written after the clip: its presence says that the clip is done
+OUT/truth.jsonl         all lines in the order of their indices, once all clips are done
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from filelock import FileLock, Timeout
+
+from microemo.processing.face_detection import create_detector
+
+from .acted_speech import read_recordings
+from .casting import Sources
+from .clip_making import ClipMaker, FaceTools
+from .emotion_words import own_script, read_goemotions
+from .face_mesh import FaceMesh
+from .face_models import FaceModels
+from .identities import read_identities
+from .person_mask import PersonMask
+from .scenario import ClipSettings
+from .video_writing import write_video
+
+CLEAN_QUALITY = 18  # H.264 constant rate factor without augmentation
+QUALITY = (18, 33)  # drawn from this range with augmentation
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run is asked for; folders as text, so that it is its own record.
+
+    split: "train", "validation", "test" or "" for all people. goemotions: folder with the words, "" for the package's
+    own. recordings: folders of acted speech. acted_share: of clips whose voice comes from there.
+    """
+
+    count: int
+    seed: int
+    stills: str
+    split: str = ""
+    size: int = 224
+    fps: float | None = None
+    augment: bool = True
+    goemotions: str = ""
+    recordings: tuple[str, ...] = ()
+    acted_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"count ({self.count}) must be >= 1")
+        if self.seed < 0:
+            raise ValueError(f"seed ({self.seed}) must be >= 0")
+
+    def clip_settings(self) -> ClipSettings:
+        return ClipSettings(size=self.size, fps=self.fps, augment=self.augment)
+
+
+def create_maker(settings: RunSettings, *, models: FaceModels) -> ClipMaker:
+    """The maker of a run's clips: in memory by `make`, or for files here.
+
+    Raises:
+        ValueError: for a folder that is missing or empty.
+    """
+    recordings = tuple(recording for folder in settings.recordings for recording in read_recordings(folder))
+    script = read_goemotions(settings.goemotions) if settings.goemotions else own_script()
+    return ClipMaker(
+        seed=settings.seed,
+        people=read_identities(settings.stills, split=settings.split or None),
+        tools=FaceTools(
+            detect=create_detector("centerface").detect,
+            mesh=FaceMesh(models.face_mesh),
+            segment=PersonMask(models.person_mask),
+        ),
+        sources=Sources(script=script, recordings=recordings, acted_share=settings.acted_share),
+        settings=settings.clip_settings(),
+    )
+
+
+def clip_name(settings: RunSettings, *, index: int) -> str:
+    return f"clip_{settings.seed}_{index:06d}"
+
+
+def missing_clips(settings: RunSettings, *, out: Path) -> list[int]:
+    """Indices whose truth is not there yet."""
+    truths = {path.name for path in (out / "truth").glob("*.json")}
+    return [index for index in range(settings.count) if f"{clip_name(settings, index=index)}.json" not in truths]
+
+
+def write_clip(maker: ClipMaker, *, index: int, out: Path) -> str:
+    """One clip and then its truth; returns its name."""
+    planned = maker.plan(index)
+    name = planned.truth.clip_id
+    quality = CLEAN_QUALITY
+    if maker.settings.augment:
+        quality = int(np.random.default_rng([maker.seed, index, 4]).integers(*QUALITY))
+    write_video(
+        out / "clips" / f"{name}.mp4",
+        frames=planned.frames(),
+        frame_times=planned.scenario.performance.frame_times,
+        waveform=planned.waveform,
+        quality=quality,
+    )
+    write_whole(out / "truth" / f"{name}.json", planned.truth.to_json() + "\n")
+    return name
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The file with that text, or the file as it was."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def generate(
+    settings: RunSettings,
+    *,
+    out: str | Path,
+    models: FaceModels,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Makes what is missing of a run and returns the path of `truth.jsonl`.
+
+    Args:
+        out: the run's folder; new, or that of the same run that was stopped.
+        processes: 1 works in this process; the number of cores where None.
+
+    Raises:
+        ValueError: when `out` holds another run.
+        OSError: when another process works in `out`, or espeak-ng is missing.
+    """
+    out = Path(out)
+    for folder in (out / "clips", out / "truth"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(out):
+        _check_run(settings, out=out)
+        for leftover in (*out.rglob(".*.part"),):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
+        missing = missing_clips(settings, out=out)
+        done = settings.count - len(missing)
+        for count, _ in enumerate(_work(settings, missing=missing, out=out, models=models, processes=processes), 1):
+            if progress is not None:
+                progress("clips", done + count, settings.count)
+        lines = (
+            (out / "truth" / f"{clip_name(settings, index=index)}.json").read_text(encoding="utf-8")
+            for index in range(settings.count)
+        )
+        write_whole(out / "truth.jsonl", "".join(lines))
+    return out / "truth.jsonl"
+
+
+def _work(
+    settings: RunSettings, *, missing: list[int], out: Path, models: FaceModels, processes: int | None
+) -> Iterator[str]:
+    """Names of clips as they get done."""
+    workers = min(processes or os.cpu_count() or 1, len(missing))
+    if workers <= 1:
+        if missing:
+            maker = create_maker(settings, models=models)
+            yield from (write_clip(maker, index=index, out=out) for index in missing)
+        return
+    # Fresh processes: a forked one could inherit locks of OpenCV's and torch's threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(settings, out, models)
+    ) as pool:
+        futures = [pool.submit(_write_in_worker, index) for index in missing]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_worker: tuple[ClipMaker, Path] | None = None
+
+
+def _start_worker(settings: RunSettings, out: Path, models: FaceModels) -> None:
+    global _worker
+    cv2.setNumThreads(1)
+    _worker = create_maker(settings, models=models), out
+
+
+def _write_in_worker(index: int) -> str:
+    if _worker is None:
+        raise RuntimeError("the worker process was not initialised")
+    maker, out = _worker
+    return write_clip(maker, index=index, out=out)
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise OSError(f"another process is generating into {out}") from None
+
+
+def _check_run(settings: RunSettings, *, out: Path) -> None:
+    """Records the run, or compares it with the record. More clips of the same run may be asked for."""
+    record = json.loads(json.dumps(asdict(settings)))
+    path = out / "run.json"
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        differing = sorted(key for key in record if key != "count" and record[key] != before.get(key))
+        if differing:
+            told = ", ".join(f"{key} {before.get(key)!r} -> {record[key]!r}" for key in differing)
+            raise ValueError(f"out ({out}) holds another run: {told}")
+    elif any((out / "truth").glob("*.json")):
+        raise ValueError(f"out ({out}) holds clips of an unknown run: run.json is missing")
+    write_whole(path, json.dumps(record, indent=2) + "\n")
