@@ -1,7 +1,7 @@
 """MicroEmo: open-vocabulary emotion recognition from dialogue video.
 
-Importing it registers the config, models and processors with transformers' Auto classes. The analyzer and its reports,
-which need the video and audio packages, are loaded when they are first asked for.
+Importing it registers the config, models and processors with transformers' Auto classes. The analyzer and its reports
+are loaded when they are first asked for.
 """
 
 from importlib import import_module

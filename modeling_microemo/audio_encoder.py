@@ -56,38 +56,50 @@ def encode_audio(
             "input_features must be (B, W, mel, frames) or (B, W, samples), got shape "
             + str(tuple(input_features.shape))
         )
-    num_clips, num_windows, length = *input_features.shape[:2], input_features.shape[-1]
     if audio_mask is None:
-        audio_mask = torch.ones(num_clips, num_windows, length, dtype=torch.bool, device=input_features.device)
+        shape = (*input_features.shape[:2], input_features.shape[-1])
+        audio_mask = torch.ones(shape, dtype=torch.bool, device=input_features.device)
     audio_mask = audio_mask.bool()
     heard = audio_mask.any(-1)  # (B, W)
-    rate = MEL_FRAMES_PER_SECOND if input_features.ndim == 4 else SAMPLES_PER_SECOND
-
+    if not heard.any():
+        return silence(len(heard), width=width, tower=tower)
     windows = input_features[heard].to(dtype=tower.dtype, device=tower.device)  # (M, ...)
-    masks = audio_mask[heard]
+    masks = audio_mask[heard].to(tower.device)
     chunks = [
         tower(chunk, return_dict=True, **attention_mask_of(tower, mask), **record)
         for chunk, mask in zip(windows.split(WINDOWS_A_CHUNK), masks.split(WINDOWS_A_CHUNK), strict=True)
-        if len(chunk)
     ]
-    if not chunks:
-        return silence(num_clips, width=width, tower=tower)
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])  # (M, n, C)
-    states = features.new_zeros(num_clips, num_windows, *features.shape[1:])
-    states[heard] = features
-
-    count = features.shape[1]
-    middle = (torch.arange(count, device=features.device, dtype=torch.float32) + 0.5) / count  # of a window
-    starts = torch.arange(num_windows, device=features.device).unsqueeze(1)
-    real = audio_mask[..., (middle * length).long().clamp(max=length - 1).to(audio_mask.device)]  # (B, W, n)
+    states = features.new_zeros(*heard.shape, *features.shape[1:])
+    states[heard.to(states.device)] = features
+    rate = MEL_FRAMES_PER_SECOND if input_features.ndim == 4 else SAMPLES_PER_SECOND
+    times, windows_of_features, real = place_in_time(audio_mask.to(states.device), count=features.shape[1], rate=rate)
     return AudioFeatures(
         states=states.flatten(1, 2),
-        times=((starts + middle) * (length / rate)).flatten(),
-        windows=starts.expand(-1, count).flatten(),
-        mask=real.flatten(1).to(features.device),
+        times=times,
+        windows=windows_of_features,
+        mask=real,
         hidden_states=joined([chunk.get("hidden_states") for chunk in chunks]),
         attentions=joined([chunk.get("attentions") for chunk in chunks]),
     )
+
+
+def place_in_time(
+    audio_mask: torch.Tensor, *, count: int, rate: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """When each feature is heard, (W * n,) seconds, in which window, (W * n,), and whether it is real, (B, W * n).
+
+    A feature is as real as the sound in its middle.
+
+    Args:
+        audio_mask: (B, W, F) bool. count: n, features a window. rate: entries of the mask a second.
+    """
+    _, num_windows, length = audio_mask.shape
+    middle = (torch.arange(count, device=audio_mask.device, dtype=torch.float32) + 0.5) / count  # of a window
+    starts = torch.arange(num_windows, device=audio_mask.device).unsqueeze(1)
+    real = audio_mask[..., (middle * length).long().clamp(max=length - 1)]  # (B, W, n)
+    times = (starts + middle) * (length / rate)
+    return times.flatten(), starts.expand(-1, count).flatten(), real.flatten(1)
 
 
 def attention_mask_of(tower: PreTrainedModel, mask: torch.Tensor) -> dict[str, torch.Tensor]:

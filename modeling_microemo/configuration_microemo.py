@@ -26,7 +26,26 @@ TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations
 
 
 @strict
-class MicroEmoQFormerConfig(PreTrainedConfig):
+class MicroEmoPartConfig(PreTrainedConfig):
+    """What our three kinds of transformer share."""
+
+    # Architecture
+    hidden_size: int = 256
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 1024
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
+
+    # Training
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+
+
+@strict
+class MicroEmoQFormerConfig(MicroEmoPartConfig):
     """The frame Q-Former: a few queries read one frame's patches, told when the frame was taken.
 
     vocab_size, max_position_embeddings and keep_text_tokens matter only when the timestamp is a sentence
@@ -36,16 +55,8 @@ class MicroEmoQFormerConfig(PreTrainedConfig):
     model_type = "microemo_qformer"
     base_config_key = "qformer_config"
 
-    # Architecture
-    hidden_size: int = 256
-    num_hidden_layers: int = 2
-    num_attention_heads: int = 4
-    intermediate_size: int = 1024
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-12
     num_query_tokens: int = 8
     cross_attention_frequency: int = 1  # every n-th layer looks at the patches; InstructBLIP: 2
-    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
 
     # Timestamp as a sentence
     vocab_size: int = 30_523
@@ -53,35 +64,17 @@ class MicroEmoQFormerConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
     keep_text_tokens: bool = False  # TimeChat hands the sentence's own outputs on beside the queries'
 
-    # Training
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    initializer_range: float = 0.02
-
 
 @strict
-class MicroEmoSegmentQFormerConfig(PreTrainedConfig):
+class MicroEmoSegmentQFormerConfig(MicroEmoPartConfig):
     """The utterance-aware Q-Former of one stream: the same queries read the whole clip and every utterance.
 
     Each stream has its own class, so that either can be read out of the whole config's file.
     """
 
-    # Architecture
-    hidden_size: int = 256
-    num_hidden_layers: int = 2
-    num_attention_heads: int = 4
-    intermediate_size: int = 1024
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-12
     num_query_tokens: int = 32  # tokens a segment
     cross_attention_frequency: int = 1
-    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
     max_encoder_positions: int = 96
-
-    # Training
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    initializer_range: float = 0.02
 
 
 @strict
@@ -107,27 +100,15 @@ class MicroEmoAudioQFormerConfig(MicroEmoSegmentQFormerConfig):
 
 
 @strict
-class MicroEmoDynamicsConfig(PreTrainedConfig):
+class MicroEmoDynamicsConfig(MicroEmoPartConfig):
     """The micro-dynamics transformer over the regions of the face crops."""
 
     model_type = "microemo_dynamics"
     base_config_key = "dynamics_config"
 
-    # Architecture
-    hidden_size: int = 256
-    num_hidden_layers: int = 2
-    num_attention_heads: int = 4
-    intermediate_size: int = 1024
-    hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-6
-    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
     max_regions: int = 64  # regions a crop: 4 x 4 of mini's tower; a ViT that is shared needs 257
     dynamics_window_seconds: float = 0.5  # a micro-expression lasts at most half a second
-
-    # Training
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    initializer_range: float = 0.02
 
 
 @strict

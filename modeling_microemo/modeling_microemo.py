@@ -31,30 +31,12 @@ from .outputs import (
     head_outputs,
 )
 from .placeholders import check_counts, place_features, states_at, token_mask
-from .prefix_generation import PrefixGenerationMixin
+from .prefix_generation import STREAM_INPUTS, PrefixGenerationMixin
 from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
 from .visual_encoder import FrameQFormer, build_tower
 
 logger = logging.get_logger(__name__)
-
-# What only the first step of a generation needs.
-STREAM_INPUTS = (
-    "pixel_values_videos",
-    "frame_times",
-    "frame_mask",
-    "qformer_input_ids",
-    "qformer_attention_mask",
-    "face_pixel_values",
-    "face_times",
-    "face_mask",
-    "face_track_ids",
-    "input_features",
-    "audio_mask",
-    "utterance_times",
-    "utterance_mask",
-    "mm_encoder_outputs",
-)
 
 
 class MicroEmoPreTrainedModel(PreTrainedModel):

@@ -8,6 +8,24 @@ import torch
 
 from .outputs import MicroEmoModelOutputWithPast
 
+# What only the first step of a generation needs; afterwards it lives on in the cache.
+STREAM_INPUTS = (
+    "pixel_values_videos",
+    "frame_times",
+    "frame_mask",
+    "qformer_input_ids",
+    "qformer_attention_mask",
+    "face_pixel_values",
+    "face_times",
+    "face_mask",
+    "face_track_ids",
+    "input_features",
+    "audio_mask",
+    "utterance_times",
+    "utterance_mask",
+    "mm_encoder_outputs",
+)
+
 
 @dataclass(frozen=True)
 class MicroEmoPrefix:

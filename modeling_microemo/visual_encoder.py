@@ -31,7 +31,7 @@ def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
     A tower without fused attention (MobileNet has none at all) is built eager, so that asking the whole model for
     "sdpa" does not fail for its sake.
     """
-    model_class = MODEL_MAPPING.get(type(config), PreTrainedModel)
+    model_class: Any = MODEL_MAPPING.get(type(config), PreTrainedModel)
     if not model_class._supports_sdpa:
         config._attn_implementation = "eager"
     if "add_pooling_layer" in inspect.signature(model_class).parameters:

@@ -107,7 +107,7 @@ def test_gradient_checkpointing_changes_no_gradient(batch, labels):
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         if checkpointing:
-            model.gradient_checkpointing_enable()
+            model.activation_checkpointing_enable()
         model.model.micro_dynamics.train()
         model.model.video_qformer.train()
         model(**batch, **labels).loss.backward()
