@@ -156,7 +156,7 @@ class _ProgressBars:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self.bars:
             self.close()
-            self.bars[stage] = tqdm(desc=stage, total=total, unit_scale=True, file=sys.stderr)
+            self.bars[stage] = tqdm(desc=stage, total=total, unit="", unit_scale=True, file=sys.stderr)
         self.bars[stage].update(done - self.bars[stage].n)
 
     def close(self) -> None:

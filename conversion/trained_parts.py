@@ -1,7 +1,8 @@
 """The weights that this project trained: read from `checkpoints/`, laid strictly over a model.
 
 A checkpoint folder holds safetensors files under the model's own key names, and `training_record.json`, whose
-`trained_parts` lists what has been trained ("face_tower", "micro_dynamics", "emotion_head", "explanations").
+`trained_parts` lists what has been trained ("face_tower", "micro_dynamics", "emotion_head", "explanations"). Where the
+record has an entry of that name with a `file` and its `sha256`, the weights must be those.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def checkpoint_files(folder: Path) -> dict[str, str]:
 def read_checkpoint(folder: Path) -> TrainedCheckpoint:
     """Reads all weights of `folder`.
 
-    Raises `ValueError` when two files hold one key, or the record is missing beside weights or lists no parts.
+    Raises `ValueError` when two files hold one key, or the record is missing beside weights, lists no parts, or was
+    written for other weights.
     """
     files = checkpoint_files(folder)
     state_dict: dict[str, torch.Tensor] = {}
@@ -62,7 +64,8 @@ def read_checkpoint(folder: Path) -> TrainedCheckpoint:
         state_dict.update(weights)
     if not state_dict:
         return TrainedCheckpoint(trained_parts=(), files=files, state_dict={})
-    return TrainedCheckpoint(trained_parts=_recorded_parts(folder / RECORD), files=files, state_dict=state_dict)
+    parts = _recorded_parts(folder / RECORD, files=files)
+    return TrainedCheckpoint(trained_parts=parts, files=files, state_dict=state_dict)
 
 
 def lay_over(model: nn.Module, *, checkpoint: TrainedCheckpoint) -> None:
@@ -86,10 +89,15 @@ def lay_over(model: nn.Module, *, checkpoint: TrainedCheckpoint) -> None:
             own[key].copy_(value)
 
 
-def _recorded_parts(path: Path) -> tuple[str, ...]:
+def _recorded_parts(path: Path, *, files: dict[str, str]) -> tuple[str, ...]:
     if not path.is_file():
         raise ValueError(f"{path} is missing: weights without a record of their training are not used")
-    parts = json.loads(path.read_text(encoding="utf-8")).get("trained_parts")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    parts = record.get("trained_parts")
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise ValueError(f"{path} must list trained_parts, got {parts!r}")
+    for part in parts:
+        entry = record.get(part, {})
+        if "sha256" in entry and files.get(entry["file"]) != entry["sha256"]:
+            raise ValueError(f"{path} was written for another {entry['file']}: its sha256 differs")
     return tuple(parts)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from safetensors.torch import save_file
 from tiny_public_parts import write_checkpoint
 from torch import nn
 
+from microemo.conversion.package_weights import file_sha256
 from microemo.conversion.trained_parts import (
+    RECORD,
     checkpoint_files,
     lay_over,
     mini_checkpoint_folder,
@@ -71,6 +74,17 @@ def test_weights_need_a_record(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
     (tmp_path / "training_record.json").write_text('{"trained_parts": "face_tower"}')
     with pytest.raises(ValueError, match="must list trained_parts, got 'face_tower'"):
+        read_checkpoint(tmp_path)
+
+
+def test_a_record_of_other_weights_is_an_error(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
+    entry = {"file": "weights.safetensors", "sha256": file_sha256(tmp_path / "weights.safetensors")}
+    record = {"trained_parts": ["face_tower"], "face_tower": entry}
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    assert read_checkpoint(tmp_path).trained_parts == ("face_tower",)
+    save_file({key: value * 2 for key, value in _tower().items()}, tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match="was written for another weights.safetensors"):
         read_checkpoint(tmp_path)
 
 
