@@ -23,7 +23,6 @@ from microemo.processing.clip_reading import ClipReader
 from microemo.processing.face_detection import FaceDetector
 from microemo.processing.media_source import MediaSource
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.reading_settings import ReadingSettings
 
 Mode = Literal["explain", "scores"]
 
@@ -76,9 +75,7 @@ class EmotionAnalyzer:
             ValueError: no such model, or a checkpoint that lacks weights or has foreign ones.
         """
         loaded = load_model(path_or_id, device=device, dtype=dtype, cache_dir=cache_dir, progress=progress)
-        reader = ClipReader(
-            ReadingSettings(**loaded.processor.reading_settings), detector=detector, recognizer=loaded.recognizer
-        )
+        reader = loaded.processor.clip_reader(detector=detector, recognizer=loaded.recognizer)
         return cls(loaded.model, loaded.processor, reader=reader, model_id=loaded.model_id)
 
     def __call__(
