@@ -7,7 +7,8 @@ audio and text, blocks {"type": "utterance", "start": 0.4, "end": 2.9, "speaker"
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,49 +21,44 @@ from transformers.utils import logging
 from transformers.video_utils import VideoInput
 
 from .clip import Clip
+from .clip_inputs import clip_inputs, prefix_length, question_suffixes
 from .clip_reading import ClipReader, Recognizer
-from .clip_tensors import (
-    audio_windows,
-    count_frames,
-    face_tensors,
-    labels_outside_answers,
-    relative_times,
-    scatter_rows,
-    time_sentences,
-    time_tensors,
-)
+from .clip_tensors import audio_windows, count_frames, scatter_rows, time_sentences, time_tensors
 from .context_fitting import fit_words
 from .emotion_parsing import ParsedEmotions, parse_emotions
 from .face_detection import FaceDetector
 from .media_source import MediaSource
 from .placeholder_expansion import check_utterance_counts, count_token, count_windows, spread_placeholders
+from .processor_settings import (
+    TIMESTAMPS,
+    UTTERANCE_MODES,
+    check_choice,
+    check_counts,
+    complete_reading_settings,
+    special_token_ids,
+)
 from .prompt_text import (
     SPECIAL_TOKENS,
-    clip_conversation,
     conversation_utterance_times,
     default_questions,
-    one_text_per_clip,
     packaged_templates,
     sanitize_conversation,
-    sanitize_text,
     sanitize_utterance,
     with_utterances,
 )
 from .reading_settings import ReadingSettings
-from .video_processing_microemo import MicroEmoVideoProcessorKwargs, frame_metadata
+from .video_processing_microemo import MicroEmoVideoProcessorKwargs
 from .window_reading import Progress
 
 logger = logging.get_logger(__name__)
 
-UTTERANCE_MODES = ("utterance", "window", "clip")
-TIMESTAMPS = ("fourier", "text")
 AUDIO_INPUTS = ("input_features", "audio_mask")
 
 
 class MicroEmoProcessorKwargs(ProcessingKwargs, total=False):
     """Arguments that `MicroEmoProcessor.__call__` hands to its parts."""
 
-    videos_kwargs: MicroEmoVideoProcessorKwargs
+    videos_kwargs: MicroEmoVideoProcessorKwargs  # type: ignore[misc]
 
 
 class MicroEmoProcessor(ProcessorMixin):
@@ -84,7 +80,7 @@ class MicroEmoProcessor(ProcessorMixin):
         reading_settings: Arguments of `ReadingSettings`, how `read` reads videos.
     """
 
-    valid_processor_kwargs = MicroEmoProcessorKwargs
+    valid_processor_kwargs = MicroEmoProcessorKwargs  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -105,16 +101,11 @@ class MicroEmoProcessor(ProcessorMixin):
         if chat_template is None:
             chat_template = packaged_templates()
         super().__init__(video_processor, feature_extractor, tokenizer, chat_template=chat_template)
-        _check_choice("timestamp", timestamp, TIMESTAMPS)
-        _check_choice("utterance_mode", utterance_mode, UTTERANCE_MODES)
+        check_choice(timestamp, name="timestamp", allowed=TIMESTAMPS)
+        check_choice(utterance_mode, name="utterance_mode", allowed=UTTERANCE_MODES)
+        check_counts(window_frames=window_frames, window_stride=window_stride)
         if timestamp == "text" and qformer_tokenizer is None:
             raise ValueError('timestamp="text" needs a qformer_tokenizer, got None')
-        missing = [token for token in SPECIAL_TOKENS if token not in tokenizer.get_vocab()]
-        if missing:
-            raise ValueError(
-                f"tokenizer lacks {missing}; add them by "
-                f'tokenizer.add_special_tokens({{"extra_special_tokens": {list(SPECIAL_TOKENS)}}})'
-            )
         self.qformer_tokenizer = qformer_tokenizer
         self.timestamp = timestamp
         self.utterance_mode = utterance_mode
@@ -123,12 +114,13 @@ class MicroEmoProcessor(ProcessorMixin):
         self.video_tokens_per_segment = video_tokens_per_segment
         self.audio_tokens_per_segment = audio_tokens_per_segment
         self.answer_tokens = answer_tokens
-        # Frames and crops are read as they are needed; what is said wrongly shows here and not at the first video.
-        self.reading_settings = asdict(_reading_settings(video_processor, feature_extractor, reading_settings or {}))
-        self.video_token, self.audio_token, self.utterance_end_token = SPECIAL_TOKENS
-        self.video_token_id, self.audio_token_id, self.utterance_end_token_id = tokenizer.convert_tokens_to_ids(
-            list(SPECIAL_TOKENS)
+        self.reading_settings = complete_reading_settings(
+            reading_settings or {},
+            face_size=video_processor.face_size,
+            sampling_rate=feature_extractor.sampling_rate,
         )
+        self.video_token, self.audio_token, self.utterance_end_token = SPECIAL_TOKENS
+        self.video_token_id, self.audio_token_id, self.utterance_end_token_id = special_token_ids(tokenizer)
 
     # --- Clips -----------------------------------------------------------------------------------------------------
 
@@ -153,41 +145,15 @@ class MicroEmoProcessor(ProcessorMixin):
             padding_side: "left" for generation, "right" for training; by default "right" where answers are given.
             return_tensors: "pt" or "np".
         """
-        clips = [clip] if isinstance(clip, Clip) else list(clip)
-        if not clips:
-            raise ValueError("clip is an empty list, at least one Clip is needed")
-        questions = one_text_per_clip(question, name="question", count=len(clips))
-        answers = one_text_per_clip(answer, name="answer", count=len(clips))
-        if answer is not None and question is None:
-            raise ValueError("answer was given without a question")
-        clips = [self.fit_clip(entry) for entry in clips]
-        conversations = [
-            clip_conversation(entry, question=self._harmless(q), answer=self._harmless(a))
-            for entry, q, a in zip(clips, questions, answers, strict=True)
-        ]
-        inputs = self.apply_chat_template(
-            conversations,
+        return clip_inputs(
+            self,
+            [clip] if isinstance(clip, Clip) else list(clip),
+            question=question,
+            answer=answer,
             chat_template=chat_template,
-            tokenize=True,
-            return_dict=True,
+            padding_side=padding_side,
             return_tensors=return_tensors,
-            add_generation_prompt=question is not None and answer is None,
-            return_assistant_tokens_mask=answer is not None,
-            shared_prefix=question is None,
-            processor_kwargs={
-                "padding": True,
-                "padding_side": padding_side or ("left" if answer is None else "right"),
-                "do_sample_frames": False,
-                "video_metadata": [
-                    frame_metadata(relative_times(c.frame_times, c)) for c in clips if c.frames is not None
-                ]
-                or None,
-            },
         )
-        if answer is not None:
-            inputs["labels"] = labels_outside_answers(inputs["input_ids"], inputs.pop("assistant_masks"))
-        inputs.update(face_tensors(clips, preprocess=self.video_processor.preprocess_faces))
-        return inputs.convert_to_tensors(return_tensors)
 
     def clip_reader(
         self,
@@ -231,24 +197,17 @@ class MicroEmoProcessor(ProcessorMixin):
         Where nobody speaks the clip becomes one utterance without words.
         """
         clip = with_utterances(clip)
-        harmless = [sanitize_utterance(u, special_tokens=self._forbidden_tokens()) for u in clip.utterances]
+        harmless = [sanitize_utterance(u, special_tokens=self.control_tokens) for u in clip.utterances]
         clip = replace(clip, utterances=tuple(harmless))
         limit = self.tokenizer.model_max_length - self.answer_tokens
-        return fit_words(clip, prompt_length=self._prefix_length, limit=limit)
+        return fit_words(clip, prompt_length=partial(prefix_length, self), limit=limit)
 
     def question_inputs(self, questions: Sequence[str], *, return_tensors: str = "pt") -> BatchFeature:
         """Returns `input_ids` and `attention_mask`, padded on the left, of questions that follow a shared prefix.
 
         The ids of `from_clip(clip)` followed by those of a question are the ids of `from_clip(clip, question=...)`.
         """
-        place = {"type": "utterance", "start": 0.0, "end": 1.0}
-        suffixes = []
-        for question in questions:
-            content = [place, {"type": "text", "text": self._harmless(question)}]
-            prompt = self.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-            suffix = prompt[prompt.rindex(self.utterance_end_token) :]
-            # Tokenised after the prefix's last token, as some tokenizers treat the beginning of a text differently.
-            suffixes.append(self.tokenizer(suffix, add_special_tokens=False)["input_ids"][1:])
+        suffixes = question_suffixes(self, questions)
         return self.tokenizer.pad({"input_ids": suffixes}, padding_side="left", return_tensors=return_tensors)
 
     @staticmethod
@@ -261,25 +220,12 @@ class MicroEmoProcessor(ProcessorMixin):
         """Returns labels and description of a generated answer; strict, and the raw text is kept."""
         return parse_emotions(text)
 
-    def _harmless(self, text: str | None) -> str | None:
-        return (
-            None if text is None else sanitize_text(text, special_tokens=self._forbidden_tokens(), keep_newlines=True)
-        )
-
-    def _forbidden_tokens(self) -> set[str]:
+    @property
+    def control_tokens(self) -> set[str]:
+        """Tokens that nobody else may write into a prompt."""
         return {*self.tokenizer.all_special_tokens, *SPECIAL_TOKENS}
 
-    def _prefix_length(self, clip: Clip) -> int:
-        """Returns the tokens of a clip's shared prefix."""
-        prompt = self.apply_chat_template(clip_conversation(clip), shared_prefix=True)
-        frames = 0 if clip.frames is None else len(clip.frames)
-        segments = self._segments(prompt, windows=count_windows(frames, stride=self.window_stride))
-        tokens = len(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        video = segments * self.video_tokens_per_segment - count_token(prompt, self.video_token)
-        audio = segments * self.audio_tokens_per_segment - count_token(prompt, self.audio_token)
-        return tokens + video * (clip.frames is not None) + audio * (clip.waveform is not None)
-
-    def _segments(self, text: str, *, windows: int) -> int:
+    def count_segments(self, text: str, *, windows: int) -> int:
         """Returns how many segments each stream of a prompt has, given the windows of its video."""
         if self.utterance_mode == "utterance":
             return 1 + count_token(text, self.utterance_end_token)
@@ -287,11 +233,11 @@ class MicroEmoProcessor(ProcessorMixin):
 
     # --- The ordinary road of transformers -------------------------------------------------------------------------
 
-    def apply_chat_template(self, conversation, chat_template: str | None = None, **kwargs: Any):
+    def apply_chat_template(self, conversation, chat_template: str | None = None, **kwargs: Any):  # type: ignore[override]
         """See `ProcessorMixin.apply_chat_template`; the words of utterance blocks are made harmless on the way."""
         is_batched = isinstance(conversation[0], (list, tuple))
         conversations = [
-            sanitize_conversation(messages, special_tokens=self._forbidden_tokens())
+            sanitize_conversation(messages, special_tokens=self.control_tokens)
             for messages in (conversation if is_batched else [conversation])
         ]
         if "utterance_mode" in self._resolve_chat_template(chat_template):
@@ -383,7 +329,7 @@ class MicroEmoProcessor(ProcessorMixin):
         segments = []
         for sample in text:
             has_video = bool(videos_replacements) and count_token(sample, self.video_token) > 0
-            segments.append(self._segments(sample, windows=next(windows) if has_video else 1))
+            segments.append(self.count_segments(sample, windows=next(windows) if has_video else 1))
         streams = (
             (videos_replacements, self.video_token, self.video_tokens_per_segment),
             (audio_replacements, self.audio_token, self.audio_tokens_per_segment),
@@ -429,20 +375,6 @@ class MicroEmoProcessor(ProcessorMixin):
             *arguments,
             AutoTokenizer.from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs),
         ]
-
-
-def _reading_settings(video_processor, feature_extractor, given: dict[str, Any]) -> ReadingSettings:
-    """Returns the settings `given` over those that follow from the other parts."""
-    unknown = sorted(set(given) - {setting.name for setting in fields(ReadingSettings)})
-    if unknown:
-        raise ValueError(f"reading_settings has unknown names {unknown}; allowed are the fields of ReadingSettings")
-    derived = {"face_size": video_processor.face_size, "sampling_rate": feature_extractor.sampling_rate}
-    return ReadingSettings(**{**derived, **given})
-
-
-def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
 
 
 def _without_empty(inputs):

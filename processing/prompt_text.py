@@ -99,9 +99,9 @@ def clip_conversation(clip: Clip, *, question: str | None = None, answer: str | 
     content: list[dict[str, Any]] = [
         {"type": "text", "text": f"Clip 0.0-{clip.end_seconds - clip.start_seconds:.1f} s."}
     ]
-    if clip.frames is not None:
+    if clip.frames is not None and len(clip.frames) > 0:
         content.append({"type": "video", "video": clip.frames})
-    if clip.waveform is not None:
+    if clip.waveform is not None and len(clip.waveform) > 0:
         content.append({"type": "audio", "audio": clip.waveform})
     content += [utterance_block(utterance, offset=clip.start_seconds) for utterance in clip.utterances]
     if question is not None:

@@ -94,7 +94,8 @@ class SpeechRecognizer:
     ) -> SpeechRecognizer:
         """Returns a recognizer from a folder (or Hub id) with a Whisper model and its processor."""
         model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
-        return cls(model.to(device), WhisperProcessor.from_pretrained(folder))
+        model.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps the method for its docstring
+        return cls(model, WhisperProcessor.from_pretrained(folder))
 
     def transcribe(
         self, waveform: np.ndarray, *, language: str | None = None, progress: Progress | None = None

@@ -22,7 +22,7 @@ from .clip import Utterance
 try:
     import pysubs2
 except ImportError:
-    pysubs2 = None
+    pysubs2 = None  # type: ignore[assignment]
 
 TranscriptSource = str | Path | bytes | Mapping[str, Any] | Sequence[Mapping[str, Any]] | Sequence[Utterance]
 
@@ -193,14 +193,13 @@ def _column(names: Iterable[str], allowed: Sequence[str]) -> str | None:
 
 
 def _is_milliseconds(entries: Sequence[Mapping[str, Any]]) -> bool:
-    names = (_column(entries[0], START_NAMES), _column(entries[0], END_NAMES)) if entries else (None, None)
-    if (
-        None in names
-        or "start_ms" in names
-        or any("." in str(e[n]) or ":" in str(e[n]) for e in entries for n in names)
-    ):
-        return "start_ms" in names
-    lengths = [(_seconds(entry[names[1]]) or 0) - (_seconds(entry[names[0]]) or 0) for entry in entries]
+    start = _column(entries[0], START_NAMES) if entries else None
+    end = _column(entries[0], END_NAMES) if entries else None
+    if start is None or end is None or start == "start_ms":
+        return start == "start_ms"
+    if any(mark in str(entry[name]) for entry in entries for name in (start, end) for mark in ".:"):
+        return False
+    lengths = [(_seconds(entry[end]) or 0) - (_seconds(entry[start]) or 0) for entry in entries]
     return float(np.median(lengths)) > LONGEST_TYPICAL_SECONDS
 
 

@@ -76,11 +76,11 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
     face_size = 112
     face_mean = list(IMAGENET_DEFAULT_MEAN)
     face_std = list(IMAGENET_DEFAULT_STD)
-    valid_kwargs = MicroEmoVideoProcessorKwargs
+    valid_kwargs = MicroEmoVideoProcessorKwargs  # type: ignore[assignment]
     model_input_names = ["pixel_values_videos", "frame_times", "frame_mask"]
 
     def __init__(self, **kwargs: Unpack[MicroEmoVideoProcessorKwargs]):
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[misc]
 
     def sample_frames(
         self,
@@ -148,9 +148,9 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
         if faces.shape[-2:] != (self.face_size, self.face_size):
             size = SizeDict(height=self.face_size, width=self.face_size)
             faces = self.resize(faces, size=size, resample=self.resample)
-        return self.rescale_and_normalize(
-            faces, True, self.rescale_factor, True, tuple(self.face_mean), tuple(self.face_std)
-        )
+        mean: Any = tuple(self.face_mean)  # hashable, for a cache inside
+        std: Any = tuple(self.face_std)
+        return self.rescale_and_normalize(faces, True, self.rescale_factor, True, mean, std)
 
 
 def _frame_times(metadata: VideoMetadata, count: int) -> Sequence[float]:

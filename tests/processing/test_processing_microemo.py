@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from synthetic_media import moving_squares, tone, write_video
 from tiny_processor import tiny_processor, tiny_tokenizer
 from transformers import WhisperFeatureExtractor
 
+from microemo.conversion.assemble_mini import assemble_mini
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.video_processing_microemo import MicroEmoVideoProcessor
@@ -131,6 +133,18 @@ def test_a_missing_stream_leaves_no_tensor_and_no_token(processor, missing, abse
     assert set(inputs) == set(TENSORS) - absent
     prompt = text_of(processor, inputs)
     assert {letter for letter, token in (("V", "<|video|>"), ("A", "<|audio|>")) if token in prompt} == set(letters)
+
+
+def test_a_stream_without_a_picture_or_sample_is_missing(processor):
+    empty = replace(
+        make_clip(faces=0),
+        frames=np.zeros((0, 40, 60, 3), dtype=np.uint8),
+        frame_times=np.zeros(0),
+        waveform=np.zeros(0, dtype=np.float32),
+    )
+    inputs = processor.from_clip([empty, make_clip()], question="How?")
+    assert inputs["frame_mask"].any(1).tolist() == [False, True]
+    assert set(processor.from_clip(empty)) == set(TENSORS) - VIDEO_TENSORS - AUDIO_TENSORS - FACE_TENSORS
 
 
 def test_clips_with_and_without_streams_share_a_batch(processor):
@@ -286,6 +300,7 @@ def test_inputs_that_do_not_fit_say_why(processor, arguments, message):
     [
         ({"clip": []}, "clip is an empty list"),
         ({"clip": [make_clip()] * 2, "question": ["one"]}, "question must be one text for all clips or one per clip"),
+        ({"clip": replace(make_clip(), sampling_rate=8000)}, "read at 8000 Hz, the audio tower listens at 16000 Hz"),
         ({"clip": make_clip(), "answer": "x"}, "answer was given without a question"),
         ({"clip": [make_clip()] * 2, "question": "How?", "answer": ["a", None]}, "answer must be"),
     ],
@@ -300,6 +315,7 @@ def test_clips_that_do_not_fit_their_questions_say_why(processor, arguments, mes
     [
         ({"timestamp": "roman"}, "timestamp is 'roman', allowed are fourier, text"),
         ({"utterance_mode": "word"}, "utterance_mode is 'word'"),
+        ({"window_stride": 0}, r"window_stride \(0\) must be >= 1"),
         ({"reading_settings": {"face_fsp": 3}}, r"unknown names \['face_fsp'\]"),
         ({"reading_settings": {"face_fps": 0}}, "face_fps must be > 0"),
     ],
@@ -346,3 +362,18 @@ def test_videos_are_read_into_clips(processor, tmp_path):
     inputs = processor.from_clip(clip, question="How?")
     assert set(inputs) == set(TENSORS) - FACE_TENSORS
     assert inputs["frame_times"].max() < 1.0
+
+
+@pytest.mark.slow
+def test_the_real_tokenizer_splits_at_the_shared_prefix():
+    processor = MicroEmoProcessor.from_pretrained(assemble_mini())
+    clip = make_clip(text="It wasn't me, I'd 2 say")
+    questions = [*processor.default_questions(clip), "  Why?\n\nHow", "'tis"]
+    prefix = processor.from_clip(clip)["input_ids"][0].tolist()
+    suffixes = processor.question_inputs(questions)
+    for question, ids, mask in zip(questions, suffixes["input_ids"], suffixes["attention_mask"], strict=True):
+        whole = processor.from_clip(clip, question=question)["input_ids"][0].tolist()
+        assert prefix + ids[mask.bool()].tolist() == whole
+    answer = "Emotions: happy.\nReason: at 1.8 s."
+    labels = processor.from_clip(clip, question="How?", answer=answer)["labels"][0]
+    assert processor.tokenizer.decode(labels[labels != -100]) == answer + "<|im_end|>"

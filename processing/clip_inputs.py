@@ -1,0 +1,104 @@
+"""A batch of clips, or questions about one, through a processor's chat template to tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers.feature_extraction_utils import BatchFeature
+
+from .clip import Clip
+from .clip_tensors import face_tensors, labels_outside_answers, relative_times
+from .placeholder_expansion import count_token, count_windows
+from .prompt_text import clip_conversation, one_text_per_clip, sanitize_text
+from .video_processing_microemo import frame_metadata
+
+
+def clip_inputs(
+    processor: Any,
+    clips: Sequence[Clip],
+    *,
+    question: str | Sequence[str] | None,
+    answer: str | Sequence[str] | None,
+    chat_template: str | None,
+    padding_side: str | None,
+    return_tensors: str,
+) -> BatchFeature:
+    """Returns the model's inputs; see `MicroEmoProcessor.from_clip`."""
+    if not clips:
+        raise ValueError("clip is an empty list, at least one Clip is needed")
+    if answer is not None and question is None:
+        raise ValueError("answer was given without a question")
+    questions = one_text_per_clip(question, name="question", count=len(clips))
+    answers = one_text_per_clip(answer, name="answer", count=len(clips))
+    _check_sampling_rates(clips, rate=processor.feature_extractor.sampling_rate)
+    fitted = [processor.fit_clip(clip) for clip in clips]
+    inputs = processor.apply_chat_template(
+        [
+            clip_conversation(clip, question=harmless_text(processor, q), answer=harmless_text(processor, a))
+            for clip, q, a in zip(fitted, questions, answers, strict=True)
+        ],
+        chat_template=chat_template,
+        tokenize=True,
+        return_dict=True,
+        return_tensors=return_tensors,
+        add_generation_prompt=question is not None and answer is None,
+        return_assistant_tokens_mask=answer is not None,
+        shared_prefix=question is None,
+        processor_kwargs={
+            "padding": True,
+            "padding_side": padding_side or ("left" if answer is None else "right"),
+            "do_sample_frames": False,
+            "video_metadata": [
+                frame_metadata(relative_times(c.frame_times, c))
+                for c in clips
+                if c.frames is not None and len(c.frames)
+            ]
+            or None,
+        },
+    )
+    if answer is not None:
+        inputs["labels"] = labels_outside_answers(inputs["input_ids"], inputs.pop("assistant_masks"))
+    inputs.update(face_tensors(fitted, preprocess=processor.video_processor.preprocess_faces))
+    return inputs.convert_to_tensors(return_tensors)
+
+
+def question_suffixes(processor: Any, questions: Sequence[str]) -> list[list[int]]:
+    """Returns the token ids of each question, from the end of the shared prefix to the beginning of the answer."""
+    last = {"type": "utterance", "start": 0.0, "end": 1.0}  # stands for the end of any prefix
+    suffixes = []
+    for question in questions:
+        content = [last, {"type": "text", "text": harmless_text(processor, question)}]
+        prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        suffix = prompt[prompt.rindex(processor.utterance_end_token) :]
+        # Tokenised after the prefix's last token, as some tokenizers treat the beginning of a text differently.
+        suffixes.append(processor.tokenizer(suffix, add_special_tokens=False)["input_ids"][1:])
+    return suffixes
+
+
+def prefix_length(processor: Any, clip: Clip) -> int:
+    """Returns how many tokens the shared prefix of a clip has."""
+    prompt = processor.apply_chat_template(clip_conversation(clip), shared_prefix=True)
+    frames = len(clip.frames) if clip.frames is not None else 0
+    segments = processor.count_segments(prompt, windows=count_windows(frames, stride=processor.window_stride))
+    length = len(processor.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+    for token, tokens in (
+        (processor.video_token, processor.video_tokens_per_segment),
+        (processor.audio_token, processor.audio_tokens_per_segment),
+    ):
+        places = count_token(prompt, token)
+        length += segments * tokens - places if places else 0
+    return length
+
+
+def harmless_text(processor: Any, text: str | None) -> str | None:
+    """Returns a question or an answer without control tokens, in its own lines."""
+    return None if text is None else sanitize_text(text, special_tokens=processor.control_tokens, keep_newlines=True)
+
+
+def _check_sampling_rates(clips: Sequence[Clip], *, rate: int) -> None:
+    for clip in clips:
+        if clip.waveform is not None and clip.sampling_rate != rate:
+            raise ValueError(
+                f"{clip.source} was read at {clip.sampling_rate} Hz, the audio tower listens at {rate} Hz"
+            )
