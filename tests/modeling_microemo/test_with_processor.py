@@ -1,0 +1,96 @@
+"""Processor and model agree: what the one makes the other reads, in every mode and with any stream missing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import LLAMA, PART, WHISPER, tiny_model
+from tiny_processor import VOCAB_SIZE, tiny_processor
+
+from microemo import MicroEmoForConditionalGeneration
+from microemo.processing.clip import Clip, Utterance
+
+SECONDS, SAMPLING_RATE = 5.0, 16_000
+MODES = {
+    "utterance": {},
+    "clip": {"utterance_mode": "clip"},
+    "window": {"utterance_mode": "window", "window_frames": 4, "window_stride": 3},
+}
+MISSING = {
+    "video": {"frames": None, "frame_times": None},
+    "audio": {"waveform": None},
+    "face": {"face_crops": None, "face_times": None, "face_track_ids": None},
+}
+
+
+def clip_of(num_frames=8, num_faces=20, *, seed=0):
+    generator = np.random.default_rng(seed)
+    return Clip(
+        source="synthetic",
+        start_seconds=10.0,  # tensors are relative to it
+        end_seconds=10.0 + SECONDS,
+        utterances=(Utterance(10.5, 12.0, "well", "Anna"), Utterance(13.0, 14.5, "no", None)),
+        frames=generator.integers(0, 256, (num_frames, 32, 32, 3), dtype=np.uint8),
+        frame_times=10.0 + np.linspace(0, SECONDS, num_frames, endpoint=False),
+        face_crops=generator.integers(0, 256, (num_faces, 16, 16, 3), dtype=np.uint8),
+        face_times=10.5 + np.linspace(0, 4, num_faces),
+        face_track_ids=np.zeros(num_faces, dtype=np.int64),
+        utterance_track_ids=(0, 0),
+        waveform=generator.standard_normal(int(SECONDS * SAMPLING_RATE)).astype(np.float32) * 0.1,
+        sampling_rate=SAMPLING_RATE,
+    )
+
+
+def pair(**settings):
+    """A tiny processor, and a tiny model for its tokens."""
+    processor = tiny_processor(video_tokens_per_segment=3, audio_tokens_per_segment=2, **settings)
+    token_id = processor.tokenizer.convert_tokens_to_ids
+    model = tiny_model(
+        MicroEmoForConditionalGeneration,
+        audio_config={**WHISPER, "num_mel_bins": 16, "max_source_positions": 100},
+        text_config={**LLAMA, "vocab_size": VOCAB_SIZE, "max_position_embeddings": 4096},
+        qformer_config={**PART, "num_query_tokens": 4, "vocab_size": VOCAB_SIZE},
+        video_token_id=token_id("<|video|>"),
+        audio_token_id=token_id("<|audio|>"),
+        utterance_end_token_id=token_id("<|utterance_end|>"),
+        **settings,
+    )
+    return processor, model
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("missing", [None, *MISSING])
+def test_a_clip_is_read_in_every_mode(mode, missing):
+    processor, model = pair(**MODES[mode])
+    clip = clip_of() if missing is None else replace(clip_of(), **MISSING[missing], absences={missing: "for the test"})
+    with torch.no_grad():
+        output = model(**processor.from_clip(clip, question="How does Anna feel?"))
+    assert output.logits.isfinite().all()
+    assert output.emotion_logits.shape == (1, 2, 3)
+    assert (output.micro_logits is None) == (missing == "face")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_clips_of_different_lengths_in_one_batch(mode):
+    processor, model = pair(**MODES[mode])
+    clips = [clip_of(), replace(clip_of(5, 7, seed=1), utterances=(), utterance_track_ids=())]
+    with torch.no_grad():
+        together = model(**processor.from_clip(clips, question="How?")).emotion_logits
+        alone = model(**processor.from_clip(clips[0], question="How?")).emotion_logits
+    torch.testing.assert_close(together[:1, :2], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_time_as_a_sentence_is_read():
+    processor, model = pair(timestamp="text")
+    with torch.no_grad():
+        output = model(**processor.from_clip(clip_of(), question="How?"))
+    assert output.logits.isfinite().all()
+
+
+def test_an_answer_is_trained_and_written():
+    processor, model = pair()
+    inputs = processor.from_clip(clip_of(), question="How?", answer="Emotions: joy.")
+    assert model(**inputs).language_loss.isfinite()
+    answers = model.generate(**processor.from_clip(clip_of(), question="How?"), max_new_tokens=3, do_sample=False)
+    assert len(answers) == 1
