@@ -1,0 +1,186 @@
+"""One labelled clip, whatever data set it comes from, and its row in a table of the `datasets` library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from microemo.processing.emotion_parsing import MAX_LABEL_LENGTH
+
+EVENT_KINDS = ("micro", "macro")
+NO_QUESTION = -1
+
+
+@dataclass(frozen=True)
+class EmotionTargets:
+    """What is felt, in every form that a label may have; empty and None are unknown.
+
+    open_labels: words, the most important first. description: why, in free text. closed_label: the one class of a
+    data set ("happy", "anger", ...). emotions: names of the emotion head's labels, all that apply. valence, arousal:
+    -1..1, whatever the data set's own scale.
+    """
+
+    open_labels: tuple[str, ...] = ()
+    description: str = ""
+    closed_label: str | None = None
+    emotions: tuple[str, ...] = ()
+    valence: float | None = None
+    arousal: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("valence", "arousal"):
+            value = getattr(self, name)
+            if value is not None and not -1 <= value <= 1:
+                raise ValueError(f"{name} ({value}) must be in -1..1")
+
+
+@dataclass(frozen=True)
+class LabelledUtterance:
+    """What is said and felt. Without times (both None) it lasts as long as the clip."""
+
+    text: str = ""
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    speaker: str | None = None
+    targets: EmotionTargets = EmotionTargets()
+
+    def __post_init__(self) -> None:
+        if (self.start_seconds is None) != (self.end_seconds is None):
+            raise ValueError(f"start_seconds and end_seconds go together, got {self.start_seconds}-{self.end_seconds}")
+
+
+@dataclass(frozen=True)
+class FaceEvent:
+    """One expression that comes and goes. kind: "micro" or "macro". intensity: at the apex, 0..1."""
+
+    kind: str
+    emotion: str
+    onset_seconds: float
+    apex_seconds: float
+    offset_seconds: float
+    intensity: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in EVENT_KINDS:
+            raise ValueError(f"kind ({self.kind!r}) must be one of {', '.join(EVENT_KINDS)}")
+        if not self.onset_seconds <= self.apex_seconds <= self.offset_seconds:
+            raise ValueError(
+                f"onset ({self.onset_seconds}), apex ({self.apex_seconds}) and offset ({self.offset_seconds}) must be "
+                "in this order"
+            )
+
+
+@dataclass(frozen=True)
+class FaceTimeline:
+    """Everything known of the face over time.
+
+    events: complete, so that moments outside of them are known to show none. unit_names: of the measured action
+    units. unit_times: (F,) seconds; unit_values: (F, A) in 0..1, A being the number of names.
+    """
+
+    events: tuple[FaceEvent, ...] = ()
+    unit_names: tuple[str, ...] = ()
+    unit_times: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    unit_values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def __post_init__(self) -> None:
+        wanted = (len(self.unit_times), len(self.unit_names))
+        if self.unit_values.shape != wanted:
+            raise ValueError(f"unit_values must have shape {wanted}, got {self.unit_values.shape}")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question and its answer that the data set brings itself."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled clip; paths are kept as text.
+
+    video, audio: files, None where there is none; sound is read from the video when audio is None. faces: array file
+    of aligned face crops. transcript: file with the utterances' times. targets: of the whole clip. turn: what is
+    asked, in place of the package's own questions. question_index: which of the own questions is asked, 0 the one
+    about the clip, u about utterance u, `NO_QUESTION` none; None leaves it open: the first that has an answer.
+    """
+
+    example_id: str
+    video: str | None = None
+    audio: str | None = None
+    faces: str | None = None
+    transcript: str | None = None
+    utterances: tuple[LabelledUtterance, ...] = ()
+    targets: EmotionTargets = EmotionTargets()
+    timeline: FaceTimeline | None = None
+    turn: Turn | None = None
+    question_index: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.video is None and self.audio is None and not any(each.text for each in self.utterances):
+            raise ValueError(f"example {self.example_id!r} has neither video, audio nor words")
+        if self.question_index is not None and not NO_QUESTION <= self.question_index <= len(self.utterances):
+            raise ValueError(
+                f"question_index ({self.question_index}) must be in {NO_QUESTION}..{len(self.utterances)}, the number "
+                "of utterances"
+            )
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain values for a table of `datasets`; `from_row` reads them back."""
+        row = asdict(self)
+        if self.timeline is not None:
+            row["timeline"]["unit_values"] = np.asarray(self.timeline.unit_values, np.float32).reshape(-1).tolist()
+            row["timeline"]["unit_times"] = np.asarray(self.timeline.unit_times, np.float32).tolist()
+        return row
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Example:
+        """The example of a table's row."""
+        turn, timeline = row.get("turn"), row.get("timeline")
+        return cls(
+            **{
+                name: row.get(name)
+                for name in ("example_id", "video", "audio", "faces", "transcript", "question_index")
+            },
+            utterances=tuple(
+                LabelledUtterance(**{**entry, "targets": _targets(entry["targets"])}) for entry in row["utterances"]
+            ),
+            targets=_targets(row["targets"]),
+            timeline=None if timeline is None else _timeline(timeline),
+            turn=None if turn is None else Turn(**turn),
+        )
+
+
+def writable_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels as an answer can hold them: lower case, letters, blanks, hyphens and apostrophes, each once.
+
+    What is left of nothing, or too long to be a label, is dropped.
+    """
+    cleaned = []
+    for label in labels:
+        kept = "".join(letter if letter.isalpha() or letter in " '-" else " " for letter in label.lower())
+        word = " ".join(kept.split()).strip("'- ")
+        if word and len(word) <= MAX_LABEL_LENGTH:
+            cleaned.append(word)
+    return tuple(dict.fromkeys(cleaned))
+
+
+def _targets(entry: Mapping[str, Any]) -> EmotionTargets:
+    return EmotionTargets(
+        **{**entry, "open_labels": tuple(entry["open_labels"]), "emotions": tuple(entry["emotions"])}
+    )
+
+
+def _timeline(entry: Mapping[str, Any]) -> FaceTimeline:
+    names = tuple(entry["unit_names"])
+    return FaceTimeline(
+        events=tuple(FaceEvent(**event) for event in entry["events"]),
+        unit_names=names,
+        unit_times=np.asarray(entry["unit_times"], np.float32),
+        unit_values=np.asarray(entry["unit_values"], np.float32).reshape(len(entry["unit_times"]), len(names)),
+    )
