@@ -1,0 +1,40 @@
+"""The rule "shorten_words" cuts as little as it can and says so."""
+
+import pytest
+
+from microemo.processing.clip import Clip, Utterance
+from microemo.processing.context_fitting import fit_words
+
+CLIP = Clip(
+    "x", 0.0, 9.0, (Utterance(0, 1, "a b c d e"), Utterance(1, 2, "f g"), Utterance(2, 3, "")), warnings=("old",)
+)
+
+
+def length(clip: Clip) -> int:
+    return sum(2 + len(utterance.text.split()) for utterance in clip.utterances)
+
+
+def test_a_clip_that_fits_stays_as_it_is():
+    assert fit_words(CLIP, prompt_length=length, limit=13) is CLIP
+
+
+@pytest.mark.parametrize(
+    ("limit", "texts"),
+    [
+        (12, ["a b c ...", "f g", ""]),
+        (11, ["a b ...", "f g", ""]),
+        (10, ["a ...", "f ...", ""]),
+        (8, ["...", "...", ""]),
+    ],
+)
+def test_every_utterance_keeps_as_many_first_words_as_fit(limit, texts):
+    fitted = fit_words(CLIP, prompt_length=length, limit=limit)
+    assert [utterance.text for utterance in fitted.utterances] == texts
+    assert [utterance.start_seconds for utterance in fitted.utterances] == [0, 1, 2]
+    assert fitted.warnings[0] == "old"
+    assert fitted.warnings[1].startswith(f"shorten_words: the prompt has 13 tokens and {limit} fit")
+
+
+def test_a_clip_that_cannot_fit_is_an_error():
+    with pytest.raises(ValueError, match="3 utterances make a prompt of more than 7 tokens even without their words"):
+        fit_words(CLIP, prompt_length=length, limit=7)
