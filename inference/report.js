@@ -219,6 +219,15 @@ function drawUtterance(utterance, index) {
   followers.push((now) => card.classList.toggle("current", isNow(utterance, now)));
   byId("utterances").append(card);
 }
+function drawSummary() {
+  const summary = report.summary;
+  const scores = [scoreRows("Emotions", summary.emotions), scoreRows("Facial expression", summary.expressions)].filter(Boolean);
+  const words = [(summary.open_emotions || []).join(", "), summary.description].filter(Boolean);
+  if (report.utterances.length < 2 || !(scores.length + words.length)) return;
+  const first = (summary.emotions || summary.expressions || [])[0];
+  byId("utterances").append(element("article", { style: { "--family": colourOf(first && first.label) } },
+    element("h3", { textContent: "Whole clip" }), ...words.map((text) => element("p", { textContent: text })), ...scores));
+}
 function drawDetails() {
   const settings = Object.entries(report.settings).filter(([, value]) => value !== null);
   const timings = report.timings.map((timing) => [`time: ${timing.stage}`, `${timing.seconds.toFixed(1)} s`]);
@@ -277,7 +286,11 @@ function connect() {
   media.onpause = () => { byId("play").textContent = "Play"; };
   media.onseeked = () => show(media.currentTime);
   media.onerror = () => { byId("pick").hidden = false; media.hidden = true; };
-  media.onloadedmetadata = () => { byId("pick").hidden = true; media.hidden = false; };
+  media.onloadedmetadata = () => {
+    byId("pick").hidden = true;
+    media.hidden = false;
+    byId("unseen").hidden = media.videoWidth > 0 || !report.modalities.some((one) => one.name === "frames" && one.used);
+  };
   byId("file").onchange = (event) => { media.src = URL.createObjectURL(event.target.files[0]); };
   if (!media.getAttribute("src")) media.onerror();
   window.addEventListener("resize", drawAxis);
@@ -287,6 +300,7 @@ drawHeader();
 connect();
 drawUtteranceLane();
 report.face_curves.forEach(drawFaceLane);
+drawSummary();
 report.utterances.forEach(drawUtterance);
 drawDetails();
 drawAxis();

@@ -21,7 +21,7 @@ def drawn_page(path, *, profile):
 
 def test_the_script_draws_everything(report, tmp_path):
     page = drawn_page(report.save(tmp_path / "clip.html"), profile=tmp_path / "profile")
-    assert page.count("<article") == 2 and "<title>clip.mp4 - MicroEmo</title>" in page
+    assert page.count("<article") == 3 and "<title>clip.mp4 - MicroEmo</title>" in page
     assert "“Of course.”" in page and "happiness rises from 0.10 to 0.91" in page
     assert 'aria-valuenow="0.4"' in page  # the cursor stands at the first utterance
     assert page.count('class="plot"') == 1 and page.count('<img src="data:image/jpeg') == 1
