@@ -53,6 +53,7 @@ DEV = [
     "hypothesis>=6.100",
     "jsonschema>=4.20",
     "mypy>=1.15",
+    "parameterized>=0.9",
     "pre-commit>=4.0",
     "pytest>=8.0",
     "pytest-xdist>=3.6",
@@ -70,7 +71,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     package_dir=PACKAGE_DIR,
     packages=list(PACKAGE_DIR),
     package_data={
