@@ -141,12 +141,11 @@ class Example:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Example:
         """The example of a table's row."""
-        turn, timeline = row.get("turn"), row.get("timeline")
+        turn, timeline = row["turn"], row["timeline"]
+        plain = ("example_id", "video", "audio", "faces", "transcript", "question_index")
+        fields: dict[str, Any] = {name: row[name] for name in plain}
         return cls(
-            **{
-                name: row.get(name)
-                for name in ("example_id", "video", "audio", "faces", "transcript", "question_index")
-            },
+            **fields,
             utterances=tuple(
                 LabelledUtterance(**{**entry, "targets": _targets(entry["targets"])}) for entry in row["utterances"]
             ),

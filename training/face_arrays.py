@@ -13,8 +13,8 @@ except ImportError:
     cv2 = None  # type: ignore[assignment]
 
 SPREAD_WARNING = (
-    "{faces} aligned faces for {frames} frames: the faces are spread evenly over the clip, since which frames had none "
-    "is not known"
+    "{faces} aligned faces for {frames} frames: the faces are spread evenly over the clip, since which frames had "
+    "none is not known"
 )
 
 
@@ -45,7 +45,8 @@ def read_face_array(path: str | Path, *, frame_times: np.ndarray, size: int, fac
         raise ValueError(f"{path} must hold faces (N, H, W, 3) uint8, got {faces.shape} {faces.dtype}")
     if len(frame_times) == 0:
         raise ValueError(f"{path} needs the times of the video's frames, got none")
-    times, warnings = np.asarray(frame_times, np.float64), ()
+    times = np.asarray(frame_times, np.float64)
+    warnings: tuple[str, ...] = ()
     if len(faces) != len(times):
         warnings = (SPREAD_WARNING.format(faces=len(faces), frames=len(times)),)
         times = np.linspace(times[0], times[-1], len(faces))

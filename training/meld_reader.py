@@ -24,7 +24,7 @@ PREPARED_FOLDERS = {"video": ("subvideo", "subvideo-tgt", "video"), "audio": ("s
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """How a prepared data set writes its labels. order: of numbered emotions. val_limit: valence is in -limit..limit."""
+    """How a prepared data set writes labels. order: of numbered emotions. val_limit: "val" is in -limit..limit."""
 
     label_file: str = "label.npz"
     order: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from microemo.training.mer_readers import MerOptions
 try:
     import datasets
 except ImportError:
-    datasets = None  # type: ignore[assignment]
+    datasets = None
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features, IterableDataset
@@ -132,7 +132,7 @@ def example_features() -> Features:
     event = {
         "kind": text,
         "emotion": text,
-        **{name: number for name in ("onset_seconds", "apex_seconds", "offset_seconds", "intensity")},
+        **dict.fromkeys(("onset_seconds", "apex_seconds", "offset_seconds", "intensity"), number),
     }
     timeline = {
         "events": datasets.List(event),
@@ -142,7 +142,7 @@ def example_features() -> Features:
     }
     return datasets.Features(
         {
-            **{name: text for name in ("example_id", "video", "audio", "faces", "transcript")},
+            **dict.fromkeys(("example_id", "video", "audio", "faces", "transcript"), text),
             "utterances": datasets.List(utterance),
             "targets": targets,
             "timeline": timeline,
