@@ -5,6 +5,7 @@ Both scale while they convert to RGB, with FFmpeg's bilinear filter (which avera
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,20 +45,28 @@ class DecordDecoder:
         if decord is None:
             raise ImportError('backend="decord" needs the package decord: pip install decord (no wheels for arm64)')
         self.path, self.index = path, index
+        self.worker = DeadlineWorker()
         self.reader: Any = None
         self.size: tuple[int, int] | None = None
 
     def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (place, picture (height, width, 3)) for increasing places in the index."""
         try:
-            pictures = call_with_deadline(
-                lambda: self._open(height=height, width=width).get_batch(places.tolist()).asnumpy(),
+            pictures = self.worker.call(
+                lambda: self._read(places.tolist(), height=height, width=width),
                 seconds=DECORD_DEADLINE_SECONDS,
             )
         except Exception as error:  # decord raises types of its own beside RuntimeError and AssertionError
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise DecordError(reason, path=self.path) from error
         yield from zip(places.tolist(), pictures, strict=True)
+
+    def _read(self, places: list[int], *, height: int, width: int) -> np.ndarray:
+        reader = self._open(height=height, width=width)
+        pictures = reader.get_batch(places).asnumpy()
+        # Left alone, decord decodes on in the background without a bound (gigabytes in seconds); a seek stops it.
+        reader.seek(0)
+        return pictures
 
     def _open(self, *, height: int, width: int):
         if self.reader is None or self.size != (height, width):
@@ -67,6 +76,7 @@ class DecordDecoder:
         return self.reader
 
     def close(self) -> None:
+        self.worker.close()
         self.reader = None
 
 
@@ -145,23 +155,37 @@ class PyAVDecoder:
             self.container.close()
 
 
-def call_with_deadline(function: Callable[[], np.ndarray], *, seconds: float) -> np.ndarray:
-    """The function's result or its error; `TimeoutError` when it is not done in time.
+class DeadlineWorker:
+    """A thread that does one call after the other, each within a time limit.
 
-    decord cannot be interrupted, so it runs in a thread that is left behind when it hangs.
+    decord cannot be interrupted, so a call that hangs is left behind with its thread. One thread for all calls: memory
+    that decord takes in a new thread each time is never given back.
     """
-    results: list[np.ndarray] = []
-    errors: list[Exception] = []
 
-    def run() -> None:
+    def __init__(self) -> None:
+        self.calls: queue.SimpleQueue = queue.SimpleQueue()
+        self.results: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=_work, args=(self.calls, self.results), daemon=True).start()
+
+    def call(self, function: Callable[[], np.ndarray], *, seconds: float) -> np.ndarray:
+        """The function's result or its error; `TimeoutError` when it is not done in time."""
+        self.calls.put(function)
         try:
-            results.append(function())
-        except Exception as error:
-            errors.append(error)
+            result, error = self.results.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError(f"no answer in {seconds:g} s") from None
+        if error is not None:
+            raise error
+        return result
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if results:
-        return results[0]
-    raise errors[0] if errors else TimeoutError(f"no answer in {seconds:g} s")
+    def close(self) -> None:
+        self.calls.put(None)
+
+
+def _work(calls: queue.SimpleQueue, results: queue.SimpleQueue) -> None:
+    while (function := calls.get()) is not None:
+        try:
+            results.put((function(), None))
+        except Exception as error:
+            results.put((None, error))
+        del function  # holds on to the reader

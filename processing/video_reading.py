@@ -2,7 +2,9 @@
 
 decord decodes containers whose every packet is a displayed, upright frame, as nearly all mp4 and mkv files are. It
 miscounts with edit lists, shuffles MPEG transport streams, invents times for AVI, shifts the clock to zero, and may
-hang on damaged files: those go to PyAV, and the times always come from the container itself (`media_index`).
+hang on damaged files: those go to PyAV, and the times always come from the container itself (`media_index`). It also
+decodes far ahead of what is asked, which is stopped after each batch (`video_decoders`); long groups of pictures make
+that dear, so they go to PyAV too.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ except ImportError:
 BACKENDS = ("decord", "pyav")
 BATCH_BYTES = 48 << 20  # of decoded pictures at a time
 DECORD_FORMATS = {b"ftyp": 4, b"\x1a\x45\xdf\xa3": 0}  # mp4 and mov, matroska and webm: mark and where it stands
+DECORD_LONGEST_GROUP = 120  # frames from keyframe to keyframe: decord has to start at one again for every batch
 SINGLE_FRAME_SECONDS = 0.04  # how long an array's only frame lasts
 
 
@@ -162,11 +165,12 @@ def open_video(source: MediaSource, *, backend: str | None = None, index: MediaI
 
 
 def suits_decord(path: Path, *, index: VideoIndex) -> bool:
-    """True where decord's n-th picture is the container's n-th displayed frame."""
+    """True where decord's n-th picture is the container's n-th displayed frame, and reached without long detours."""
     with path.open("rb") as file:
         head = file.read(8)
     known = any(head[place : place + len(mark)] == mark for mark, place in DECORD_FORMATS.items())
-    return known and index.plain and index.timestamps is not None
+    group = len(index.times) / max(len(index.keyframes), 1)
+    return known and index.plain and index.timestamps is not None and group <= DECORD_LONGEST_GROUP
 
 
 def fit_size(*, height: int, width: int, shortest: int | None = None, longest: int | None = None) -> tuple[int, int]:

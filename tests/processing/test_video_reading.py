@@ -1,3 +1,6 @@
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from synthetic_media import cut_file, frame_number, moving_squares, rotate_display, tone, write_video, write_wav
@@ -62,6 +65,30 @@ def test_both_backends_give_the_same_pictures(plain, size):
 def test_decord_is_preferred_for_plain_files(plain):
     with open_video(plain) as reader:
         assert reader.backend == "decord"
+
+
+@needs_decord
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_decord_does_not_decode_ahead(tmp_path):
+    """Left alone after a batch, it would fill the memory while nobody reads."""
+    frames = np.concatenate([moving_squares(count=60, height=240, width=320)] * 10)
+    path = write_video(tmp_path / "long.mp4", frames)
+
+    def resident_bytes():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    with open_video(path, backend="decord") as reader:
+        read_all(reader, [0])
+        before = resident_bytes()
+        read_all(reader, [1])
+        time.sleep(0.5)  # enough to decode all 600 frames, 138 MB
+        assert resident_bytes() - before < 40e6
+
+
+def test_long_groups_of_pictures_go_to_pyav(plain, monkeypatch):
+    monkeypatch.setattr(video_reading, "DECORD_LONGEST_GROUP", 5)
+    with open_video(plain) as reader:
+        assert reader.backend == "pyav"
 
 
 def test_without_decord_pyav_takes_over(plain, monkeypatch):
