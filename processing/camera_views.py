@@ -18,17 +18,22 @@ except ImportError:
 VIEW_SIZE = (32, 18)  # px, width and height of the thumbnails that are compared to find shot changes
 VIEW_SHIFT = 2  # thumbnail px by which a panning camera may move between two detections
 SHOT_CHANGE = 25.0  # grey levels of mean difference from one detection frame to the next; people moving give 2-10
-SAME_VIEW = 14.0  # grey levels of mean difference to the last picture of an earlier shot: the same camera again
+SAME_VIEW = 14.0  # grey levels of mean difference to an end of an earlier shot: the same camera again
 
 MAX_VIEWS = 100  # how many earlier views are compared with a new one
 
 
 @dataclass
 class _View:
-    """One camera set-up: its last thumbnail and for how long it has been on screen."""
+    """One camera set-up: its first and last thumbnail and for how long it has been on screen."""
 
+    first_thumbnail: np.ndarray
     thumbnail: np.ndarray
     seconds: float = 0.0
+
+    def difference(self, thumbnail: np.ndarray) -> float:
+        """To the nearer end: a shot that is cut away from and repeated may go on or begin again."""
+        return min(view_difference(each, thumbnail) for each in (self.first_thumbnail, self.thumbnail))
 
 
 class ViewHistory:
@@ -55,12 +60,12 @@ class ViewHistory:
             self.views[self.current].seconds += seconds
             return False
         first = max(0, len(self.views) - MAX_VIEWS)
-        differences = [view_difference(view.thumbnail, thumbnail) for view in self.views[first:]]
+        differences = [view.difference(thumbnail) for view in self.views[first:]]
         if differences and min(differences) < SAME_VIEW:
             self.current = first + int(np.argmin(differences))
             self.views[self.current].thumbnail = thumbnail
         else:
-            self.views.append(_View(thumbnail))
+            self.views.append(_View(thumbnail, thumbnail))
             self.current = len(self.views) - 1
         return True
 

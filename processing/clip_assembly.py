@@ -32,7 +32,7 @@ def assemble_clip(
         absences: reasons known so far ("audio", "frames", "faces"); those found here are added.
     """
     utterances = window.utterances
-    frames = faces = None
+    faces = None
     tracks: tuple[FaceTrack, ...] = ()
     track_ids: tuple[int | None, ...] = (None,) * len(utterances)
     absences, warnings = dict(absences), list(warnings)
@@ -42,13 +42,13 @@ def assemble_clip(
         faces = attended_crops(
             pictures.faces, utterances=utterances, track_ids=track_ids, everywhere=settings.faces_everywhere
         )
-        frames = pictures if len(pictures.frame_times) else None
         if person == "speaker" and waveform is None and len(tracks) > 1:
             warnings.append("several faces and no sound: the largest face is taken for the speaker")
         if len(faces.times) == 0:
             faces = None
             absences.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
         warnings += blind_warnings(pictures.looked_times, utterances=utterances, settings=settings) if tracks else []
+    frames = pictures if pictures is not None and len(pictures.frame_times) else None
     return Clip(
         source=source,
         start_seconds=window.start_seconds,

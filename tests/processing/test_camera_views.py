@@ -14,6 +14,15 @@ def test_views_come_and_return():
     assert np.isclose(history.seconds, 0.2)  # of the return itself nobody knows how long it was
 
 
+def test_a_shot_may_begin_again():
+    history = ViewHistory()
+    for brightness in (100, 115, 130, 145):
+        history.enter(np.full((18, 32), brightness, dtype=np.float32), seconds=0.1)
+    history.enter(np.full((18, 32), 220, dtype=np.float32), seconds=0.1)
+    history.enter(np.full((18, 32), 100, dtype=np.float32), seconds=0.1)
+    assert history.current == 0
+
+
 def test_slow_change_is_no_cut():
     history = ViewHistory()
     assert [history.enter(ROOM + 4 * step, seconds=0.1) for step in range(20)] == [True] + [False] * 19

@@ -286,13 +286,11 @@ class TestRecognitionInBlocks:
         assert max(lengths) <= 5.0
 
     def test_speech_without_a_pause_ends(self):
-        class Recognizer:
-            def transcribe(self, waveform, *, language=None, progress=None):
-                return (Utterance(0.0, len(waveform) / 100),)
-
+        recognizer = FakeRecognizer()
+        recognizer.transcribe = lambda waveform, language: (Utterance(0.0, len(waveform) / 100),)
         found = recognize_in_blocks(
             lambda start, end: np.ones(round((end - start) * 100), dtype=np.float32),
-            recognizer=Recognizer(),
+            recognizer=recognizer,
             duration_seconds=12.0,
             block_seconds=5.0,
         )
