@@ -77,7 +77,7 @@ setup(
     package_data={
         "microemo": ["py.typed", "*.json"],
         "microemo.processing": ["*.jinja"],
-        "microemo.inference": ["*.json", "*.html"],
+        "microemo.inference": ["*.json", "*.html", "*.css", "*.js"],
         "microemo.training": ["recipes/*.yaml"],
         "microemo.evaluation": ["*.json", "*.csv"],
         "microemo.synthesis": ["*.json"],
