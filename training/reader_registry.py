@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from microemo.training import (
     mer_readers,
     public_corpus_readers,
 )
+from microemo.training.answers import spread_questions
 from microemo.training.example import Example
 from microemo.training.mer_readers import MerOptions
 
@@ -86,20 +88,27 @@ def read_examples(name: str, path: str | Path, **arguments: Any) -> Iterator[Exa
 
 
 def load_examples(
-    name: str, path: str | Path, *, streaming: bool = False, **arguments: Any
+    name: str,
+    path: str | Path,
+    *,
+    streaming: bool = False,
+    questions: str | None = None,
+    take: int | None = None,
+    **arguments: Any,
 ) -> Dataset | IterableDataset:
     """A data set as a table, one row an example (`Example.from_row` reads a row).
 
     Args:
         streaming: an `IterableDataset` that reads as it goes, in place of a `Dataset` in memory.
+        questions: one row for each question, see `spread_questions`; None leaves the question open.
+        take: the first that many examples alone.
         **arguments: as `read_examples` takes them.
     """
-    if not streaming:
-        return table_of(read_examples(name, path, **arguments))
     _require_datasets()
-    return datasets.IterableDataset.from_generator(
-        _rows, features=example_features(), gen_kwargs={"name": name, "path": str(path), "arguments": arguments}
-    )
+    chosen = {"name": name, "path": str(path), "questions": questions, "take": take, "arguments": arguments}
+    if streaming:
+        return datasets.IterableDataset.from_generator(_rows, features=example_features(), gen_kwargs=chosen)
+    return datasets.Dataset.from_list(list(_rows(**chosen)), features=example_features())
 
 
 def table_of(examples: Iterable[Example]) -> Dataset:
@@ -108,8 +117,11 @@ def table_of(examples: Iterable[Example]) -> Dataset:
     return datasets.Dataset.from_list([example.to_row() for example in examples], features=example_features())
 
 
-def _rows(name: str, path: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for example in read_examples(name, path, **arguments):
+def _rows(
+    name: str, path: str, questions: str | None, take: int | None, arguments: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    examples = islice(read_examples(name, path, **arguments), take)
+    for example in examples if questions is None else spread_questions(examples, choice=questions):
         yield example.to_row()
 
 

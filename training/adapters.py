@@ -1,0 +1,75 @@
+"""LoRA and QLoRA on the language model, with the other trained parts in the same adapter."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import BitsAndBytesConfig, PreTrainedModel
+
+from microemo.training.parameter_groups import PARTS
+from microemo.training.recipe import LoraRecipe
+
+try:
+    import peft
+except ImportError:
+    peft = None
+
+
+def add_lora(model: PreTrainedModel, *, lora: LoraRecipe, parts: Sequence[str]) -> Any:
+    """The model with adapters, as a `PeftModel`.
+
+    Args:
+        parts: trained as a whole; they are saved with the adapter, so that adapter and base give back everything.
+    """
+    if peft is None:
+        raise ImportError("LoRA needs PEFT: pip install microemo[train]")
+    config = peft.LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora_targets(lora.targets),
+        modules_to_save=list(parts) or None,
+    )
+    return peft.get_peft_model(model, config)
+
+
+def lora_targets(projections: Sequence[str]) -> str:
+    """Pattern of the projections' names inside the language model alone: towers have layers of the same names."""
+    return r".*language_model\.(?:.*\.)?(?:" + "|".join(map(re.escape, projections)) + ")"
+
+
+def quantization_config(settings: dict[str, Any]) -> BitsAndBytesConfig:
+    """How the language model's weights are quantized; towers, Q-Formers and heads stay as they are.
+
+    Raises `ImportError` where bitsandbytes is not installed.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ImportError("model.quantization needs bitsandbytes: pip install bitsandbytes")
+    settings = {
+        "llm_int8_skip_modules": [*(part for part in PARTS if part != "language_model"), "lm_head"],
+        **settings,
+    }
+    for name in ("bnb_4bit_compute_dtype", "bnb_4bit_quant_storage"):
+        if isinstance(settings.get(name), str):
+            settings[name] = getattr(torch, settings[name])
+    return BitsAndBytesConfig(**settings)
+
+
+def lora_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The adapters' matrices under the names of the weights they change: "<weight's module>.lora_A" and ".lora_B".
+
+    B is multiplied by the adapter's scale, so that the changed weight is W + B A.
+    """
+    weights = {}
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            plain = name.removeprefix("base_model.model.")
+            scale = module.scaling["default"]
+            weights[f"{plain}.lora_A"] = module.lora_A["default"].weight.detach().clone()
+            weights[f"{plain}.lora_B"] = scale * module.lora_B["default"].weight.detach()
+    return weights

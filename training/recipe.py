@@ -1,0 +1,231 @@
+"""Recipes: what a training run is made of, in YAML; every key is checked.
+
+model:    {path: null, objective: answers}
+data:     {train: [{reader: jsonl, path: clips.jsonl}]}
+parts:    {train: [video_qformer, video_projector]}
+training: {output_dir: runs/alignment, num_train_epochs: 3, learning_rate: 2e-5}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from microemo.training.parameter_groups import check_parts
+
+try:
+    import yaml
+except ImportError:
+    yaml = None  # type: ignore[assignment]
+
+OBJECTIVES = ("answers", "emotions", "face")
+# YAML 1.1 wants a point in a float; people write 2e-5.
+FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
+
+
+@dataclass(frozen=True)
+class SourceRecipe:
+    """A data set. path: relative to the data root. repeat: how often it is seen in an epoch. take: the first n."""
+
+    reader: str
+    path: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    repeat: int = 1
+    take: int | None = None
+    questions: str = "all"
+
+    def __post_init__(self) -> None:
+        if self.repeat < 1:
+            raise ValueError(f"repeat ({self.repeat}) must be >= 1")
+        if self.take is not None and self.take < 1:
+            raise ValueError(f"take ({self.take}) must be >= 1")
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """The data sets, and how their clips are read.
+
+    reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
+    streaming: read while training; needs `training.max_steps`.
+    """
+
+    train: tuple[SourceRecipe, ...]
+    evaluation: tuple[SourceRecipe, ...] = ()
+    reading: dict[str, Any] = field(default_factory=dict)
+    detector: str | None = "centerface"
+    person: str = "speaker"
+    cache_dir: str | None = None
+    dropout: dict[str, float] = field(default_factory=dict)
+    unreadable: str = "raise"
+    streaming: bool = False
+    shuffle_buffer: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.train:
+            raise ValueError("data.train must name at least one data set")
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """Where training begins.
+
+    path: a model folder or Hub id; None is microemo-mini. objective: "answers" (all losses), "emotions" (both heads,
+    no words) or "face" (the face head alone, without the language model). changes: of the config, such as an
+    ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
+    """
+
+    path: str | None = None
+    objective: str = "answers"
+    changes: dict[str, Any] = field(default_factory=dict)
+    dtype: str = "float32"
+    attn_implementation: str | None = None
+    quantization: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"model.objective ({self.objective!r}) must be one of {', '.join(OBJECTIVES)}")
+
+
+@dataclass(frozen=True)
+class PartsRecipe:
+    """What is trained.
+
+    train: parts, see `parameter_groups`. frozen: modules inside of them that are not, "face_head.static_expression".
+    learning_rates: of parts, and of "lora", that differ. declare: what counts as trained afterwards
+    ("micro_dynamics", "explanations", ...); reports call the rest untrained. keep: parts whose weights are saved for
+    themselves; those that are trained by default.
+    """
+
+    train: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    declare: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_parts(self.train)
+        check_parts(self.keep)
+
+
+@dataclass(frozen=True)
+class LoraRecipe:
+    """Low-rank adapters on the language model. targets: projections of each of its layers."""
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run. training: arguments of `transformers.TrainingArguments`."""
+
+    model: ModelRecipe
+    data: DataRecipe
+    parts: PartsRecipe
+    training: dict[str, Any]
+    lora: LoraRecipe | None = None
+
+    def __post_init__(self) -> None:
+        if "output_dir" not in self.training:
+            raise ValueError("training must have an output_dir")
+        if not self.parts.train and self.lora is None:
+            raise ValueError("nothing is trained: parts.train is empty and there is no lora")
+        if self.data.streaming and "max_steps" not in self.training:
+            raise ValueError("data.streaming needs training.max_steps, as a stream has no length")
+        if self.model.quantization is not None and self.lora is None:
+            raise ValueError("model.quantization needs lora: quantized weights cannot be trained themselves")
+
+
+def load_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe of a YAML file.
+
+    Args:
+        path: a file, or the name of a recipe of the package, such as "face_dynamics".
+        changes: "training.max_steps=10", "data.train.0.path=clips.jsonl": values over those of the file, in YAML.
+    """
+    if yaml is None:
+        raise ImportError("recipes need PyYAML: pip install microemo[train]")
+    file = Path(path)
+    if not file.is_file():
+        file = Path(__file__).parent / "recipes" / f"{path}.yaml"
+    if not file.is_file():
+        raise ValueError(f"recipe ({path}) must be a file or one of {', '.join(packaged_recipes())}")
+    content = parse_yaml(file.read_text(encoding="utf-8"))
+    for change in changes:
+        key, separator, value = change.partition("=")
+        if not separator:
+            raise ValueError(f"changes must look like training.max_steps=10, got {change!r}")
+        _assign(content, key.split("."), parse_yaml(value))
+    return recipe_of(content)
+
+
+def packaged_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.yaml"))
+
+
+def parse_yaml(text: str) -> Any:
+    """YAML as people write it: 2e-5 is a number."""
+
+    class Loader(yaml.SafeLoader):
+        """A loader of its own, so that the resolver is added to no other."""
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789"))
+    return yaml.load(text, Loader=Loader)
+
+
+def recipe_of(content: Any) -> Recipe:
+    """The recipe of parsed YAML; raises `ValueError` for a key that is not known."""
+    sections = _checked(Recipe, content, where="recipe")
+    data = _checked(DataRecipe, sections.get("data", {}), where="data")
+    for name in ("train", "evaluation"):
+        entries = data.get(name) or []
+        data[name] = tuple(
+            SourceRecipe(**_checked(SourceRecipe, entry, where=f"data.{name}.{index}"))
+            for index, entry in enumerate(entries)
+        )
+    parts = _checked(PartsRecipe, sections.get("parts", {}), where="parts")
+    for name in ("train", "frozen", "declare", "keep"):
+        parts[name] = tuple(parts.get(name) or ())
+    lora = sections.get("lora")
+    if lora is not None:
+        lora = _checked(LoraRecipe, lora, where="lora")
+        lora = LoraRecipe(**{**lora, **({"targets": tuple(lora["targets"])} if "targets" in lora else {})})
+    return Recipe(
+        model=ModelRecipe(**_checked(ModelRecipe, sections.get("model", {}), where="model")),
+        data=DataRecipe(**data),
+        parts=PartsRecipe(**parts),
+        training=dict(sections.get("training") or {}),
+        lora=lora,
+    )
+
+
+def _checked(kind: type, content: Any, *, where: str) -> dict[str, Any]:
+    """The content as arguments of a dataclass."""
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{where} must be a mapping, got {content!r}")
+    allowed = {entry.name for entry in fields(kind)}
+    unknown = sorted(set(content) - allowed)
+    if unknown:
+        raise ValueError(f"{where} has unknown keys {unknown}; allowed are {sorted(allowed)}")
+    return dict(content)
+
+
+def _assign(content: Any, keys: Sequence[str], value: Any) -> None:
+    """Sets a value deep inside lists and mappings; mappings on the way that are missing are made."""
+    for key in keys[:-1]:
+        if isinstance(content, list):
+            content = content[int(key)]
+        else:
+            if content.get(key) is None:
+                content[key] = {}
+            content = content[key]
+    if isinstance(content, list):
+        content[int(keys[-1])] = value
+    else:
+        content[keys[-1]] = value

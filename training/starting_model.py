@@ -1,0 +1,107 @@
+"""The model and processor that a training run begins with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from transformers import PreTrainedModel
+
+from microemo import (
+    MicroEmoConfig,
+    MicroEmoForConditionalGeneration,
+    MicroEmoForEmotionClassification,
+    MicroEmoProcessor,
+)
+from microemo.conversion.assemble_mini import assemble_mini
+from microemo.training.adapters import quantization_config
+from microemo.training.face_timeline import MicroEmoForFaceTimeline
+from microemo.training.parameter_groups import part_of
+from microemo.training.recipe import ModelRecipe
+
+MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
+    "answers": MicroEmoForConditionalGeneration,
+    "emotions": MicroEmoForEmotionClassification,
+    "face": MicroEmoForFaceTimeline,
+}
+# What processor and model must agree on: name in the processor -> path in the config.
+SHARED_SETTINGS = {
+    "timestamp": "timestamp",
+    "utterance_mode": "utterance_mode",
+    "window_frames": "window_frames",
+    "window_stride": "window_stride",
+    "video_tokens_per_segment": "video_qformer_config.num_query_tokens",
+    "audio_tokens_per_segment": "audio_qformer_config.num_query_tokens",
+}
+
+
+@dataclass(frozen=True)
+class StartingModel:
+    """What is trained, the processor that goes with it, and the folder that it came from."""
+
+    model: PreTrainedModel
+    processor: MicroEmoProcessor
+    folder: Path
+
+
+def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) -> StartingModel:
+    """The recipe's model, changed as it says.
+
+    Args:
+        trained_parts: may lack weights in the folder, as they are trained.
+
+    Raises:
+        ValueError: weights of another part are missing: it would stay random.
+    """
+    folder = _folder(recipe.path)
+    config = changed_config(MicroEmoConfig.from_pretrained(folder), changes=recipe.changes)
+    settings: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype)}
+    if recipe.attn_implementation is not None:
+        settings["attn_implementation"] = recipe.attn_implementation
+    if recipe.quantization is not None:
+        settings["quantization_config"] = quantization_config(recipe.quantization)
+    model, found = MODEL_CLASSES[recipe.objective].from_pretrained(
+        folder, config=config, output_loading_info=True, **settings
+    )
+    missing = sorted(key for key in found["missing_keys"] if part_of(key) not in trained_parts)
+    if missing:
+        raise ValueError(f"{folder} lacks {len(missing)} weights of parts that are not trained, such as {missing[0]}")
+    processor = MicroEmoProcessor.from_pretrained(folder)
+    for name, path in SHARED_SETTINGS.items():
+        setattr(processor, name, _value_at(model.config, path))
+    return StartingModel(model, processor, folder)
+
+
+def changed_config(config: MicroEmoConfig, *, changes: Mapping[str, Any]) -> MicroEmoConfig:
+    """The config with other values; "dynamics_config.dynamics_window_seconds" reaches into a part's config.
+
+    Raises `ValueError` for a name that the config does not have.
+    """
+    content = copy.deepcopy(config.to_dict())
+    for path, value in changes.items():
+        *outer, name = path.split(".")
+        inner = content
+        for step in outer:
+            inner = inner.get(step) or {}
+        if name not in inner:
+            raise ValueError(f"model.changes has {path!r}, which the config does not have")
+        inner[name] = value
+    return MicroEmoConfig.from_dict(content)
+
+
+def _folder(path: str | None) -> Path:
+    if path is None:
+        return assemble_mini()
+    folder = Path(path).expanduser()
+    return folder if folder.is_dir() else Path(snapshot_download(path))
+
+
+def _value_at(config: Any, path: str) -> Any:
+    for step in path.split("."):
+        config = getattr(config, step)
+    return config

@@ -1,0 +1,213 @@
+"""A training run from a recipe: model, data, trainer, and what is left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import HfArgumentParser, PreTrainedModel, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
+
+from microemo.evaluation.trainer_metrics import HeadMetrics
+from microemo.processing.reading_settings import ReadingSettings
+from microemo.training.adapters import add_lora, lora_weights
+from microemo.training.clip_features import ClipLoader
+from microemo.training.collator import MicroEmoDataCollator
+from microemo.training.parameter_groups import train_only
+from microemo.training.reader_registry import load_examples
+from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
+from microemo.training.starting_model import StartingModel, load_starting_model
+from microemo.training.stream_dropout import StreamDropout
+from microemo.training.trained_weights import (
+    ADAPTER_FOLDER,
+    MODEL_FOLDER,
+    WEIGHTS_FOLDER,
+    examples_hash,
+    save_model_folder,
+    save_trained_weights,
+    write_record,
+)
+from microemo.training.trainer import MicroEmoTrainer
+
+try:
+    import datasets
+except ImportError:
+    datasets = None
+
+logger = logging.get_logger(__name__)
+
+# What this package's batches need of `TrainingArguments`, and may not be changed by a recipe.
+FIXED_ARGUMENTS = {"remove_unused_columns": False, "label_names": ["labels"]}
+DEFAULT_ARGUMENTS = {"report_to": ["tensorboard"], "logging_steps": 10, "save_total_limit": 2}
+SKLEARN_HINT = "the heads are not scored while training: pip install microemo[eval]"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Everything that is ready to train. `trainer.train()` does it, `finish` saves."""
+
+    recipe: Recipe
+    start: StartingModel
+    trainer: MicroEmoTrainer
+
+
+def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = False) -> Path:
+    """Trains and returns the run's folder, with the model in `model/`, the trained weights alone in `weights/`, and
+    with LoRA the adapter in `adapter/`.
+
+    Args:
+        data_root: what the paths in the recipe's data are relative to.
+        resume: True goes on from the last checkpoint if there is one; or the checkpoint's folder.
+    """
+    run = prepare(recipe, data_root=data_root)
+    checkpoint: str | None = resume if isinstance(resume, str) else None
+    if resume is True and Path(run.trainer.args.output_dir).is_dir():
+        checkpoint = get_last_checkpoint(run.trainer.args.output_dir)
+    run.trainer.train(resume_from_checkpoint=checkpoint)
+    if run.trainer.eval_dataset is not None:
+        run.trainer.evaluate()
+    return finish(run)
+
+
+def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
+    """Model, data and trainer of a recipe."""
+    arguments = training_arguments(recipe)
+    set_seed(arguments.seed)
+    start = load_starting_model(recipe.model, trained_parts=recipe.parts.train)
+    model = _trainable(start.model, recipe=recipe)
+    reading = {**start.processor.reading_settings, **recipe.data.reading}
+    clips = ClipLoader(
+        ReadingSettings(**reading),
+        detector=recipe.data.detector,
+        person=recipe.data.person,
+        cache_dir=recipe.data.cache_dir,
+    )
+    start.processor.reading_settings = reading
+    collators = [
+        MicroEmoDataCollator(
+            start.processor,
+            config=start.model.config,
+            clips=clips,
+            dropout=StreamDropout(**recipe.data.dropout) if training and recipe.data.dropout else None,
+            unreadable=recipe.data.unreadable,
+        )
+        for training in (True, False)
+    ]
+    evaluation = load_sources(recipe.data.evaluation, root=Path(data_root)) if recipe.data.evaluation else None
+    trainer = MicroEmoTrainer(
+        model=model,
+        args=arguments,
+        data_collator=collators[0],
+        eval_data_collator=collators[1],
+        train_dataset=load_training_data(recipe.data, root=Path(data_root), seed=arguments.seed),
+        eval_dataset=evaluation,
+        processing_class=start.processor,
+        compute_metrics=None if evaluation is None else head_metrics(),
+        learning_rates=recipe.parts.learning_rates,
+    )
+    return TrainingRun(recipe, start, trainer)
+
+
+def training_arguments(recipe: Recipe) -> TrainingArguments:
+    """The recipe's arguments over this package's defaults; raises `ValueError` for one that does not exist."""
+    fixed = sorted(set(recipe.training) & set(FIXED_ARGUMENTS))
+    if fixed:
+        raise ValueError(f"training may not set {fixed}: {FIXED_ARGUMENTS}")
+    given = {**DEFAULT_ARGUMENTS, **recipe.training, **FIXED_ARGUMENTS}
+    (arguments,) = HfArgumentParser(TrainingArguments).parse_dict(given)
+    return arguments
+
+
+def load_training_data(recipe: DataRecipe, *, root: Path, seed: int) -> Any:
+    """The training examples of all sources in one table, or in one stream that is shuffled as it is read."""
+    if not recipe.streaming:
+        return load_sources(recipe.train, root=root)
+    streams = [
+        stream for source in recipe.train for stream in [_table(source, root=root, streaming=True)] * source.repeat
+    ]
+    mixed = datasets.interleave_datasets(streams, seed=seed, stopping_strategy="all_exhausted")
+    return mixed.shuffle(seed=seed, buffer_size=recipe.shuffle_buffer).repeat(None)
+
+
+def load_sources(sources: Sequence[SourceRecipe], *, root: Path) -> Any:
+    """The examples of the sources one after the other, each source as often as it says."""
+    tables = [table for source in sources for table in [_table(source, root=root, streaming=False)] * source.repeat]
+    return datasets.concatenate_datasets(tables)
+
+
+def _table(source: SourceRecipe, *, root: Path, streaming: bool) -> Any:
+    arguments = dict(source.arguments)
+    if "media_root" in arguments:
+        arguments["media_root"] = root / arguments["media_root"]
+    return load_examples(
+        source.reader,
+        root / source.path,
+        streaming=streaming,
+        questions=source.questions,
+        take=source.take,
+        **arguments,
+    )
+
+
+def head_metrics() -> HeadMetrics | None:
+    """What scores the heads in evaluation; None, with a warning, where scikit-learn is missing."""
+    if importlib.util.find_spec("sklearn") is None:
+        logger.warning(SKLEARN_HINT)
+        return None
+    return HeadMetrics(output_names=(), label_names=())
+
+
+def _trainable(model: Any, *, recipe: Recipe) -> Any:
+    """The model with its adapters, everything frozen that the recipe does not train."""
+    if recipe.lora is not None:
+        if recipe.training.get("gradient_checkpointing"):
+            model.enable_input_require_grads()
+        model = add_lora(model, lora=recipe.lora, parts=recipe.parts.train)
+    train_only(model, parts=recipe.parts.train, frozen=recipe.parts.frozen)
+    return model
+
+
+def finish(run: TrainingRun) -> Path:
+    """Saves what was trained, on the main process; returns the run's folder."""
+    trainer, recipe = run.trainer, run.recipe
+    folder = Path(trainer.args.output_dir)
+    trainer.accelerator.wait_for_everyone()
+    if not trainer.is_world_process_zero():
+        return folder
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    lora: dict[str, torch.Tensor] = {}
+    if recipe.lora is not None:
+        model.save_pretrained(folder / ADAPTER_FOLDER)
+        lora = lora_weights(model)
+        model = model.unload() if recipe.model.quantization else model.merge_and_unload()
+    model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *recipe.parts.declare]))
+    if recipe.model.quantization is None:  # an adapter cannot be merged into quantized weights without loss
+        save_model_folder(model, processor=run.start.processor, folder=folder / MODEL_FOLDER, origin=run.start.folder)
+    weights = folder / WEIGHTS_FOLDER
+    kept = recipe.parts.keep or recipe.parts.train
+    save_trained_weights(model.state_dict(), folder=weights, parts=kept, lora=lora)
+    write_record(
+        weights,
+        recipe=recipe,
+        trained_parts=model.config.trained_parts,
+        data={"train": _data_hash(trainer.train_dataset), "evaluation": _data_hash(trainer.eval_dataset)},
+        curves=trainer.state.log_history,
+    )
+    return folder
+
+
+def _data_hash(table: Any) -> str:
+    if table is None:
+        return "none"
+    if isinstance(table, datasets.IterableDataset):
+        return "streamed, not hashed"
+    return examples_hash(_rows(table))
+
+
+def _rows(table: Any) -> Iterator[dict[str, Any]]:
+    yield from table

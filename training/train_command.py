@@ -1,0 +1,68 @@
+"""`microemo train`: a recipe and labelled clips in, a model out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from microemo.inference.cli import EXIT_OK
+
+DESCRIPTION = """\
+Trains a model by a recipe: a YAML file that names the model to begin with, the data sets, the parts to train and the
+arguments of transformers' Trainer. The trained model can be given to the other commands by its folder.
+"""
+EPILOG = """\
+examples:
+  microemo train --list
+      the recipes that come with the package
+
+  microemo train my_recipe.yaml --data /data/mer2025
+      paths in the recipe are below that folder
+
+  microemo train lora --data clips --set training.max_steps=200 --set data.train.0.path=mine.jsonl
+      a recipe of the package with other values
+
+  microemo train my_recipe.yaml --resume
+      go on from the last checkpoint
+
+  accelerate launch --num_processes 2 -m microemo.inference.cli train my_recipe.yaml
+      several devices
+
+exit codes:
+  0 trained   1 a failure   2 wrong usage, recipe or data   130 interrupted
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a YAML file, or the name of a packaged recipe")
+    parser.add_argument("--list", action="store_true", help="print the names of the packaged recipes")
+    parser.add_argument("--data", type=Path, default=Path("."), metavar="FOLDER", help="what data paths are below")
+    parser.add_argument("--out", metavar="FOLDER", help="where the run is kept; else as the recipe says")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="another value in the recipe; may be repeated"
+    )
+    parser.add_argument(
+        "--resume", nargs="?", const=True, default=False, metavar="CHECKPOINT", help="go on from the last checkpoint"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains; returns the exit code."""
+    from microemo.training.recipe import load_recipe, packaged_recipes
+
+    if arguments.list:
+        print("\n".join(packaged_recipes()))
+        return EXIT_OK
+    if arguments.recipe is None:
+        raise ValueError("RECIPE is missing; `microemo train --list` names the packaged ones")
+    changes = [*arguments.set, *([f"training.output_dir={arguments.out}"] if arguments.out else [])]
+    recipe = load_recipe(arguments.recipe, changes=changes)
+
+    from microemo.training.train import train  # seconds of imports that a wrong recipe must not pay
+
+    folder = train(recipe, data_root=arguments.data, resume=arguments.resume)
+    print(f"trained: {folder}", file=sys.stderr)
+    return EXIT_OK

@@ -1,0 +1,164 @@
+"""`Trainer` for MicroEmo: every part of the loss in the logs, heads that can be scored, learning rates by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import Trainer
+from transformers.trainer_utils import EvalLoopOutput
+
+from microemo.evaluation.trainer_metrics import OUTPUT_OF_LABEL
+from microemo.processing.clip_tensors import IGNORE_INDEX
+from microemo.training.parameter_groups import parameter_groups
+
+LOSS_PARTS = ("language_loss", "emotion_loss", "face_loss")
+
+
+class LossParts:
+    """Sums and counts of the parts of the loss since they were last asked for."""
+
+    def __init__(self) -> None:
+        self.sums = torch.zeros(len(LOSS_PARTS), 2)
+
+    def add(self, outputs: Mapping[str, Any]) -> None:
+        """Adds what a batch gave; a part that it did not have does not count."""
+        for index, name in enumerate(LOSS_PARTS):
+            value = outputs.get(name)
+            if value is not None:
+                self.sums[index] += torch.stack((value.detach().float().cpu(), torch.ones(())))
+
+    def take(self, reduce: Any) -> dict[str, float]:
+        """The means over all batches of all processes, and a new beginning. reduce: sums a tensor over processes."""
+        sums = reduce(self.sums).tolist()
+        self.sums = torch.zeros_like(self.sums)
+        return {name: total / count for name, (total, count) in zip(LOSS_PARTS, sums, strict=True) if count}
+
+
+class MicroEmoTrainer(Trainer):
+    """A `Trainer` that differs in what MicroEmo needs, and takes the same arguments besides `learning_rates`.
+
+    - `language_loss`, `emotion_loss` and `face_loss` are logged, in training and in evaluation ("eval_face_loss").
+    - Each part of the loss is a mean over its own labels, so batches are averaged, never weighted by their tokens.
+    - The heads' outputs and labels are gathered by name and with one shape whatever streams a batch lacks, as
+      `HeadMetrics` wants them; `logits` of words are not kept.
+
+    Args:
+        learning_rates: see `parameter_groups`.
+        eval_data_collator: for evaluation, where nothing is hidden or changed at random; else `data_collator`.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        learning_rates: Mapping[str, float] | None = None,
+        eval_data_collator: Callable[[Any], dict[str, Any]] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.learning_rates = dict(learning_rates or {})
+        self.eval_data_collator = eval_data_collator or self.data_collator
+        self.model_accepts_loss_kwargs = False
+        self._train_parts, self._eval_parts = LossParts(), LossParts()
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW, or what `args.optim` says, over `parameter_groups`."""
+        if self.optimizer is None:
+            model = self.model if model is None else model
+            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, model)
+            groups = parameter_groups(model, weight_decay=self.args.weight_decay, learning_rates=self.learning_rates)
+            self.optimizer = optimizer_class(groups, **settings)
+        return self.optimizer
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """Batches of the evaluation's own collator."""
+        training_collator, self.data_collator = self.data_collator, self.eval_data_collator
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = training_collator
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The batch on the device, without the labels that the model has no use for."""
+        self._set_signature_columns_if_needed()
+        wanted = {name: value for name, value in inputs.items() if name in self._signature_columns}
+        return super()._prepare_inputs(wanted)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The weighted loss; its parts are remembered for the logs."""
+        outputs = model(**inputs)
+        if outputs.loss is None:
+            raise ValueError(f"a batch has no labels that the model learns from; it holds {sorted(inputs)}")
+        (self._train_parts if model.training else self._eval_parts).add(outputs)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs, with the parts of the loss beside the loss."""
+        if "loss" in logs:
+            logs = {**logs, **self._train_parts.take(self._sum_over_processes)}
+        super().log(logs, start_time)
+
+    def evaluation_loop(self, *arguments: Any, metric_key_prefix: str = "eval", **settings: Any) -> EvalLoopOutput:
+        """As `Trainer`'s, with the parts of the loss among the metrics."""
+        self._eval_parts = LossParts()
+        output = super().evaluation_loop(*arguments, metric_key_prefix=metric_key_prefix, **settings)
+        parts = self._eval_parts.take(self._sum_over_processes)
+        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in parts.items()})
+        return output
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor] | None, dict[str, torch.Tensor] | None]:
+        """Loss, outputs and labels of the heads by name."""
+        prepared = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, outputs = self.compute_loss(model, prepared, return_outputs=True)
+        if prediction_loss_only:
+            return loss.detach(), None, None
+        clips = len(next(iter(prepared.values())))
+        sizes = self._head_sizes()
+        predictions, labels = {}, {}
+        for label_name, output_name in OUTPUT_OF_LABEL.items():
+            size, label_size = sizes[output_name], () if label_name == "expression_labels" else sizes[output_name]
+            label_type = torch.long if label_name == "expression_labels" else torch.float32
+            predictions[output_name] = _given(outputs.get(output_name), shape=(clips, 0, *size), device=loss.device)
+            labels[label_name] = _given(
+                prepared.get(label_name), shape=(clips, 0, *label_size), device=loss.device, dtype=label_type
+            )
+        return loss.detach(), predictions, labels
+
+    def _head_sizes(self) -> dict[str, tuple[int, ...]]:
+        """The last dimension of each head's output."""
+        config: Any = self.accelerator.unwrap_model(self.model).config
+        return {
+            "emotion_logits": (len(config.emotion_id2label),),
+            "valence_arousal": (2,),
+            "micro_logits": (),
+            "expression_logits": (len(config.expression_id2label),),
+            "action_unit_logits": (len(config.action_unit_id2label),),
+        }
+
+    def _sum_over_processes(self, sums: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
+
+
+def _given(
+    value: torch.Tensor | None, *, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """The value, or in place of one that is missing an empty one of the right number of dimensions."""
+    if value is None:
+        return torch.full(shape, IGNORE_INDEX, device=device, dtype=dtype)
+    return value.detach().to(dtype)
