@@ -102,10 +102,7 @@ def analyze_window(
 def _inputs(
     clip: Clip, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
 ) -> dict[str, torch.Tensor]:
-    inputs = dict(processor.from_clip(clip))
-    if clip.face_track_ids is not None and "face_pixel_values" in inputs:
-        inputs["face_track_ids"] = torch.as_tensor(clip.face_track_ids)[None]
-    moved = {name: value.to(model.device) for name, value in inputs.items()}
+    moved = {name: value.to(model.device) for name, value in processor.from_clip(clip).items()}
     return {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in moved.items()}
 
 

@@ -56,7 +56,7 @@ def _mono(waveform: Any) -> np.ndarray:
 def face_tensors(
     clips: Sequence[Clip], *, preprocess: Callable[[np.ndarray], torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Returns `face_pixel_values`, `face_times`, `face_mask` of a batch; nothing where no clip has a face."""
+    """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask` of a batch; nothing without any face."""
     seen = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
     if not any(seen):
         return {}
@@ -66,6 +66,7 @@ def face_tensors(
     tensors = {
         "face_pixel_values": pad_rows(pixels),
         "face_times": pad_rows(times),
+        "face_track_ids": pad_rows([torch.as_tensor(np.asarray(clip.face_track_ids)).long() for clip in with_faces]),
         "face_mask": pad_rows([torch.ones(len(row), dtype=torch.bool) for row in times]),
     }
     return {name: scatter_rows(value, present=seen) for name, value in tensors.items()}

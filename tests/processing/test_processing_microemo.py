@@ -24,6 +24,7 @@ TENSORS = {
     "frame_mask": torch.bool,
     "face_pixel_values": torch.float32,
     "face_times": torch.float32,
+    "face_track_ids": torch.int64,
     "face_mask": torch.bool,
     "input_features": torch.float32,
     "audio_mask": torch.bool,
@@ -31,7 +32,7 @@ TENSORS = {
     "utterance_mask": torch.bool,
 }
 VIDEO_TENSORS = {"pixel_values_videos", "frame_times", "frame_mask"}
-FACE_TENSORS = {"face_pixel_values", "face_times", "face_mask"}
+FACE_TENSORS = {"face_pixel_values", "face_times", "face_track_ids", "face_mask"}
 AUDIO_TENSORS = {"input_features", "audio_mask"}
 
 
@@ -84,6 +85,7 @@ def test_a_clip_gives_every_tensor_of_the_contract(processor):
         "frame_mask": (1, 5),
         "face_pixel_values": (1, 7, 3, 16, 16),
         "face_times": (1, 7),
+        "face_track_ids": (1, 7),
         "face_mask": (1, 7),
         "input_features": (1, 2, 16, 200),
         "audio_mask": (1, 2, 200),
