@@ -63,6 +63,7 @@ class MicroEmoQFormerConfig(MicroEmoPartConfig):
     max_position_embeddings: int = 512
     pad_token_id: int | None = 0
     keep_text_tokens: bool = False  # TimeChat hands the sentence's own outputs on beside the queries'
+    mask_text_padding: bool = True  # of the outputs handed on; TimeChat lets what follows see padding too
 
 
 @strict
@@ -180,9 +181,12 @@ class MicroEmoConfig(PreTrainedConfig):
     audio_token_id: int = 49_153
     utterance_end_token_id: int = 49_154
 
+    vision_output_norm_eps: float | None = None  # of the frame tower's last norm; BLIP-2's: 1e-5, its layers' 1e-6
+
     # Ablation switches
-    timestamp: Literal["fourier", "text"] = "fourier"
+    timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": Video-LLaMA, whose frames know no time
     use_local_branch: bool = True
+    use_audio_branch: bool = True
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
     window_stride: int = 32

@@ -73,7 +73,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__(config)
-        self.frame_tower = build_tower(config.vision_config)
+        self.frame_tower = build_tower(config.vision_config, output_norm_eps=config.vision_output_norm_eps)
         self.frame_qformer = FrameQFormer(config.qformer_config, timestamp=config.timestamp)
         if config.use_local_branch:
             self.face_tower = None if config.face_config is None else build_tower(config.face_config)
@@ -83,11 +83,13 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             )
             self.face_head = FaceHead(config)
         self.video_qformer = SegmentQFormer(config.video_qformer_config)
-        self.audio_tower = build_audio_tower(config.audio_config)
-        self.audio_qformer = SegmentQFormer(config.audio_qformer_config)
+        if config.use_audio_branch:
+            self.audio_tower = build_audio_tower(config.audio_config)
+            self.audio_qformer = SegmentQFormer(config.audio_qformer_config)
         width = config.text_config.hidden_size
         self.video_projector = nn.Linear(config.video_qformer_config.hidden_size, width)
-        self.audio_projector = nn.Linear(config.audio_qformer_config.hidden_size, width)
+        if config.use_audio_branch:
+            self.audio_projector = nn.Linear(config.audio_qformer_config.hidden_size, width)
         self.language_model = AutoModel.from_config(config.text_config)
         self.emotion_head = EmotionHead(config)
         self.post_init()
@@ -95,7 +97,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
     def train(self, mode: bool = True) -> "MicroEmoModel":
         """Frozen towers stay in evaluation: their batch norms and layer drop must not change with the batch."""
         super().train(mode)
-        for tower in (self.frame_tower, getattr(self, "face_tower", None), self.audio_tower):
+        for tower in (self.frame_tower, getattr(self, "face_tower", None), getattr(self, "audio_tower", None)):
             if tower is not None and not any(parameter.requires_grad for parameter in tower.parameters()):
                 tower.eval()
         return self

@@ -177,6 +177,8 @@ class StreamFeaturesMixin:
             frame_times, frame_mask: (B, T), where windows follow the frames (utterance_mode "window").
             utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
         """
+        if not self.config.use_audio_branch:
+            raise ValueError("this model was built without an audio branch (config.use_audio_branch is False)")
         audio = encode_audio(
             self.audio_tower,
             input_features,

@@ -25,18 +25,23 @@ class PictureFeatures:
     attentions: tuple[torch.Tensor, ...] | None
 
 
-def build_tower(config: PreTrainedConfig) -> PreTrainedModel:
+def build_tower(config: PreTrainedConfig, *, output_norm_eps: float | None = None) -> PreTrainedModel:
     """The vision tower of this config, without a pooler where it can be left out.
 
-    A tower without fused attention (MobileNet has none at all) is built eager, so that asking the whole model for
-    "sdpa" does not fail for its sake.
+    `output_norm_eps` is for a tower whose last norm comes from elsewhere (BLIP-2's `ln_vision`). A tower without fused
+    attention (MobileNet has none at all) is built eager, so that asking the whole model for "sdpa" does not fail for
+    its sake.
     """
     model_class: Any = MODEL_MAPPING.get(type(config), PreTrainedModel)
     if not model_class._supports_sdpa:
         config._attn_implementation = "eager"
-    if "add_pooling_layer" in inspect.signature(model_class).parameters:
-        return AutoModel.from_config(config, add_pooling_layer=False)
-    return AutoModel.from_config(config)
+    has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
+    tower = AutoModel.from_config(config, **({"add_pooling_layer": False} if has_pooler else {}))
+    if output_norm_eps is not None:
+        if not hasattr(tower, "post_layernorm"):
+            raise ValueError(f"vision_output_norm_eps is given, but a {config.model_type!r} tower has no last norm")
+        tower.post_layernorm.eps = output_norm_eps
+    return tower
 
 
 def encode_pictures(tower: PreTrainedModel, pixel_values: torch.Tensor, *, record: dict[str, bool]) -> PictureFeatures:
@@ -91,7 +96,7 @@ class FrameQFormer(nn.Module):
     """Reads each frame's patches into Q tokens that know when the frame was taken.
 
     timestamp "fourier" adds an embedding of the seconds to the queries; "text" lets the queries attend to a tokenised
-    sentence ("This frame is sampled at 1.5 second."), as TimeChat does.
+    sentence ("This frame is sampled at 1.5 second."), as TimeChat does; "none" tells nothing.
     """
 
     def __init__(self, config: MicroEmoQFormerConfig, *, timestamp: str):
@@ -99,7 +104,9 @@ class FrameQFormer(nn.Module):
         self.config = config
         has_text = timestamp == "text"
         self.queries = nn.Parameter(torch.empty(1, config.num_query_tokens, config.hidden_size))
-        self.timestamp = SentenceEmbedding(config) if has_text else TimeEmbedding(config.hidden_size)
+        self.timestamp: nn.Module | None = SentenceEmbedding(config) if has_text else None
+        if timestamp == "fourier":
+            self.timestamp = TimeEmbedding(config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.encoder = QFormerEncoder(config, has_text=has_text)
@@ -112,7 +119,7 @@ class FrameQFormer(nn.Module):
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the frames' tokens (M, Q, D) and which of them are real (M, Q) bool.
+        """Returns the frames' tokens (M, Q, D) and which of them shall be seen (M, Q) bool.
 
         Args:
             patches: (M, P, C) of M frames.
@@ -125,9 +132,9 @@ class FrameQFormer(nn.Module):
         self_mask = None
         if isinstance(self.timestamp, TimeEmbedding):
             queries = queries + self.timestamp(times).unsqueeze(1)
-        elif input_ids is None or attention_mask is None:
-            raise ValueError('timestamp is "text": qformer_input_ids and qformer_attention_mask must be given')
-        else:
+        elif isinstance(self.timestamp, SentenceEmbedding):
+            if input_ids is None or attention_mask is None:
+                raise ValueError('timestamp is "text": qformer_input_ids and qformer_attention_mask must be given')
             queries = torch.cat((queries, self.timestamp(input_ids)), dim=1)  # (M, Q + L, D)
             real = torch.cat((real, attention_mask.bool()), dim=1)
             self_mask = real.unsqueeze(1)
@@ -135,5 +142,5 @@ class FrameQFormer(nn.Module):
         states = self.dropout(self.norm(queries))
         tokens = self.encoder(states, patches, self_mask=self_mask, num_queries=num_queries)
         if self.config.keep_text_tokens:
-            return tokens, real
+            return tokens, real if self.config.mask_text_padding else torch.ones_like(real)
         return tokens[:, :num_queries], real[:, :num_queries]

@@ -33,6 +33,8 @@ OWN_KEYS = SUB_CONFIGS | {
     "utterance_end_token_id",
     "timestamp",
     "use_local_branch",
+    "use_audio_branch",
+    "vision_output_norm_eps",
     "utterance_mode",
     "window_frames",
     "window_stride",
@@ -62,7 +64,7 @@ QFORMER_KEYS = {
 }
 PART_KEYS = {
     MicroEmoQFormerConfig: QFORMER_KEYS
-    | {"vocab_size", "max_position_embeddings", "pad_token_id", "keep_text_tokens"},
+    | {"vocab_size", "max_position_embeddings", "pad_token_id", "keep_text_tokens", "mask_text_padding"},
     MicroEmoVideoQFormerConfig: QFORMER_KEYS | {"max_encoder_positions"},
     MicroEmoAudioQFormerConfig: QFORMER_KEYS | {"max_encoder_positions"},
     MicroEmoDynamicsConfig: (QFORMER_KEYS - {"num_query_tokens", "cross_attention_frequency"})
