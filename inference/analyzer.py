@@ -148,9 +148,10 @@ class EmotionAnalyzer:
         utterances = report_building.utterance_reports(windows, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
         warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)
+        last = windows[-1].clip
         return EmotionReport(
             source=windows[0].clip.source,
-            duration_seconds=round(windows[-1].clip.end_seconds, 3),
+            duration_seconds=round(last.end_seconds if last.media_end_seconds is None else last.media_end_seconds, 3),
             modalities=report_building.modalities(windows, words_from=words_from),
             status=output_status(outputs, trained_parts=config.trained_parts),
             utterances=utterances,

@@ -32,6 +32,7 @@ class Command:
 
 COMMANDS = (
     Command("analyze", "microemo.inference.analyze_command", "emotions, faces and words of videos, as a timeline"),
+    Command("evaluate", "microemo.evaluation.evaluate_command", "figures of predictions against reference labels"),
 )
 
 EPILOG = """\

@@ -66,6 +66,7 @@ class Clip:
     A stream that is missing is None and its reason stands in `absences` ("faces" -> "no face found", ...).
     frames: (T, H, W, 3) uint8 RGB with frame_times (T,). face_crops: (F, h, w, 3) uint8 RGB, aligned, with face_times
     (F,) increasing and face_track_ids (F,) int. waveform: (S,) float32 mono in [-1, 1] that begins at start_seconds.
+    media_end_seconds: where the whole file ends, which a window does not reach.
     utterance_track_ids: for each utterance the track of the attended person, None where no face is attended.
     """
 
@@ -82,6 +83,7 @@ class Clip:
     tracks: tuple[FaceTrack, ...] = ()
     waveform: np.ndarray | None = None
     sampling_rate: int = 16_000
+    media_end_seconds: float | None = None
     absences: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -173,7 +173,7 @@ class ClipReader:
                 absences["frames"] = "no frame in this part of the video can be read"
         if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
             raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {absences}")
-        return assemble_clip(
+        clip = assemble_clip(
             media.name,
             window=window,
             pictures=pictures,
@@ -183,6 +183,7 @@ class ClipReader:
             absences=absences,
             warnings=warnings,
         )
+        return replace(clip, media_end_seconds=media.index.end_seconds)
 
 
 def recognize_in_blocks(

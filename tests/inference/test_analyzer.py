@@ -133,6 +133,7 @@ def test_windows_do_not_change_the_face(make_analyzer, video, spoken):
         torch.nn.init.zeros_(analyzer.model.model.face_head.dynamic_expression.weight)
     assert len(list(cut.stream(video, transcript=spoken))) == 2
     one, other = whole(video, transcript=spoken), cut(video, transcript=spoken)
+    assert one.duration_seconds == other.duration_seconds
     assert [(u.start_seconds, u.end_seconds, u.text) for u in one.utterances] == [
         (u.start_seconds, u.end_seconds, u.text) for u in other.utterances
     ]

@@ -92,6 +92,7 @@ def test_long_clips_come_in_windows_of_whole_utterances(tmp_path):
     assert [[each.text for each in clip.utterances] for clip in (first, second)] == [["a", "b"], ["c"]]
     for clip in (first, second):
         assert clip.end_seconds - clip.start_seconds <= 4.0
+        assert clip.media_end_seconds == pytest.approx(8.0, abs=0.1)
         assert np.all((clip.frame_times >= clip.start_seconds) & (clip.frame_times < clip.end_seconds))
         assert len(clip.waveform) == round((clip.end_seconds - clip.start_seconds) * 16_000)
         assert len(clip.tracks[0].times) and clip.tracks[0].times[-1] < clip.end_seconds
