@@ -17,7 +17,7 @@ from microemo.training.recipe import LoraRecipe
 try:
     import peft
 except ImportError:
-    peft = None
+    peft = None  # type: ignore[assignment]
 
 
 def add_lora(model: PreTrainedModel, *, lora: LoraRecipe, parts: Sequence[str]) -> Any:

@@ -105,7 +105,13 @@ def load_examples(
         **arguments: as `read_examples` takes them.
     """
     _require_datasets()
-    chosen = {"name": name, "path": str(path), "questions": questions, "take": take, "arguments": arguments}
+    chosen: dict[str, Any] = {
+        "name": name,
+        "path": str(path),
+        "questions": questions,
+        "take": take,
+        "arguments": arguments,
+    }
     if streaming:
         return datasets.IterableDataset.from_generator(_rows, features=example_features(), gen_kwargs=chosen)
     return datasets.Dataset.from_list(list(_rows(**chosen)), features=example_features())

@@ -65,9 +65,8 @@ def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) ->
         settings["attn_implementation"] = recipe.attn_implementation
     if recipe.quantization is not None:
         settings["quantization_config"] = quantization_config(recipe.quantization)
-    model, found = MODEL_CLASSES[recipe.objective].from_pretrained(
-        folder, config=config, output_loading_info=True, **settings
-    )
+    model_class: Any = MODEL_CLASSES[recipe.objective]
+    model, found = model_class.from_pretrained(folder, config=config, output_loading_info=True, **settings)
     missing = sorted(key for key in found["missing_keys"] if part_of(key) not in trained_parts)
     if missing:
         raise ValueError(f"{folder} lacks {len(missing)} weights of parts that are not trained, such as {missing[0]}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import HfArgumentParser, PreTrainedModel, TrainingArguments, set_seed
+from transformers import HfArgumentParser, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
@@ -119,7 +119,8 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     if fixed:
         raise ValueError(f"training may not set {fixed}: {FIXED_ARGUMENTS}")
     given = {**DEFAULT_ARGUMENTS, **recipe.training, **FIXED_ARGUMENTS}
-    (arguments,) = HfArgumentParser(TrainingArguments).parse_dict(given)
+    parser = HfArgumentParser([TrainingArguments])  # type: ignore[list-item]  # a dataclass, says its decorator
+    (arguments,) = parser.parse_dict(given)
     return arguments
 
 

@@ -64,10 +64,10 @@ class MicroEmoTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._train_parts, self._eval_parts = LossParts(), LossParts()
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, or what `args.optim` says, over `parameter_groups`."""
         if self.optimizer is None:
-            model = self.model if model is None else model
+            model = model or self.model
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, model)
             groups = parameter_groups(model, weight_decay=self.args.weight_decay, learning_rates=self.learning_rates)
             self.optimizer = optimizer_class(groups, **settings)
@@ -84,7 +84,8 @@ class MicroEmoTrainer(Trainer):
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The batch on the device, without the labels that the model has no use for."""
         self._set_signature_columns_if_needed()
-        wanted = {name: value for name, value in inputs.items() if name in self._signature_columns}
+        accepted = set(self._signature_columns or ())
+        wanted = {name: value for name, value in inputs.items() if name in accepted}
         return super()._prepare_inputs(wanted)
 
     def compute_loss(
@@ -107,13 +108,23 @@ class MicroEmoTrainer(Trainer):
             logs = {**logs, **self._train_parts.take(self._sum_over_processes)}
         super().log(logs, start_time)
 
-    def evaluation_loop(self, *arguments: Any, metric_key_prefix: str = "eval", **settings: Any) -> EvalLoopOutput:
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
         """As `Trainer`'s, with the parts of the loss among the metrics."""
         self._eval_parts = LossParts()
-        output = super().evaluation_loop(*arguments, metric_key_prefix=metric_key_prefix, **settings)
+        output = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix=metric_key_prefix
+        )
         parts = self._eval_parts.take(self._sum_over_processes)
-        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in parts.items()})
-        return output
+        return output._replace(
+            metrics={**(output.metrics or {}), **{f"{metric_key_prefix}_{name}": parts[name] for name in parts}}
+        )
 
     def prediction_step(
         self,
@@ -121,8 +132,8 @@ class MicroEmoTrainer(Trainer):
         inputs: dict[str, Any],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor] | None, dict[str, torch.Tensor] | None]:
-        """Loss, outputs and labels of the heads by name."""
+    ) -> tuple[torch.Tensor, Any, Any]:
+        """Loss, outputs and labels of the heads by name, None where the loss is all that is wanted."""
         prepared = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss, outputs = self.compute_loss(model, prepared, return_outputs=True)

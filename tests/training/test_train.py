@@ -1,0 +1,143 @@
+"""Runs of recipes from beginning to end, and the command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.training.train import load_training_data, prepare, train, training_arguments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_run_leaves_a_model_its_weights_and_a_record(workshop, tmp_path):
+    recipe = workshop.recipe(tmp_path, parts=("face_head", "emotion_head"))
+    object.__setattr__(recipe.parts, "declare", ("emotion_head",))
+    folder = train(recipe, data_root=workshop.root)
+    model = MicroEmoForConditionalGeneration.from_pretrained(folder / "model")
+    assert model.config.trained_parts == ["emotion_head"]
+    assert MicroEmoProcessor.from_pretrained(folder / "model").reading_settings["face_fps"] == 8.0
+    weights = load_file(folder / "weights" / "weights.safetensors")
+    state = model.state_dict()
+    assert {name.split(".")[1] for name in weights} == {"face_head", "emotion_head"}
+    for name, value in weights.items():
+        torch.testing.assert_close(value.float(), state[name], rtol=1e-3, atol=1e-3)
+    record = json.loads((folder / "weights" / "training_record.json").read_text())
+    assert record["trained_parts"] == ["emotion_head"] and record["seed"] == 42
+    assert record["recipe"]["parts"]["train"] == ["face_head", "emotion_head"]
+    assert len(record["data"]["train"]) == 64 and record["data"]["evaluation"] == "none"
+    assert [entry["step"] for entry in record["curves"]] == [1, 2, 2] and "transformers" in record["versions"]
+
+
+def test_the_face_is_trained_without_the_language_model(workshop, tmp_path):
+    recipe = workshop.recipe(
+        tmp_path, model={"objective": "face"}, parts=("micro_dynamics", "face_head"), data={"person": "largest"}
+    )
+    folder = train(recipe, data_root=workshop.root)
+    before = MicroEmoForConditionalGeneration.from_pretrained(workshop.root / "model").state_dict()
+    model, found = MicroEmoForConditionalGeneration.from_pretrained(folder / "model", output_loading_info=True)
+    assert not found["missing_keys"] and not found["unexpected_keys"]
+    changed = {
+        name.split(".")[1] for name, value in model.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed == {"micro_dynamics", "face_head"}
+
+
+def test_the_face_alone_learns_as_within_the_whole_model(workshop, tmp_path):
+    losses = []
+    for objective in ("face", "emotions", "answers"):
+        run = workshop.prepare(tmp_path / objective, model={"objective": objective}, max_steps=1)
+        run.trainer.train()
+        losses.append(run.trainer.state.log_history[0]["face_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[1] == pytest.approx(losses[2], rel=1e-5)
+
+
+def test_modules_inside_of_a_part_can_stay_frozen(workshop, tmp_path):
+    recipe = workshop.recipe(tmp_path, parts=("face_head",), lora={"r": 2})
+    object.__setattr__(recipe.parts, "frozen", ("face_head.static_expression",))
+    run = prepare(recipe, data_root=workshop.root)
+    trained = {name for name, parameter in run.trainer.model.named_parameters() if parameter.requires_grad}
+    assert any("dynamic_expression" in name for name in trained)
+    assert not any("static_expression" in name for name in trained)
+
+
+def test_an_ablation_is_a_change_of_the_config(workshop, tmp_path):
+    changes = {"use_local_branch": False, "utterance_mode": "window", "window_frames": 2, "window_stride": 2}
+    run = workshop.prepare(tmp_path, model={"changes": changes}, parts=("video_qformer", "emotion_head"))
+    assert run.start.processor.utterance_mode == "window" and run.start.processor.window_stride == 2
+    assert not hasattr(run.trainer.model.model, "face_head")
+    run.trainer.train()
+    assert "face_loss" not in run.trainer.state.log_history[0]
+
+
+def test_changes_that_would_stay_random_are_refused(workshop, tmp_path):
+    changes = {"qformer_config.num_hidden_layers": 3}
+    with pytest.raises(ValueError, match=r"weights of parts that are not trained, such as model.frame_qformer"):
+        workshop.prepare(tmp_path, model={"changes": changes})
+    workshop.prepare(tmp_path, model={"changes": changes}, parts=("frame_qformer",))
+    with pytest.raises(ValueError, match="'no_such_switch'"):
+        workshop.prepare(tmp_path, model={"changes": {"no_such_switch": 1}})
+
+
+def test_a_stream_trains_like_a_table(workshop, tmp_path):
+    run = workshop.prepare(tmp_path, data={"streaming": True}, max_steps=3)
+    run.trainer.train()
+    assert run.trainer.state.global_step == 3
+
+
+def test_sources_are_mixed_as_often_as_they_say(workshop, tmp_path):
+    (tmp_path / "goemotions").mkdir()
+    (tmp_path / "goemotions" / "labels.txt").write_text("joy\n")
+    (tmp_path / "goemotions" / "train.tsv").write_text("a\t0\tx\nb\t0\ty\nc\t0\tz\n")
+    sources = [
+        {"reader": "jsonl", "path": str(workshop.root / "clips.jsonl"), "repeat": 2, "take": 1, "questions": "all"},
+        {"reader": "goemotions", "path": "goemotions", "take": 2, "questions": "none"},
+    ]
+    recipe = workshop.recipe(tmp_path, data={"train": sources})
+    table = load_training_data(recipe.data, root=tmp_path, seed=0)
+    assert table["question_index"] == [0, 1, 2, 0, 1, 2, -1, -1]
+
+
+def test_arguments_of_the_trainer_are_checked(workshop, tmp_path):
+    with pytest.raises(ValueError, match="no_such_argument"):
+        training_arguments(workshop.recipe(tmp_path, no_such_argument=1))
+    with pytest.raises(ValueError, match="training may not set .'remove_unused_columns'."):
+        training_arguments(workshop.recipe(tmp_path, remove_unused_columns=True))
+
+
+def test_the_command_trains(workshop, tmp_path, capsys):
+    yaml = pytest.importorskip("yaml")
+    import argparse
+
+    from microemo.training import train_command
+
+    content = {
+        "model": {"path": str(workshop.root / "model")},
+        "data": {"train": [{"reader": "jsonl", "path": "missing.jsonl"}], "detector": None},
+        "parts": {"train": ["emotion_head"]},
+        "training": {"output_dir": "elsewhere", "max_steps": 1, "use_cpu": True, "save_strategy": "no"},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    parser = argparse.ArgumentParser()
+    train_command.add_arguments(parser)
+    command = [str(tmp_path / "recipe.yaml"), "--data", str(workshop.root), "--out", str(tmp_path / "run")]
+    settings = ["--set", "data.train.0.path=clips.jsonl", "--set", "data.reading={num_frames: 4, face_size: 16}"]
+    assert train_command.run(parser.parse_args([*command, *settings])) == 0
+    assert (tmp_path / "run" / "model" / "config.json").is_file()
+    with pytest.raises(ValueError, match="RECIPE is missing"):
+        train_command.run(parser.parse_args([]))
+    assert train_command.run(parser.parse_args(["--list"])) == 0
+    assert "paper_7b" in capsys.readouterr().out
+
+
+def test_a_script_of_ones_own_uses_transformers_trainer(workshop, tmp_path):
+    command = [sys.executable, str(ROOT / "examples" / "finetune.py")]
+    arguments = [str(workshop.root / "clips.jsonl"), str(tmp_path / "finetuned"), str(workshop.root / "model")]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    MicroEmoForConditionalGeneration.from_pretrained(tmp_path / "finetuned")
