@@ -6,9 +6,28 @@ from pathlib import Path
 
 from microemo.evaluation.score_table import FAMILIES
 
+DESCRIPTION = """\
+Compares the predictions of one or more models with reference labels: one table, a bootstrap interval on each figure,
+no language model asked. The same files and seed give the same table."""
+
+EPILOG = """\
+examples:
+  microemo evaluate --references truth.csv --predictions ours.csv
+      every figure that the two files allow
+
+  microemo evaluate --references truth.csv --predictions base=a.jsonl tuned=b.jsonl --output table.md
+      two models side by side, also written as Markdown
+
+  microemo evaluate --references track2.csv --predictions out-openset.npz --metrics wheel --wheels emotion_wheel/
+      the challenges' own emotion wheels, read from the folder that they publish
+
+exit codes:
+  0 done   1 failure   2 wrong usage or unusable input"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `microemo evaluate`."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("--references", required=True, type=Path, help="true labels: .csv, .jsonl or .npz")
     parser.add_argument(
         "--predictions",
@@ -41,12 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the table, writes it where asked, and returns the exit status."""
     from microemo.evaluation.evaluate import evaluate_files
+    from microemo.inference.export import write_atomically
 
     for path in arguments.output:
         if path.suffix not in (".md", ".json"):
             raise ValueError(f"--output ({path}) must end in .md or .json")
     table = evaluate_files(arguments)
     for path in arguments.output:
-        path.write_text(table.to_json() if path.suffix == ".json" else table.to_markdown(), encoding="utf-8")
+        write_atomically(path, table.to_json() if path.suffix == ".json" else table.to_markdown())
     sys.stdout.write(table.to_json() if arguments.json else table.to_markdown())
     return 0
