@@ -47,7 +47,8 @@ class MicroEmoDataCollator:
 
     Args:
         processor: of the model.
-        config: whose label sets the heads have; microemo-mini's by default.
+        config: whose label sets the heads have; microemo-mini's by default. Faces are left out where it has no local
+            branch.
         clips: reads the files; by default with the processor's reading settings.
         dropout: how often streams are hidden. An answer that may name what is hidden is then not learnt from.
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
@@ -69,6 +70,7 @@ class MicroEmoDataCollator:
         self.clips = clips or ClipLoader(ReadingSettings(**processor.reading_settings))
         self.dropout = dropout
         self.unreadable = unreadable
+        self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
         self.unit_names = tuple(config.action_unit_id2label.values())
@@ -102,6 +104,8 @@ class MicroEmoDataCollator:
                 logger.warning(f"skipped: {error}")
                 continue
             clip = with_utterances(entry.clip)
+            if not self.uses_faces:
+                clip = replace(clip, face_crops=None, face_times=None, face_track_ids=None)
             targets = entry.targets or (example.targets,) * len(clip.utterances)
             read.append(ReadExample(example, clip, targets))
         if not read:

@@ -84,7 +84,7 @@ class MicroEmoTrainer(Trainer):
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The batch on the device, without the labels that the model has no use for."""
         self._set_signature_columns_if_needed()
-        accepted = set(self._signature_columns or ())
+        accepted: set[str] = set(self._signature_columns or ())
         wanted = {name: value for name, value in inputs.items() if name in accepted}
         return super()._prepare_inputs(wanted)
 
