@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch import nn
 from transformers import MobileNetV2Config
 
 from microemo.processing.face_cropping import landmarks_from_boxes
@@ -41,7 +42,7 @@ def write_stills(folder: Path, *, seed: int = 0) -> Path:
         writer.writerow(["file", "emotion", "identity"])
         for person in range(PEOPLE):
             for label, expression in enumerate(EXPRESSIONS):
-                name = f"{person:02d}-{label}.png"
+                name = f"{person:02d}-{label}.bmp"
                 picture = generator.integers(20 + 25 * label, 60 + 25 * label, size=(64, 64, 3), dtype=np.uint8)
                 cv2.imwrite(str(folder / name), picture)
                 writer.writerow([name, expression, f"person-{person}"])
@@ -51,4 +52,8 @@ def write_stills(folder: Path, *, seed: int = 0) -> Path:
 def tiny_classifier(*, seed: int = 0, dropout: float = 0.0) -> FaceClassifier:
     torch.manual_seed(seed)
     config = MobileNetV2Config(depth_multiplier=0.1, min_depth=4, depth_divisible_by=4, tf_padding=False)
-    return FaceClassifier(config, dropout=dropout)
+    model = FaceClassifier(config, dropout=dropout)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):  # transformers' small initial weights would let every answer fade to 0
+            nn.init.kaiming_normal_(module.weight)
+    return model

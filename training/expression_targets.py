@@ -29,14 +29,19 @@ def calibrated_teacher_targets(scores: np.ndarray, *, labels: np.ndarray, identi
     face's own label comes back in its target.
     """
     folds = identity_folds(identities, folds=STACKING_FOLDS)
-    spread = scores.std(axis=0)
-    standard = (scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    standard = standardise(scores)
     targets = np.zeros((len(labels), len(EXPRESSIONS)), dtype=np.float32)
     for fold in np.unique(folds):
         asked = folds == fold
         weight, bias = _softmax_regression(standard[~asked], labels=labels[~asked])
         targets[asked] = torch.softmax(torch.from_numpy(standard[asked]).float() @ weight + bias, dim=1).numpy()
     return targets
+
+
+def standardise(scores: np.ndarray) -> np.ndarray:
+    """Scores (N, S) as float32 of mean 0 and deviation 1 over the faces; a constant score becomes 0."""
+    spread = scores.std(axis=0)
+    return ((scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1)).astype(np.float32)
 
 
 def mixed_targets(labels: np.ndarray, *, smoothing: float, teachers: np.ndarray | None, weight: float) -> np.ndarray:

@@ -13,19 +13,19 @@ class FaceAugmentation:
     """How far each change may go; a probability of 0 or a range of one value switches it off."""
 
     # Landmarks of a detector jitter, so the alignment does.
-    rotation_degrees: float = 12.0
-    scale_range: tuple[float, float] = (0.88, 1.14)
-    shift: float = 0.06  # part of the side
+    rotation_degrees: float = 10.0
+    scale_range: tuple[float, float] = (0.9, 1.12)
+    shift: float = 0.05  # part of the side
 
     # Light and camera
-    gamma_range: tuple[float, float] = (0.6, 1.6)
-    contrast_range: tuple[float, float] = (0.6, 1.3)
-    brightness: float = 30.0  # grey levels
+    gamma_range: tuple[float, float] = (0.7, 1.5)
+    contrast_range: tuple[float, float] = (0.7, 1.3)
+    brightness: float = 20.0  # grey levels
     side_light: float = 0.35  # largest relative change from the middle to the edge
 
     # Small faces, compression, movement
-    degrade_probability: float = 0.5
-    smallest_size: int = 32  # px, before it is enlarged again
+    degrade_probability: float = 0.4
+    smallest_size: int = 36  # px, before it is enlarged again
     jpeg_quality_range: tuple[int, int] = (25, 90)
     noise: float = 8.0  # grey levels, standard deviation at most
 

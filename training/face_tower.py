@@ -21,7 +21,7 @@ from tqdm import tqdm
 from transformers import HfArgumentParser
 
 from microemo.conversion.package_weights import default_cache_dir
-from microemo.training.expression_targets import calibrated_teacher_targets, mixed_targets
+from microemo.training.expression_targets import calibrated_teacher_targets, mixed_targets, standardise
 from microemo.training.expression_teachers import teacher_scores
 from microemo.training.face_augmentation import FaceAugmentation
 from microemo.training.face_classifier import (
@@ -32,7 +32,8 @@ from microemo.training.face_classifier import (
 )
 from microemo.training.face_recipe import FaceTowerRecipe
 from microemo.training.face_record import FaceTowerResult, FoldResult, write_record
-from microemo.training.face_trainer import FaceTrainer
+from microemo.training.face_trainer import FaceLessons, FaceTrainer
+from microemo.training.face_variants import load_face_variants
 from microemo.training.recall_statistics import mean_recall, recall_report
 from microemo.training.still_faces import EXPRESSIONS, StillFaces, identity_folds, load_still_faces
 
@@ -69,9 +70,10 @@ class FaceTowerRun:
 
 @dataclass(frozen=True)
 class TeachingMaterial:
-    """Faces with the teachers' scores (N, S) of them, None where the recipe asks no teacher."""
+    """Faces, their variants (V, N, h, w, d), and the teachers' scores (N, S) of them, None without teachers."""
 
     faces: StillFaces
+    variants: np.ndarray
     scores: np.ndarray | None
 
 
@@ -109,9 +111,9 @@ def train_face_tower(
         torch.set_num_threads(run.threads)
     run.runs_folder.mkdir(parents=True, exist_ok=True)
     progress = ProgressBars(quiet=run.quiet)
-    material = prepare_material(run, recipe=recipe, progress=progress)
+    material = prepare_material(run, recipe=recipe, augmentation=augmentation, progress=progress)
     for name in run.only or names:
-        _do_run(name, run, material=material, recipe=recipe, augmentation=augmentation, progress=progress)
+        _do_run(name, run, material=material, recipe=recipe, progress=progress)
     progress.close()
     if not all(_is_done(run, name) for name in names):
         return None
@@ -129,30 +131,43 @@ def run_names(recipe: FaceTowerRecipe) -> tuple[str, ...]:
     return (*(f"fold-{fold}" for fold in range(recipe.folds)), FINAL_RUN)
 
 
-def prepare_material(run: FaceTowerRun, *, recipe: FaceTowerRecipe, progress: ProgressBars) -> TeachingMaterial:
-    """Aligned faces and teachers' scores, both kept in the runs folder."""
+def prepare_material(
+    run: FaceTowerRun, *, recipe: FaceTowerRecipe, augmentation: FaceAugmentation, progress: ProgressBars
+) -> TeachingMaterial:
+    """Aligned faces, their variants and the teachers' scores, all kept in the runs folder."""
     faces = load_still_faces(run.stills, cache=run.runs_folder / "faces.npz", progress=progress)
-    if recipe.teacher_weight == 0:
-        return TeachingMaterial(faces, None)
-    kept = run.runs_folder / "teachers.npz"
-    if kept.is_file():
-        with np.load(kept) as stored:
-            if np.array_equal(stored["files"], faces.files):
-                return TeachingMaterial(faces, stored["scores"])
-    scores = teacher_scores(faces, cache_dir=run.cache_folder, progress=progress)
-    np.savez(kept, files=faces.files, scores=scores)
-    return TeachingMaterial(faces, scores)
+    variants = load_face_variants(
+        run.runs_folder / "variants.npy",
+        model=imagenet_face_classifier(cache_dir=run.cache_folder, progress=progress),
+        faces=faces,
+        augmentation=augmentation,
+        blocks=recipe.frozen_blocks,
+        count=recipe.variants,
+        seed=run.seed,
+        progress=progress,
+    )
+    scores = None
+    if recipe.teacher_weight > 0:
+        scores = _kept_teacher_scores(run, faces=faces, progress=progress)
+    return TeachingMaterial(faces, variants, scores)
 
 
-def soft_targets(material: TeachingMaterial, *, learners: np.ndarray, recipe: FaceTowerRecipe) -> np.ndarray:
-    """Targets (n, 8) of the faces under the mask `learners` (N,), from their own labels alone."""
+def make_lessons(material: TeachingMaterial, *, learners: np.ndarray, recipe: FaceTowerRecipe) -> FaceLessons:
+    """What the faces under the mask `learners` (N,) teach, from their own labels alone."""
     faces = material.faces.subset(learners)
-    teachers = None
+    teachers, scores = None, np.zeros((len(faces), 0), dtype=np.float32)
     if material.scores is not None:
-        teachers = calibrated_teacher_targets(
-            material.scores[learners], labels=faces.labels, identities=faces.identities
-        )
-    return mixed_targets(faces.labels, smoothing=recipe.smoothing, teachers=teachers, weight=recipe.teacher_weight)
+        scores = standardise(material.scores[learners])
+        teachers = calibrated_teacher_targets(scores, labels=faces.labels, identities=faces.identities)
+    return FaceLessons(
+        variants=material.variants,
+        rows=np.flatnonzero(learners),
+        labels=faces.labels,
+        targets=mixed_targets(
+            faces.labels, smoothing=recipe.smoothing, teachers=teachers, weight=recipe.teacher_weight
+        ),
+        scores=scores,
+    )
 
 
 def gather_result(run: FaceTowerRun, *, material: TeachingMaterial, recipe: FaceTowerRecipe) -> FaceTowerResult:
@@ -176,7 +191,6 @@ def _do_run(
     *,
     material: TeachingMaterial,
     recipe: FaceTowerRecipe,
-    augmentation: FaceAugmentation,
     progress: ProgressBars,
 ) -> None:
     if _is_done(run, name):
@@ -188,10 +202,8 @@ def _do_run(
     torch.manual_seed(run.seed)
     trainer = FaceTrainer(
         imagenet_face_classifier(cache_dir=run.cache_folder, dropout=recipe.dropout, progress=progress),
-        faces=faces.subset(~is_held_out),
-        targets=soft_targets(material, learners=~is_held_out, recipe=recipe),
+        lessons=make_lessons(material, learners=~is_held_out, recipe=recipe),
         recipe=recipe,
-        augmentation=augmentation,
         seed=run.seed,
         checkpoint=run.runs_folder / f"{name}.pt",
     )
@@ -204,6 +216,17 @@ def _do_run(
     else:
         save_face_classifier(model, run.runs_folder / WEIGHTS)
     result.write(_curve_path(run, name))  # last: its presence says that the run is done
+
+
+def _kept_teacher_scores(run: FaceTowerRun, *, faces: StillFaces, progress: ProgressBars) -> np.ndarray:
+    kept = run.runs_folder / "teachers.npz"
+    if kept.is_file():
+        with np.load(kept) as stored:
+            if np.array_equal(stored["files"], faces.files):
+                return stored["scores"]
+    scores = teacher_scores(faces, cache_dir=run.cache_folder, progress=progress)
+    np.savez(kept, files=faces.files, scores=scores)
+    return scores
 
 
 def _score_fold(model: FaceClassifier, held_out: StillFaces, *, run: FaceTowerRun, result: FoldResult) -> FoldResult:

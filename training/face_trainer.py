@@ -1,27 +1,53 @@
-"""One run: faces and soft targets in, the averaged face classifier out; stops and goes on between epochs."""
+"""One run: features of faces and soft targets in, the averaged face classifier out; resumable between epochs."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from microemo.training.face_augmentation import FaceAugmentation, augment_face
-from microemo.training.face_classifier import FaceClassifier, normalise_grey
+from microemo.training.face_classifier import FaceClassifier, widen_strided_convolutions
 from microemo.training.face_recipe import FaceTowerRecipe
-from microemo.training.still_faces import EXPRESSIONS, StillFaces
+from microemo.training.still_faces import EXPRESSIONS
 
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class FaceLessons:
+    """What a run learns from: N faces.
+
+    variants: (V, M, h, w, d) float16 hidden features of V augmented variants of M faces; rows: (N,) int, which of the
+    M. labels: (N,) index into `EXPRESSIONS`. targets: (N, 8) float32 probabilities. scores: (N, S) float32, what
+    teachers say of each face, standardised; S may be 0.
+    """
+
+    variants: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
+    targets: np.ndarray
+    scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.rows)
+        if self.targets.shape != (count, len(EXPRESSIONS)):
+            raise ValueError(f"targets must have shape ({count}, {len(EXPRESSIONS)}), got {self.targets.shape}")
+        for name in ("labels", "scores"):
+            if len(getattr(self, name)) != count:
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {count} rows")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 class FaceTrainer:
-    """Trains `model` on `faces` towards `targets` (N, 8); `average` is the result.
+    """Trains the upper part of `model`; `average` is the result.
 
     Every epoch draws its chance from (seed, epoch) alone, so a run that went on from `checkpoint` equals one that
     never stopped.
@@ -31,26 +57,25 @@ class FaceTrainer:
         self,
         model: FaceClassifier,
         *,
-        faces: StillFaces,
-        targets: np.ndarray,
+        lessons: FaceLessons,
         recipe: FaceTowerRecipe,
-        augmentation: FaceAugmentation,
         seed: int,
         checkpoint: Path | None = None,
     ) -> None:
-        if targets.shape != (len(faces), len(EXPRESSIONS)):
-            raise ValueError(f"targets must have shape ({len(faces)}, {len(EXPRESSIONS)}), got {targets.shape}")
+        self.lessons, self.recipe, self.seed, self.checkpoint = lessons, recipe, seed, checkpoint
         self.model = model
-        self.faces, self.targets = faces, targets
-        self.recipe, self.augmentation, self.seed = recipe, augmentation, seed
-        self.checkpoint = checkpoint
         self.model.freeze_first(recipe.frozen_blocks)
         self.average = copy.deepcopy(model).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(parameter_groups(model, recipe=recipe))
-        self.steps_per_epoch = math.ceil(len(faces) / recipe.batch_size)
+        widen_strided_convolutions(self.model.face_tower)
+        # Tells the teachers' scores from the face features, so that these hold what the teachers saw; not kept.
+        self.imitation = nn.Linear(model.static_expression.in_features, max(1, lessons.scores.shape[1]))
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(model, imitation=self.imitation, recipe=recipe), fused=True
+        )
+        self.steps_per_epoch = math.ceil(len(lessons) / recipe.batch_size)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.draw_weights = sampling_weights(faces.labels, power=recipe.sampling_power, fewest=recipe.fewest_counted)
-        self.log_prior = drawn_log_prior(targets, weights=self.draw_weights, fewest=recipe.fewest_counted)
+        self.draw_weights = sampling_weights(lessons.labels, power=recipe.sampling_power, fewest=recipe.fewest_counted)
+        self.log_prior = drawn_log_prior(lessons.targets, weights=self.draw_weights, fewest=recipe.fewest_counted)
         self.losses: list[float] = []
 
     def train(
@@ -70,41 +95,41 @@ class FaceTrainer:
     def _run_epoch(self, epoch: int, *, progress: Progress | None) -> float:
         generator = np.random.default_rng((self.seed, epoch))
         torch.manual_seed(int(generator.integers(2**31)))  # dropout
-        order = generator.choice(len(self.faces), size=len(self.faces), p=self.draw_weights)
+        order = generator.choice(len(self.lessons), size=len(self.lessons), p=self.draw_weights)
+        variant = self.lessons.variants[epoch % len(self.lessons.variants)]
         self._set_training_mode()
         total = 0.0
         for step in range(self.steps_per_epoch):
             chosen = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
-            total += self._step(chosen, generator=generator) * len(chosen)
+            hidden = torch.from_numpy(variant[self.lessons.rows[chosen]]).float().permute(0, 3, 1, 2)  # (B, d, h, w)
+            total += self._step(hidden, chosen=chosen, generator=generator) * len(chosen)
             if progress is not None:
                 progress(f"epoch {epoch + 1}/{self.recipe.epochs}", step + 1, self.steps_per_epoch)
         return total / len(order)
 
-    def _step(self, chosen: np.ndarray, *, generator: np.random.Generator) -> float:
-        crops = np.stack(
-            [
-                augment_face(
-                    self.faces.crops[row],
-                    inside=self.faces.inside[row],
-                    settings=self.augmentation,
-                    generator=generator,
-                )
-                for row in chosen
-            ]
-        )
-        inputs, targets = normalise_grey(crops), torch.from_numpy(self.targets[chosen])
+    def _step(self, hidden: torch.Tensor, *, chosen: np.ndarray, generator: np.random.Generator) -> float:
+        targets = torch.from_numpy(self.lessons.targets[chosen])
+        scores = torch.from_numpy(self.lessons.scores[chosen])
         if self.recipe.mixing > 0:
-            inputs, targets = mix_pairs(inputs, targets, alpha=self.recipe.mixing, generator=generator)
+            mixture = Mixture.draw(len(chosen), alpha=self.recipe.mixing, generator=generator)
+            hidden, targets, scores = mixture.of(hidden), mixture.of(targets), mixture.of(scores)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.model(inputs.contiguous(memory_format=torch.channels_last)).float()
-        # Adding the prior here and not in use asks the net for evidence alone: rare expressions count as much.
-        loss = nn.functional.cross_entropy(logits + self.log_prior, targets)
+            features = self.model.finish(hidden, blocks=self.recipe.frozen_blocks)
+        loss = self._loss(features.float(), targets=targets, scores=scores)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.scheduler.step()
         update_average(self.average, model=self.model, decay=self._average_decay())
         return float(loss.detach())
+
+    def _loss(self, features: torch.Tensor, *, targets: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        logits = self.model.static_expression(self.model.dropout(features))
+        # Adding the prior here and not in use asks the net for evidence alone: rare expressions count as much.
+        loss = nn.functional.cross_entropy(logits + self.log_prior, targets)
+        if scores.shape[1] and self.recipe.imitation_weight:
+            loss = loss + self.recipe.imitation_weight * nn.functional.mse_loss(self.imitation(features), scores)
+        return loss
 
     def _rate(self, step: int) -> float:
         """Part of the peak rate: a linear rise, then half a cosine down to 0."""
@@ -132,6 +157,7 @@ class FaceTrainer:
             "losses": self.losses,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "imitation": self.imitation.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
         }
@@ -145,15 +171,22 @@ class FaceTrainer:
                 f"checkpoint {path} was made with seed {state['seed']} and {state['recipe']}, "
                 f"not with seed {self.seed} and {asdict(self.recipe)}: choose another folder or remove it"
             )
-        for name in ("model", "average", "optimizer", "scheduler"):
+        for name in ("model", "average", "imitation", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(state[name])
         self.losses = list(state["losses"])
 
 
-def parameter_groups(model: FaceClassifier, *, recipe: FaceTowerRecipe) -> list[dict[str, object]]:
-    """Tower and classifier at their own rates; norms and biases without weight decay."""
+def parameter_groups(
+    model: FaceClassifier, *, imitation: nn.Module, recipe: FaceTowerRecipe
+) -> list[dict[str, object]]:
+    """Tower and linear layers at their own rates; norms and biases without weight decay."""
     groups: list[dict[str, object]] = []
-    for part, rate in ((model.face_tower, recipe.tower_rate), (model.static_expression, recipe.classifier_rate)):
+    rates: list[tuple[nn.Module, float]] = [
+        (model.face_tower, recipe.tower_rate),
+        (model.static_expression, recipe.classifier_rate),
+        (imitation, recipe.classifier_rate),
+    ]
+    for part, rate in rates:
         trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
         matrices = [parameter for parameter in trained if parameter.ndim > 1]
         vectors = [parameter for parameter in trained if parameter.ndim <= 1]
@@ -176,13 +209,21 @@ def drawn_log_prior(targets: np.ndarray, *, weights: np.ndarray, fewest: int) ->
     return torch.from_numpy(np.log(prior / prior.sum())).float()
 
 
-def mix_pairs(
-    inputs: torch.Tensor, targets: torch.Tensor, *, alpha: float, generator: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mixup: every face with another of its batch, one share for all, and the targets alike."""
-    share = float(generator.beta(alpha, alpha))
-    partner = torch.from_numpy(generator.permutation(len(inputs)))
-    return share * inputs + (1 - share) * inputs[partner], share * targets + (1 - share) * targets[partner]
+@dataclass(frozen=True)
+class Mixture:
+    """Mixup: every face with a partner of its batch, one share for all. partner: (B,) int."""
+
+    share: float
+    partner: torch.Tensor
+
+    @staticmethod
+    def draw(size: int, *, alpha: float, generator: np.random.Generator) -> Mixture:
+        """A share from the beta distribution of `alpha` and a random partner for each of `size` faces."""
+        return Mixture(float(generator.beta(alpha, alpha)), torch.from_numpy(generator.permutation(size)))
+
+    def of(self, values: torch.Tensor) -> torch.Tensor:
+        """The mixture of values (B, ...)."""
+        return self.share * values + (1 - self.share) * values[self.partner]
 
 
 @torch.no_grad()

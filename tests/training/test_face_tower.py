@@ -16,7 +16,8 @@ from microemo.training import face_tower, still_faces
 from microemo.training.face_augmentation import FaceAugmentation
 from microemo.training.face_classifier import load_face_classifier
 from microemo.training.face_recipe import FaceTowerRecipe
-from microemo.training.face_tower import FaceTowerRun, TeachingMaterial, main, soft_targets, train_face_tower
+from microemo.training.face_tower import FaceTowerRun, TeachingMaterial, main, make_lessons, train_face_tower
+from microemo.training.face_trainer import FaceTrainer
 from microemo.training.still_faces import EXPRESSIONS, StillFaces, load_still_faces
 
 SHIPPED = Path(microemo.checkpoints.__path__[0]) / "microemo-mini"
@@ -25,6 +26,8 @@ TINY = [
     "2",
     "--epochs",
     "1",
+    "--variants",
+    "2",
     "--batch_size",
     "32",
     "--teacher_weight",
@@ -42,7 +45,7 @@ def stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         face_tower,
         "imagenet_face_classifier",
-        lambda *, cache_dir, dropout, progress: tiny_classifier(dropout=dropout),
+        lambda *, cache_dir, dropout=0.0, progress: tiny_classifier(dropout=dropout),
     )
     return write_stills(tmp_path / "stills")
 
@@ -94,28 +97,32 @@ def test_bad_input_ends_with_one_line(stills, tmp_path, capsys):
     assert "labels.csv" in errors and "fold-7" in errors and "Traceback" not in errors
 
 
-def test_the_held_out_peoples_labels_do_not_reach_the_targets(stills):
+def test_the_held_out_peoples_labels_do_not_reach_the_lessons(stills):
     faces = load_still_faces(stills)
     scores = np.random.default_rng(0).normal(size=(len(faces), 3)).astype(np.float32)
     learners = np.arange(len(faces)) < 48
-    recipe = FaceTowerRecipe(teacher_weight=0.5)
     turned = np.where(learners, faces.labels, (faces.labels + 1) % len(EXPRESSIONS))
+    variants = np.zeros((1, len(faces), 2, 2, 4), dtype=np.float16)
     other = StillFaces(faces.crops, faces.inside, turned, faces.identities, faces.files)
+    recipe = FaceTowerRecipe(teacher_weight=0.5)
     first, second = (
-        soft_targets(TeachingMaterial(one, scores), learners=learners, recipe=recipe) for one in (faces, other)
+        make_lessons(TeachingMaterial(one, variants, scores), learners=learners, recipe=recipe)
+        for one in (faces, other)
     )
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first.rows, np.flatnonzero(learners))
+    for name in ("labels", "targets", "scores"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
 def test_a_finished_result_is_not_trained_again(stills, tmp_path, monkeypatch):
     run = FaceTowerRun(stills=str(stills), out=str(tmp_path / "out"), quiet=True)
-    recipe = FaceTowerRecipe(folds=2, epochs=1, batch_size=32, teacher_weight=0, fewest_counted=1)
+    recipe = FaceTowerRecipe(folds=2, epochs=1, batch_size=32, variants=1, teacher_weight=0, fewest_counted=1)
     first = train_face_tower(run, recipe=recipe, augmentation=FaceAugmentation())
 
-    def fail(**_: object) -> None:
+    def fail(_: FaceTrainer, **__: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(face_tower, "imagenet_face_classifier", fail)
+    monkeypatch.setattr(FaceTrainer, "train", fail)
     second = train_face_tower(run, recipe=recipe, augmentation=FaceAugmentation())
     assert first is not None and second is not None
     assert first.pooled == second.pooled

@@ -1,48 +1,47 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from tiny_faces import tiny_classifier
+from torch import nn
 
 from microemo.training.expression_targets import smooth_labels
-from microemo.training.face_augmentation import FaceAugmentation
 from microemo.training.face_recipe import FaceTowerRecipe
 from microemo.training.face_trainer import (
+    FaceLessons,
     FaceTrainer,
+    Mixture,
     drawn_log_prior,
-    mix_pairs,
     parameter_groups,
     sampling_weights,
     update_average,
 )
-from microemo.training.still_faces import StillFaces
 
 RECIPE = FaceTowerRecipe(epochs=3, batch_size=8, fewest_counted=1, teacher_weight=0)
 
 
 @pytest.fixture
-def faces() -> StillFaces:
+def lessons() -> FaceLessons:
     generator = np.random.default_rng(0)
+    blocks = RECIPE.frozen_blocks
+    shape = tiny_classifier().begin(torch.zeros(1, 3, 32, 32), blocks=blocks).permute(0, 2, 3, 1).shape[1:]
     labels = np.arange(24) % 8
-    return StillFaces(
-        crops=generator.integers(0, 256, size=(24, 32, 32), dtype=np.uint8),
-        inside=np.ones((24, 32, 32), dtype=bool),
+    return FaceLessons(
+        variants=generator.normal(size=(2, 30, *shape)).astype(np.float16),
+        rows=np.arange(3, 27),
         labels=labels,
-        identities=np.array([f"person-{number}" for number in range(24)]),
-        files=np.array([f"{number}.png" for number in range(24)]),
+        targets=smooth_labels(labels, smoothing=0.1),
+        scores=generator.normal(size=(24, 5)).astype(np.float32),
     )
 
 
 def make_trainer(
-    faces: StillFaces, *, recipe: FaceTowerRecipe = RECIPE, seed: int = 0, checkpoint=None
+    lessons: FaceLessons, *, recipe: FaceTowerRecipe = RECIPE, seed: int = 0, checkpoint=None
 ) -> FaceTrainer:
+    torch.manual_seed(0)
     return FaceTrainer(
-        tiny_classifier(dropout=recipe.dropout),
-        faces=faces,
-        targets=smooth_labels(faces.labels, smoothing=0.1),
-        recipe=recipe,
-        augmentation=FaceAugmentation(),
-        seed=seed,
-        checkpoint=checkpoint,
+        tiny_classifier(dropout=recipe.dropout), lessons=lessons, recipe=recipe, seed=seed, checkpoint=checkpoint
     )
 
 
@@ -55,45 +54,64 @@ def stop_after_first(epoch: int) -> None:
         raise Stopped
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(faces, tmp_path):
-    whole = make_trainer(faces).train().state_dict()
-    stopped = make_trainer(faces, checkpoint=tmp_path / "run.pt")
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(lessons, tmp_path):
+    whole = make_trainer(lessons).train().state_dict()
+    stopped = make_trainer(lessons, checkpoint=tmp_path / "run.pt")
     with pytest.raises(Stopped):
         stopped.train(after_epoch=stop_after_first)
-    resumed = make_trainer(faces, checkpoint=tmp_path / "run.pt")
+    resumed = make_trainer(lessons, checkpoint=tmp_path / "run.pt")
     result = resumed.train().state_dict()
     assert len(resumed.losses) == RECIPE.epochs
     for key, value in whole.items():
         assert torch.equal(value, result[key]), key
 
 
-def test_the_seed_decides(faces):
-    first, again, other = (make_trainer(faces, seed=seed).train().state_dict() for seed in (1, 1, 2))
+def test_the_seed_decides(lessons):
+    first, again, other = (make_trainer(lessons, seed=seed).train().state_dict() for seed in (1, 1, 2))
     key = "static_expression.weight"
     assert torch.equal(first[key], again[key])
     assert not torch.equal(first[key], other[key])
 
 
-def test_a_checkpoint_of_another_recipe_is_refused(faces, tmp_path):
-    make_trainer(faces, checkpoint=tmp_path / "run.pt").train()
+def test_a_checkpoint_of_another_recipe_is_refused(lessons, tmp_path):
+    make_trainer(lessons, checkpoint=tmp_path / "run.pt").train()
     with pytest.raises(ValueError, match="checkpoint"):
-        make_trainer(faces, seed=9, checkpoint=tmp_path / "run.pt").train()
+        make_trainer(lessons, seed=9, checkpoint=tmp_path / "run.pt").train()
 
 
-def test_targets_must_fit_the_faces(faces):
+def test_targets_and_scores_must_fit_the_faces(lessons):
     with pytest.raises(ValueError, match=r"targets must have shape \(24, 8\), got \(23, 8\)"):
-        FaceTrainer(
-            tiny_classifier(),
-            faces=faces,
-            targets=np.zeros((23, 8), dtype=np.float32),
-            recipe=RECIPE,
-            augmentation=FaceAugmentation(),
-            seed=0,
-        )
+        replace(lessons, targets=lessons.targets[1:])
+    with pytest.raises(ValueError, match="scores has 20 entries for 24 rows"):
+        replace(lessons, scores=lessons.scores[:20])
 
 
-def test_the_rate_rises_and_falls_to_nothing(faces):
-    trainer = make_trainer(faces)
+def test_without_teachers_there_is_nothing_to_imitate(lessons):
+    trainer = make_trainer(replace(lessons, scores=np.zeros((24, 0), dtype=np.float32)))
+    trainer.train()
+    assert np.isfinite(trainer.losses).all()
+
+
+def test_imitation_reaches_the_tower(lessons):
+    towers = [
+        make_trainer(lessons, recipe=replace(RECIPE, imitation_weight=weight)).train().face_tower.state_dict()
+        for weight in (0.0, 1.0)
+    ]
+    assert not torch.equal(towers[0]["conv_1x1.convolution.weight"], towers[1]["conv_1x1.convolution.weight"])
+
+
+def test_only_the_upper_part_is_trained(lessons):
+    before = tiny_classifier().face_tower.state_dict()
+    after = make_trainer(lessons).train().face_tower.state_dict()
+    for key, value in before.items():
+        layer = int(key.split(".")[1]) if key.startswith("layer.") else None
+        is_frozen = key.startswith("conv_stem.") or (layer is not None and layer < RECIPE.frozen_blocks)
+        if key.endswith("convolution.weight"):
+            assert torch.equal(value, after[key]) == is_frozen, key
+
+
+def test_the_rate_rises_and_falls_to_nothing(lessons):
+    trainer = make_trainer(lessons)
     steps = trainer.steps_per_epoch * RECIPE.epochs
     rates = [trainer._rate(step) for step in range(steps + 1)]
     assert max(rates) == 1 and rates[-1] == 0
@@ -120,11 +138,10 @@ def test_the_prior_is_that_of_the_targets_drawn():
 
 
 def test_mixup_mixes_inputs_and_targets_alike():
-    inputs = torch.arange(6.0).view(6, 1, 1, 1)
-    targets = torch.eye(6)
-    mixed, mixed_targets = mix_pairs(inputs, targets, alpha=0.5, generator=np.random.default_rng(3))
-    torch.testing.assert_close(mixed_targets @ torch.arange(6.0), mixed.flatten())
-    torch.testing.assert_close(mixed_targets.sum(dim=1), torch.ones(6))
+    mixture = Mixture.draw(6, alpha=0.5, generator=np.random.default_rng(3))
+    inputs, targets = mixture.of(torch.arange(6.0).view(6, 1, 1, 1)), mixture.of(torch.eye(6))
+    torch.testing.assert_close(targets @ torch.arange(6.0), inputs.flatten())
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(6))
 
 
 def test_the_average_moves_by_its_decay_and_takes_batch_statistics_along():
@@ -138,12 +155,12 @@ def test_the_average_moves_by_its_decay_and_takes_batch_statistics_along():
 
 
 def test_every_trained_parameter_is_in_one_group_and_only_matrices_decay():
-    model = tiny_classifier()
+    model, imitation = tiny_classifier(), nn.Linear(3, 2)
     model.freeze_first(2)
-    groups = parameter_groups(model, recipe=RECIPE)
+    groups = parameter_groups(model, imitation=imitation, recipe=RECIPE)
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
-    trained = [id(parameter) for parameter in model.parameters() if parameter.requires_grad]
-    assert sorted(grouped) == sorted(trained)
+    parameters = [*model.parameters(), *imitation.parameters()]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in parameters if parameter.requires_grad)
     for group in groups:
         assert all((parameter.ndim > 1) == (group["weight_decay"] > 0) for parameter in group["params"])
 

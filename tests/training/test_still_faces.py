@@ -25,7 +25,7 @@ def test_faces_labels_and_people_belong_together(stills):
     assert len(faces) == PEOPLE * len(EXPRESSIONS)
     assert faces.crops.shape == faces.inside.shape == (len(faces), CROP_SIZE, CROP_SIZE)
     for file, label, identity in zip(faces.files, faces.labels, faces.identities, strict=True):
-        person, number = file.removesuffix(".png").split("-")
+        person, number = file.removesuffix(".bmp").split("-")
         assert (int(number), f"person-{int(person)}") == (label, identity)
 
 
@@ -49,10 +49,10 @@ def test_the_crop_is_the_grey_of_what_inference_cuts():
 
 
 def test_a_photograph_without_a_face_is_left_out(stills):
-    cv2.imwrite(str(stills / "00-3.png"), np.zeros((64, 64, 3), dtype=np.uint8))
+    cv2.imwrite(str(stills / "00-3.bmp"), np.zeros((64, 64, 3), dtype=np.uint8))
     faces = load_still_faces(stills, detector=MiddleFace())
     assert len(faces) == PEOPLE * len(EXPRESSIONS) - 1
-    assert "00-3.png" not in faces.files
+    assert "00-3.bmp" not in faces.files
 
 
 def test_a_face_that_is_found_only_with_a_margin_lies_where_it_is():
@@ -76,7 +76,7 @@ def test_the_cache_is_read_until_a_photograph_or_the_crop_changes(stills, tmp_pa
     first = load_still_faces(stills, cache=cache, detector=MiddleFace())
     again = load_still_faces(stills, cache=cache, detector=NoFace())
     assert np.array_equal(first.crops, again.crops) and np.array_equal(first.files, again.files)
-    cv2.imwrite(str(stills / "00-3.png"), np.full((64, 64, 3), 200, dtype=np.uint8))
+    cv2.imwrite(str(stills / "00-3.bmp"), np.full((64, 64, 3), 200, dtype=np.uint8))
     changed = load_still_faces(stills, cache=cache, detector=MiddleFace())
     assert not np.array_equal(first.crops, changed.crops)
     monkeypatch.setattr(still_faces.face_cropping, "CROP_TEMPLATE", still_faces.face_cropping.CROP_TEMPLATE * 0.9)
@@ -95,6 +95,6 @@ def test_bad_folders_say_what_is_wrong(stills, tmp_path):
     labels.write_text(good.replace("identity", "person", 1))
     with pytest.raises(ValueError, match="identity"):
         load_still_faces(stills, detector=MiddleFace())
-    labels.write_text(good + "none.png,anger,x\n")
-    with pytest.raises(ValueError, match=r"none\.png"):
+    labels.write_text(good + "none.bmp,anger,x\n")
+    with pytest.raises(ValueError, match=r"none\.bmp"):
         load_still_faces(stills, detector=MiddleFace())
