@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .augmentation import Augmentation, draw_augmentation
 from .casting import Sources
@@ -44,6 +44,18 @@ class FaceTools:
     detect: Callable[[np.ndarray], list]
     mesh: FaceMesh
     segment: PersonMask | None = None
+
+
+def read_photograph(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, upright.
+
+    Read by Pillow: OpenCV's PNG reader fails in some processes that have loaded other video libraries.
+    """
+    try:
+        with Image.open(path) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except UnidentifiedImageError:
+        raise ValueError(f"{path} is not a picture") from None
 
 
 @dataclass(frozen=True)
@@ -136,13 +148,10 @@ class ClipMaker:
         if still in self._portraits:
             self._portraits.move_to_end(still)
             return self._portraits[still]
-        picture = cv2.imread(str(still), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ValueError(f"{still} is not a picture that OpenCV reads")
         tools = self.tools
         try:
             portrait = portrait_of(
-                np.ascontiguousarray(picture[..., ::-1]),
+                read_photograph(still),
                 detect=tools.detect,
                 mesh=tools.mesh,
                 segment=tools.segment,

@@ -34,6 +34,7 @@ from .person_mask import PersonMask
 from .scenario import ClipSettings
 from .video_writing import write_video
 
+LOCK_FILE = ".lock"
 CLEAN_QUALITY = 18  # H.264 constant rate factor without augmentation
 QUALITY = (18, 33)  # drawn from this range with augmentation
 Progress = Callable[[str, int, int], None]
@@ -205,7 +206,7 @@ def _write_in_worker(index: int) -> str:
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(out / LOCK_FILE, timeout=0):
             yield
     except Timeout:
         raise OSError(f"another process is generating into {out}") from None
