@@ -7,12 +7,21 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    MODEL_MAPPING,
+    AutoModel,
+    InstructBlipVisionConfig,
+    InstructBlipVisionModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from .configuration_microemo import MicroEmoQFormerConfig
 from .qformer import QFormerEncoder
 from .time_embedding import TimeEmbedding
 
+# Towers that transformers has and AutoModel does not know.
+OTHER_TOWERS = {InstructBlipVisionConfig: InstructBlipVisionModel}
 PICTURES_A_CHUNK = 64  # bounds the activations of a tower; 1800 crops at once would take gigabytes
 
 
@@ -32,11 +41,15 @@ def build_tower(config: PreTrainedConfig, *, output_norm_eps: float | None = Non
     attention (MobileNet has none at all) is built eager, so that asking the whole model for "sdpa" does not fail for
     its sake.
     """
-    model_class: Any = MODEL_MAPPING.get(type(config), PreTrainedModel)
+    model_class: Any = OTHER_TOWERS.get(type(config)) or MODEL_MAPPING.get(type(config), PreTrainedModel)
     if not model_class._supports_sdpa:
         config._attn_implementation = "eager"
-    has_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
-    tower = AutoModel.from_config(config, **({"add_pooling_layer": False} if has_pooler else {}))
+    if type(config) in OTHER_TOWERS:
+        tower = OTHER_TOWERS[type(config)]._from_config(config)
+    elif "add_pooling_layer" in inspect.signature(model_class).parameters:
+        tower = AutoModel.from_config(config, add_pooling_layer=False)
+    else:
+        tower = AutoModel.from_config(config)
     if output_norm_eps is not None:
         if not hasattr(tower, "post_layernorm"):
             raise ValueError(f"vision_output_norm_eps is given, but a {config.model_type!r} tower has no last norm")

@@ -93,7 +93,8 @@ def time_sentences(frame_times: Any, *, tokenizer: Any) -> dict[str, torch.Tenso
     """Returns `qformer_input_ids`, `qformer_attention_mask` (B, T, L): each time of (B, T), in seconds, in words."""
     times = torch.as_tensor(frame_times)
     tokens = tokenizer(
-        [TIME_SENTENCE.format(seconds=seconds) for seconds in times.flatten().tolist()],
+        # Milliseconds first: float32 makes 0.15 a little more than it is, which would become 0.2.
+        [TIME_SENTENCE.format(seconds=round(seconds, 3)) for seconds in times.flatten().tolist()],
         padding="longest",
         truncation=True,
         max_length=MAX_TIME_SENTENCE_TOKENS,

@@ -70,7 +70,7 @@ class MicroEmoProcessor(ProcessorMixin):
         tokenizer: The language model's, with `<|video|>`, `<|audio|>` and `<|utterance_end|>` added.
         qformer_tokenizer: The frame Q-Former's, needed with `timestamp="text"`.
         chat_template: One template, or several by name; None takes the package's own ("default", "concatenated").
-        timestamp: How the frame Q-Former learns a frame's time, "fourier" or "text".
+        timestamp: How the frame Q-Former learns a frame's time, "fourier", "text" or "none" (not at all).
         utterance_mode: "utterance" (whole clip and each utterance), "window" (sliding windows), "clip" (whole clip).
         window_frames: Frames in a window of the mode "window".
         window_stride: Frames from one window to the next.

@@ -10,7 +10,7 @@ from .prompt_text import SPECIAL_TOKENS
 from .reading_settings import ReadingSettings
 
 UTTERANCE_MODES = ("utterance", "window", "clip")
-TIMESTAMPS = ("fourier", "text")
+TIMESTAMPS = ("fourier", "text", "none")
 
 
 def check_choice(value: str, *, name: str, allowed: Sequence[str]) -> None:

@@ -1,0 +1,162 @@
+"""TimeChat's way to look at a video and to ask about it: frames, normalisation, prompt.
+
+A prompt, as the chat template "timechat" writes it (V: the placeholders of all windows):
+
+    <s>[INST] <<SYS>>
+    You are able to understand ...
+    <</SYS>>
+
+    <Video>V</Video> The video contains 3 frames sampled at 0.0, 1.0, 2.0 seconds.  What happens? [/INST]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import WhisperFeatureExtractor
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImageResampling
+
+from .clip import Utterance
+from .clip_tensors import time_sentences
+from .placeholder_expansion import count_windows
+from .processing_microemo import MicroEmoProcessor
+from .prompt_text import VIDEO_TOKEN, sanitize_text
+from .video_processing_microemo import MicroEmoVideoProcessor, frame_metadata
+
+NUM_FRAMES = 96
+FRAME_SIZE = 224  # px, the aspect is not kept
+SYSTEM = (
+    "You are able to understand the visual content that the user provides. "
+    "Follow the instructions carefully and explain your answers in detail."
+)
+MAX_SPOKEN_LINES = 15  # every k-th line of a longer transcript is taken
+
+
+def timechat_processor(
+    tokenizer: Any,
+    *,
+    qformer_tokenizer: Any = None,
+    feature_extractor: WhisperFeatureExtractor | None = None,
+    num_frames: int = NUM_FRAMES,
+    **settings: Any,
+) -> MicroEmoProcessor:
+    """Returns a processor with TimeChat's frames, normalisation and chat template.
+
+    Args:
+        tokenizer: LLaMA's, with `<|video|>`, `<|audio|>` and `<|utterance_end|>` added.
+        qformer_tokenizer: Of the frames' times, needed for `timestamp="text"`: BERT's as in TimeChat's inference, or
+            LLaMA's as in its training.
+        feature_extractor: Of the sound; TimeChat itself hears nothing.
+        num_frames: At most, of a video.
+        **settings: Of `MicroEmoProcessor`, in place of TimeChat's.
+    """
+    defaults: dict[str, Any] = {
+        "timestamp": "text",
+        "utterance_mode": "window",
+        "window_frames": 32,
+        "window_stride": 32,
+        "video_tokens_per_segment": 32,
+        "chat_template": {"default": timechat_template(), "timechat": timechat_template()},
+    }
+    video_processor = MicroEmoVideoProcessor(
+        size={"height": FRAME_SIZE, "width": FRAME_SIZE},
+        resample=PILImageResampling.BILINEAR,
+        image_mean=list(OPENAI_CLIP_MEAN),
+        image_std=list(OPENAI_CLIP_STD),
+        max_frames=num_frames,
+        # Where the tower is shared, faces are seen as frames are.
+        face_size=FRAME_SIZE,
+        face_mean=list(OPENAI_CLIP_MEAN),
+        face_std=list(OPENAI_CLIP_STD),
+    )
+    return MicroEmoProcessor(
+        video_processor,
+        feature_extractor or WhisperFeatureExtractor(),
+        tokenizer,
+        qformer_tokenizer=qformer_tokenizer,
+        **{**defaults, **settings},
+    )
+
+
+def timechat_template() -> str:
+    """Returns the chat template beside this file."""
+    return Path(__file__).with_name("chat_template_timechat.jinja").read_text(encoding="utf-8")
+
+
+def uniform_frame_indices(total: int, *, num_frames: int = NUM_FRAMES) -> np.ndarray:
+    """Returns the indices of `num_frames` of `total` frames, the first of each equal part; all, where there are fewer."""
+    if total < 1 or num_frames < 1:
+        raise ValueError(f"total ({total}) and num_frames ({num_frames}) must be >= 1")
+    return np.arange(0, total, total / min(num_frames, total)).astype(int)
+
+
+def frames_message(times: Sequence[float]) -> str:
+    """Returns the sentence that tells the language model when the frames (seconds) were taken."""
+    seconds = ", ".join(f"{round(float(time), 1)}" for time in times)
+    return f"The video contains {len(times)} frames sampled at {seconds} seconds. "
+
+
+def transcript_question(question: str, *, utterances: Sequence[Utterance]) -> str:
+    """Returns the question with what was spoken before it.
+
+    As in TimeChat the first line is always left out, and of a long transcript every k-th line is taken.
+    """
+    step = max(1, len(utterances) // MAX_SPOKEN_LINES)
+    lines = [
+        f"{line.start_seconds:.1f} - {line.end_seconds:.1f} seconds, {sanitize_text(line.text)}. "
+        for line in utterances[1::step]
+    ]
+    spoken = "".join(lines) or "None."
+    return (
+        f"Transcribed speech: {spoken} "
+        f"Based on the video content and possible transcribed speech, {question[:1].lower()}{question[1:]}"
+    )
+
+
+def timechat_inputs(
+    processor: MicroEmoProcessor,
+    frames: np.ndarray,
+    *,
+    times: Sequence[float],
+    question: str,
+    system: str = SYSTEM,
+) -> BatchFeature:
+    """Returns the model's inputs for one video and one question, as TimeChat's inference has them.
+
+    The text before the frames and the text behind them are tokenised each by itself, as TimeChat does.
+
+    Args:
+        processor: Of `timechat_processor`.
+        frames: (T, H, W, 3) uint8 RGB, such as `uniform_frame_indices` names.
+        times: Their seconds.
+        question: What is asked.
+        system: A single space in TimeChat's training.
+    """
+    pictures = processor.video_processor(
+        [frames], video_metadata=[frame_metadata(list(times))], do_sample_frames=False, return_tensors="pt"
+    )
+    harmless = sanitize_text(question, special_tokens=processor.control_tokens, keep_newlines=True)
+    content = [{"type": "video"}, {"type": "text", "text": f"{frames_message(times)} {harmless}"}]
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
+    prompt = processor.apply_chat_template(messages, chat_template="timechat", add_generation_prompt=True)
+    before, after = prompt.split(VIDEO_TOKEN)
+    windows = count_windows(len(frames), stride=processor.window_stride)
+    segments = windows if processor.utterance_mode == "window" else 1
+    ids = [
+        *processor.tokenizer(before, add_special_tokens=False)["input_ids"],
+        *[processor.video_token_id] * (processor.video_tokens_per_segment * segments),
+        *processor.tokenizer(after, add_special_tokens=False)["input_ids"],
+    ]
+    inputs = {
+        "input_ids": torch.tensor([ids]),
+        "attention_mask": torch.ones(1, len(ids), dtype=torch.long),
+        **pictures,
+    }
+    if processor.timestamp == "text":
+        inputs.update(time_sentences(pictures["frame_times"], tokenizer=processor.qformer_tokenizer))
+    return BatchFeature(inputs)
