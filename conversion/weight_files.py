@@ -85,7 +85,7 @@ def _read_torch(file: Path) -> dict[str, StoredTensor]:
 
 
 def _load_torch(file: Path) -> Any:
-    """Maps the file into memory, so that a tensor is read when it is used; files of before torch 1.6 are read whole."""
+    """Maps the file into memory, so that a tensor is read when it is used; files from before torch 1.6 come whole."""
     try:
         try:
             return torch.load(file, map_location="cpu", weights_only=True, mmap=True)

@@ -89,7 +89,7 @@ def timechat_template() -> str:
 
 
 def uniform_frame_indices(total: int, *, num_frames: int = NUM_FRAMES) -> np.ndarray:
-    """Returns the indices of `num_frames` of `total` frames, the first of each equal part; all, where there are fewer."""
+    """Returns the indices of `num_frames` of `total` frames, the first of each equal part; or all of fewer."""
     if total < 1 or num_frames < 1:
         raise ValueError(f"total ({total}) and num_frames ({num_frames}) must be >= 1")
     return np.arange(0, total, total / min(num_frames, total)).astype(int)

@@ -1,0 +1,166 @@
+"""A conversion is whole or resumes: shards, checks, what is refused before anything is written."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from timechat_files import converted_processor, split_llama, timechat_config, write_timechat
+
+from microemo.conversion import sharded_writer
+from microemo.conversion.convert_timechat_to_hf import ConversionOptions, convert_timechat
+from microemo.conversion.reload_check import check_weights
+from microemo.conversion.sharded_writer import plan_shards, tensor_checksum, write_shards
+from microemo.conversion.weight_files import read_weights
+
+SMALL_SHARDS = ConversionOptions(dtype="float32", max_shard_bytes=60_000)
+
+
+@pytest.fixture
+def original(tmp_path):
+    return write_timechat(tmp_path)
+
+
+def convert(original, out, *, options=SMALL_SHARDS, progress=None):
+    config = timechat_config()
+    return convert_timechat(
+        original.files, out, config=config, processor=converted_processor(config), options=options, progress=progress
+    )
+
+
+class Interrupted(Exception):
+    pass
+
+
+def stop_at(shard):
+    def progress(stage, done, total):
+        if (stage, done) == ("writing", shard):
+            raise Interrupted
+
+    return progress
+
+
+def test_an_interrupted_conversion_goes_on_with_the_missing_shards(original, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with pytest.raises(Interrupted):
+        convert(original, out, progress=stop_at(2))
+    assert not out.exists()
+    partial = tmp_path / "out.partial"
+    first = {path.name: path.stat().st_mtime_ns for path in partial.glob("model-*.safetensors")}
+    assert len(first) == 2
+    written = []
+    save_file = sharded_writer.save_file
+    monkeypatch.setattr(
+        sharded_writer, "save_file", lambda tensors, path, **kw: (written.append(path), save_file(tensors, path, **kw))
+    )
+    convert(original, out)
+    shards = sorted(path.name for path in out.glob("*.safetensors"))
+    assert len(written) == len(shards) - 2
+    assert {name: (out / name).stat().st_mtime_ns for name in first} == first
+    assert not partial.exists()
+    straight = convert(original, tmp_path / "straight")
+    assert all((out / name).read_bytes() == (straight / name).read_bytes() for name in shards)
+
+
+def test_other_options_do_not_take_over_what_was_begun(original, tmp_path):
+    with pytest.raises(Interrupted):
+        convert(original, tmp_path / "out", progress=stop_at(2))
+    out = convert(original, tmp_path / "out", options=replace(SMALL_SHARDS, dtype="float16"))
+    index = json.loads((out / "model.safetensors.index.json").read_text())
+    assert {path.name for path in out.glob("*.safetensors")} == set(index["weight_map"].values())
+    assert {tensor.load().dtype for tensor in read_weights(out).values()} == {torch.float16}
+
+
+def test_a_second_run_finds_its_result_and_nothing_else_is_overwritten(original, tmp_path):
+    out = convert(original, tmp_path / "out")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert convert(original, out) == out
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    with pytest.raises(ValueError, match="exists and is not the result of this conversion"):
+        convert(original, out, options=replace(SMALL_SHARDS, lora_alpha=20.0))
+
+
+def test_an_unknown_key_is_named_before_anything_is_written(original, tmp_path):
+    checkpoint = torch.load(original.files.checkpoints[0], weights_only=True)
+    checkpoint["model"]["llama_proj2.weight"] = torch.zeros(2)
+    torch.save(checkpoint, original.files.checkpoints[0])
+    with pytest.raises(ValueError, match=r"known to no rule: llama_proj2\.weight"):
+        convert(original, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_values_that_are_not_finite_are_named(original, tmp_path):
+    weights = torch.load(original.files.vit, weights_only=True)
+    weights["pos_embed"][0, 1, 2] = float("nan")
+    torch.save(weights, original.files.vit)
+    with pytest.raises(ValueError, match=r"embeddings\.position_embedding has values that are not finite"):
+        convert(original, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_changed_after_it_was_written_is_found(tmp_path):
+    tensors = {"a": torch.ones(3), "b": torch.zeros(2, 2)}
+    shards = plan_shards({"a": 12, "b": 16}, max_bytes=100)
+    checksums = write_shards(tmp_path, shards=shards, tensor_of=tensors.__getitem__, fingerprint="f")
+    check_weights(tmp_path, targets=tensors, dtype=torch.float32, checksums=checksums)
+    content = bytearray((tmp_path / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="b is not what was written: remove .*model.safetensors"):
+        check_weights(tmp_path, targets=tensors, dtype=torch.float32, checksums=checksums)
+
+
+def test_shards_are_filled_up_to_their_size_in_the_models_order():
+    shards = plan_shards({"a": 4, "b": 5, "c": 20, "d": 1}, max_bytes=10)
+    assert [shard.keys for shard in shards] == [("a", "b"), ("c",), ("d",)]
+    assert [shard.file_name for shard in shards][1] == "model-00002-of-00003.safetensors"
+    with pytest.raises(ValueError, match=r"max_bytes \(0\)"):
+        plan_shards({"a": 4}, max_bytes=0)
+
+
+def test_checksums_tell_bits_apart():
+    zero = torch.zeros(4, dtype=torch.bfloat16)
+    assert tensor_checksum(zero) == tensor_checksum(zero.clone()) != tensor_checksum(-zero)
+    assert tensor_checksum(torch.tensor(3)) != tensor_checksum(torch.tensor(4))
+
+
+def test_a_language_model_in_shards_gives_the_same_weights(original, tmp_path):
+    first = read_weights(convert(original, tmp_path / "first"))
+    split_llama(original.files.llama, original.llama)
+    second = read_weights(convert(original, tmp_path / "second"))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key].load(), second[key].load()) for key in first)
+
+
+class Payload:
+    def __reduce__(self):
+        return (print, ("code of a stranger",))
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(original, tmp_path, capsys):
+    torch.save({"model": {}, "config": Payload()}, original.files.checkpoints[0])
+    with pytest.raises(ValueError, match="holds more than tensors and plain values"):
+        convert(original, tmp_path / "out")
+    assert "stranger" not in capsys.readouterr().out
+
+
+def test_files_from_before_torch_1_6_are_read(tmp_path):
+    torch.save({"a": torch.arange(3.0)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert read_weights(tmp_path / "old.pth", prefix="x.")["x.a"].load().tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_folder_without_weights_says_what_was_looked_for(tmp_path):
+    with pytest.raises(FileNotFoundError, match="looked for model.safetensors"):
+        read_weights(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        read_weights(tmp_path / "nowhere.pth")
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"a": "lost.safetensors"}}')
+    with pytest.raises(FileNotFoundError, match=r"lacks the shards \['lost.safetensors'\]"):
+        read_weights(tmp_path)
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="dtype is 'int8', allowed are bfloat16"):
+        ConversionOptions(dtype="int8")
+    with pytest.raises(ValueError, match="lora is 'drop', allowed are merge, adapter"):
+        ConversionOptions(lora="drop")

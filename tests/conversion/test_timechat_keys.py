@@ -1,0 +1,141 @@
+"""At full size, without memory for it: every key of the published files has its place in the presets, and fits."""
+
+from pathlib import Path
+
+import pytest
+from original_checkpoints import (
+    Sizes,
+    audio_branch_shapes,
+    instructblip_shapes,
+    llama_shapes,
+    timechat_shapes,
+    video_branch_shapes,
+    vit_shapes,
+)
+
+from microemo.conversion.convert_timechat_to_hf import check_shapes
+from microemo.conversion.key_rules import plan_conversion
+from microemo.conversion.seeded_parts import SEEDED_KEYS, check_seedable
+from microemo.conversion.tensor_parts import Combiner
+from microemo.conversion.timechat_keys import KEY_RULES, ignore_rules
+from microemo.conversion.weight_files import StoredTensor
+from microemo.presets import meta_model, preset_config
+
+SIZES = Sizes()
+
+
+def unread():
+    raise AssertionError("a plan must not read tensors")
+
+
+def stored(*files):
+    return {key: StoredTensor(Path("original"), shape, unread) for shapes in files for key, shape in shapes.items()}
+
+
+def prefixed(prefix, shapes):
+    return {prefix + key: shape for key, shape in shapes.items()}
+
+
+def common_files():
+    return (
+        prefixed("visual_encoder.", vit_shapes(SIZES)),
+        prefixed("llama_model.", llama_shapes(SIZES)),
+        instructblip_shapes(SIZES),
+    )
+
+
+def whisper_shapes(model):
+    """The encoder as it is in the model, and a tensor of the decoder."""
+    encoder = {
+        "whisper.model.encoder" + key.removeprefix("model.audio_tower"): tuple(tensor.shape)
+        for key, tensor in model.state_dict().items()
+        if key.startswith("model.audio_tower.")
+    }
+    return {**encoder, "whisper.model.decoder.embed_tokens.weight": (51_865, 1024)}
+
+
+def planned(model, files):
+    tensors = stored(*files)
+    targets = model.state_dict()
+    plan = plan_conversion(tensors, targets=targets, rules=KEY_RULES, ignore_rules=ignore_rules(model.config))
+    check_seedable(plan.missing)
+    check_shapes(plan, stored=tensors, targets=targets, combine=Combiner(32.0))
+    used = {source for parts in plan.recipes.values() for source in parts.values()}
+    assert used | set(plan.ignored) == set(tensors)
+    assert not used & set(plan.ignored)
+    assert set(plan.recipes) | set(plan.missing) == set(targets)
+    return plan
+
+
+def test_timechat():
+    plan = planned(meta_model(preset_config("timechat")), (*common_files(), timechat_shapes(SIZES)))
+    assert plan.missing[0] == "model.video_qformer.null_key"
+    assert all(key.startswith("model.emotion_head.") for key in plan.missing[1:])
+    assert sum(len(parts) == 3 for parts in plan.recipes.values()) == 32 * 4  # LoRA on q, k, v, o of every layer
+    assert sum(parts.keys() == {"query_bias", "value_bias"} for parts in plan.recipes.values()) == 39
+    assert {key for key in plan.ignored if "blocks" in key} == {
+        f"visual_encoder.{key}" for key in vit_shapes(SIZES) if key.startswith("blocks.39.")
+    }
+
+
+def test_the_papers_size_begins_as_timechat():
+    model = meta_model(preset_config("7b"))
+    plan = planned(model, (*common_files(), timechat_shapes(SIZES), whisper_shapes(model)))
+    parts = {key.removeprefix("model.").partition(".")[0] for key in plan.missing}
+    assert parts == {
+        "micro_dynamics",
+        "global_local_attention",
+        "face_head",
+        "video_qformer",
+        "audio_qformer",
+        "audio_projector",
+        "emotion_head",
+    }
+
+
+def test_acoustemo_takes_video_llamas_audio_branch():
+    config = preset_config("acoustemo")
+    config.audio_qformer_config.num_query_tokens = SIZES.audio_queries
+    model = meta_model(config)
+    files = (*common_files(), timechat_shapes(SIZES), audio_branch_shapes(SIZES), whisper_shapes(model))
+    plan = planned(model, files)
+    assert [key for key in plan.missing if "audio" in key] == ["model.audio_qformer.null_key"]
+
+
+def test_video_llama():
+    sizes = Sizes(frames=32)
+    plan = planned(meta_model(preset_config("video_llama")), (*common_files(), video_branch_shapes(sizes)))
+    assert "Qformer.bert.embeddings.word_embeddings.weight" in plan.ignored
+    assert "Qformer.bert.encoder.layer.3.output.dense.bias" in plan.ignored
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("llama_proj.bias", "model.video_projector.bias"),
+        ("ln_vision.weight", "model.frame_tower.post_layernorm.weight"),
+        ("llama_model.model.layers.31.mlp.up_proj.weight", "model.language_model.layers.31.mlp.up_proj.weight"),
+    ],
+)
+def test_a_tensor_that_no_file_has_is_named(lost, named):
+    files = [{key: shape for key, shape in file.items() if key != lost} for file in common_files()]
+    checkpoint = {key: shape for key, shape in timechat_shapes(SIZES).items() if key != lost}
+    with pytest.raises(ValueError, match=f"in none of the files: {named}"):
+        planned(meta_model(preset_config("timechat")), (*files, checkpoint))
+
+
+def test_a_factor_of_lora_alone_is_refused():
+    checkpoint = timechat_shapes(SIZES)
+    del checkpoint["llama_model.base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight"]
+    with pytest.raises(ValueError, match=r"layers\.0\.self_attn\.q_proj\.weight .* cannot be made of .*lora_down"):
+        planned(meta_model(preset_config("timechat")), (*common_files(), checkpoint))
+
+
+def test_another_size_is_refused_by_name():
+    checkpoint = {**timechat_shapes(SIZES), "llama_proj.weight": (5120, 768)}
+    with pytest.raises(ValueError, match=r"does not fit the configuration: .*llama_proj\.weight.*5120"):
+        planned(meta_model(preset_config("timechat")), (*common_files(), checkpoint))
+
+
+def test_what_is_seeded_is_what_timechat_lacks():
+    assert not any(key.startswith(("model.frame_", "model.language_model", "lm_head")) for key in SEEDED_KEYS)
