@@ -56,7 +56,7 @@ def _mono(waveform: Any) -> np.ndarray:
 def face_tensors(
     clips: Sequence[Clip], *, preprocess: Callable[[np.ndarray], torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask` of a batch; nothing without any face."""
+    """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask`; nothing where no clip has a face."""
     seen = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
     if not any(seen):
         return {}

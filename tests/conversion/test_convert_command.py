@@ -14,7 +14,7 @@ from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
 from microemo.conversion import convert_command, paper_config
 from microemo.processing.timechat_preset import timechat_inputs
 
-WORDS = "this frame is sampled at second . 0 1 2 3 4 5 6 7 8 9".split()
+WORDS = ["this", "frame", "is", "sampled", "at", "second", ".", *"0123456789"]
 
 
 @pytest.fixture
