@@ -89,7 +89,7 @@ def write_shards(
 
 def tensor_checksum(tensor: torch.Tensor) -> int:
     """Returns the CRC-32 of a tensor's bytes."""
-    return zlib.crc32(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return zlib.crc32(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def write_json(path: Path, value: object) -> None:

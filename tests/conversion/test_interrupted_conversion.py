@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,6 +117,31 @@ def test_shards_are_filled_up_to_their_size_in_the_models_order():
     assert [shard.file_name for shard in shards][1] == "model-00002-of-00003.safetensors"
     with pytest.raises(ValueError, match=r"max_bytes \(0\)"):
         plan_shards({"a": 4}, max_bytes=0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads the process's memory from /proc")
+def test_no_more_than_about_one_shard_is_in_memory(tmp_path):
+    """Of the process itself; mapped files are the system's to drop. The allocator keeps some of what is freed."""
+    tensor_bytes, shard_bytes = 2**22, 2**24
+    source = {f"k{index}": torch.full((2**20,), float(index)) for index in range(32)}  # 128 MiB
+    torch.save(source, tmp_path / "source.pth")
+    del source
+    stored = read_weights(tmp_path / "source.pth")
+    shards = plan_shards(dict.fromkeys(stored, tensor_bytes), max_bytes=shard_bytes)
+    before, seen = anonymous_bytes(), []
+
+    def tensor_of(key):
+        seen.append(anonymous_bytes())
+        return stored[key].load() + 1.0
+
+    write_shards(tmp_path, shards=shards, tensor_of=tensor_of, fingerprint="f")
+    assert len(shards) == 8 and len(seen) == 32
+    assert max(seen) - before < 4 * shard_bytes  # half of the whole
+
+
+def anonymous_bytes():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
 
 
 def test_checksums_tell_bits_apart():

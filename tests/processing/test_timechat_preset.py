@@ -6,7 +6,7 @@ import torch
 from tiny_processor import tiny_tokenizer
 from transformers.video_utils import VideoMetadata
 
-from microemo.processing.clip import Utterance
+from microemo.processing.clip import Clip, Utterance
 from microemo.processing.clip_tensors import time_sentences
 from microemo.processing.timechat_preset import (
     frames_message,
@@ -152,3 +152,29 @@ def test_times_are_rounded_as_python_rounds_them():
     times = [0.05, 0.15, 0.25, 12.35]
     time_sentences(torch.tensor([times]), tokenizer=tokenizer)
     assert seen == [f"This frame is sampled at {round(time, 1)} second." for time in times]
+
+
+def test_clips_with_utterances_go_through_the_same_template():
+    """As a converted model of the paper's size asks: all segments' tokens in one place, the question behind."""
+    processor = timechat_processor(
+        tiny_tokenizer(),
+        qformer_tokenizer=tiny_tokenizer(),
+        utterance_mode="utterance",
+        video_tokens_per_segment=2,
+    )
+    clip = Clip(
+        source="a.mp4",
+        start_seconds=5.0,
+        end_seconds=8.0,
+        utterances=(Utterance(5.5, 6.0, "Hello", "Anna"), Utterance(6.5, 7.5, "Bye")),
+        frames=FRAMES,
+        frame_times=np.array([5.0, 6.0, 7.0]),
+    )
+    inputs = processor.from_clip(clip, question="What?")
+    text = text_of(processor, inputs["input_ids"][0])
+    assert text.endswith(
+        f"Clip 0.0-3.0 s.<Video>{'<|video|>' * 6}</Video> 0.5 - 1.0 seconds, Anna: Hello. <|utterance_end|>"
+        "1.5 - 2.5 seconds, Bye. <|utterance_end|>\nWhat? [/INST]"
+    )
+    prefix, question = processor.from_clip(clip)["input_ids"][0], processor.question_inputs(["What?"])["input_ids"][0]
+    assert torch.cat((prefix, question)).tolist() == inputs["input_ids"][0].tolist()
