@@ -20,6 +20,10 @@ from microemo.processing.timechat_preset import timechat_processor
 
 TIMESTAMP_TOKENIZERS = ("bert", "llama")
 BERT = "google-bert/bert-base-uncased"
+VIDEO_LLAMA_FRAMES = 8
+# Of the positions that frames may have, the share spread over the clip; the rest is for those inside utterances.
+SPREAD_SHARE = 1 / 3
+FRAMES_PER_UTTERANCE = 2
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,13 @@ def paper_parts(
     sentences = None
     if config.timestamp == "text":
         sentences = time_tokenizer(original_tokenizer if timestamp_tokenizer == "llama" else bert)
+    most = config.video_qformer_config.max_encoder_positions
     processor = timechat_processor(
         tokenizer,
         qformer_tokenizer=sentences,
         feature_extractor=None if files.whisper is None else WhisperFeatureExtractor.from_pretrained(files.whisper),
-        num_frames=config.video_qformer_config.max_encoder_positions,
+        num_frames=VIDEO_LLAMA_FRAMES if preset == "video_llama" else most,
+        reading_settings=reading_settings(config),
         timestamp=config.timestamp,
         utterance_mode=config.utterance_mode,
         window_frames=config.window_frames,
@@ -79,7 +85,7 @@ def fit_config(preset: MicroEmoConfig, *, files: OriginalFiles, tokenizer: Any) 
         wanted = "needs a Whisper folder for its audio branch" if preset.use_audio_branch else "has no audio branch"
         raise ValueError(f"the preset {wanted}, whisper is {files.whisper}")
     ids = [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS]
-    text = AutoConfig.from_pretrained(files.llama).to_dict()
+    text = settings_of(files.llama)
     # Some vocabularies have more rows than tokens.
     text["vocab_size"] = max(text["vocab_size"], max(ids) + 1)
     settings: dict[str, Any] = {
@@ -90,9 +96,24 @@ def fit_config(preset: MicroEmoConfig, *, files: OriginalFiles, tokenizer: Any) 
         "utterance_end_token_id": ids[2],
     }
     if files.whisper is not None:
-        settings["audio_config"] = AutoConfig.from_pretrained(files.whisper).to_dict()
+        settings["audio_config"] = settings_of(files.whisper)
         settings["audio_qformer_config"] = {**settings["audio_qformer_config"], **audio_counts(files)}
     return MicroEmoConfig(**{key: value for key, value in settings.items() if key != "model_type"})
+
+
+def reading_settings(config: MicroEmoConfig) -> dict[str, Any]:
+    """Returns how the processor reads videos, so that a clip has no more frames than the model has positions."""
+    most = config.video_qformer_config.max_encoder_positions
+    if config.utterance_mode != "utterance":
+        return {"num_frames": most, "min_frames_per_utterance": 0}
+    return {"num_frames": max(1, int(most * SPREAD_SHARE)), "min_frames_per_utterance": FRAMES_PER_UTTERANCE}
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """Returns the config of a model's folder without its precision: the converted model has one for all parts."""
+    settings = AutoConfig.from_pretrained(folder).to_dict()
+    settings.pop("dtype", None)
+    return settings
 
 
 def audio_counts(files: OriginalFiles) -> Mapping[str, int]:

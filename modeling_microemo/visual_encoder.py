@@ -21,7 +21,7 @@ from .qformer import QFormerEncoder
 from .time_embedding import TimeEmbedding
 
 # Towers that transformers has and AutoModel does not know.
-OTHER_TOWERS = {InstructBlipVisionConfig: InstructBlipVisionModel}
+OTHER_TOWERS: dict[type[PreTrainedConfig], Any] = {InstructBlipVisionConfig: InstructBlipVisionModel}
 PICTURES_A_CHUNK = 64  # bounds the activations of a tower; 1800 crops at once would take gigabytes
 
 

@@ -23,10 +23,12 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImage
 
 from .clip import Utterance
 from .clip_tensors import time_sentences
+from .media_source import MediaSource
 from .placeholder_expansion import count_windows
 from .processing_microemo import MicroEmoProcessor
 from .prompt_text import VIDEO_TOKEN, sanitize_text
 from .video_processing_microemo import MicroEmoVideoProcessor, frame_metadata
+from .video_reading import open_video
 
 NUM_FRAMES = 96
 FRAME_SIZE = 224  # px, the aspect is not kept
@@ -95,6 +97,20 @@ def uniform_frame_indices(total: int, *, num_frames: int = NUM_FRAMES) -> np.nda
     return np.arange(0, total, total / min(num_frames, total)).astype(int)
 
 
+def read_timechat_video(source: MediaSource, *, num_frames: int = NUM_FRAMES) -> tuple[np.ndarray, list[float]]:
+    """Returns a video's frames (T, H, W, 3) uint8 RGB, whatever their aspect 224 x 224 px, and their seconds.
+
+    A frame that cannot be decoded is left out.
+    """
+    with open_video(source) as reader:
+        indices = uniform_frame_indices(len(reader), num_frames=num_frames)
+        batches = list(reader.read(indices, size=(FRAME_SIZE, FRAME_SIZE)))
+        if not batches:
+            raise ValueError(f"no frame of {source!r} can be read")
+        decoded = np.concatenate([found for found, _ in batches])
+        return np.concatenate([pictures for _, pictures in batches]), reader.times[decoded].tolist()
+
+
 def frames_message(times: Sequence[float]) -> str:
     """Returns the sentence that tells the language model when the frames (seconds) were taken."""
     seconds = ", ".join(f"{round(float(time), 1)}" for time in times)
@@ -132,8 +148,8 @@ def timechat_inputs(
 
     Args:
         processor: Of `timechat_processor`.
-        frames: (T, H, W, 3) uint8 RGB, such as `uniform_frame_indices` names.
-        times: Their seconds.
+        frames: (T, H, W, 3) uint8 RGB, and
+        times: their seconds, as `read_timechat_video` gives them.
         question: What is asked.
         system: A single space in TimeChat's training.
     """

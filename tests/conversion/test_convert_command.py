@@ -1,6 +1,7 @@
 """`microemo convert` from its arguments to a folder that loads and answers."""
 
 import argparse
+import json
 
 import numpy as np
 import pytest
@@ -115,6 +116,23 @@ def test_the_files_share_one_namespace(original):
     stored, replaced = original.files.read()
     assert "visual_encoder.cls_token" in stored and "llama_model.model.norm.weight" in stored
     assert "query_tokens" in replaced
+
+
+def test_the_language_models_own_precision_is_not_taken_over(original):
+    config_file = original.files.llama / "config.json"
+    settings = json.loads(config_file.read_text())
+    config_file.write_text(json.dumps({**settings, "dtype": "float16"}))
+    parts = paper_config.paper_parts("timechat", files=original.files, timestamp_tokenizer="llama")
+    assert parts.config.text_config.dtype is None
+
+
+def test_clips_are_read_with_room_for_the_utterances(original):
+    config = timechat_config()
+    assert paper_config.reading_settings(config) == {"num_frames": TINY.frames, "min_frames_per_utterance": 0}
+    config.utterance_mode = "utterance"
+    assert paper_config.reading_settings(config) == {"num_frames": TINY.frames // 3, "min_frames_per_utterance": 2}
+    parts = paper_config.paper_parts("timechat", files=original.files, timestamp_tokenizer="llama")
+    assert parts.processor.reading_settings["num_frames"] == TINY.frames
 
 
 def test_the_table_of_presets_is_markdown(capsys):

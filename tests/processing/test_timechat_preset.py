@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from synthetic_media import frame_number, moving_squares, write_video
 from tiny_processor import tiny_tokenizer
 from transformers.video_utils import VideoMetadata
 
@@ -10,6 +11,7 @@ from microemo.processing.clip import Clip, Utterance
 from microemo.processing.clip_tensors import time_sentences
 from microemo.processing.timechat_preset import (
     frames_message,
+    read_timechat_video,
     timechat_inputs,
     timechat_processor,
     transcript_question,
@@ -53,6 +55,14 @@ def test_the_video_processor_takes_the_same_frames(processor, total):
     # It counts in whole numbers, TimeChat in fractions, which may fall just short of a whole one.
     assert len(taken) == len(wanted) == 96
     assert set(taken - wanted) <= {0, 1}
+
+
+def test_a_video_is_read_at_these_frames(tmp_path):
+    path = write_video(tmp_path / "a.mp4", moving_squares(count=25), frame_rate=12.5)
+    frames, times = read_timechat_video(path, num_frames=5)
+    assert frames.shape == (5, 224, 224, 3)
+    assert [frame_number(frame) for frame in frames] == [0, 5, 10, 15, 20]
+    assert times == pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6], abs=1e-3)
 
 
 def test_the_message_names_the_times():
