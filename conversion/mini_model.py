@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
@@ -92,15 +93,15 @@ def mini_config(
     """Returns the configuration of the converted parts; everything else is `MicroEmoConfig`'s default."""
     text_config = copy.deepcopy(parts.language_model.config)
     text_config.vocab_size = len(tokenizer)
-    video_token, audio_token, utterance_end_token = SPECIAL_TOKENS
+    video_token_id, audio_token_id, utterance_end_token_id = (tokenizer.vocab[token] for token in SPECIAL_TOKENS)
     return MicroEmoConfig(
         vision_config=copy.deepcopy(parts.vision_config),
         face_config=copy.deepcopy(parts.vision_config),
         audio_config=copy.deepcopy(parts.whisper.config),
         text_config=text_config,
-        video_token_id=tokenizer.convert_tokens_to_ids(video_token),
-        audio_token_id=tokenizer.convert_tokens_to_ids(audio_token),
-        utterance_end_token_id=tokenizer.convert_tokens_to_ids(utterance_end_token),
+        video_token_id=video_token_id,
+        audio_token_id=audio_token_id,
+        utterance_end_token_id=utterance_end_token_id,
         trained_parts=list(checkpoint.trained_parts),
         dtype="float32",
     )
@@ -138,9 +139,11 @@ def _seeded_model(config: MicroEmoConfig, *, state_dict: dict[str, torch.Tensor]
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        model, report = MicroEmoForConditionalGeneration.from_pretrained(
+        # transformers types this call as a model alone.
+        loaded: Any = MicroEmoForConditionalGeneration.from_pretrained(
             None, config=config, state_dict=state_dict, dtype=torch.float32, output_loading_info=True
         )
+    model, report = loaded
     seeded = tuple(f"model.{part}." for part in SEEDED_PARTS)
     wrong = {
         "not found in the public weights": [key for key in report["missing_keys"] if not key.startswith(seeded)],

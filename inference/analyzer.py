@@ -23,6 +23,7 @@ from microemo.processing.clip_reading import ClipReader
 from microemo.processing.face_detection import FaceDetector
 from microemo.processing.media_source import MediaSource
 from microemo.processing.processing_microemo import MicroEmoProcessor
+from microemo.processing.transcript_formats import TranscriptSource
 
 Mode = Literal["explain", "scores"]
 
@@ -82,7 +83,7 @@ class EmotionAnalyzer:
         self,
         source: MediaSource,
         *,
-        transcript: object | None = None,
+        transcript: TranscriptSource | None = None,
         mode: Mode = "explain",
         person: str | int = "speaker",
         language: str | None = None,
@@ -114,7 +115,7 @@ class EmotionAnalyzer:
         self,
         source: MediaSource,
         *,
-        transcript: object | None = None,
+        transcript: TranscriptSource | None = None,
         mode: Mode = "explain",
         person: str | int = "speaker",
         language: str | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -70,7 +71,9 @@ def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForCondit
     for.
     """
     _check_model_type(folder)
-    model, found = MicroEmoForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    # transformers types this call as a model alone.
+    loaded: Any = MicroEmoForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    model, found = loaded
     problems = {
         "lacks weights that the model needs": found["missing_keys"],
         "has weights that the model has no place for": found["unexpected_keys"],

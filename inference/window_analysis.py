@@ -147,7 +147,9 @@ def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
 
     Every face has at least one, so that a reader knows who it is.
     """
-    thumbnails = []
+    thumbnails: list[Thumbnail] = []
+    if clip.face_crops is None:
+        return ()
     for track_id in np.unique(faces.track_ids).tolist():
         rows = np.flatnonzero(faces.track_ids == track_id)
         times = faces.times[rows]
