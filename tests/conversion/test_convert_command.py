@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from original_checkpoints import TINY
-from timechat_files import STRIDE, timechat_config, write_timechat
+from timechat_files import STRIDE, timechat_config, write_timechat, write_video_llama
 from tiny_model import WHISPER
 from transformers import BertTokenizer, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
@@ -66,6 +66,18 @@ def test_a_converted_folder_answers(original, bert, tmp_path, capsys):
     answer = model.generate(**inputs, max_new_tokens=3, do_sample=False)
     assert answer.shape[1] == inputs["input_ids"].shape[1] + 3
     assert model.generation_config.top_p == 0.9 and model.generation_config.do_sample
+
+
+def test_video_llama_is_converted_by_its_own_word(tmp_path, monkeypatch):
+    config = timechat_config(timestamp="none", utterance_mode="clip")
+    monkeypatch.setattr(paper_config, "preset_config", lambda name: {"video_llama": config}[name])
+    files = write_video_llama(tmp_path).files
+    weights = ("--vl", files.checkpoints[0], "--vit", files.vit, "--qformer", files.qformer, "--llama", files.llama)
+    assert run("video-llama", *weights, "--out", tmp_path / "out", "--shard-gb", "0.0001") == 0
+    assert len(list((tmp_path / "out").glob("model-*.safetensors"))) > 1
+    processor = MicroEmoProcessor.from_pretrained(tmp_path / "out")
+    assert processor.qformer_tokenizer is None and processor.video_processor.max_frames == 8
+    MicroEmoForConditionalGeneration.from_pretrained(tmp_path / "out")
 
 
 def test_times_may_be_read_by_llamas_tokenizer(original, tmp_path):

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_model import (
     AUDIO_TOKENS,
+    MOBILENET,
     PART,
     VIDEO_TOKENS,
     VIT,
@@ -160,3 +161,37 @@ def test_a_tower_of_raw_samples_hears_too():
         "audio_mask": torch.cat((clip["audio_mask"], torch.zeros(1, 1, 16_000, dtype=torch.bool)), dim=1),
     }
     torch.testing.assert_close(model(**longer).logits, one.logits, atol=1e-5, rtol=1e-5)
+
+
+def test_without_audio_branch_there_is_nothing_of_it_and_frames_are_read_as_before():
+    full = tiny_model(MicroEmoForConditionalGeneration)
+    bare = MicroEmoForConditionalGeneration(tiny_config(use_audio_branch=False)).eval()
+    missing, unexpected = bare.load_state_dict(full.state_dict(), strict=False)
+    assert missing == []
+    assert unexpected and all("audio_" in key for key in unexpected)
+    clip = tiny_clip(2)
+    sound = {name: clip.pop(name) for name in ("input_features", "audio_mask")}
+    ids = tiny_prompt(3, num_utterances=2, has_audio=False)
+    clip["input_ids"] = torch.tensor([ids])
+    clip["attention_mask"] = torch.ones_like(clip["input_ids"])
+    torch.testing.assert_close(full(**clip).logits, bare(**clip).logits)
+    bare.train()
+    with pytest.raises(ValueError, match="without an audio branch"):
+        bare(**clip, **sound)
+
+
+def test_the_last_norm_of_the_frame_tower_may_have_an_epsilon_of_its_own():
+    vision = {
+        "model_type": "instructblip_vision_model",
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 37,
+        "image_size": 32,
+        "patch_size": 16,
+        "layer_norm_eps": 1e-6,
+    }
+    tower = MicroEmoModel(tiny_config(vision_config=vision, vision_output_norm_eps=1e-5)).frame_tower
+    assert tower.post_layernorm.eps == 1e-5 and tower.encoder.layers[0].layer_norm1.eps == 1e-6
+    with pytest.raises(ValueError, match="vision_output_norm_eps is given, but a 'mobilenet_v2' tower"):
+        MicroEmoModel(tiny_config(vision_config=MOBILENET, vision_output_norm_eps=1e-5))

@@ -97,3 +97,28 @@ def test_frames_that_look_alike_differ_by_their_time():
     assert torch.equal(tokens[0], tokens[1])
     assert not torch.allclose(tokens[0], tokens[2], atol=1e-4)
     assert real.all()
+
+
+def test_padding_of_the_sentence_is_handed_on_as_seen_when_asked(pair):
+    ours = pair[0]
+    ids = torch.randint(1, 50, (2, SENTENCE_LENGTH))
+    mask = torch.ones_like(ids)
+    mask[1, 4:] = 0
+    arguments = {"times": torch.zeros(2), "input_ids": ids, "attention_mask": mask}
+    patches = torch.randn(2, 7, 24)
+    tokens, masked = ours(patches, **arguments)
+    ours.config.mask_text_padding = False
+    same, seen = ours(patches, **arguments)
+    assert torch.equal(tokens, same)
+    assert masked.sum(1).tolist() == [11, 9] and seen.sum(1).tolist() == [11, 11]
+
+
+def test_frames_that_are_told_no_time_do_not_depend_on_it():
+    torch.manual_seed(0)
+    qformer = FrameQFormer(MicroEmoQFormerConfig(**PART, encoder_hidden_size=24), timestamp="none").eval()
+    torch.nn.init.normal_(qformer.queries)
+    patches = torch.randn(1, 7, 24).expand(2, -1, -1)
+    tokens, real = qformer(patches, times=torch.tensor([0.0, 9.0]))
+    assert torch.equal(tokens[0], tokens[1])
+    assert real.all()
+    assert not [name for name, _ in qformer.named_parameters() if name.startswith("timestamp")]
