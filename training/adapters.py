@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,6 +59,13 @@ def quantization_config(settings: dict[str, Any]) -> BitsAndBytesConfig:
         if isinstance(settings.get(name), str):
             settings[name] = getattr(torch, settings[name])
     return BitsAndBytesConfig(**settings)
+
+
+def merged_adapter(base: PreTrainedModel, *, folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The model with the adapter of a folder merged into it, and the adapter's matrices (see `lora_weights`)."""
+    adapted = peft.PeftModel.from_pretrained(base, folder)
+    matrices = lora_weights(adapted)
+    return adapted.merge_and_unload(), matrices
 
 
 def lora_weights(model: nn.Module) -> dict[str, torch.Tensor]:

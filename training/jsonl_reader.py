@@ -29,7 +29,8 @@ EVENT_FIELDS = ("kind", "emotion", "onset_seconds", "apex_seconds", "offset_seco
 def read_jsonl(path: Path, *, media_root: Path | None = None) -> Iterator[Example]:
     """The examples of a file, one a line.
 
-    Without "video" and "audio" a line with a "clip_id" means the video (or sound) of that name in `media_root`.
+    Without "video" and "audio" a line with a "clip_id" means the video (or sound) of that name in `media_root` or in
+    its folder "clips".
 
     Args:
         media_root: what the media's paths are relative to; the file's folder by default.
@@ -51,8 +52,8 @@ def example_of_record(record: Mapping[str, Any], *, root: Path, default_id: str)
     example_id = str(record.get("clip_id") or record.get("id") or default_id)
     video, audio = (_path(record.get(name), root=root) for name in ("video", "audio"))
     if video is None and audio is None and "clip_id" in record:
-        video = _beside(root / example_id, suffixes=VIDEO_SUFFIXES)
-        audio = None if video else _beside(root / example_id, suffixes=AUDIO_SUFFIXES)
+        video = _named(example_id, root=root, suffixes=VIDEO_SUFFIXES)
+        audio = None if video else _named(example_id, root=root, suffixes=AUDIO_SUFFIXES)
         if video is None and audio is None:
             raise ValueError(f"there is no video or sound of the name {example_id!r} in {root}")
     return Example(
@@ -106,6 +107,7 @@ def _path(value: str | None, *, root: Path) -> str | None:
     return None if value is None else str(root / value)
 
 
-def _beside(stem: Path, *, suffixes: tuple[str, ...]) -> str | None:
-    paths = [stem.with_name(stem.name + suffix) for suffix in suffixes]
+def _named(name: str, *, root: Path, suffixes: tuple[str, ...]) -> str | None:
+    """The file of that name in `root`, or in its folder "clips", where `synthesize` puts them."""
+    paths = [folder / f"{name}{suffix}" for folder in (root, root / "clips") for suffix in suffixes]
     return next((str(path) for path in paths if path.is_file()), None)

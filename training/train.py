@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from microemo.evaluation.trainer_metrics import HeadMetrics
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.adapters import add_lora, lora_weights
+from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.clip_features import ClipLoader
 from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.parameter_groups import train_only
@@ -44,6 +44,7 @@ logger = logging.get_logger(__name__)
 # What this package's batches need of `TrainingArguments`, and may not be changed by a recipe.
 FIXED_ARGUMENTS = {"remove_unused_columns": False, "label_names": ["labels"]}
 DEFAULT_ARGUMENTS = {"report_to": ["tensorboard"], "logging_steps": 10, "save_total_limit": 2}
+CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")  # the old and the new name
 SKLEARN_HINT = "the heads are not scored while training: pip install microemo[eval]"
 
 
@@ -166,7 +167,7 @@ def head_metrics() -> HeadMetrics | None:
 def _trainable(model: Any, *, recipe: Recipe) -> Any:
     """The model with its adapters, everything frozen that the recipe does not train."""
     if recipe.lora is not None:
-        if recipe.training.get("gradient_checkpointing"):
+        if any(recipe.training.get(name) for name in CHECKPOINTING):
             model.enable_input_require_grads()
         model = add_lora(model, lora=recipe.lora, parts=recipe.parts.train)
     train_only(model, parts=recipe.parts.train, frozen=recipe.parts.frozen)
@@ -174,21 +175,19 @@ def _trainable(model: Any, *, recipe: Recipe) -> Any:
 
 
 def finish(run: TrainingRun) -> Path:
-    """Saves what was trained, on the main process; returns the run's folder."""
+    """Saves what was trained and returns the run's folder; every process has to call it.
+
+    The folder to use is made of what was saved: sharded and quantized models are merged on the main process alone.
+    """
     trainer, recipe = run.trainer, run.recipe
     folder = Path(trainer.args.output_dir)
-    trainer.accelerator.wait_for_everyone()
+    # The first saving is the trainer's own, as it knows how the weights lie on the devices.
+    trainer.save_model(str(folder / (MODEL_FOLDER if recipe.lora is None else ADAPTER_FOLDER)))
     if not trainer.is_world_process_zero():
         return folder
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    lora: dict[str, torch.Tensor] = {}
-    if recipe.lora is not None:
-        model.save_pretrained(folder / ADAPTER_FOLDER)
-        lora = lora_weights(model)
-        model = model.unload() if recipe.model.quantization else model.merge_and_unload()
+    model, lora = _saved_model(run, folder=folder)
     model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *recipe.parts.declare]))
-    if recipe.model.quantization is None:  # an adapter cannot be merged into quantized weights without loss
-        save_model_folder(model, processor=run.start.processor, folder=folder / MODEL_FOLDER, origin=run.start.folder)
+    save_model_folder(model, processor=run.start.processor, folder=folder / MODEL_FOLDER, origin=run.start.folder)
     weights = folder / WEIGHTS_FOLDER
     kept = recipe.parts.keep or recipe.parts.train
     save_trained_weights(model.state_dict(), folder=weights, parts=kept, lora=lora)
@@ -200,6 +199,15 @@ def finish(run: TrainingRun) -> Path:
         curves=trainer.state.log_history,
     )
     return folder
+
+
+def _saved_model(run: TrainingRun, *, folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The model that was saved, with adapters merged, and the adapters' matrices."""
+    if run.recipe.lora is None:
+        return type(run.start.model).from_pretrained(folder / MODEL_FOLDER), {}
+    whole = replace(run.recipe.model, quantization=None)
+    base = load_starting_model(whole, trained_parts=run.recipe.parts.train).model
+    return merged_adapter(base, folder=folder / ADAPTER_FOLDER)
 
 
 def _data_hash(table: Any) -> str:

@@ -40,7 +40,7 @@ def test_words_and_sound_alone_are_examples_too(tmp_path):
 
 
 def test_the_truth_of_a_synthetic_clip_is_read(tmp_path):
-    place_file(tmp_path / "clip_1_000002.mp4")
+    place_file(tmp_path / "clips" / "clip_1_000002.mp4")
     feeling = Feeling(("calm",), "neutral", ("neutral",), 0.1, -0.2, "Emotions: calm.\nReason: the face is at rest.")
     units = np.zeros((3, len(LABELS)), np.float32)
     units[1, 2] = 0.5
@@ -62,7 +62,7 @@ def test_the_truth_of_a_synthetic_clip_is_read(tmp_path):
     )
     (tmp_path / "truth.jsonl").write_text(truth.to_json() + "\n", encoding="utf-8")
     (example,) = read_examples("jsonl", tmp_path / "truth.jsonl")
-    assert example.video == str(tmp_path / "clip_1_000002.mp4")
+    assert example.video == str(tmp_path / "clips" / "clip_1_000002.mp4")
     assert example.targets.description == "the face is at rest." and example.targets.arousal == -0.2
     assert example.timeline.unit_names == LABELS and example.timeline.unit_values[1, 2] == 0.5
     assert example.timeline.events[0].kind == "micro" and example.utterances[0].end_seconds == 1.5

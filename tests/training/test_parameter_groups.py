@@ -1,0 +1,92 @@
+"""Which parameters learn, and how fast."""
+
+import pytest
+import torch
+from tiny_model import tiny_model
+
+from microemo import MicroEmoForConditionalGeneration
+from microemo.training.adapters import add_lora, lora_targets, lora_weights, quantization_config
+from microemo.training.parameter_groups import PARTS, parameter_groups, part_of, train_only
+from microemo.training.recipe import LoraRecipe
+
+
+@pytest.fixture
+def model():
+    return tiny_model(MicroEmoForConditionalGeneration)
+
+
+def trained(model):
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def test_every_part_of_the_model_has_a_name(model):
+    assert {name for name, _ in model.model.named_children()} == set(PARTS)
+    assert all(part_of(name) in PARTS for name, _ in model.named_parameters() if not name.startswith("lm_head"))
+
+
+def test_only_the_named_parts_are_trained(model):
+    train_only(model, parts=["emotion_head", "face_head"], frozen=["face_head.static_expression"])
+    names = trained(model)
+    assert {part_of(name) for name in names} == {"emotion_head", "face_head"}
+    assert not any("static_expression" in name for name in names)
+
+
+def test_parts_that_are_missing_are_named(model):
+    with pytest.raises(ValueError, match="parts has .'head'."):
+        train_only(model, parts=["head"])
+    with pytest.raises(ValueError, match="parts has .'face_head'., which this model was built without"):
+        train_only(tiny_model(MicroEmoForConditionalGeneration, use_local_branch=False), parts=["face_head"])
+
+
+def test_vectors_and_what_is_looked_up_do_not_decay(model):
+    train_only(model, parts=["video_qformer", "global_local_attention"])
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = parameter_groups(model, weight_decay=0.05)
+    decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
+    kept = {names[id(p)] for group in groups if not group["weight_decay"] for p in group["params"]}
+    assert decayed | kept == trained(model) and not decayed & kept
+    assert all(name.endswith(".weight") and "norm" not in name for name in decayed)
+    assert {"model.video_qformer.queries", "model.video_qformer.null_key", "model.global_local_attention.gate"} <= kept
+
+
+def test_parts_can_have_their_own_rate(model):
+    train_only(model, parts=["emotion_head", "face_head"])
+    groups = parameter_groups(model, weight_decay=0.0, learning_rates={"emotion_head": 1e-2})
+    assert sorted(group.get("lr", 0.0) for group in groups) == [0.0, 1e-2]
+    with pytest.raises(ValueError, match="'heads'"):
+        parameter_groups(model, weight_decay=0.0, learning_rates={"heads": 1e-2})
+
+
+def test_the_matrices_of_an_adapter_are_what_merging_adds(model):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    adapted = add_lora(model, lora=LoraRecipe(r=2, alpha=6, targets=("q_proj",)), parts=["emotion_head"])
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if ".lora_B" in name:
+                parameter.normal_()
+    matrices = lora_weights(adapted)
+    merged = adapted.merge_and_unload().state_dict()
+    assert len(matrices) == 4
+    for name in (name.removesuffix(".lora_A") for name in matrices if name.endswith(".lora_A")):
+        change = matrices[f"{name}.lora_B"] @ matrices[f"{name}.lora_A"]
+        torch.testing.assert_close(merged[f"{name}.weight"], before[f"{name}.weight"] + change)
+        assert change.abs().max() > 0
+
+
+def test_towers_have_layers_of_the_same_names_and_no_adapters(model):
+    adapted = add_lora(model, lora=LoraRecipe(r=2), parts=[])
+    assert all(".language_model." in name for name in trained(adapted))
+    assert lora_targets(["q_proj"]).endswith("(?:q_proj)")
+
+
+def test_quantization_without_bitsandbytes_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install bitsandbytes"):
+        quantization_config({"load_in_4bit": True})
+
+
+def test_the_language_model_alone_is_quantized(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    config = quantization_config({"load_in_4bit": True, "bnb_4bit_compute_dtype": "bfloat16"})
+    assert config.bnb_4bit_compute_dtype == torch.bfloat16
+    assert set(config.llm_int8_skip_modules) == {*PARTS, "lm_head"} - {"language_model"}
