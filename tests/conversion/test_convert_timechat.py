@@ -13,6 +13,7 @@ from timechat_files import (
     VISION_HEADS,
     WINDOW,
     converted_processor,
+    text_settings,
     timechat_config,
     write_timechat,
 )
@@ -232,6 +233,18 @@ def test_bfloat16_holds_the_rounded_values(original, folder, tmp_path):
     for name, tensor in model.state_dict().items():
         assert tensor.dtype == torch.bfloat16
         assert torch.equal(tensor, exact[name].to(torch.bfloat16)), name
+
+
+def test_a_language_model_that_shares_its_embeddings_is_written_once(original, tmp_path):
+    config = timechat_config(text_config={**text_settings(vocab_size=262), "tie_word_embeddings": True})
+    out = convert_timechat(
+        original.files, tmp_path / "out", config=config, processor=converted_processor(config), options=FLOAT32
+    )
+    record = json.loads((out / "conversion.json").read_text())
+    assert record["left_behind"]["llama_model.lm_head.weight"] == "the same tensor as embed_tokens"
+    model = load(out)
+    assert model.lm_head.weight is model.model.language_model.embed_tokens.weight
+    assert torch.equal(model.lm_head.weight[:259], original.llama["model.embed_tokens.weight"])
 
 
 def test_the_processor_lies_beside_the_model(folder):
