@@ -21,7 +21,7 @@ from .sound_scene import NOISE_SLOPES, in_room
 from .speech import SAMPLING_RATE
 from .truth import ClipTruth
 
-CACHED_PORTRAITS = 32  # about 1.5 MB each at 224 px
+CACHED_PORTRAITS = 32  # about 2 MB each at 224 px
 MOST_TRIES = 200  # photographs looked at for one clip before giving up
 REVERBERATION_SECONDS = (0.05, 0.6)
 NOISE_RATIO_DB = (15.0, 45.0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -192,8 +193,17 @@ _worker: tuple[ClipMaker, Path] | None = None
 
 def _start_worker(settings: RunSettings, out: Path, models: FaceModels) -> None:
     global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _worker = create_maker(settings, models=models), out
+
+
+def _end_with_parent() -> None:
+    """Ends this process as soon as the one that started it is gone: the lock of the folder went with it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _write_in_worker(index: int) -> str:

@@ -21,6 +21,7 @@ from .mouth_interior import paint_interior
 from .person_mask import background_plate
 from .picture_framing import choose_window, cut_window
 from .rendering import FrameGeometry, Layers, MeshRenderer, ring_triangles
+from .wrinkles import fold_maps
 
 # Rings about the face's outline: factor of its radius, share of the outline's expression that each follows, share of
 # the head's movement above and below the face (a neck moves less than hair), and depth behind the outline in mm.
@@ -34,6 +35,7 @@ MAX_ASIDE = 0.22  # |turn of the head in the photograph|: nose from the middle o
 MIN_FACE_PIXELS = 44  # height of the face in the photograph
 LARGEST_TEXTURE = 1.5  # layers have at most this many pixels per pixel of the frame: finer would shimmer
 UPPER_LIP_CLOSES = 0.34  # share of an open mouth that the upper lip closes; the jaw closes the rest
+LARGEST_SMILE = 1.4  # a laugh is more than the unit's full movement
 SMILE_MM = 7.0  # corners of the mouth above its middle in a full smile
 
 
@@ -120,6 +122,7 @@ class Portrait:
                 opening_source=self._from_mm(covered[index]),
                 skull=self._to_frame(bare, camera),
                 camera=camera,
+                movements=motion.movements[index],
             )
 
     def _spread_to_rings(self, expression: np.ndarray) -> np.ndarray:
@@ -170,7 +173,7 @@ def rest_offset(shape_mm: np.ndarray, *, basis: np.ndarray) -> np.ndarray:
         shape_mm[list(points), 1].mean()
         for points in (face_mesh.MOUTH_CORNERS, face_mesh.UPPER_LIP_INNER, face_mesh.LOWER_LIP_INNER)
     )
-    smile = float(np.clip(((upper + lower) / 2 - corners - 1.0) / SMILE_MM, 0, 1))
+    smile = float(np.clip(((upper + lower) / 2 - corners - 1.0) / SMILE_MM, 0, LARGEST_SMILE))
     units = np.zeros(NUM_MOVEMENTS)
     units[UNIT_INDEX[12]], units[UNIT_INDEX[6]] = -smile, -0.5 * smile
     offset = np.einsum("m,msvc->vc", units, basis)
@@ -221,6 +224,7 @@ def make_portrait(
         person=np.dstack([picture, np.round(alpha * 255).astype(np.uint8)]),
         plate=background_plate(picture, alpha),
         interior=paint_interior(picture, points=points[:, :2], frame=frame),
+        folds=fold_maps((texture, texture), frame=frame),
     )
     vertices = np.concatenate([points, _rings(points, frame=frame)])
     return Portrait(layers, vertices, frame, basis, rest_offset(shape_mm, basis=basis))

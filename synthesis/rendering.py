@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 
 from . import face_mesh
+from .wrinkles import shade
 
+SKULL_POINTS = [*face_mesh.MOUTH_CORNERS, 2, 98, 327, 17, 152, 57, 287, 0]  # about the mouth
 SUBPIXEL_BITS = 4
 SUBPIXEL = 1 << SUBPIXEL_BITS
 SMALLEST_AREA = 0.05  # px^2; below it a triangle is a line and its neighbours cover it
@@ -27,12 +29,13 @@ class Layers:
     """What a portrait is painted from.
 
     person: (h, w, 4) uint8 RGB and alpha. plate: (h, w, 3) uint8, the background alone. interior: (h, w, 3) uint8, an
-    open mouth at the mouth's place.
+    open mouth at the mouth's place. folds: (n, 2, h, w) float16 of `fold_maps`.
     """
 
     person: np.ndarray
     plate: np.ndarray
     interior: np.ndarray
+    folds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class FrameGeometry:
 
     target: (V, 2) vertices in the frame. source: (V, 2) in the layers. opening_source: (V, 2), the same for the
     triangles of the eyes, where lids cover the eye instead of squeezing it. skull: (V, 2) targets without expression.
-    camera: (2, 3), layers to frame without any movement of the person.
+    camera: (2, 3), layers to frame without any movement of the person. movements: (21, 2) intensities.
     """
 
     target: np.ndarray
@@ -49,6 +52,7 @@ class FrameGeometry:
     opening_source: np.ndarray
     skull: np.ndarray
     camera: np.ndarray
+    movements: np.ndarray
 
 
 def strip(first: list[int], second: list[int]) -> list[tuple[int, int, int]]:
@@ -130,7 +134,8 @@ class MeshRenderer:
         """(H, W, 3) uint8 RGB."""
         height, width = self.size
         x, y = self._source_map(geometry)
-        person = cv2.remap(self.layers.person, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        folded = shade(self.layers.person, movements=geometry.movements, maps=self.layers.folds)
+        person = cv2.remap(folded, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         person = cv2.resize(person, (width, height), interpolation=cv2.INTER_AREA)
         plate = cv2.warpAffine(
             self.layers.plate,
@@ -166,7 +171,7 @@ class MeshRenderer:
         width, height = (high - low).tolist()
         if width <= 0 or height <= 0:
             return
-        matrix, _ = cv2.estimateAffinePartial2D(*_skull_pairs(geometry), method=cv2.LMEDS)
+        matrix = similarity(geometry.source[SKULL_POINTS], geometry.skull[SKULL_POINTS])
         matrix[:, 2] -= low
         interior = cv2.warpAffine(self.layers.interior, matrix, (width, height), flags=cv2.INTER_LINEAR)
         fine = np.zeros((height * MOUTH_SUPERSAMPLING, width * MOUTH_SUPERSAMPLING), np.uint8)
@@ -189,7 +194,11 @@ def _mouth_gap(points: np.ndarray) -> float:
     return float(np.linalg.norm(edges, axis=1).max())
 
 
-def _skull_pairs(geometry: FrameGeometry) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 2) layer and frame positions of points about the mouth, without expression."""
-    points = [*face_mesh.MOUTH_CORNERS, 2, 98, 327, 17, 152, 57, 287, 0]
-    return geometry.source[points].astype(np.float32), geometry.skull[points].astype(np.float32)
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(2, 3) rotation, scale and shift that brings (n, 2) points closest to others, in least squares."""
+    middle, new_middle = source.mean(0), target.mean(0)
+    # As complex numbers a rotation with scale is one factor, and its least-squares value a quotient.
+    before, after = (source - middle) @ [1, 1j], (target - new_middle) @ [1, 1j]
+    factor = complex(np.vdot(before, after) / np.vdot(before, before).real)
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.hstack([linear, (new_middle - linear @ middle)[:, None]])

@@ -45,8 +45,9 @@ def write_video(
 def _write(container, frames, frame_times, waveform, quality: int, audio_rate: int) -> None:
     spacing = float(np.median(np.diff(frame_times))) if len(frame_times) > 1 else 1 / 24
     video = container.add_stream("libx264", rate=Fraction(1 / spacing).limit_denominator(1001))
-    # One thread and fixed settings: the encoder's choices, and so the bytes, do not depend on the machine's load.
-    video.options = {"crf": str(quality), "preset": "veryfast", "threads": "1"}
+    # One thread, so that the machine's load has no say in the bytes; and no macroblock tree, whose vector code reads
+    # memory that it did not write: the same frames gave other bytes at every second call (libx264 in PyAV 18.1).
+    video.options = {"crf": str(quality), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
     video.pix_fmt = "yuv420p"
     video.codec_context.time_base = video.time_base = Fraction(1, TICKS)
     audio = container.add_stream("aac", rate=SAMPLING_RATE, layout="mono", bit_rate=audio_rate)

@@ -5,10 +5,12 @@ import pytest
 from microemo.synthesis import face_mesh
 from microemo.synthesis.action_units import UNIT_INDEX
 from microemo.synthesis.face_mesh import face_frame, load_topology
+from microemo.synthesis.facial_motion import movement_basis
 from microemo.synthesis.head_pose import rotation_matrices, turn_head
 from microemo.synthesis.picture_framing import choose_window, cut_window
 from microemo.synthesis.portrait import UnsuitablePhotograph, check_suitable, make_portrait, rest_offset, still_motion
-from microemo.synthesis.rendering import affine_to_source
+from microemo.synthesis.rendering import affine_to_source, similarity
+from microemo.synthesis.wrinkles import FOLDING_UNITS, shade
 
 SIZE = (96, 96)
 
@@ -70,8 +72,6 @@ def test_rest_closes_an_open_mouth(mesh_points):
     opened = face_frame(mesh_points).to_mm(mesh_points[:, :2])
     from_jaw = opened.copy()
     from_jaw[[*face_mesh.LOWER_LIP, 152, 175, 199]] += [0, 8.0]
-    from microemo.synthesis.facial_motion import movement_basis
-
     closed = from_jaw + rest_offset(from_jaw, basis=movement_basis(from_jaw))
     gaps = closed[list(face_mesh.LOWER_LIP_INNER), 1] - closed[list(face_mesh.UPPER_LIP_INNER), 1]
     assert np.abs(gaps).max() < 0.5
@@ -115,3 +115,22 @@ def test_a_tight_photograph_is_given_surroundings():
     assert framed.shape == (125, 125, 3) and (framed == 77).all()
     roomy = choose_window(oval / 3, shape=(100, 100))
     assert roomy.left == roomy.top == 0 and roomy.side == 65
+
+
+def test_similarity_is_found_again():
+    rng = np.random.default_rng(1)
+    points, angle = rng.uniform(0, 50, (9, 2)), 0.4
+    matrix = np.array([[1.3 * np.cos(angle), -1.3 * np.sin(angle), 5], [1.3 * np.sin(angle), 1.3 * np.cos(angle), -2]])
+    np.testing.assert_allclose(similarity(points, points @ matrix[:, :2].T + matrix[:, 2]), matrix, atol=1e-9)
+
+
+def test_folds_darken_the_skin_on_their_side_only(portrait):
+    person, folds = portrait.layers.person, portrait.layers.folds
+    movements = still_motion(1).movements[0]
+    assert shade(person, movements=movements, maps=folds) is person
+    movements[UNIT_INDEX[4], 0] = 1.0
+    change = shade(person, movements=movements, maps=folds).astype(int) - person
+    middle = int(portrait.frame.origin[0])
+    assert change[:, :middle].min() <= -10 and change[..., 3].any() == 0
+    assert np.abs(change[:, middle + 12 :]).max() <= 2
+    assert UNIT_INDEX[4] in FOLDING_UNITS
