@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -56,9 +57,10 @@ class Augmentation:
     def apply(self, frames: Iterable[np.ndarray], *, frame_times: np.ndarray) -> Iterator[np.ndarray]:
         """The frames, (H, W, 3) uint8 RGB, as this camera keeps them."""
         rng = np.random.default_rng(self.noise_seed)
-        for time, frame in zip(frame_times.tolist(), frames, strict=True):
-            curve = self._exposure(frame.shape[:2])
-            picture = frame
+        stream = iter(frames)
+        first = next(stream)
+        curve = self._exposure(first.shape[:2])
+        for time, picture in zip(frame_times.tolist(), chain([first], stream), strict=True):
             if self.occlusion is not None:
                 picture = occlude(picture, occlusion=self.occlusion, time=time)
             lit: np.ndarray = 255.0 * (picture.astype(np.float32) / 255.0) ** self.gamma * curve

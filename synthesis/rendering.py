@@ -127,8 +127,7 @@ class MeshRenderer:
         fine_columns, fine_rows = (
             (np.arange(n, dtype=np.float32) + 0.5) / SUPERSAMPLING - 0.5 for n in self.fine_size[::-1]
         )
-        columns, rows = np.meshgrid(fine_columns, fine_rows)
-        self.pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1)  # (2H, 2W, 3)
+        self.pixels = np.meshgrid(fine_columns, fine_rows)  # two of (2H, 2W)
 
     def draw(self, geometry: FrameGeometry) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
@@ -159,9 +158,10 @@ class MeshRenderer:
         corners = np.round(fine * SUBPIXEL).astype(np.int32)
         for index in np.flatnonzero(areas > SMALLEST_AREA).tolist():
             cv2.fillConvexPoly(owner, corners[index], index, cv2.LINE_8, SUBPIXEL_BITS)
-        matrix = matrices[owner]  # (2H, 2W, 2, 3)
-        position = np.einsum("hwij,hwj->hwi", matrix, self.pixels)
-        return np.ascontiguousarray(position[..., 0]), np.ascontiguousarray(position[..., 1])
+        columns, rows = self.pixels
+        entries = matrices.reshape(-1, 6).T  # each gathered by itself: contiguous, and faster than matrices per pixel
+        xx, xy, x0, yx, yy, y0 = (entry[owner] for entry in np.ascontiguousarray(entries))
+        return xx * columns + xy * rows + x0, yx * columns + yy * rows + y0
 
     def _open_mouth(self, picture: np.ndarray, *, geometry: FrameGeometry) -> None:
         """Paints the interior between the lips into the (H, W, 3) float picture."""
