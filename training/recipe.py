@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from microemo.training.parameter_groups import check_parts
+from microemo.training.tower_features import TOWERS
 
 try:
     import yaml
@@ -23,6 +24,7 @@ except ImportError:
 
 OBJECTIVES = ("answers", "emotions", "face")
 # YAML 1.1 wants a point in a float; people write 2e-5.
+BOOL_TAG, BOOL = "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
 
 
@@ -49,7 +51,8 @@ class DataRecipe:
     """The data sets, and how their clips are read.
 
     reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
-    streaming: read while training; needs `training.max_steps`.
+    features_dir: keeps what the `kept_towers`, which must be frozen, make of pictures and sound (see
+    `tower_features`). streaming: read while training; needs `training.max_steps`.
     """
 
     train: tuple[SourceRecipe, ...]
@@ -58,6 +61,8 @@ class DataRecipe:
     detector: str | None = "centerface"
     person: str = "speaker"
     cache_dir: str | None = None
+    features_dir: str | None = None
+    kept_towers: tuple[str, ...] = ("frame_tower", "face_tower")
     dropout: dict[str, float] = field(default_factory=dict)
     unreadable: str = "raise"
     streaming: bool = False
@@ -66,6 +71,9 @@ class DataRecipe:
     def __post_init__(self) -> None:
         if not self.train:
             raise ValueError("data.train must name at least one data set")
+        unknown = sorted(set(self.kept_towers) - set(TOWERS))
+        if unknown:
+            raise ValueError(f"data.kept_towers has {unknown}; allowed are {', '.join(TOWERS)}")
 
 
 @dataclass(frozen=True)
@@ -170,11 +178,17 @@ def packaged_recipes() -> list[str]:
 
 
 def parse_yaml(text: str) -> Any:
-    """YAML as people write it: 2e-5 is a number."""
+    """YAML as people write it: 2e-5 is a number, and "no" a word (`eval_strategy: no`)."""
 
     class Loader(yaml.SafeLoader):
-        """A loader of its own, so that the resolver is added to no other."""
+        """A loader of its own, so that the resolvers are changed for no other."""
 
+        yaml_implicit_resolvers = {
+            letter: [(tag, pattern) for tag, pattern in resolvers if tag != BOOL_TAG]
+            for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    Loader.add_implicit_resolver(BOOL_TAG, BOOL, list("tTfF"))
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789"))
     return yaml.load(text, Loader=Loader)
 
@@ -189,6 +203,8 @@ def recipe_of(content: Any) -> Recipe:
             SourceRecipe(**_checked(SourceRecipe, entry, where=f"data.{name}.{index}"))
             for index, entry in enumerate(entries)
         )
+    if "kept_towers" in data:
+        data["kept_towers"] = tuple(data["kept_towers"])
     parts = _checked(PartsRecipe, sections.get("parts", {}), where="parts")
     for name in ("train", "frozen", "declare", "keep"):
         parts[name] = tuple(parts.get(name) or ())

@@ -23,6 +23,7 @@ from microemo.training.reader_registry import load_examples
 from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
 from microemo.training.starting_model import StartingModel, load_starting_model
 from microemo.training.stream_dropout import StreamDropout
+from microemo.training.tower_features import remember_towers
 from microemo.training.trained_weights import (
     ADAPTER_FOLDER,
     MODEL_FOLDER,
@@ -81,6 +82,13 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
     set_seed(arguments.seed)
     start = load_starting_model(recipe.model, trained_parts=recipe.parts.train)
     model = _trainable(start.model, recipe=recipe)
+    if recipe.data.features_dir is not None:
+        remember_towers(
+            model,
+            folder=Path(recipe.data.features_dir),
+            towers=recipe.data.kept_towers,
+            writer=str(arguments.process_index),
+        )
     reading = {**start.processor.reading_settings, **recipe.data.reading}
     clips = ClipLoader(
         ReadingSettings(**reading),

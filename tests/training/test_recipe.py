@@ -27,6 +27,10 @@ def test_numbers_are_read_as_people_write_them():
     }
 
 
+def test_words_are_not_taken_for_truth_values():
+    assert parse_yaml("{a: no, b: on, c: true, d: False}") == {"a": "no", "b": "on", "c": True, "d": False}
+
+
 def test_values_can_be_changed(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(str(SMALL))
