@@ -58,6 +58,7 @@ def write_record(
     augmentation: FaceAugmentation,
     seed: int,
     stills: Path,
+    origin: str,
 ) -> None:
     """Writes training_record.json beside `weights`; other parts' entries in it stay."""
     path = weights.parent / RECORD
@@ -70,7 +71,7 @@ def write_record(
         "recipe": asdict(recipe),
         "augmentation": asdict(augmentation),
         "seed": seed,
-        "data": describe_data(result.faces, stills=stills),
+        "data": {"origin": origin, **describe_data(result.faces, stills=stills)},
         "split": f"fold = SHA-256(identity) mod {recipe.folds}; no person is in two folds",
         "measured": (
             "every face by the tower of the fold that never saw its person, one view, no mirror; "
@@ -86,7 +87,7 @@ def write_record(
 
 
 def describe_data(faces: StillFaces, *, stills: Path) -> dict[str, object]:
-    """What was learned from: hash, counts, origin."""
+    """What was learned from: hash and counts."""
     rows = read_labels(stills)
     counts = np.bincount(faces.labels, minlength=len(EXPRESSIONS))
     return {

@@ -48,6 +48,7 @@ class FaceTowerRun:
     stills: str = field(metadata={"help": "folder of photographs with labels.csv (file, emotion, identity)"})
     out: str = field(metadata={"help": "folder for face_tower.safetensors and training_record.json"})
     seed: int = field(default=0, metadata={"help": "of everything that is drawn"})
+    origin: str = field(default="not stated", metadata={"help": "source and licence of the stills, for the record"})
     only: list[str] = field(
         default_factory=list, metadata={"help": "run these alone: fold-0, fold-1, ... or final; default all"}
     )
@@ -121,7 +122,13 @@ def train_face_tower(
     weights = Path(run.out) / WEIGHTS
     weights.write_bytes((run.runs_folder / WEIGHTS).read_bytes())
     write_record(
-        result, weights=weights, recipe=recipe, augmentation=augmentation, seed=run.seed, stills=Path(run.stills)
+        result,
+        weights=weights,
+        recipe=recipe,
+        augmentation=augmentation,
+        seed=run.seed,
+        stills=Path(run.stills),
+        origin=run.origin,
     )
     return result
 

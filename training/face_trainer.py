@@ -81,7 +81,7 @@ class FaceTrainer:
     def train(
         self, *, progress: Progress | None = None, after_epoch: Callable[[int], None] | None = None
     ) -> FaceClassifier:
-        """Runs what is left of the recipe's epochs; returns the averaged model in evaluation mode."""
+        """Runs what is left of the recipe's epochs; returns the averaged, rebalanced model in evaluation mode."""
         if self.checkpoint is not None and self.checkpoint.is_file():
             self._restore(self.checkpoint)
         for epoch in range(len(self.losses), self.recipe.epochs):
@@ -90,7 +90,9 @@ class FaceTrainer:
                 self._store(self.checkpoint)
             if after_epoch is not None:
                 after_epoch(epoch)
-        return self.average.eval()
+        return rebalanced(
+            self.average, labels=self.lessons.labels, part=self.recipe.class_balance, fewest=self.recipe.fewest_counted
+        )
 
     def _run_epoch(self, epoch: int, *, progress: Progress | None) -> float:
         generator = np.random.default_rng((self.seed, epoch))
@@ -207,6 +209,19 @@ def drawn_log_prior(targets: np.ndarray, *, weights: np.ndarray, fewest: int) ->
     drawn = (targets * weights[:, None]).sum(axis=0)
     prior = np.maximum(drawn, min(fewest / len(targets), 1 / len(EXPRESSIONS)))
     return torch.from_numpy(np.log(prior / prior.sum())).float()
+
+
+def rebalanced(model: FaceClassifier, *, labels: np.ndarray, part: float, fewest: int) -> FaceClassifier:
+    """A copy in evaluation mode whose logits are less by `part` of the log of each class's frequency in `labels`.
+
+    Training towards equal classes does not quite reach the rare ones, whose few faces are learned by heart. Classes
+    rarer than `fewest` count as that frequent.
+    """
+    counts = np.maximum(np.bincount(labels, minlength=len(EXPRESSIONS)), fewest)
+    model = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        model.static_expression.bias -= part * torch.from_numpy(np.log(counts / counts.sum())).float()
+    return model
 
 
 @dataclass(frozen=True)

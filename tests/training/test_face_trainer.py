@@ -14,6 +14,7 @@ from microemo.training.face_trainer import (
     Mixture,
     drawn_log_prior,
     parameter_groups,
+    rebalanced,
     sampling_weights,
     update_average,
 )
@@ -142,6 +143,17 @@ def test_mixup_mixes_inputs_and_targets_alike():
     inputs, targets = mixture.of(torch.arange(6.0).view(6, 1, 1, 1)), mixture.of(torch.eye(6))
     torch.testing.assert_close(targets @ torch.arange(6.0), inputs.flatten())
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(6))
+
+
+def test_rebalancing_lifts_rare_classes_by_the_part_of_their_rarity():
+    model = tiny_classifier().eval()
+    labels = np.array([0] * 80 + [1] * 20)
+    pixels = torch.randn(2, 3, 64, 64)
+    lifted = rebalanced(model, labels=labels, part=0.5, fewest=5)(pixels) - model(pixels)
+    assert (lifted[:, 1] - lifted[:, 0]).tolist() == pytest.approx([0.5 * np.log(4)] * 2, abs=1e-5)
+    assert (lifted[:, 7] - lifted[:, 1]).tolist() == pytest.approx([0.5 * np.log(4)] * 2, abs=1e-5)  # absent: as if 5
+    unchanged = rebalanced(model, labels=labels, part=0, fewest=5)
+    torch.testing.assert_close(unchanged(pixels), model(pixels))
 
 
 def test_the_average_moves_by_its_decay_and_takes_batch_statistics_along():
