@@ -33,6 +33,9 @@ class Command:
 COMMANDS = (
     Command("analyze", "microemo.inference.analyze_command", "emotions, faces and words of videos, as a timeline"),
     Command("evaluate", "microemo.evaluation.evaluate_command", "figures of predictions against reference labels"),
+    Command("convert", "microemo.conversion.convert_command", "original TimeChat and Video-LLaMA weights to a folder"),
+    Command("train", "microemo.training.train_command", "training by a recipe"),
+    Command("synthesize", "microemo.synthesis.cli", "clips with known truth, made from photographs"),
 )
 
 EPILOG = """\

@@ -12,9 +12,25 @@ from .face_models import fetch_face_models
 from .generate import RunSettings, generate
 from .identities import SPLITS
 
+DESCRIPTION = """\
+Makes dialogue clips from photographs of faces, with voices, expressions and micro-expressions whose every onset, apex
+and offset is written beside them. Voices need espeak-ng, which Debian has as a package."""
+
+EPILOG = """\
+examples:
+  microemo synthesize --count 20 --stills faces/ --out clips/
+      clips/clips/*.mp4 and clips/truth.jsonl; call it again to go on after an interruption
+
+  microemo synthesize --count 1000 --seed 1 --stills faces/ --split train --fps 30 --out train/
+      people of the training split alone; another seed, other clips
+
+exit codes:
+  0 done   1 failure   2 wrong usage or unusable input   130 interrupted"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("--count", type=int, required=True, help="number of clips")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same clips (default 0)")
     parser.add_argument(
