@@ -15,7 +15,7 @@ def model():
     return model.requires_grad_(False)
 
 
-def count_calls(tower, monkeypatch):
+def count_calls(tower):
     """How many entries the tower's first layer computes."""
     seen = []
     next(
@@ -24,13 +24,13 @@ def count_calls(tower, monkeypatch):
     return seen
 
 
-def test_remembered_features_are_the_towers(model, tmp_path, monkeypatch):
+def test_remembered_features_are_the_towers(model, tmp_path):
     clip = tiny_clip()
     with torch.no_grad():
         wanted = model(**clip)
     names = list(model.state_dict())
     remember_towers(model, folder=tmp_path)
-    counted = {name: count_calls(getattr(model.model, name), monkeypatch) for name in ("face_tower", "frame_tower")}
+    counted = {name: count_calls(getattr(model.model, name)) for name in ("face_tower", "frame_tower")}
     for _ in range(2):
         with torch.no_grad():
             output = model(**clip)
@@ -40,12 +40,12 @@ def test_remembered_features_are_the_towers(model, tmp_path, monkeypatch):
     assert list(model.state_dict()) == names
 
 
-def test_only_what_is_new_is_computed_and_another_run_finds_it(model, tmp_path, monkeypatch):
+def test_only_what_is_new_is_computed_and_another_run_finds_it(model, tmp_path):
     remember_towers(model, folder=tmp_path, towers=["face_tower"])
     model(**tiny_clip())
     again = tiny_model(MicroEmoForConditionalGeneration).requires_grad_(False)
     remember_towers(again, folder=tmp_path, towers=["face_tower"], writer="1")
-    counted = count_calls(again.model.face_tower, monkeypatch)
+    counted = count_calls(again.model.face_tower)
     clip = tiny_clip()
     clip["face_pixel_values"][0, 3] += 1
     again(**clip)
@@ -69,9 +69,9 @@ def test_hidden_states_are_computed_when_asked_for(model, tmp_path):
     clip = tiny_clip()
     features = model.get_face_features(clip["face_pixel_values"], clip["face_times"])
     assert features.hidden_states is None
-    model.get_video_features(
-        clip["pixel_values_videos"], clip["frame_times"], output_hidden_states=True
-    ).hidden_states[0]
+    frames = clip["pixel_values_videos"], clip["frame_times"]
+    recorded = model.get_video_features(*frames, output_hidden_states=True).hidden_states
+    assert recorded[0].shape[0] == frames[0].shape[1]
 
 
 def test_a_store_that_was_stopped_goes_on(tmp_path):
