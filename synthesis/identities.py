@@ -14,8 +14,8 @@ PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 @dataclass(frozen=True)
 class Identity:
-    """A person. stills: photographs, neutral ones first where labels say so. sex: of the voice lent to the person,
-    by chance from the name, since photographs do not say."""
+    """A person. stills: photographs. sex: of the voice lent to the person, by chance from the name, since photographs
+    do not say."""
 
     name: str
     stills: tuple[Path, ...]
@@ -42,7 +42,8 @@ def read_identities(folder: str | Path, *, split: str | None = None) -> tuple[Id
     """The people of a folder of photographs, sorted by name.
 
     Args:
-        folder: with `labels.csv` (file, emotion, identity); without it every picture is a person of its own.
+        folder: with `labels.csv` (file, emotion, identity), of which only the neutral photographs are used: every
+            expression starts from rest. Without it every picture is a person of its own.
         split: "train", "validation" or "test"; all people where None.
     """
     if split is not None and split not in SPLITS:
@@ -58,11 +59,12 @@ def read_identities(folder: str | Path, *, split: str | None = None) -> tuple[Id
 
 
 def _labelled(folder: Path) -> list[Identity]:
-    stills: dict[str, list[tuple[bool, str]]] = {}
+    stills: dict[str, list[Path]] = {}
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            stills.setdefault(row["identity"], []).append((row["emotion"] != "neutral", row["file"]))
-    return [Identity(name, tuple(folder / file for _, file in sorted(files))) for name, files in stills.items()]
+            if row["emotion"] == "neutral":
+                stills.setdefault(row["identity"], []).append(folder / row["file"])
+    return [Identity(name, tuple(sorted(files))) for name, files in stills.items()]
 
 
 def _unlabelled(folder: Path) -> list[Identity]:

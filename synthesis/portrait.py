@@ -32,6 +32,7 @@ RING_POSE_DOWN = np.array([0.85, 0.5, 0.2, 0.05, 0.0])
 RING_DEPTH_MM = np.array([4.0, 15.0, 25.0, 30.0, 30.0])
 
 MAX_ASIDE = 0.22  # |turn of the head in the photograph|: nose from the middle of the face, in halves of its width
+MAX_OPEN_MM = 7.0  # between the lips: a wider laugh does not close into a face at rest
 MIN_FACE_PIXELS = 44  # height of the face in the photograph
 LARGEST_TEXTURE = 1.5  # layers have at most this many pixels per pixel of the frame: finer would shimmer
 UPPER_LIP_CLOSES = 0.34  # share of an open mouth that the upper lip closes; the jaw closes the rest
@@ -206,7 +207,7 @@ def make_portrait(
         size: side in pixels of the frames that it is meant for.
 
     Raises:
-        UnsuitablePhotograph: when the face is too small or turned too far away to be animated.
+        UnsuitablePhotograph: as `check_suitable`.
     """
     check_suitable(points)
     window = choose_window(points[load_topology().oval, :2], shape=(picture.shape[0], picture.shape[1]))
@@ -242,7 +243,7 @@ def _rings(points: np.ndarray, *, frame: FaceFrame) -> np.ndarray:
 
 
 def check_suitable(points: np.ndarray) -> None:
-    """Raises `UnsuitablePhotograph` for a face that is too small or turned away."""
+    """Raises `UnsuitablePhotograph` for a face that is too small, turned away or has its mouth wide open."""
     oval = points[load_topology().oval, :2]
     height = float(np.ptp(oval[:, 1]))
     if height < MIN_FACE_PIXELS:
@@ -256,6 +257,10 @@ def check_suitable(points: np.ndarray) -> None:
         raise UnsuitablePhotograph(
             f"the face is turned away ({aside:+.2f} of its half width, at most {MAX_ASIDE} is animated)"
         )
+    lips = face_frame(points).to_mm(points[[13, 14], :2])
+    gap = float(lips[1, 1] - lips[0, 1])
+    if gap > MAX_OPEN_MM:
+        raise UnsuitablePhotograph(f"the mouth is open by {gap:.0f} mm, at most {MAX_OPEN_MM:.0f} are closed")
 
 
 def portrait_of(

@@ -109,6 +109,15 @@ def test_two_processes_do_not_share_a_folder(tmp_path, stills, drawn_models):
         assert generate.generate(settings(stills, count=1), out=tmp_path, models=None, processes=1).is_file()
 
 
+def test_only_neutral_photographs_are_used_where_labels_tell(stills):
+    with (stills / "labels.csv").open("a", encoding="utf-8") as file:
+        file.write("0.png,happiness,person1\n1.png,happiness,someone else\n")
+    people = {identity.name: identity.stills for identity in read_identities(stills)}
+    assert "someone else" not in people and people["person1"] == (stills / "1.png",)
+    (stills / "labels.csv").unlink()
+    assert {identity.name for identity in read_identities(stills)} == set("012345")
+
+
 def test_people_are_split_by_name_alone(stills):
     everyone = {identity.name for identity in read_identities(stills)}
     assert len(everyone) == 6

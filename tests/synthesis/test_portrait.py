@@ -84,6 +84,10 @@ def test_unsuitable_faces_are_refused_with_the_reason(mesh_points, photograph):
     turned[1, 0] += 20
     with pytest.raises(UnsuitablePhotograph, match="turned away"):
         make_portrait(photograph, points=turned)
+    laughing = mesh_points.copy()
+    laughing[14, 1] += 8
+    with pytest.raises(UnsuitablePhotograph, match="mouth is open"):
+        check_suitable(laughing)
 
 
 def test_head_turns_the_way_the_angles_say():
