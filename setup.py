@@ -46,7 +46,7 @@ INSTALL = [
     "transformers>=5.20,<6",
 ]
 DEMO = ["gradio>=6.0"]
-TRAIN = ["datasets>=4.0", "peft>=0.18", "pyyaml>=6.0", "tensorboard>=2.18"]
+TRAIN = ["ai-edge-litert>=2.0", "datasets>=4.0", "peft>=0.18", "pyyaml>=6.0", "tensorboard>=2.18"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
