@@ -51,10 +51,9 @@ def quantization_config(settings: dict[str, Any]) -> BitsAndBytesConfig:
     """
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ImportError("model.quantization needs bitsandbytes: pip install bitsandbytes")
-    settings = {
-        "llm_int8_skip_modules": [*(part for part in PARTS if part != "language_model"), "lm_head"],
-        **settings,
-    }
+    # Full names: transformers compares from the beginning of a module's name.
+    kept = [*(f"model.{part}" for part in PARTS if part != "language_model"), "lm_head"]
+    settings = {"llm_int8_skip_modules": kept, **settings}
     for name in ("bnb_4bit_compute_dtype", "bnb_4bit_quant_storage"):
         if isinstance(settings.get(name), str):
             settings[name] = getattr(torch, settings[name])

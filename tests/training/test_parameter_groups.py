@@ -8,6 +8,7 @@ from microemo import MicroEmoForConditionalGeneration
 from microemo.training.adapters import add_lora, lora_targets, lora_weights, quantization_config
 from microemo.training.parameter_groups import PARTS, parameter_groups, part_of, train_only
 from microemo.training.recipe import LoraRecipe
+from microemo.training.train import finish
 
 
 @pytest.fixture
@@ -89,4 +90,19 @@ def test_the_language_model_alone_is_quantized(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     config = quantization_config({"load_in_4bit": True, "bnb_4bit_compute_dtype": "bfloat16"})
     assert config.bnb_4bit_compute_dtype == torch.bfloat16
-    assert set(config.llm_int8_skip_modules) == {*PARTS, "lm_head"} - {"language_model"}
+    kept = {f"model.{part}" for part in PARTS} - {"model.language_model"}
+    assert set(config.llm_int8_skip_modules) == {*kept, "lm_head"}
+
+
+def test_qlora_trains_where_bitsandbytes_runs(workshop, tmp_path):
+    bitsandbytes = pytest.importorskip("bitsandbytes", reason="QLoRA needs bitsandbytes")
+    quantization = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "float32"}
+    run = workshop.prepare(tmp_path, model={"quantization": quantization}, lora={"r": 4}, learning_rate=1e-2)
+    quantized = {
+        name for name, module in run.trainer.model.named_modules() if isinstance(module, bitsandbytes.nn.Linear4bit)
+    }
+    assert quantized and all(".language_model." in name for name in quantized)
+    run.trainer.train()
+    finish(run)
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    MicroEmoForConditionalGeneration.from_pretrained(tmp_path / "model")
