@@ -32,7 +32,7 @@ RING_POSE_DOWN = np.array([0.85, 0.5, 0.2, 0.05, 0.0])
 RING_DEPTH_MM = np.array([4.0, 15.0, 25.0, 30.0, 30.0])
 
 MAX_ASIDE = 0.22  # |turn of the head in the photograph|: nose from the middle of the face, in halves of its width
-MAX_OPEN_MM = 7.0  # between the lips: a wider laugh does not close into a face at rest
+MAX_OPEN_MM = 11.0  # between the lips: a wider laugh does not close into a face at rest
 MIN_FACE_PIXELS = 44  # height of the face in the photograph
 LARGEST_TEXTURE = 1.5  # layers have at most this many pixels per pixel of the frame: finer would shimmer
 UPPER_LIP_CLOSES = 0.34  # share of an open mouth that the upper lip closes; the jaw closes the rest

@@ -85,7 +85,7 @@ def test_unsuitable_faces_are_refused_with_the_reason(mesh_points, photograph):
     with pytest.raises(UnsuitablePhotograph, match="turned away"):
         make_portrait(photograph, points=turned)
     laughing = mesh_points.copy()
-    laughing[14, 1] += 8
+    laughing[14, 1] += 8  # px, 13 mm
     with pytest.raises(UnsuitablePhotograph, match="mouth is open"):
         check_suitable(laughing)
 
