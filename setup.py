@@ -48,7 +48,15 @@ INSTALL = [
     "transformers>=5.20,<6",
 ]
 DEMO = ["gradio>=6.0"]
-TRAIN = ["ai-edge-litert>=2.0", "datasets>=4.0", "peft>=0.18", "pyyaml>=6.0", "tensorboard>=2.18"]
+TRAIN = [
+    "ai-edge-litert>=2.0",
+    "datasets>=4.0",
+    "peft>=0.18",
+    "pyyaml>=6.0",
+    "scikit-learn>=1.5",
+    "tensorboard>=2.18",
+]
+QLORA = ["bitsandbytes>=0.50"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
@@ -89,6 +97,7 @@ setup(
     extras_require={
         "demo": DEMO,
         "train": TRAIN,
+        "qlora": TRAIN + QLORA,
         "eval": EVAL,
         "dev": DEV,
         "all": DEMO + TRAIN + EVAL + DEV,

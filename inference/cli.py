@@ -34,7 +34,7 @@ COMMANDS = (
     Command("analyze", "microemo.inference.analyze_command", "emotions, faces and words of videos, as a timeline"),
     Command("evaluate", "microemo.evaluation.evaluate_command", "figures of predictions against reference labels"),
     Command("convert", "microemo.conversion.convert_command", "original TimeChat and Video-LLaMA weights to a folder"),
-    Command("train", "microemo.training.train_command", "training by a recipe"),
+    Command("train", "microemo.training.train_command", "train or fine-tune a model by a recipe"),
     Command("synthesize", "microemo.synthesis.cli", "clips with known truth, made from photographs"),
 )
 

@@ -257,6 +257,8 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
 class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrainedModel, GenerationMixin):
     """MicroEmo with a language head: answers in words, and scores beside them."""
 
+    # The heads' losses are means over their own labels: Trainer must not rescale them by the number of answer tokens.
+    accepts_loss_kwargs = False
     _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}
     _tp_plan = {"lm_head": "colwise_gather_output"}
 
@@ -408,6 +410,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
 class MicroEmoForEmotionClassification(MicroEmoPreTrainedModel):
     """Scores without words: emotions of each utterance and the face's timeline, no language head, no cache."""
 
+    accepts_loss_kwargs = False
     _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]
 
     def __init__(self, config: MicroEmoConfig):
