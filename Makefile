@@ -28,7 +28,7 @@ style: $(VENV)/.installed-all
 quality: $(VENV)/.installed-all
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	rm -rf build/typed && $(PIP) install --quiet --no-deps --target build/typed .
+	rm -rf build && $(PIP) install --quiet --no-deps --target build/typed .
 	cd build && MYPYPATH=typed ../$(BIN)/mypy --config-file ../pyproject.toml -p microemo
 
 $(VENV)/bin/python:

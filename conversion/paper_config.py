@@ -50,7 +50,7 @@ def paper_parts(
         raise ValueError(
             f"timestamp_tokenizer is {timestamp_tokenizer!r}, allowed are {', '.join(TIMESTAMP_TOKENIZERS)}"
         )
-    original_tokenizer = AutoTokenizer.from_pretrained(files.llama)
+    original_tokenizer: Any = AutoTokenizer.from_pretrained(files.llama)
     tokenizer = add_special_tokens(original_tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token  # as TimeChat; the id stands in LLaMA's vocabulary already

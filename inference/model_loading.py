@@ -56,7 +56,8 @@ def load_model(
         progress("loading the model", 0, 1)
     speech = folder / SPEECH_RECOGNITION
     with quiet_transformers():  # what it would warn of, unmatched weights, is an error here
-        model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).to(device).eval()
+        model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).eval()
+        model.to(device)
         processor = MicroEmoProcessor.from_pretrained(folder)
         recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
     if progress is not None:

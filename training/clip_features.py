@@ -103,6 +103,8 @@ class ClipLoader:
 
     def _read(self, example: Example, spoken: tuple[LabelledUtterance, ...]) -> Clip:
         source = example.video or example.audio
+        if source is None:
+            raise ValueError(f"example {example.example_id} has neither video nor audio to read")
         timed = [
             Utterance(entry.start_seconds, entry.end_seconds, str(number))
             for number, entry in enumerate(spoken)
@@ -243,6 +245,7 @@ def clip_of_arrays(arrays: dict[str, np.ndarray]) -> Clip:
     pairs = zip(arrays["spans"], notes["words"], strict=True)
     utterances = tuple(Utterance(float(start), float(end), text, who) for (start, end), (text, who) in pairs)
     start_seconds, end_seconds = arrays["span"]
+    streams: dict[str, Any] = {name: arrays[name] for name in ARRAYS if name in arrays}
     return Clip(
         source=notes["source"],
         start_seconds=float(start_seconds),
@@ -252,5 +255,5 @@ def clip_of_arrays(arrays: dict[str, np.ndarray]) -> Clip:
         sampling_rate=int(arrays["sampling_rate"]),
         absences=notes["absences"],
         warnings=tuple(notes["warnings"]),
-        **{name: arrays[name] for name in ARRAYS if name in arrays},
+        **streams,
     )

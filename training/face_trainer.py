@@ -220,7 +220,7 @@ def rebalanced(model: FaceClassifier, *, labels: np.ndarray, part: float, fewest
     counts = np.maximum(np.bincount(labels, minlength=len(EXPRESSIONS)), fewest)
     model = copy.deepcopy(model).eval()
     with torch.no_grad():
-        model.static_expression.bias -= part * torch.from_numpy(np.log(counts / counts.sum())).float()
+        model.static_expression.bias.sub_(part * torch.from_numpy(np.log(counts / counts.sum())).float())
     return model
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from huggingface_hub import snapshot_download
@@ -47,6 +47,10 @@ class StartingModel:
     model: PreTrainedModel
     processor: MicroEmoProcessor
     folder: Path
+
+    @property
+    def config(self) -> MicroEmoConfig:
+        return cast(MicroEmoConfig, self.model.config)
 
 
 def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) -> StartingModel:

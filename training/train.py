@@ -68,8 +68,9 @@ def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = F
     """
     run = prepare(recipe, data_root=data_root)
     checkpoint: str | None = resume if isinstance(resume, str) else None
-    if resume is True and Path(run.trainer.args.output_dir).is_dir():
-        checkpoint = get_last_checkpoint(run.trainer.args.output_dir)
+    folder = run.trainer.args.output_dir
+    if resume is True and folder is not None and Path(folder).is_dir():
+        checkpoint = get_last_checkpoint(folder)
     run.trainer.train(resume_from_checkpoint=checkpoint)
     if run.trainer.eval_dataset is not None:
         run.trainer.evaluate()
@@ -100,7 +101,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
     collators = [
         MicroEmoDataCollator(
             start.processor,
-            config=start.model.config,
+            config=start.config,
             clips=clips,
             dropout=StreamDropout(**recipe.data.dropout) if training and recipe.data.dropout else None,
             unreadable=recipe.data.unreadable,
@@ -188,7 +189,7 @@ def finish(run: TrainingRun) -> Path:
     The folder to use is made of what was saved: sharded and quantized models are merged on the main process alone.
     """
     trainer, recipe = run.trainer, run.recipe
-    folder = Path(trainer.args.output_dir)
+    folder = Path(str(trainer.args.output_dir))  # recipes always have one
     # The first saving is the trainer's own, as it knows how the weights lie on the devices.
     trainer.save_model(str(folder / (MODEL_FOLDER if recipe.lora is None else ADAPTER_FOLDER)))
     if not trainer.is_world_process_zero():
