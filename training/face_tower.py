@@ -1,6 +1,6 @@
 """Trains the face tower on a folder of labelled stills.
 
-    python -m microemo.training.face_tower --stills shared/data/stills --out checkpoints/microemo-mini
+    python -m microemo.training.face_tower --stills DIR --out checkpoints/microemo-mini
 
 Every fold of the identities is predicted by a tower that never saw its people; the tower that is written then learns
 from all of them by the same recipe. Both are kept in OUT/runs, epoch by epoch: the same command goes on where it was

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,6 @@ from microemo.synthesis.generate import RunSettings, create_maker
 from microemo.synthesis.performance import Performance, PlannedEvent
 from microemo.synthesis.truth import FaceEvent
 
-STILLS = Path(__file__).parents[3] / "shared" / "data" / "stills"
 SIZE = (224, 224)
 FRAME_TIMES = np.arange(36) / 24
 PLANS = {"micro": ((0.4, 0.52, 0.75), 0.5), "macro": ((0.3, 0.7, 1.3), 0.85)}
@@ -42,10 +39,8 @@ def event_course(points_mm: np.ndarray, *, direction: np.ndarray, before: np.nda
 
 
 @pytest.mark.slow
-def test_faces_are_found_and_move_as_the_truth_says():
-    if not STILLS.is_dir():
-        pytest.skip(f"no photographs at {STILLS}")
-    settings = RunSettings(count=1, seed=1, stills=str(STILLS), augment=False)
+def test_faces_are_found_and_move_as_the_truth_says(labelled_stills):
+    settings = RunSettings(count=1, seed=1, stills=str(labelled_stills), augment=False)
     maker = create_maker(settings, models=fetch_face_models())
     rng = np.random.default_rng(5)
     found, frames_seen, true_courses, seen_courses = 0, 0, [], []

@@ -29,7 +29,6 @@ from microemo.training.still_faces import (
     read_labels,
 )
 
-SHARED_STILLS = Path(__file__).resolve().parents[3] / "shared" / "data" / "stills"
 STILLS_EACH = 30
 SHIPPED = Path(microemo.checkpoints.__path__[0]) / "microemo-mini"
 TINY = [
@@ -154,15 +153,13 @@ def test_the_shipped_weights_are_the_recorded_ones_and_fit_the_model_strictly():
     assert not weights
 
 
-def test_the_shipped_tower_reads_stills_at_least_as_well_as_people_it_never_saw():
-    if not SHARED_STILLS.is_dir():
-        pytest.skip(f"needs the stills it was trained on in {SHARED_STILLS}")
+def test_the_shipped_tower_reads_stills_at_least_as_well_as_people_it_never_saw(labelled_stills: Path):
     record = json.loads((SHIPPED / "training_record.json").read_text())["face_tower"]
     model = load_face_classifier(SHIPPED / record["file"])
     detector = create_detector("centerface")
     crops, labels = [], []
-    for row in first_rows(read_labels(SHARED_STILLS), each=STILLS_EACH):
-        picture = cv2.cvtColor(cv2.imread(str(SHARED_STILLS / row.file)), cv2.COLOR_BGR2RGB)
+    for row in first_rows(read_labels(labelled_stills), each=STILLS_EACH):
+        picture = cv2.cvtColor(cv2.imread(str(labelled_stills / row.file)), cv2.COLOR_BGR2RGB)
         aligned = crop_still(picture, detector=detector)
         if aligned is not None:
             crops.append(aligned[0])
