@@ -63,31 +63,24 @@ def run(arguments: argparse.Namespace) -> int:
     share = arguments.acted_share
     if share is None:
         share = 0.5 if arguments.recordings else 0.0
-    try:
-        settings = RunSettings(
-            count=arguments.count,
-            seed=arguments.seed,
-            stills=str(Path(arguments.stills).resolve()),
-            split=arguments.split,
-            size=arguments.size,
-            fps=arguments.fps,
-            augment=not arguments.clean,
-            goemotions=str(Path(arguments.goemotions).resolve()) if arguments.goemotions else "",
-            recordings=tuple(str(Path(folder).resolve()) for folder in arguments.recordings),
-            acted_share=share,
-        )
-        models = fetch_face_models()
-        with tqdm(total=settings.count, unit="clip", file=sys.stderr) as bar:
+    settings = RunSettings(
+        count=arguments.count,
+        seed=arguments.seed,
+        stills=str(Path(arguments.stills).resolve()),
+        split=arguments.split,
+        size=arguments.size,
+        fps=arguments.fps,
+        augment=not arguments.clean,
+        goemotions=str(Path(arguments.goemotions).resolve()) if arguments.goemotions else "",
+        recordings=tuple(str(Path(folder).resolve()) for folder in arguments.recordings),
+        acted_share=share,
+    )
+    models = fetch_face_models()
+    with tqdm(total=settings.count, unit="clip", file=sys.stderr) as bar:
 
-            def show(stage: str, done: int, total: int) -> None:
-                bar.update(done - bar.n)
+        def show(stage: str, done: int, total: int) -> None:
+            bar.update(done - bar.n)
 
-            truth = generate(settings, out=arguments.out, models=models, processes=arguments.processes, progress=show)
-    except (ValueError, OSError) as error:
-        print(f"microemo synthesize: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("microemo synthesize: stopped; run the same command again to continue", file=sys.stderr)
-        return 130
+        truth = generate(settings, out=arguments.out, models=models, processes=arguments.processes, progress=show)
     print(truth)
     return 0

@@ -30,7 +30,7 @@ from .clip_making import ClipMaker, FaceTools
 from .emotion_words import own_script, read_goemotions
 from .face_mesh import FaceMesh
 from .face_models import FaceModels
-from .identities import read_identities
+from .identities import Identity, read_identities
 from .person_mask import PersonMask
 from .scenario import ClipSettings
 from .video_writing import write_video
@@ -70,23 +70,34 @@ class RunSettings:
         return ClipSettings(size=self.size, fps=self.fps, augment=self.augment)
 
 
-def create_maker(settings: RunSettings, *, models: FaceModels) -> ClipMaker:
-    """The maker of a run's clips: in memory by `make`, or for files here.
+def read_materials(settings: RunSettings) -> tuple[tuple[Identity, ...], Sources]:
+    """The people of a run, and where their words and voices come from.
 
     Raises:
         ValueError: for a folder that is missing or empty.
     """
+    people = read_identities(settings.stills, split=settings.split or None)
     recordings = tuple(recording for folder in settings.recordings for recording in read_recordings(folder))
     script = read_goemotions(settings.goemotions) if settings.goemotions else own_script()
+    return people, Sources(script=script, recordings=recordings, acted_share=settings.acted_share)
+
+
+def create_maker(settings: RunSettings, *, models: FaceModels) -> ClipMaker:
+    """The maker of a run's clips: in memory by `make`, or for files here.
+
+    Raises:
+        ValueError: as `read_materials`.
+    """
+    people, sources = read_materials(settings)
     return ClipMaker(
         seed=settings.seed,
-        people=read_identities(settings.stills, split=settings.split or None),
+        people=people,
         tools=FaceTools(
             detect=create_detector("centerface").detect,
             mesh=FaceMesh(models.face_mesh),
             segment=PersonMask(models.person_mask),
         ),
-        sources=Sources(script=script, recordings=recordings, acted_share=settings.acted_share),
+        sources=sources,
         settings=settings.clip_settings(),
     )
 
@@ -141,10 +152,12 @@ def generate(
         processes: 1 works in this process; the number of cores where None.
 
     Raises:
-        ValueError: when `out` holds another run.
+        ValueError: when `out` holds another run, or as `read_materials`; `out` stays as it was.
         OSError: when another process works in `out`, or espeak-ng is missing.
     """
     out = Path(out)
+    settings.clip_settings()
+    read_materials(settings)  # what cannot be used is refused here, not in every worker after the run was recorded
     for folder in (out / "clips", out / "truth"):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(out):

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from microemo.inference.cli import main
 from microemo.synthesis import cli, generate
 from microemo.synthesis.augmentation import Augmentation, Occlusion, draw_augmentation, jitter_times
 from microemo.synthesis.generate import RunSettings
@@ -186,7 +187,29 @@ def test_command_line_says_what_is_wrong(tmp_path, stills, capsys, monkeypatch, 
     assert cli.run(parser.parse_args([*common, "--count", "1", "--out", str(out)])) == 0
     assert capsys.readouterr().out.strip() == str(out / "truth.jsonl")
     assert json.loads((out / "run.json").read_text())["count"] == 1
-    assert cli.run(parser.parse_args([*common, "--count", "1", "--seed", "9", "--out", str(out)])) == 1
-    assert "another run" in capsys.readouterr().err
-    assert cli.run(parser.parse_args([*common, "--count", "0", "--out", str(out)])) == 1
-    assert "count (0)" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="another run"):
+        cli.run(parser.parse_args([*common, "--count", "1", "--seed", "9", "--out", str(out)]))
+    with pytest.raises(ValueError, match="count \\(0\\)"):
+        cli.run(parser.parse_args([*common, "--count", "0", "--out", str(out)]))
+
+
+@pytest.mark.parametrize("changes", [{"stills": "absent"}, {"goemotions": "absent"}, {"recordings": ("absent",)}])
+def test_unusable_folders_are_refused_before_the_run_is_recorded(tmp_path, stills, changes):
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match="absent"):
+        generate.generate(settings(**{"stills": stills, **changes}), out=out, models=None, processes=2)
+    assert not out.exists()
+
+
+def test_exit_codes_are_those_of_the_help(tmp_path, stills, capsys, monkeypatch, drawn_models):
+    monkeypatch.setattr(cli, "fetch_face_models", lambda: None)
+    command = ["synthesize", "--count", "1", "--size", "64", "--fps", "12", "--processes", "1", "--out", str(tmp_path)]
+    assert main([*command, "--stills", str(tmp_path / "absent")]) == 2
+    assert "microemo: error: stills" in capsys.readouterr().err
+    assert main([*command, "--stills", str(stills), "--seed", "3"]) == 0
+    monkeypatch.setattr(cli, "generate", interrupted)
+    assert main([*command, "--stills", str(stills), "--seed", "3"]) == 130
+
+
+def interrupted(*positional, **named):
+    raise KeyboardInterrupt
