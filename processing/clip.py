@@ -6,6 +6,7 @@ exclusive.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,17 @@ class Utterance:
             raise ValueError(f"start_seconds ({self.start_seconds}) must be >= 0")
         if self.end_seconds <= self.start_seconds:
             raise ValueError(f"end_seconds ({self.end_seconds}) must be > start_seconds ({self.start_seconds})")
+
+
+class Transcription(tuple[Utterance, ...]):
+    """The believed utterances of a recognizer, and in `doubted` those that were left out with the words it heard."""
+
+    doubted: tuple[Utterance, ...]
+
+    def __new__(cls, utterances: Iterable[Utterance] = (), *, doubted: Iterable[Utterance] = ()) -> Transcription:
+        transcription = super().__new__(cls, tuple(utterances))
+        transcription.doubted = tuple(doubted)
+        return transcription
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from .audio_reading import read_audio
-from .clip import Clip, Utterance
+from .clip import Clip, Transcription, Utterance
 from .clip_assembly import assemble_clip
 from .crop_cache import CropCache, content_hash
 from .face_boxes import FaceBoxes, tracks_from_boxes
@@ -31,7 +31,10 @@ BLOCK_EDGE_SECONDS = 1.0  # speech that reaches this near to a block's end may g
 
 
 class Recognizer(Protocol):
-    """What makes utterances of sound when no transcript is given; `SpeechRecognizer` is one."""
+    """What makes utterances of sound when no transcript is given; `SpeechRecognizer` is one.
+
+    A `Transcription` instead of a plain tuple also tells what was heard but not believed.
+    """
 
     def transcribe(
         self, waveform: np.ndarray, *, language: str | None = None, progress: Progress | None = None
@@ -132,7 +135,8 @@ class ClipReader:
             progress=progress,
         )
         aligned, notes = align_utterances(found, duration_seconds=duration)
-        return (aligned, tuple(notes)) if aligned else (whole, (*notes, "no speech found: the clip is one utterance"))
+        notes = (*(_doubt_note(each) for each in found.doubted), *notes)
+        return (aligned, notes) if aligned else (whole, (*notes, "no speech found: the clip is one utterance"))
 
     def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
         if media.video is None:
@@ -194,7 +198,7 @@ def recognize_in_blocks(
     block_seconds: float,
     language: str | None = None,
     progress: Progress | None = None,
-) -> tuple[Utterance, ...]:
+) -> Transcription:
     """Utterances of a long recording with one block of sound in memory at a time.
 
     Speech that may go on beyond a block is left to the next block, which begins with it::
@@ -207,6 +211,7 @@ def recognize_in_blocks(
         read: gives the waveform from one second to another.
     """
     utterances: list[Utterance] = []
+    doubted: list[Utterance] = []
     start = 0.0
     while start < duration_seconds:
         end = min(start + block_seconds, duration_seconds)
@@ -214,18 +219,29 @@ def recognize_in_blocks(
         found: tuple[Utterance, ...] = ()
         if waveform is not None and not is_silent(waveform):
             found = recognizer.transcribe(waveform, language=language)
-        shifted = [
-            replace(each, start_seconds=each.start_seconds + start, end_seconds=each.end_seconds + start)
-            for each in found
-        ]
+        shifted = _later(found, seconds=start)
         next_start = end
         if end < duration_seconds and shifted and _goes_on(shifted[-1], block_start=start, block_end=end):
             next_start = shifted.pop().start_seconds
         utterances += shifted
+        doubts = _later(getattr(found, "doubted", ()), seconds=start)
+        doubted += [each for each in doubts if each.start_seconds < next_start]  # the next block hears the rest again
         start = next_start
         if progress is not None:
             progress("speech", round(start), round(duration_seconds))
-    return tuple(utterances)
+    return Transcription(utterances, doubted=doubted)
+
+
+def _later(utterances: Iterable[Utterance], *, seconds: float) -> list[Utterance]:
+    return [
+        replace(each, start_seconds=each.start_seconds + seconds, end_seconds=each.end_seconds + seconds)
+        for each in utterances
+    ]
+
+
+def _doubt_note(utterance: Utterance) -> str:
+    span = f"{utterance.start_seconds:.1f}-{utterance.end_seconds:.1f} s"
+    return f"speech at {span} was left out: the recogniser doubts its words"
 
 
 def _goes_on(utterance: Utterance, *, block_start: float, block_end: float) -> bool:

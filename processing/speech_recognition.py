@@ -20,7 +20,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
-from .clip import Utterance
+from .clip import Transcription, Utterance
 
 _threads = torch.get_num_threads()
 try:
@@ -99,8 +99,8 @@ class SpeechRecognizer:
 
     def transcribe(
         self, waveform: np.ndarray, *, language: str | None = None, progress: Progress | None = None
-    ) -> tuple[Utterance, ...]:
-        """Returns what is said, in order; nothing where nobody speaks.
+    ) -> Transcription:
+        """Returns what is said, in order; nothing where nobody speaks. Words that nobody can have said are `doubted`.
 
         Args:
             waveform: (S,) float32 mono in [-1, 1] at 16 kHz.
@@ -111,14 +111,16 @@ class SpeechRecognizer:
             raise ValueError(f"waveform must be mono (S,), got shape {waveform.shape}")
         options = self._language_options(language)
         spans = self.find_speech(waveform)
-        utterances: list[Utterance] = []
+        believed: list[Utterance] = []
+        doubted: list[Utterance] = []
         for first in range(0, len(spans), BATCH_SIZE):
             batch = spans[first : first + BATCH_SIZE]
             heard = self._listen([_cut(waveform, start, end) for start, end in batch], options)
-            utterances += _believed(batch, heard)
+            for utterance, is_believed in _weighed(batch, heard):
+                (believed if is_believed else doubted).append(utterance)
             if progress is not None:
                 progress("speech", first + len(batch), len(spans))
-        return tuple(utterances)
+        return Transcription(believed, doubted=doubted)
 
     def find_speech(self, waveform: np.ndarray) -> list[tuple[float, float]]:
         """Returns (start, end) in seconds of the stretches of speech, none longer than `MAX_JOINED_SECONDS`."""
@@ -208,8 +210,8 @@ def _cut(waveform: np.ndarray, start: float, end: float) -> np.ndarray:
     return waveform[round(start * SAMPLING_RATE) : round(end * SAMPLING_RATE)]
 
 
-def _believed(spans: list[tuple[float, float]], heard: list[_Heard]) -> list[Utterance]:
-    utterances = []
+def _weighed(spans: list[tuple[float, float]], heard: list[_Heard]) -> Iterator[tuple[Utterance, bool]]:
+    """Yields each stretch's utterance, and whether its words are believed."""
     for (start, end), words in zip(spans, heard, strict=True):
         doubt = reason_for_doubt(
             words.text,
@@ -217,11 +219,9 @@ def _believed(spans: list[tuple[float, float]], heard: list[_Heard]) -> list[Utt
             no_speech_probability=words.no_speech_probability,
             mean_logprob=words.mean_logprob,
         )
-        if doubt is None:
-            utterances.append(Utterance(start, end, words.text))
-        else:
-            logger.warning(f"speech at {start:.1f}-{end:.1f} s was left out, {doubt}: {words.text[:60]!r}")
-    return utterances
+        if doubt is not None:
+            logger.info(f"speech at {start:.1f}-{end:.1f} s is doubted, {doubt}: {words.text[:60]!r}")
+        yield Utterance(start, end, words.text), doubt is None
 
 
 def reason_for_doubt(text: str, *, seconds: float, no_speech_probability: float, mean_logprob: float) -> str | None:

@@ -3,7 +3,7 @@ import pytest
 from synthetic_faces import RedSquareDetector, background, drifting_portrait, place, portrait
 from synthetic_media import cut_file, frame_number, moving_squares, rotate_display, tone, write_video, write_wav
 
-from microemo.processing.clip import Utterance
+from microemo.processing.clip import Transcription, Utterance
 from microemo.processing.clip_reading import ClipReader, is_silent, recognize_in_blocks
 from microemo.processing.media_source import VideoArray
 from microemo.processing.reading_settings import ReadingSettings
@@ -82,6 +82,17 @@ def test_the_recognizer_is_asked_when_there_is_no_transcript(talk):
     assert recognizer.heard[0][1] == "de"
     read_one(talk, recognizer=recognizer, transcript=[Utterance(0, 1, "given")])
     assert len(recognizer.heard) == 1
+
+
+def test_doubted_speech_is_told(talk):
+    class Doubter:
+        def transcribe(self, waveform, *, language=None, progress=None):
+            return Transcription(doubted=[Utterance(0.5, 1.25, "thank you")])
+
+    clip = read_one(talk, recognizer=Doubter())
+    assert clip.utterances == (Utterance(0.0, clip.end_seconds),)
+    assert clip.warnings[0] == "speech at 0.5-1.2 s was left out: the recogniser doubts its words"
+    assert "no speech found" in clip.warnings[1]
 
 
 def test_long_clips_come_in_windows_of_whole_utterances(tmp_path):
@@ -285,6 +296,25 @@ class TestRecognitionInBlocks:
         found = recognize_in_blocks(sound_between, recognizer=Recognizer(), duration_seconds=10.0, block_seconds=5.0)
         np.testing.assert_allclose([(each.start_seconds, each.end_seconds) for each in found], spoken)
         assert max(lengths) <= 5.0
+
+    def test_doubted_speech_is_told_once_at_its_time(self):
+        """At 5 s the block ends within speech from 4 s on, so what is heard there is heard again by the next block."""
+
+        def transcribe(waveform, *, language=None):
+            if len(waveform) == 500 and waveform[0] == 0:  # 0-5 s
+                return Transcription([Utterance(4.0, 5.0)], doubted=[Utterance(1.0, 2.0), Utterance(4.5, 5.0)])
+            return Transcription([Utterance(0.0, 0.4)], doubted=[Utterance(0.5, 1.0)])
+
+        recognizer = FakeRecognizer()
+        recognizer.transcribe = transcribe
+        found = recognize_in_blocks(
+            lambda start, end: np.linspace(start, end, round((end - start) * 100), dtype=np.float32),
+            recognizer=recognizer,
+            duration_seconds=8.0,
+            block_seconds=5.0,
+        )
+        assert [(each.start_seconds, each.end_seconds) for each in found] == [(4.0, 4.4)]
+        assert [(each.start_seconds, each.end_seconds) for each in found.doubted] == [(1.0, 2.0), (4.5, 5.0)]
 
     def test_speech_without_a_pause_ends(self):
         recognizer = FakeRecognizer()

@@ -88,6 +88,15 @@ def test_words_stand_at_the_times_of_the_speech(recognizer, monkeypatch):
     assert found == recognizer.transcribe(waveform)  # greedy: the same sound, the same words
 
 
+def test_words_that_are_not_believed_are_kept_apart(recognizer, monkeypatch):
+    monkeypatch.setattr(recognizer, "find_speech", lambda waveform: [(0.5, 1.5), (1.8, 3.0)])
+    doubts = iter(["no speech", None])
+    monkeypatch.setattr("microemo.processing.speech_recognition.reason_for_doubt", lambda text, **trust: next(doubts))
+    found = recognizer.transcribe(np.zeros(SAMPLING_RATE * 4, dtype=np.float32))
+    assert [(u.start_seconds, u.end_seconds) for u in found] == [(1.8, 3.0)]
+    assert [(u.start_seconds, u.end_seconds) for u in found.doubted] == [(0.5, 1.5)]
+
+
 def test_batched_stretches_are_heard_as_one_by_one(recognizer):
     generator = np.random.default_rng(1)
     pieces = [generator.normal(0, 0.1, SAMPLING_RATE * seconds).astype(np.float32) for seconds in (1, 2)]
