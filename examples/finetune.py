@@ -1,6 +1,6 @@
 """Fine-tunes MicroEmo on your own clips with transformers' own Trainer.
 
-    python examples/finetune.py clips.jsonl finetuned
+    python examples/finetune.py clips.jsonl finetuned [model]
 
 Each line of clips.jsonl is a clip: {"video": "a.mp4", "labels": ["relieved"], "explanation": "Emotions: relieved.\\n
 Reason: ...", "utterances": [{"start_seconds": 0.4, "end_seconds": 2.9, "text": "At last!", "labels": ["relieved"]}]}
@@ -16,6 +16,8 @@ from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.parameter_groups import train_only
 from microemo.training.reader_registry import load_examples
 
+if len(sys.argv) not in (3, 4):
+    sys.exit("usage: python examples/finetune.py CLIPS.jsonl OUTPUT [MODEL]")
 clips, output, *base = sys.argv[1:]
 base = base[0] if base else assemble_mini()
 model = MicroEmoForConditionalGeneration.from_pretrained(base)
