@@ -5,7 +5,9 @@ waveform --VAD--> stretches of speech <= 8 s, cut at pauses --Whisper--> words -
 
 from __future__ import annotations
 
+import logging as standard_logging
 import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -72,6 +74,21 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def _without_suppress_tokens_warning() -> Iterator[None]:
+    """Drops one log message: Whisper's `generate` itself passes `suppress_tokens` on in the deprecated way."""
+
+    def keep(record: standard_logging.LogRecord) -> bool:
+        return "suppress_tokens" not in record.getMessage()
+
+    generation_logger = logging.get_logger("transformers.generation.utils")
+    generation_logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        generation_logger.removeFilter(keep)
+
+
 class SpeechRecognizer:
     """Makes utterances of speech; greedy, so the same sound gives the same words.
 
@@ -85,7 +102,9 @@ class SpeechRecognizer:
             raise ImportError("speech recognition needs the package silero-vad")
         self.model = model.eval()
         self.processor = processor
-        self._vad = silero_vad.load_silero_vad()
+        with warnings.catch_warnings():  # the package loads TorchScript, which torch wants to leave behind
+            warnings.filterwarnings("ignore", message=r"`torch\.jit\.load`", category=FutureWarning)
+            self._vad = silero_vad.load_silero_vad()
         self._vad_lock = threading.Lock()  # the detector keeps state while it listens
 
     @classmethod
@@ -155,15 +174,16 @@ class SpeechRecognizer:
         )
         features = inputs["input_features"].to(self.model.device, self.model.dtype)
         states = BaseModelOutput(last_hidden_state=self.model.get_encoder()(features).last_hidden_state)
-        tokens = self.model.generate(
-            features,
-            encoder_outputs=states,
-            attention_mask=inputs["attention_mask"].to(self.model.device),
-            do_sample=False,
-            num_beams=1,
-            return_dict_in_generate=True,
-            **options,
-        )["sequences"]
+        with _without_suppress_tokens_warning():
+            tokens = self.model.generate(
+                features,
+                encoder_outputs=states,
+                attention_mask=inputs["attention_mask"].to(self.model.device),
+                do_sample=False,
+                num_beams=1,
+                return_dict_in_generate=True,
+                **options,
+            )["sequences"]
         start = torch.full_like(tokens[:, :1], self.model.generation_config.decoder_start_token_id)
         if not bool((tokens[:, :1] == start).all()):  # generation may leave the prompt out
             tokens = torch.cat([start, tokens], dim=1)

@@ -1,8 +1,10 @@
 """From sound to utterances: pauses, guards, languages; the real models on a real recording where they are at hand."""
 
 import io
+import logging
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import librosa
@@ -95,6 +97,24 @@ def test_words_that_are_not_believed_are_kept_apart(recognizer, monkeypatch):
     found = recognizer.transcribe(np.zeros(SAMPLING_RATE * 4, dtype=np.float32))
     assert [(u.start_seconds, u.end_seconds) for u in found] == [(1.8, 3.0)]
     assert [(u.start_seconds, u.end_seconds) for u in found.doubted] == [(0.5, 1.5)]
+
+
+def test_nothing_of_the_libraries_own_affairs_is_told(monkeypatch):
+    told = []
+    generation_logger = logging.getLogger("transformers.generation.utils")
+    monkeypatch.setattr(generation_logger, "warning_once", generation_logger.warning, raising=False)
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    generation_logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            recognizer = tiny_recognizer()
+            recognizer._listen([np.zeros(SAMPLING_RATE, dtype=np.float32)], {})
+        generation_logger.warning("something else")
+    finally:
+        generation_logger.removeHandler(handler)
+    assert told == ["something else"]
 
 
 def test_batched_stretches_are_heard_as_one_by_one(recognizer):
