@@ -7,9 +7,13 @@ import logging
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
 
+from microemo.inference.analyze_usage import is_folder, usage_problem
 from microemo.inference.cli import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_OK, report_error
 from microemo.inference.progress_bars import ProgressBars
 
@@ -79,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Analyses the videos; returns the exit code."""
-    problem = _usage_problem(arguments)
+    problem = usage_problem(arguments)
     if problem:
         print(f"microemo: error: {problem}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -99,53 +103,57 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_FAILURE if EXIT_FAILURE in codes else max(codes)
 
 
-def _usage_problem(arguments: argparse.Namespace) -> str | None:
-    """What is wrong with the arguments, found before minutes are spent on a model."""
-    if arguments.transcript and len(arguments.videos) > 1:
-        return f"--transcript belongs to one video, got {len(arguments.videos)}"
-    if arguments.out and len(arguments.videos) > 1 and not _is_folder(arguments.out):
-        return f"--out must be a folder for {len(arguments.videos)} videos, got {arguments.out}"
-    stems = [Path(video).stem for video in arguments.videos]
-    if arguments.out and len(set(stems)) < len(stems):
-        return "--out needs videos of different names, since the reports are named after them"
-    if arguments.out and not _is_folder(arguments.out):
-        from microemo.inference.export import WRITERS  # the check is worth the import only here
-
-        if not arguments.out.name.lower().endswith(tuple(WRITERS)):
-            return f"--out must end in one of {', '.join(WRITERS)}, or be a folder, got {arguments.out}"
-    named = [*arguments.videos, *([arguments.transcript] if arguments.transcript else [])]
-    missing = [name for name in named if "://" not in name and not Path(name).is_file()]
-    return f"no such file: {', '.join(missing)}" if missing else None
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() or not path.suffix
-
-
 def _load(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
     from microemo.inference.analyzer import EmotionAnalyzer  # seconds of imports that --help must not pay
 
-    if not arguments.debug:  # what libraries warn their programmers of is no news for a user of the command
-        warnings.simplefilter("ignore")
-        logging.getLogger("transformers").setLevel(logging.ERROR)
-    return EmotionAnalyzer.from_pretrained(
-        arguments.model, device=arguments.device, dtype=arguments.dtype, progress=progress
-    )
+    with _quiet_libraries(enabled=not arguments.debug):
+        return EmotionAnalyzer.from_pretrained(
+            arguments.model, device=arguments.device, dtype=arguments.dtype, progress=progress
+        )
+
+
+@contextmanager
+def _quiet_libraries(*, enabled: bool) -> Iterator[None]:
+    """What libraries warn their programmers of is no news for a user of the command."""
+    if not enabled:
+        yield
+        return
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _analyze(
     analyzer: EmotionAnalyzer, video: str, arguments: argparse.Namespace, progress: ProgressBars
 ) -> EmotionReport:
-    report = analyzer(
-        video,
-        transcript=arguments.transcript,
-        mode=arguments.mode,
-        person=arguments.person,
-        language=arguments.language,
-        progress=progress,
-    )
+    try:
+        report = analyzer(
+            video,
+            transcript=arguments.transcript,
+            mode=arguments.mode,
+            person=arguments.person,
+            language=arguments.language,
+            progress=progress,
+        )
+    except OSError as error:
+        if isinstance(error.__cause__, (URLError, TimeoutError, ConnectionError)):
+            raise ValueError(f"{video} cannot be downloaded: {_network_reason(error.__cause__)}") from error
+        raise
     progress.close()
     return report
+
+
+def _network_reason(error: OSError) -> str:
+    """Such as "connection refused" or "HTTP Error 404: Not Found"."""
+    reason = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
+    strerror = reason.strerror if isinstance(reason, OSError) else None
+    return strerror.lower() if strerror else str(reason)
 
 
 def _show(report: EmotionReport, arguments: argparse.Namespace) -> None:
@@ -154,7 +162,7 @@ def _show(report: EmotionReport, arguments: argparse.Namespace) -> None:
     from microemo.inference.text_timeline import DEFAULT_WIDTH, format_timeline
 
     written: tuple[Path, ...] = ()
-    if arguments.out and _is_folder(arguments.out):
+    if arguments.out and is_folder(arguments.out):
         written = save_all(report, arguments.out, stem=Path(report.source).stem)
     elif arguments.out:
         written = (save_report(report, arguments.out),)

@@ -13,6 +13,7 @@ import transformers
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.inference import report_building
+from microemo.inference.attended_person import parse_person
 from microemo.inference.model_loading import MINI, load_model
 from microemo.inference.report import EmotionReport, ModelInfo, Settings
 from microemo.inference.report_building import HeadLabels
@@ -127,11 +128,10 @@ class EmotionAnalyzer:
         """
         if mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
+        attended = parse_person(person)
         config = self.model.config
         outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=mode)
-        clips = self.reader.read(
-            source, transcript=transcript, person=_person(person), language=language, progress=progress
-        )
+        clips = self.reader.read(source, transcript=transcript, person=attended, language=language, progress=progress)
         for clip in clips:
             yield analyze_window(
                 clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress or _no_progress
@@ -174,11 +174,6 @@ class EmotionAnalyzer:
             transformers_version=transformers.__version__,
             torch_version=torch.__version__,
         )
-
-
-def _person(person: str | int) -> str | int:
-    """A track id may come as digits, from a command line or a form."""
-    return int(person) if isinstance(person, str) and person.isdecimal() else person
 
 
 def _transcript_name(transcript: object | None) -> str | None:

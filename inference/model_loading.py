@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.conversion.assemble_mini import assemble_mini
@@ -121,7 +122,11 @@ def _folder(
     # A Hub id is "name" or "owner/name"; whatever else looks like a path is one that does not exist.
     if isinstance(path_or_id, Path) or str(path_or_id).startswith((".", "/", "~")) or len(path.parts) > 2:
         raise ValueError(f"path_or_id must be a model folder or a Hub id, but there is no folder {path}")
-    return Path(snapshot_download(str(path_or_id), cache_dir=cache_dir)), str(path_or_id)
+    try:
+        return Path(snapshot_download(str(path_or_id), cache_dir=cache_dir)), str(path_or_id)
+    except (OSError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"no folder and no reachable Hub model {str(path_or_id)!r}: {reason}") from error
 
 
 def _check_model_type(folder: Path) -> None:
