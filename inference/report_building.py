@@ -113,6 +113,8 @@ def modalities(windows: Sequence[WindowFindings], *, words_from: str) -> tuple[M
     for name, absence in ABSENCE_NAMES.items():
         used = [window for window in windows if name in window.used]
         reasons = dict.fromkeys(window.clip.absences.get(absence, "") for window in windows if name not in window.used)
+        if name == "faces" and not used and any(window.clip.tracks for window in windows):
+            reasons |= {notes["faces"]: None}  # faces were seen, and none is the wanted person's
         reason = "; ".join(filter(None, reasons)) or ("no words" if name == "words" else "")
         note = notes.get(name, "") if used else reason
         if 0 < len(used) < len(windows):
@@ -288,4 +290,4 @@ def _people(windows: Sequence[WindowFindings]) -> str:
     attended = {track_id for window in windows for track_id in window.clip.utterance_track_ids if track_id is not None}
     seen = attended | {track.track_id for window in windows for track in window.clip.tracks}
     count = f"{len(seen)} face track{'' if len(seen) == 1 else 's'}"
-    return count if len(seen) <= 1 else f"{count}, {len(attended)} attended"
+    return count if len(seen) == len(attended) <= 1 else f"{count}, {len(attended) or 'none'} attended"

@@ -78,7 +78,8 @@ def _header(report: EmotionReport, *, width: int) -> list[str]:
     facts = [
         f"{report.duration_seconds:.1f} s",
         f"{count} utterance{'' if count == 1 else 's'}",
-        f"{people} face{'' if people == 1 else 's'}",
+        # Curves are of attended faces alone: with none, faces may well have been seen (`modalities` counts them).
+        f"{people} face{'' if people == 1 else 's'}" if people else "no face attended",
     ]
     lines = wrap(f"{report.source}  {', '.join(facts)}", width=width)
     for modality in report.modalities:

@@ -7,6 +7,7 @@ import torch
 from synthetic_media import moving_squares, tone, write_video, write_wav
 
 from microemo.inference.report import EmotionReport
+from microemo.inference.text_timeline import format_timeline
 from microemo.processing.media_source import VideoArray
 
 
@@ -208,3 +209,15 @@ def test_progress_names_the_stages_and_timings_add_up(make_analyzer, video, spok
     stages = list(dict.fromkeys(stage for stage, _, _ in calls))
     assert stages == ["frames", "model", "explanations"] == [timing.stage for timing in report.timings]
     assert ("explanations", 3, 3) in calls and all(timing.seconds >= 0 for timing in report.timings)
+
+
+def test_a_person_that_cannot_be_is_refused_before_reading(make_analyzer):
+    with pytest.raises(ValueError, match="person must be speaker, largest or the number of a face track, got 'bob'"):
+        next(make_analyzer().stream("missing.mp4", person="bob"))
+
+
+def test_a_track_that_is_not_there_leaves_the_faces_seen_countable(make_analyzer, video, spoken):
+    report = make_analyzer()(video, transcript=spoken, person="99", mode="scores")
+    text = format_timeline(report)
+    assert report.face_curves == () and "2 utterances, no face attended" in text
+    assert "0 faces" not in text and "1 face track, none attended" in text

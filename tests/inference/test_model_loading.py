@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -59,6 +60,12 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_a_path_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ValueError, match="path_or_id must be a model folder or a Hub id, but there is no folder"):
         EmotionAnalyzer.from_pretrained(str(tmp_path / "nothing"))
+
+
+def test_a_hub_model_that_cannot_be_had_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match="no folder and no reachable Hub model 'someorg/none': "):
+        EmotionAnalyzer.from_pretrained("someorg/none", cache_dir=tmp_path)
 
 
 def test_devices_and_types():
