@@ -22,7 +22,7 @@ examples:
       the challenges' own emotion wheels, read from the folder that they publish
 
 exit codes:
-  0 done   1 failure   2 wrong usage or unusable input"""
+  0 done   1 failure   2 wrong usage or unusable input   130 interrupted"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="predictions of each model: .csv, .jsonl, or *-openset.npz of MER2025",
     )
     parser.add_argument(
-        "--metrics", nargs="+", choices=FAMILIES, help="families of figures; default: all that the files allow"
+        "--metrics",
+        nargs="+",
+        choices=FAMILIES,
+        metavar="FAMILY",
+        help=f"families of figures, of {', '.join(FAMILIES)}; default: all that the files allow",
     )
     parser.add_argument(
         "--wheels", type=Path, help="folder with the challenges' wheel files; default: MicroEmo's wheel"
@@ -45,14 +49,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grouping",
         default="exact",
-        help="what means the same in set-level scores: exact, wheel (families), groups:FILE.json, vectors:FILE.txt",
+        help="what means the same in set-level scores: exact, wheel (families), groups:FILE.json, "
+        "vectors:FILE.txt; default: %(default)s",
     )
-    parser.add_argument("--threshold", type=float, default=0.6, help="least cosine similarity for vectors:FILE.txt")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.6,
+        help="least cosine similarity for vectors:FILE.txt; default: %(default)s",
+    )
     parser.add_argument("--stored-groups", type=Path, help="folder or zip of {name}.npy, as MER2024's openset-synonym")
-    parser.add_argument("--missing", choices=("error", "empty"), default="error", help="clips without prediction")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the bootstrap intervals")
-    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap; 0 leaves intervals out")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument(
+        "--missing", choices=("error", "empty"), default="error", help="clips without prediction; default: %(default)s"
+    )
+    parser.add_argument(
+        "--confidence", type=float, default=0.95, help="of the bootstrap intervals; default: %(default)s"
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=1000, help="of the bootstrap; 0 leaves intervals out; default: %(default)s"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: %(default)s")
     parser.add_argument("--output", type=Path, action="append", default=[], help="also write .md or .json; repeatable")
     parser.add_argument("--json", action="store_true", help="print JSON in place of Markdown")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from microemo.inference.cli import EXIT_OK
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a YAML file, or the name of a packaged recipe")
-    parser.add_argument("--list", action="store_true", help="print the names of the packaged recipes")
+    parser.add_argument("--list", action="store_true", help="print the packaged recipes, a line each")
     parser.add_argument("--data", type=Path, default=Path("."), metavar="FOLDER", help="what data paths are below")
     parser.add_argument("--out", metavar="FOLDER", help="where the run is kept; else as the recipe says")
     parser.add_argument(
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from microemo.training.recipe import load_recipe, packaged_recipes
 
     if arguments.list:
-        print("\n".join(packaged_recipes()))
+        print(_recipe_table(packaged_recipes()))
         return EXIT_OK
     if arguments.recipe is None:
         raise ValueError("RECIPE is missing; `microemo train --list` names the packaged ones")
@@ -66,3 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
     folder = train(recipe, data_root=arguments.data, resume=arguments.resume)
     print(f"trained: {folder}", file=sys.stderr)
     return EXIT_OK
+
+
+def _recipe_table(names: Sequence[str]) -> str:
+    """One line for each packaged recipe: its name and the first sentence of the comment that it begins with."""
+    column = max(map(len, names)) + 2
+    lines = []
+    for name in names:
+        text = (Path(__file__).parent / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        sentence, _, _ = text.splitlines()[0].removeprefix("#").strip().partition(". ")
+        lines.append(f"{name:<{column}}{sentence.removesuffix('.')}")
+    return "\n".join(lines)

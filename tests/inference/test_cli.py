@@ -1,12 +1,16 @@
 import json
+import logging
+import socket
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.cli import COMMANDS, main
 from microemo.inference.report import EmotionReport
+from microemo.training.recipe import packaged_recipes
 
 
 @pytest.fixture
@@ -88,11 +92,50 @@ def test_the_options_reach_the_analyzer(command, video, capsys):
         (["{video}", "--out", "report.docx"], "--out must end in one of .faces.csv, .json"),
         (["{video}", "other.mp4", "--out", "report.html"], "--out must be a folder for 2 videos"),
         (["{video}", "x/clip.mp4", "--out", "results"], "--out needs videos of different names"),
+        (["{video}", "--out", "{video}/results"], "/results cannot be written: "),
+        (["{video}", "--out", "{video}/new/report.html"], "/new/report.html cannot be written: "),
+        (["{video}", "--person", "bob"], "--person must be speaker, largest or the number of a face track, got 'bob'"),
+        (["{video}", "--transcript", "{prose}"], "prose.txt is no transcript of a known format"),
+        (["{video}", "--transcript", "{prose}"], "SRT, VTT, ASS, TSV, CSV, JSON"),
     ],
 )
-def test_wrong_usage_is_found_before_the_model_is_loaded(command, video, arguments, words, capsys):
-    assert command(["analyze", *(argument.format(video=video) for argument in arguments)]) == 2
+def test_wrong_usage_is_found_before_the_model_is_loaded(command, video, tmp_path, arguments, words, capsys):
+    prose = tmp_path / "prose.txt"
+    prose.write_text("It was a dark and stormy night.", encoding="utf-8")
+    assert command(["analyze", *(argument.format(video=video, prose=prose) for argument in arguments)]) == 2
     assert words in capsys.readouterr().err and command.loads == []
+
+
+def test_a_broken_transcript_is_named(command, video, tmp_path, capsys):
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"segments": [', encoding="utf-8")
+    assert command(["analyze", str(video), "--transcript", str(broken)]) == 2
+    err = capsys.readouterr().err
+    assert str(broken) in err and "SRT, VTT" in err and str(video) not in err and command.loads == []
+
+
+def test_an_address_that_nobody_serves_is_bad_input(command, capsys):
+    with socket.socket() as unheard:  # bound and not listening: the port refuses, and nobody else takes it
+        unheard.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unheard.getsockname()[1]}/x.mp4"
+        assert command(["analyze", address]) == 2
+    assert f"error: {address} cannot be downloaded: connection refused\n" in capsys.readouterr().err
+
+
+def test_libraries_are_quiet_while_the_model_loads_and_no_longer(make_analyzer, video, monkeypatch):
+    def from_pretrained(path_or_id, **arguments):
+        warnings.warn("for programmers", UserWarning, stacklevel=1)
+        return make_analyzer()
+
+    monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", from_pretrained)
+    level = logging.getLogger("transformers").level
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        filters = list(warnings.filters)
+        assert main(["analyze", str(video), "--mode", "scores", "--quiet"]) == 0
+        assert warnings.filters == filters
+    assert "for programmers" not in {str(warning.message) for warning in seen}
+    assert logging.getLogger("transformers").level == level
 
 
 @pytest.mark.parametrize(
@@ -132,6 +175,20 @@ def test_help_teaches_every_command(capsys):
             main([command.name, "--help"])
         out = capsys.readouterr().out
         assert exit_.value.code == 0 and "examples:" in out and "exit codes:" in out
+
+
+def test_help_of_evaluate_tells_defaults_and_families(capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--metrics FAMILY" in out and "closed-set" in out and "default: 1000" in out and "130 interrupted" in out
+
+
+def test_the_list_of_recipes_says_what_each_is_for(capsys):
+    assert main(["train", "--list"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert set(lines) == set(packaged_recipes())
+    assert lines["qlora"] == "As lora.yaml, with the language model in 4 bits"
 
 
 def test_help_loads_no_analyzer():
