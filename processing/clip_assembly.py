@@ -44,6 +44,8 @@ def assemble_clip(
         )
         if person == "speaker" and waveform is None and len(tracks) > 1:
             warnings.append("several faces and no sound: the largest face is taken for the speaker")
+        if isinstance(person, int) and tracks:
+            warnings += _unknown_person_warnings(person, tracks=tracks, window=window)
         if len(faces.times) == 0:
             faces = None
             absences.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
@@ -66,6 +68,14 @@ def assemble_clip(
         absences=absences,
         warnings=tuple(warnings),
     )
+
+
+def _unknown_person_warnings(person: int, *, tracks: Sequence[FaceTrack], window: Window) -> list[str]:
+    known = sorted(track.track_id for track in tracks)
+    if person in known:
+        return []
+    span = f"{window.start_seconds:.1f}-{window.end_seconds:.1f} s"
+    return [f"person {person} is not among the tracks {', '.join(map(str, known))} of {span}"]
 
 
 def _attended_tracks(

@@ -211,8 +211,10 @@ def test_users_boxes_win_over_the_detector(talk):
 
 
 def test_person_by_number_and_unknown_person(talk):
-    assert read_one(talk, person=0).utterance_track_ids == (0,)
+    clip = read_one(talk, person=0)
+    assert clip.utterance_track_ids == (0,) and clip.warnings == ()
     clip = read_one(talk, person=3)
+    assert clip.warnings == ("person 3 is not among the tracks 0 of 0.0-3.0 s",)
     assert clip.face_crops is None and clip.absences["faces"] == "the person asked for is not seen"
     with pytest.raises(ValueError, match='person must be "speaker", "largest" or a track id'):
         read_one(talk, person="tallest")
