@@ -169,19 +169,22 @@ class _WindowPass:
     def run(self, *, size: tuple[int, int], progress: Progress | None) -> None:
         plan, times = self.plan, self.reader.video.times
         wanted = np.union1d(np.union1d(plan.frames, plan.faces), plan.detections)
-        done = 0
+        done = looked_at = 0
         for indices, pictures in self.reader.video.read(wanted, size=size):
             for index, picture in zip(indices, pictures, strict=True):
                 if _contains(plan.frames, index):
                     self.frames.append((times[index], _resized(picture, size=self.reader.frame_size)))
                 if _contains(plan.faces, index):
                     self.waiting.append((times[index], picture))
-            detected = np.isin(indices, plan.detections)
-            self._detect(times[indices[detected]], pictures[detected])
-            self._crop_ready()
             done += len(indices)
             if progress is not None:
                 progress("frames", done, len(wanted))
+            detected = np.isin(indices, plan.detections)
+            self._detect(times[indices[detected]], pictures[detected])
+            self._crop_ready()
+            looked_at += int(detected.sum())
+            if progress is not None and len(plan.detections):
+                progress("faces", looked_at, len(plan.detections))
         self._crop_ready(all_of_them=True)
 
     def _detect(self, times: np.ndarray, pictures: np.ndarray) -> None:

@@ -112,9 +112,13 @@ def test_long_clips_come_in_windows_of_whole_utterances(tmp_path):
 def test_progress_reaches_its_total(talk):
     calls = []
     read_one(talk, recognizer=FakeRecognizer(), progress=lambda *call: calls.append(call))
-    assert {stage for stage, _, _ in calls} == {"speech", "frames"}
+    assert {stage for stage, _, _ in calls} == {"speech", "frames", "faces"}
     assert all(0 <= done <= total for _, done, total in calls)
-    assert calls[-1][1] == calls[-1][2]
+    last = {stage: (done, total) for stage, done, total in calls}
+    assert all(done == total for done, total in last.values())
+    calls.clear()
+    list(ClipReader(SETTINGS, detector=None).read(talk, progress=lambda *call: calls.append(call)))
+    assert {stage for stage, _, _ in calls} == {"frames"}
 
 
 def test_no_sound(tmp_path):
