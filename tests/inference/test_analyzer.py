@@ -207,7 +207,7 @@ def test_progress_names_the_stages_and_timings_add_up(make_analyzer, video, spok
     calls = []
     report = make_analyzer()(video, transcript=spoken, progress=lambda *call: calls.append(call))
     stages = list(dict.fromkeys(stage for stage, _, _ in calls))
-    assert stages == ["frames", "model", "explanations"] == [timing.stage for timing in report.timings]
+    assert stages == ["frames", "faces", "model", "explanations"] == [timing.stage for timing in report.timings]
     assert ("explanations", 3, 3) in calls and all(timing.seconds >= 0 for timing in report.timings)
 
 
