@@ -38,7 +38,7 @@ def fit_words(clip: Clip, *, prompt_length: Callable[[Clip], int], limit: int) -
             "read the video in shorter windows"
         )
     warning = (
-        f"shorten_words: the prompt has {length} tokens and {limit} fit the model's context, so every utterance keeps "
+        f"the prompt has {length} tokens and {limit} fit the model's context, so every utterance keeps "
         f"its first {fitting} words"
     )
     return replace(_shortened(clip, max_words=fitting), warnings=(*clip.warnings, warning))

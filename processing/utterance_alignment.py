@@ -1,15 +1,15 @@
-"""Utterances brought in line with the video: every mend has a name and is told.
+"""Utterances brought in line with the video: every mend follows a rule and is told in plain words.
 
-| rule | what was wrong | what is done |
-|---|---|---|
-| `dropped_empty` | no words | dropped |
-| `sorted` | out of order | sorted by start |
-| `dropped_outside` | begins after the end of the video | dropped |
-| `clipped_to_end` | runs past the end of the video | ends with the video |
-| `dropped_duplicate` | the same words at the same time again | dropped |
-| `overlap_split` | the end lies within the next utterance | both meet in the middle of the overlap |
-| `overlap_kept` | two known speakers at once, or one utterance within another | kept as it is |
-| `lengthened` | shorter than `MIN_UTTERANCE_SECONDS` | lengthened to that |
+| what was wrong | what is done |
+|---|---|
+| no words | left out |
+| out of order | sorted by start |
+| begins after the end of the video | left out |
+| runs past the end of the video | ends with the video |
+| the same words at the same time again | left out |
+| the end lies within the next utterance | both meet in the middle of the overlap |
+| two known speakers at once, or one utterance within another | kept as it is |
+| shorter than `MIN_UTTERANCE_SECONDS` | lengthened to that |
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOLERANCE_SECONDS = 0.005  # rounding of transcripts that is no mistake
 def align_utterances(
     utterances: Iterable[Utterance], *, duration_seconds: float
 ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-    """Returns the mended utterances, sorted by time, and one warning "rule: what happened" for every mend.
+    """Returns the mended utterances, sorted by time, and one warning for every mend.
 
     Args:
         utterances: Times in seconds on the clock of the video.
@@ -50,14 +50,14 @@ def _order(utterance: Utterance) -> tuple[float, float]:
 
 
 def _drop_empty(utterances: list[Utterance], warnings: list[str]) -> list[Utterance]:
-    warnings += [f"dropped_empty: {_span(u)} has no words" for u in utterances if not u.text.strip()]
+    warnings += [f"{_span(u)} was left out: it has no words" for u in utterances if not u.text.strip()]
     return [utterance for utterance in utterances if utterance.text.strip()]
 
 
 def _sort(utterances: list[Utterance], warnings: list[str]) -> list[Utterance]:
     for earlier, later in pairwise(utterances):
         if later.start_seconds < earlier.start_seconds:
-            warnings.append(f"sorted: {_span(later)} stood after {_span(earlier)}")
+            warnings.append(f"{_span(later)} stood after {_span(earlier)}: they were put in order")
     return sorted(utterances, key=_order)
 
 
@@ -65,11 +65,11 @@ def _clip_to_end(utterances: list[Utterance], end: float, warnings: list[str]) -
     inside = []
     for utterance in utterances:
         if utterance.start_seconds >= end:
-            warnings.append(f"dropped_outside: {_span(utterance)} begins after the end of the video at {end:.2f} s")
+            warnings.append(f"{_span(utterance)} was left out: the video ends at {end:.2f} s")
             continue
         if utterance.end_seconds > end:
             if utterance.end_seconds > end + TOLERANCE_SECONDS:
-                warnings.append(f"clipped_to_end: {_span(utterance)} runs past the end of the video at {end:.2f} s")
+                warnings.append(f"{_span(utterance)} was cut at the end of the video, {end:.2f} s")
             utterance = replace(utterance, end_seconds=end)
         inside.append(utterance)
     return inside
@@ -79,7 +79,7 @@ def _drop_duplicates(utterances: list[Utterance], warnings: list[str]) -> list[U
     kept: list[Utterance] = []
     for utterance in utterances:
         if utterance in kept[-2:]:
-            warnings.append(f"dropped_duplicate: {_span(utterance)} stands there twice")
+            warnings.append(f"{_span(utterance)} was left out: it stands there twice")
         else:
             kept.append(utterance)
     return kept
@@ -95,10 +95,10 @@ def _split_overlaps(utterances: list[Utterance], warnings: list[str]) -> list[Ut
         middle = (second.start_seconds + first.end_seconds) / 2
         two_speakers = first.speaker and second.speaker and first.speaker != second.speaker
         if two_speakers or second.end_seconds <= first.end_seconds or first.start_seconds == second.start_seconds:
-            warnings.append(f"overlap_kept: {_span(first)} and {_span(second)} are spoken at once")
+            warnings.append(f"{_span(first)} and {_span(second)} are spoken at once: both were kept")
             continue
         if overlap > TOLERANCE_SECONDS:
-            warnings.append(f"overlap_split: {_span(first)} and {_span(second)} now meet at {middle:.2f} s")
+            warnings.append(f"{_span(first)} and {_span(second)} overlap: they now meet at {middle:.2f} s")
         apart[index] = replace(first, end_seconds=middle)
         apart[index + 1] = replace(second, start_seconds=middle)
     return apart
@@ -108,7 +108,7 @@ def _lengthen(utterances: list[Utterance], end: float, warnings: list[str]) -> l
     long_enough = []
     for utterance in utterances:
         if utterance.end_seconds - utterance.start_seconds < MIN_UTTERANCE_SECONDS - TOLERANCE_SECONDS:
-            warnings.append(f"lengthened: {_span(utterance)} is shorter than {MIN_UTTERANCE_SECONDS} s")
+            warnings.append(f"{_span(utterance)} is too short: it was lengthened to {MIN_UTTERANCE_SECONDS} s")
             stop = min(utterance.start_seconds + MIN_UTTERANCE_SECONDS, end)
             start = min(utterance.start_seconds, max(stop - MIN_UTTERANCE_SECONDS, 0.0))
             utterance = replace(utterance, start_seconds=start, end_seconds=stop)

@@ -32,7 +32,7 @@ def test_every_utterance_keeps_as_many_first_words_as_fit(limit, texts):
     assert [utterance.text for utterance in fitted.utterances] == texts
     assert [utterance.start_seconds for utterance in fitted.utterances] == [0, 1, 2]
     assert fitted.warnings[0] == "old"
-    assert fitted.warnings[1].startswith(f"shorten_words: the prompt has 13 tokens and {limit} fit")
+    assert fitted.warnings[1].startswith(f"the prompt has 13 tokens and {limit} fit")
 
 
 def test_a_clip_that_cannot_fit_is_an_error():

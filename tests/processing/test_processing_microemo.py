@@ -242,7 +242,7 @@ def test_long_transcripts_are_cut_by_a_named_rule():
     clip = make_clip(utterances=3, text="many words " * 60)
     fitted = processor.fit_clip(clip)
     (warning,) = fitted.warnings
-    assert warning.startswith("shorten_words: the prompt has")
+    assert warning.startswith("the prompt has")
     assert len({len(utterance.text.split()) for utterance in fitted.utterances}) == 1
     assert processor.from_clip(clip)["input_ids"].shape[1] <= 1200 - processor.answer_tokens
     assert processor.fit_clip(fitted) == fitted
