@@ -66,10 +66,16 @@ def open_container(path: Path):
     try:
         return av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
-        raise ValueError(
-            f"{path.name} is not a readable video or audio file ({error.strerror}); an mp4 that was cut before "
-            "its end has lost its index and cannot be opened by any player"
-        ) from error
+        hint = ""
+        if _begins_like_mp4(path):
+            hint = "; an mp4 that was cut before its end has lost its index and cannot be opened by any player"
+        raise ValueError(f"{path.name} is not a readable video or audio file ({error.strerror}){hint}") from error
+
+
+def _begins_like_mp4(path: Path) -> bool:
+    """True for files whose first box, after its four bytes of length, is `ftyp`: mp4, mov, m4a."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
 
 
 def clock_zero_seconds(container) -> float:
