@@ -96,7 +96,7 @@ class ClipReader:
             person: whose face is attended: "speaker", "largest" or a track id.
             face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
             language: of the speech, for the recognizer.
-            progress: called with (stage, done, total); stages are "speech", "frames" (decoding) and "faces" (detection).
+            progress: called with (stage, done, total); with "speech", "frames" (decoding) and "faces" (detection).
         """
         with ExitStack() as resources:
             media = _open_media(source, resources=resources, backend=self.settings.backend)

@@ -7,7 +7,6 @@ audio and text, blocks {"type": "utterance", "start": 0.4, "end": 2.9, "speaker"
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,9 +40,9 @@ from .prompt_text import (
     SPECIAL_TOKENS,
     conversation_utterance_times,
     default_questions,
+    harmless_clip,
     packaged_templates,
     sanitize_conversation,
-    sanitize_utterance,
     with_utterances,
 )
 from .reading_settings import ReadingSettings
@@ -196,9 +195,7 @@ class MicroEmoProcessor(ProcessorMixin):
 
         Where nobody speaks the clip becomes one utterance without words.
         """
-        clip = with_utterances(clip)
-        harmless = [sanitize_utterance(u, special_tokens=self.control_tokens) for u in clip.utterances]
-        clip = replace(clip, utterances=tuple(harmless))
+        clip = harmless_clip(with_utterances(clip), special_tokens=self.control_tokens)
         limit = self.tokenizer.model_max_length - self.answer_tokens
         return fit_words(clip, prompt_length=partial(prefix_length, self), limit=limit)
 

@@ -50,6 +50,16 @@ def sanitize_text(text: str, *, special_tokens: Iterable[str] = (), keep_newline
     return "\n".join(" ".join(line.split()) for line in lines).strip()
 
 
+def holds_control_token(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> bool:
+    """True where `sanitize_utterance` takes a control token out of the words or the speaker's name."""
+    tokens = tuple(special_tokens)
+    for text in (utterance.text, utterance.speaker or ""):
+        visible = "".join(_visible(character, kept="") for character in text)
+        if any(_without_tokens(form, tokens) != form for form in (visible, unicodedata.normalize("NFKC", visible))):
+            return True
+    return False
+
+
 def _visible(character: str, *, kept: str) -> str:
     if character in kept:
         return character
@@ -74,6 +84,18 @@ def sanitize_utterance(utterance: Utterance, *, special_tokens: Iterable[str] = 
     text = sanitize_text(utterance.text, special_tokens=special_tokens).replace('"', "'")
     speaker = sanitize_text(utterance.speaker or "", special_tokens=special_tokens).replace('"', "'").strip(": ")
     return replace(utterance, text=text, speaker=speaker[:MAX_SPEAKER_LENGTH] or None)
+
+
+def harmless_clip(clip: Clip, *, special_tokens: Iterable[str] = ()) -> Clip:
+    """Returns the clip with `sanitize_utterance` done to all it says, and a warning where that found tokens."""
+    tokens = tuple(special_tokens)
+    count = sum(holds_control_token(utterance, special_tokens=tokens) for utterance in clip.utterances)
+    warnings = clip.warnings
+    if count:
+        plural = "" if count == 1 else "s"
+        warnings += (f"words that act as control tokens were made harmless in {count} utterance{plural}",)
+    utterances = tuple(sanitize_utterance(utterance, special_tokens=tokens) for utterance in clip.utterances)
+    return replace(clip, utterances=utterances, warnings=warnings)
 
 
 def shorten_words(utterance: Utterance, *, max_words: int) -> Utterance:
