@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         acted_share=share,
     )
     models = fetch_face_models()
-    with tqdm(total=settings.count, unit="clip", file=sys.stderr) as bar:
+    with tqdm(total=settings.count, unit="clip", file=sys.stderr, delay=0.5) as bar:
 
         def show(stage: str, done: int, total: int) -> None:
             bar.update(done - bar.n)
