@@ -74,19 +74,22 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@contextmanager
-def _without_suppress_tokens_warning() -> Iterator[None]:
+class _NoSuppressTokensWarning(standard_logging.Filter):
     """Drops one log message: Whisper's `generate` itself passes `suppress_tokens` on in the deprecated way."""
 
-    def keep(record: standard_logging.LogRecord) -> bool:
+    def filter(self, record: standard_logging.LogRecord) -> bool:
         return "suppress_tokens" not in record.getMessage()
 
+
+@contextmanager
+def _without_suppress_tokens_warning() -> Iterator[None]:
     generation_logger = logging.get_logger("transformers.generation.utils")
-    generation_logger.addFilter(keep)
+    muted = _NoSuppressTokensWarning()
+    generation_logger.addFilter(muted)
     try:
         yield
     finally:
-        generation_logger.removeFilter(keep)
+        generation_logger.removeFilter(muted)
 
 
 class SpeechRecognizer:
