@@ -11,15 +11,15 @@ from tqdm import tqdm
 class ProgressBars:
     """Shows each stage of the work on `stream`: a bar on a terminal, else one line when a stage is first reached.
 
-    An instance is a progress callback, called with (stage, done, total); total 0 stands for unknown. Bars vanish when
-    their stage ends, so that a long video with many windows leaves no trail. Use it as a context manager.
+    An instance is a progress callback, called with (stage, done, total); total 0 stands for unknown. Stages may take
+    turns. A bar vanishes when its stage has done all, so that a long video with many windows leaves no trail. Use it
+    as a context manager.
     """
 
     def __init__(self, *, stream: TextIO | None = None, enabled: bool = True) -> None:
         self._stream = stream or sys.stderr
         self._enabled = enabled
-        self._bar: tqdm | None = None
-        self._stage: str | None = None
+        self._bars: dict[str, tqdm] = {}
         self._announced: set[str] = set()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -29,12 +29,15 @@ class ProgressBars:
         if not self._stream.isatty():
             self._announce(stage)
             return
-        if self._bar is None or stage != self._stage:
-            self.close()
-            self._stage = stage
-            self._bar = tqdm(desc=stage, total=total or None, file=self._stream, leave=False, dynamic_ncols=True)
-        self._bar.total = total or None
-        self._bar.update(done - self._bar.n)
+        if stage not in self._bars:
+            self._bars[stage] = tqdm(
+                desc=stage, total=total or None, file=self._stream, leave=False, dynamic_ncols=True
+            )
+        bar = self._bars[stage]
+        bar.total = total or None
+        bar.update(done - bar.n)
+        if 0 < total <= done:
+            self._bars.pop(stage).close()
 
     def _announce(self, stage: str) -> None:
         if stage not in self._announced:
@@ -42,10 +45,9 @@ class ProgressBars:
             print(f"{stage} ...", file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Takes the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        """Takes the bars away."""
+        while self._bars:
+            self._bars.popitem()[1].close()
 
     def __enter__(self) -> ProgressBars:
         return self

@@ -29,6 +29,16 @@ def test_a_terminal_gets_bars_that_vanish():
     assert text.endswith("\r") and "\n" not in text
 
 
+def test_stages_that_take_turns_keep_their_bars():
+    stream = Terminal()
+    with ProgressBars(stream=stream) as progress:
+        for done in range(1, 4):
+            progress("frames", done, 3)
+            progress("faces", done, 3)
+    text = stream.getvalue()
+    assert text.count("frames:   0%") == 1 and text.count("faces:   0%") == 1
+
+
 def test_quiet_is_quiet():
     stream = Terminal()
     with ProgressBars(stream=stream, enabled=False) as progress:
