@@ -73,7 +73,7 @@ def crop_face(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         size: side of the crop in pixels.
     """
     if cv2 is None:
-        raise ImportError("cropping faces needs OpenCV: pip install opencv-python-headless")
+        raise ImportError("cropping faces needs OpenCV: pip install opencv-python")
     if size < 1:
         raise ValueError(f"size must be >= 1, got {size}")
     to_crop = np.asarray(matrix, dtype=np.float64) * size  # frame pixels -> crop pixels

