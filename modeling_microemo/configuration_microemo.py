@@ -20,6 +20,8 @@ GO_EMOTIONS = [
     "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral",
 ]
 # fmt: on
+# What voices carry and comments hardly ever do: classes of RAVDESS and EmoDB that GoEmotions does not have.
+VOICE_EMOTIONS = ["calm", "boredom"]
 EXPRESSIONS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
 TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations")
@@ -197,7 +199,7 @@ class MicroEmoConfig(PreTrainedConfig):
     face_loss_weight: float = 1.0
 
     # Label sets
-    emotion_id2label: dict = field(default_factory=lambda: dict(enumerate(GO_EMOTIONS)))
+    emotion_id2label: dict = field(default_factory=lambda: dict(enumerate(GO_EMOTIONS + VOICE_EMOTIONS)))
     expression_id2label: dict = field(default_factory=lambda: dict(enumerate(EXPRESSIONS)))
     action_unit_id2label: dict = field(default_factory=lambda: dict(enumerate(ACTION_UNITS)))
 

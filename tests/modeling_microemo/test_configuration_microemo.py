@@ -98,7 +98,7 @@ def test_the_defaults_are_mini():
     assert config.audio_qformer_config.encoder_hidden_size == 384
     assert (config.video_qformer_config.num_query_tokens, config.audio_qformer_config.num_query_tokens) == (8, 4)
     assert [len(config.emotion_id2label), len(config.expression_id2label), len(config.action_unit_id2label)] == [
-        28,
+        30,
         8,
         18,
     ]
