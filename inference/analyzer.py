@@ -20,6 +20,7 @@ from microemo.inference.report_building import HeadLabels
 from microemo.inference.stage_clock import Progress, StageClock
 from microemo.inference.trained_outputs import output_status, trained_outputs
 from microemo.inference.window_analysis import WindowFindings, analyze_window
+from microemo.processing.clip import Clip
 from microemo.processing.clip_reading import ClipReader
 from microemo.processing.face_detection import FaceDetector
 from microemo.processing.media_source import MediaSource
@@ -112,6 +113,12 @@ class EmotionAnalyzer:
         )
         return replace(self._report(windows, settings=settings), timings=clock.timings())
 
+    def report_clip(self, clip: Clip, *, settings: Settings, progress: Progress | None = None) -> EmotionReport:
+        """The report of a clip that was read before: as that of a call which reads the same and is asked the same."""
+        clock = StageClock(progress)
+        window = self._analyze(clip, mode=settings.mode, progress=clock)
+        return replace(self._report((window,), settings=settings), timings=clock.timings())
+
     def stream(
         self,
         source: MediaSource,
@@ -129,13 +136,14 @@ class EmotionAnalyzer:
         if mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
         attended = parse_person(person)
-        config = self.model.config
-        outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=mode)
         clips = self.reader.read(source, transcript=transcript, person=attended, language=language, progress=progress)
         for clip in clips:
-            yield analyze_window(
-                clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress or _no_progress
-            )
+            yield self._analyze(clip, mode=mode, progress=progress or _no_progress)
+
+    def _analyze(self, clip: Clip, *, mode: Mode, progress: Progress) -> WindowFindings:
+        config = self.model.config
+        outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=mode)
+        return analyze_window(clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress)
 
     def _report(self, windows: tuple[WindowFindings, ...], *, settings: Settings) -> EmotionReport:
         config = self.model.config

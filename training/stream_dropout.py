@@ -32,8 +32,12 @@ class StreamDropout:
         return frozenset(name for name, chance in zip(names, chances, strict=True) if chance < getattr(self, name))
 
 
-def hide_streams(clip: Clip, *, hidden: frozenset[str]) -> Clip:
-    """The clip without the hidden streams; the one that is left last stays, since an empty clip teaches nothing."""
+def hide_streams(clip: Clip, *, hidden: frozenset[str], reason: str = HIDDEN) -> Clip:
+    """The clip without the hidden streams; the one that is left last stays, since an empty clip teaches nothing.
+
+    Args:
+        reason: that the clip names for their absence.
+    """
     present = _present(clip)
     left = present - hidden - ({"faces"} if "pictures" in hidden else frozenset())
     if not present & hidden or not left:
@@ -43,13 +47,13 @@ def hide_streams(clip: Clip, *, hidden: frozenset[str]) -> Clip:
         clip = replace(clip, utterances=tuple(replace(each, text="") for each in clip.utterances))
     if "voice" in hidden:
         clip = replace(clip, waveform=None)
-        absences["audio"] = HIDDEN
+        absences["audio"] = reason
     if hidden & {"faces", "pictures"}:
         clip = replace(clip, face_crops=None, face_times=None, face_track_ids=None)
-        absences["faces"] = HIDDEN
+        absences["faces"] = reason
     if "pictures" in hidden:
         clip = replace(clip, frames=None, frame_times=None)
-        absences["frames"] = HIDDEN
+        absences["frames"] = reason
     return replace(clip, absences=absences)
 
 
