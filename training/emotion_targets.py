@@ -58,7 +58,7 @@ def _named(emotions: Sequence[str], *, names: Sequence[str]) -> np.ndarray:
 
 def _of_words(words: Sequence[str], *, names: Sequence[str]) -> np.ndarray:
     labels = np.full(len(names), UNKNOWN, np.float32)
-    emotions = [_emotion(word, names=names) for word in words]
+    emotions = [emotion_of_word(word, names=names) for word in words]
     found = {emotion for emotion in emotions if emotion is not None}
     if not found:
         return labels
@@ -71,7 +71,8 @@ def _of_words(words: Sequence[str], *, names: Sequence[str]) -> np.ndarray:
     return labels
 
 
-def _emotion(word: str, *, names: Sequence[str]) -> str | None:
+def emotion_of_word(word: str, *, names: Sequence[str]) -> str | None:
+    """The one of the head's labels `names` that a data set's class or word means; None where there is none."""
     word = word.lower().strip()
     emotion = word if word in names else EMOTION_OF_WORD.get(word)
     return emotion if emotion in names else None
