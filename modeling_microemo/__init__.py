@@ -1,59 +1,31 @@
 """MicroEmo: open-vocabulary emotion recognition from dialogue video.
 
-Importing it registers the config, models and processors with transformers' Auto classes. The analyzer and its reports
-are loaded when they are first asked for.
+After `import microemo` transformers' Auto classes know MicroEmo. The import itself costs next to nothing: what is named
+here is loaded when it is first asked for, and the Auto classes are told when they are imported themselves.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForImageTextToText,
-    AutoModelForMultimodalLM,
-    AutoProcessor,
-    AutoVideoProcessor,
-)
-
-from .configuration_microemo import (
-    MicroEmoAudioQFormerConfig,
-    MicroEmoConfig,
-    MicroEmoDynamicsConfig,
-    MicroEmoQFormerConfig,
-    MicroEmoVideoQFormerConfig,
-)
-from .modeling_microemo import (
-    MicroEmoForConditionalGeneration,
-    MicroEmoForEmotionClassification,
-    MicroEmoModel,
-    MicroEmoPreTrainedModel,
-)
-from .processing.processing_microemo import MicroEmoProcessor
-from .processing.video_processing_microemo import MicroEmoVideoProcessor
+from .auto_registration import install
 
 if TYPE_CHECKING:
+    from .configuration_microemo import (
+        MicroEmoAudioQFormerConfig,
+        MicroEmoConfig,
+        MicroEmoDynamicsConfig,
+        MicroEmoQFormerConfig,
+        MicroEmoVideoQFormerConfig,
+    )
     from .inference import EmotionAnalyzer, EmotionReport
-
-AutoConfig.register("microemo", MicroEmoConfig)
-AutoModel.register(MicroEmoConfig, MicroEmoModel)
-AutoModelForImageTextToText.register(MicroEmoConfig, MicroEmoForConditionalGeneration)
-AutoModelForMultimodalLM.register(MicroEmoConfig, MicroEmoForConditionalGeneration)
-AutoVideoProcessor.register(MicroEmoConfig, MicroEmoVideoProcessor)
-AutoProcessor.register(MicroEmoConfig, MicroEmoProcessor)
-
-LAZY_MODULES = {"EmotionAnalyzer": "microemo.inference", "EmotionReport": "microemo.inference"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in LAZY_MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(LAZY_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
+    from .modeling_microemo import (
+        MicroEmoForConditionalGeneration,
+        MicroEmoForEmotionClassification,
+        MicroEmoModel,
+        MicroEmoPreTrainedModel,
+    )
+    from .processing.processing_microemo import MicroEmoProcessor
+    from .processing.video_processing_microemo import MicroEmoVideoProcessor
 
 __all__ = [
     "EmotionAnalyzer",
@@ -70,3 +42,35 @@ __all__ = [
     "MicroEmoVideoProcessor",
     "MicroEmoVideoQFormerConfig",
 ]
+
+LAZY_NAMES = {
+    "EmotionAnalyzer": "microemo.inference",
+    "EmotionReport": "microemo.inference",
+    "MicroEmoAudioQFormerConfig": "microemo.configuration_microemo",
+    "MicroEmoConfig": "microemo.configuration_microemo",
+    "MicroEmoDynamicsConfig": "microemo.configuration_microemo",
+    "MicroEmoForConditionalGeneration": "microemo.modeling_microemo",
+    "MicroEmoForEmotionClassification": "microemo.modeling_microemo",
+    "MicroEmoModel": "microemo.modeling_microemo",
+    "MicroEmoPreTrainedModel": "microemo.modeling_microemo",
+    "MicroEmoProcessor": "microemo.processing.processing_microemo",
+    "MicroEmoQFormerConfig": "microemo.configuration_microemo",
+    "MicroEmoVideoProcessor": "microemo.processing.video_processing_microemo",
+    "MicroEmoVideoQFormerConfig": "microemo.configuration_microemo",
+}
+LAZY_MODULES = ("configuration_microemo", "modeling_microemo", "processing", "inference")
+
+
+def __getattr__(name: str) -> Any:
+    if name in LAZY_MODULES:
+        return import_module(f"microemo.{name}")
+    if name not in LAZY_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(LAZY_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *LAZY_MODULES})
+
+
+install()

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from .configuration_microemo import MicroEmoDynamicsConfig, MicroEmoQFormerConfig
+from .time_embedding import TimeEmbedding
 
 NO_OWNER = -1
 
@@ -34,13 +35,15 @@ class GlobalLocalAttention(nn.Module):
     """Frame tokens attend to the dynamics tokens of the crops that their frame owns.
 
     Each crop is met by the queries of its one owner, and the owner's softmax is merged from its crops' parts, so that
-    the cost grows with the number of crops however unevenly they are owned. A gate that begins at zero closes the
-    branch: untrained, it changes nothing.
+    the cost grows with the number of crops however unevenly they are owned. A crop enters with its own time: what a
+    frame learns of a movement includes when it was, more finely than the frames lie. A gate that begins at zero closes
+    the branch: untrained, it changes nothing.
     """
 
     def __init__(self, config: MicroEmoQFormerConfig, *, dynamics_config: MicroEmoDynamicsConfig):
         super().__init__()
         self.num_heads = config.num_attention_heads
+        self.time_embedding = TimeEmbedding(dynamics_config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
         self.k_proj = nn.Linear(dynamics_config.hidden_size, config.hidden_size)
@@ -48,14 +51,18 @@ class GlobalLocalAttention(nn.Module):
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
         self.gate = nn.Parameter(torch.empty(1))
 
-    def forward(self, frame_tokens: torch.Tensor, local_tokens: torch.Tensor, *, owners: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, frame_tokens: torch.Tensor, local_tokens: torch.Tensor, *, times: torch.Tensor, owners: torch.Tensor
+    ) -> torch.Tensor:
         """Returns the frame tokens (M, Q, D) with what their crops add.
 
         Args:
             frame_tokens: (M, Q, D) of all frames of all clips.
             local_tokens: (N, R, E) of all crops.
+            times: (N,) seconds of the crops.
             owners: (N,) long in [0, M), or NO_OWNER.
         """
+        local_tokens = local_tokens + self.time_embedding(times).unsqueeze(1)
         owned = owners != NO_OWNER
         local_tokens, owners = local_tokens[owned], owners[owned]
         query = self.q_proj(self.norm(frame_tokens)).unflatten(-1, (self.num_heads, -1))  # (M, Q, H, d)

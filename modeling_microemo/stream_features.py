@@ -142,7 +142,9 @@ class StreamFeaturesMixin:
             faces = all_true(face_times) if face_mask is None else face_mask.bool()
             owners = nearest_frame(face_times[faces], faces.nonzero()[:, 0], frame_times=frame_times, frame_mask=mask)
             local_tokens = face_features["last_hidden_state"][faces].to(tokens)
-            tokens = self.global_local_attention(tokens.flatten(0, 1), local_tokens, owners=owners).view_as(tokens)
+            tokens = self.global_local_attention(
+                tokens.flatten(0, 1), local_tokens, times=face_times[faces], owners=owners
+            ).view_as(tokens)
 
         segments = self._segments(frame_times, mask, utterance_times, utterance_mask).where(mask.any(1))
         membership = segments.membership(frame_times, mask=mask).unsqueeze(-1) & real.unsqueeze(1)  # (B, S, T, Q)
