@@ -19,7 +19,7 @@ from microemo.inference.report import EmotionReport, ModelInfo, Settings
 from microemo.inference.report_building import HeadLabels
 from microemo.inference.stage_clock import Progress, StageClock
 from microemo.inference.trained_outputs import output_status, trained_outputs
-from microemo.inference.window_analysis import WindowFindings, analyze_window
+from microemo.inference.window_analysis import WindowFindings, window_steps
 from microemo.processing.clip import Clip
 from microemo.processing.clip_reading import ClipReader
 from microemo.processing.face_detection import FaceDetector
@@ -116,7 +116,7 @@ class EmotionAnalyzer:
     def report_clip(self, clip: Clip, *, settings: Settings, progress: Progress | None = None) -> EmotionReport:
         """The report of a clip that was read before: as that of a call which reads the same and is asked the same."""
         clock = StageClock(progress)
-        window = self._analyze(clip, mode=settings.mode, progress=clock)
+        *_, window = self._steps(clip, mode=settings.mode, progress=clock)
         return replace(self._report((window,), settings=settings), timings=clock.timings())
 
     def stream(
@@ -133,17 +133,59 @@ class EmotionAnalyzer:
 
         A video up to the reader's `max_window_seconds` is one window.
         """
+        for steps in self._windows(
+            source, transcript=transcript, mode=mode, person=person, language=language, progress=progress
+        ):
+            *_, findings = steps
+            yield findings
+
+    def growing_reports(
+        self,
+        source: MediaSource,
+        *,
+        transcript: TranscriptSource | None = None,
+        mode: Mode = "explain",
+        person: str | int = "speaker",
+        language: str | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[EmotionReport]:
+        """Yields the report as it grows: of each window the faces, then the emotions, then the explanations.
+
+        Arguments as in a call; the last report is that of the call.
+        """
+        clock = StageClock(progress)
+        settings = Settings(mode, str(person), language, _transcript_name(transcript))
+        done: tuple[WindowFindings, ...] = ()
+        for steps in self._windows(
+            source, transcript=transcript, mode=mode, person=person, language=language, progress=clock
+        ):
+            for findings in steps:
+                report = self._report((*done, findings), settings=settings)
+                yield replace(report, timings=clock.timings())
+            done = (*done, findings)
+
+    def _windows(
+        self,
+        source: MediaSource,
+        *,
+        transcript: TranscriptSource | None,
+        mode: Mode,
+        person: str | int,
+        language: str | None,
+        progress: Progress | None,
+    ) -> Iterator[Iterator[WindowFindings]]:
+        """Yields for each window its findings as they grow."""
         if mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
         attended = parse_person(person)
         clips = self.reader.read(source, transcript=transcript, person=attended, language=language, progress=progress)
         for clip in clips:
-            yield self._analyze(clip, mode=mode, progress=progress or _no_progress)
+            yield self._steps(clip, mode=mode, progress=progress or _no_progress)
 
-    def _analyze(self, clip: Clip, *, mode: Mode, progress: Progress) -> WindowFindings:
+    def _steps(self, clip: Clip, *, mode: Mode, progress: Progress) -> Iterator[WindowFindings]:
         config = self.model.config
         outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=mode)
-        return analyze_window(clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress)
+        return window_steps(clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress)
 
     def _report(self, windows: tuple[WindowFindings, ...], *, settings: Settings) -> EmotionReport:
         config = self.model.config

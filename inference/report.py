@@ -99,17 +99,24 @@ class ExpressionCurve:
 
 @dataclass(frozen=True)
 class FaceCurve:
-    """What one person's face shows over time; `micro_scores` is None where micro-expressions are untrained."""
+    """What one person's face shows over time, and where it is.
+
+    micro_scores: None where micro-expressions are untrained. boxes: left, top, right, bottom at each time, in pixels
+    of the displayed picture; None where they are not known.
+    """
 
     track_id: int
     times: tuple[Seconds, ...]
     expressions: tuple[ExpressionCurve, ...] | None
     micro_scores: tuple[Probability, ...] | None
+    boxes: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
-        curves = {curve.label: curve.probabilities for curve in self.expressions or ()}
+        curves: dict[str, tuple] = {curve.label: curve.probabilities for curve in self.expressions or ()}
         if self.micro_scores is not None:
             curves["micro_scores"] = self.micro_scores
+        if self.boxes is not None:
+            curves["boxes"] = self.boxes
         for name, values in curves.items():
             if len(values) != len(self.times):
                 raise ValueError(

@@ -33,7 +33,7 @@ from microemo.inference.report import (
     UtteranceReport,
 )
 from microemo.inference.window_analysis import FaceFindings, WindowFindings
-from microemo.processing.clip import Clip
+from microemo.processing.clip import Clip, FaceTrack
 
 MAX_THUMBNAILS = 32
 ABSENCE_NAMES: dict[ModalityName, str] = {"frames": "frames", "faces": "faces", "voice": "audio", "words": "words"}
@@ -61,7 +61,23 @@ def face_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> 
     """The timeline of every attended person, in order of their track ids."""
     found = [window.faces for window in windows if window.faces is not None]
     track_ids = sorted({int(track_id) for faces in found for track_id in faces.track_ids})
-    return tuple(_face_timeline(_joined(found, track_id), track_id=track_id, labels=labels) for track_id in track_ids)
+    tracks = [track for window in windows for track in window.clip.tracks]
+    return tuple(
+        _face_timeline(
+            _joined(found, track_id), boxed=[track for track in tracks if track.track_id == track_id], labels=labels
+        )
+        for track_id in track_ids
+    )
+
+
+def boxes_at(times: np.ndarray, *, tracks: Sequence[FaceTrack]) -> tuple[tuple[int, ...], ...] | None:
+    """One person's box at each of `times` (F,), between those of the tracks' times; None without tracks."""
+    if not tracks:
+        return None
+    known, first = np.unique(np.concatenate([track.times for track in tracks]), return_index=True)
+    boxes = np.concatenate([track.boxes for track in tracks])[first]  # (N, 4)
+    columns = [np.interp(times, known, boxes[:, side]).round().astype(int).tolist() for side in range(4)]
+    return tuple(zip(*columns, strict=True))
 
 
 def utterance_reports(
@@ -163,8 +179,9 @@ def _concatenated(parts: Sequence[np.ndarray | None], rows: np.ndarray) -> np.nd
     return np.concatenate(present)[rows] if present else None
 
 
-def _face_timeline(faces: FaceFindings, *, track_id: int, labels: HeadLabels) -> FaceTimeline:
+def _face_timeline(faces: FaceFindings, *, boxed: Sequence[FaceTrack], labels: HeadLabels) -> FaceTimeline:
     trace, events = None, None
+    track_id = int(faces.track_ids[0])
     if faces.expressions is not None:
         trace = ExpressionTrace(track_id, faces.times, smooth(faces.times, faces.expressions), labels.expressions)
     if faces.micro is not None:
@@ -180,6 +197,7 @@ def _face_timeline(faces: FaceFindings, *, track_id: int, labels: HeadLabels) ->
         times=tuple(faces.times.round(3).tolist()),
         expressions=None if trace is None else _expression_curves(trace),
         micro_scores=None if faces.micro is None else tuple(faces.micro.round(4).tolist()),
+        boxes=boxes_at(faces.times, tracks=boxed),
     )
     return FaceTimeline(curve, trace, events)
 
@@ -201,7 +219,7 @@ def _utterance_report(
     events = None
     if timeline is not None and timeline.events is not None:
         events = tuple(event for event in timeline.events if start <= event.apex_seconds < end)
-    answer = window.answers[1 + number] if window.answers else None
+    answer = window.answers[1 + number] if len(window.answers or ()) > 1 + number else None  # type: ignore[index]
     description = None
     if answer is not None and answer.is_parsed:
         description = shift_times(answer.description, seconds=window.clip.start_seconds)

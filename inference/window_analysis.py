@@ -6,6 +6,7 @@ F face crops, U utterances, E emotions, X expressions, A action units.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import with_utterances
 
-FACE_INPUTS = ("face_pixel_values", "face_times", "face_mask", "face_track_ids")
+FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 QUESTIONS_AT_ONCE = 8
 ANSWER_TOKENS = 256
@@ -48,8 +49,8 @@ class FaceFindings:
 class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
-    emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's; None
-    where untrained or not asked for.
+    emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far
+    as they are written; None where untrained or not asked for.
     """
 
     clip: Clip
@@ -62,41 +63,50 @@ class WindowFindings:
 
 
 @torch.no_grad()
-def analyze_window(
+def window_steps(
     clip: Clip,
     *,
     model: MicroEmoForConditionalGeneration,
     processor: MicroEmoProcessor,
     outputs: TrainedOutputs,
     progress: Progress,
-) -> WindowFindings:
-    """Runs the parts of the model that `outputs` needs on one clip."""
+) -> Iterator[WindowFindings]:
+    """Yields what is known of a clip, each time more: the faces, the emotions, each batch of explanations.
+
+    The last findings hold all of it. What costs least comes first, and nothing is computed twice.
+    """
     clip = with_utterances(clip)
     fitted = processor.fit_clip(clip)
-    inputs = _inputs(fitted, model=model, processor=processor)
+    inputs: dict[str, Any] = _inputs(fitted, model=model, processor=processor)
     progress("model", 0, 1)
-    heads: Any = None
-    answers = None
-    if outputs.language_model:
-        prefix = model.encode_prefix(**inputs)
-        heads = prefix.output
-        progress("model", 1, 1)
-        if outputs.explanations:
-            answers = _answers(fitted, prefix, model=model, processor=processor, progress=progress)
-    elif outputs.face and "face_pixel_values" in inputs:
-        heads = model.model.get_face_logits(**{name: inputs[name] for name in FACE_INPUTS})
-        progress("model", 1, 1)
-    faces = _face_findings(clip, heads, outputs=outputs)
-    scores = heads if outputs.emotions else None
-    return WindowFindings(
+    face_logits = None
+    if outputs.face and "face_pixel_values" in inputs:
+        features = model.get_face_features(
+            inputs.pop("face_pixel_values"), **{name: inputs[name] for name in FACE_KEYS}
+        )
+        face_logits = model.model.face_head(features.pooler_output, features.last_hidden_state)
+        inputs["mm_encoder_outputs"] = {"face": features}
+    faces = _face_findings(clip, face_logits, outputs=outputs)
+    findings = WindowFindings(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),
         faces=faces,
-        emotions=None if scores is None else _array(scores.emotion_logits[0].float().sigmoid()),
-        valence_arousal=None if scores is None else _array(scores.valence_arousal[0]),
-        answers=answers,
         thumbnails=() if faces is None else _thumbnails(clip, faces),
     )
+    yield findings
+    if outputs.language_model:
+        prefix = model.encode_prefix(**inputs)
+        if outputs.emotions:
+            findings = replace(
+                findings,
+                emotions=_array(prefix.output.emotion_logits[0].float().sigmoid()),
+                valence_arousal=_array(prefix.output.valence_arousal[0]),
+            )
+            yield findings
+    progress("model", 1, 1)
+    if outputs.explanations:
+        for answers in _growing_answers(fitted, prefix, model=model, processor=processor, progress=progress):
+            yield replace(findings, answers=answers)
 
 
 def _inputs(
@@ -106,17 +116,18 @@ def _inputs(
     return {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in moved.items()}
 
 
-def _answers(
+def _growing_answers(
     clip: Clip,
     prefix: Any,
     *,
     model: MicroEmoForConditionalGeneration,
     processor: MicroEmoProcessor,
     progress: Progress,
-) -> tuple[ParsedEmotions, ...]:
-    """The answers to the question about the clip and about each utterance, all from one prefill, greedily."""
+) -> Iterator[tuple[ParsedEmotions, ...]]:
+    """Yields the answers so far to the questions about the clip and each utterance: from one prefill, greedily."""
     questions = processor.default_questions(clip)
     answers: list[ParsedEmotions] = []
+    progress("explanations", 0, len(questions))
     for first in range(0, len(questions), QUESTIONS_AT_ONCE):
         batch = processor.question_inputs(questions[first : first + QUESTIONS_AT_ONCE])
         rows = zip(batch["input_ids"], batch["attention_mask"], strict=True)
@@ -125,7 +136,7 @@ def _answers(
         texts = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
         answers += [processor.parse_emotions(text.strip()) for text in texts]
         progress("explanations", len(answers), len(questions))
-    return tuple(answers)
+        yield tuple(answers)
 
 
 def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFindings | None:

@@ -1,0 +1,73 @@
+"""The report as it grows: more in every step, the complete one last."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microemo.inference import report_building, window_analysis
+from microemo.processing.clip import FaceTrack
+
+
+def without_timings(report):
+    return replace(report, timings=())
+
+
+def known(report):
+    """Which outputs the first utterance has."""
+    utterance = report.utterances[0]
+    names = ("expressions", "micro_expressions", "emotions", "raw_answer")
+    return {name for name in names if getattr(utterance, name) is not None}
+
+
+def test_the_face_comes_first_and_the_complete_report_last(make_analyzer, video, spoken):
+    analyzer = make_analyzer()
+    grown = list(analyzer.growing_reports(video, transcript=spoken))
+    assert [len(known(report)) for report in grown] == [2, 3, 4]
+    assert known(grown[0]) == {"expressions", "micro_expressions"} and "emotions" in known(grown[1])
+    assert grown[0].face_curves == grown[-1].face_curves and grown[0].thumbnails
+    complete = analyzer(video, transcript=spoken)
+    assert without_timings(grown[-1]).to_json() == without_timings(complete).to_json()
+
+
+def test_explanations_come_batch_by_batch(make_analyzer, video, spoken, monkeypatch):
+    monkeypatch.setattr(window_analysis, "QUESTIONS_AT_ONCE", 1)
+    grown = list(make_analyzer().growing_reports(video, transcript=spoken))
+    answered = [sum(one.raw_answer is not None for one in report.utterances) for report in grown]
+    assert answered == [0, 0, 0, 1, 2]  # faces, emotions, the clip's answer, then each utterance's
+
+
+def test_windows_follow_one_another(make_analyzer, video, spoken):
+    grown = list(make_analyzer(max_window_seconds=1.5).growing_reports(video, transcript=spoken, mode="scores"))
+    assert [len(report.utterances) for report in grown] == [1, 1, 2, 2]
+
+
+def test_the_face_tower_runs_once(make_analyzer, video, spoken):
+    analyzer = make_analyzer()
+    calls = []
+    analyzer.model.model.face_tower.register_forward_hook(lambda *_: calls.append(1))
+    analyzer(video, transcript=spoken)
+    assert len(calls) == 1
+
+
+def test_arguments_are_checked(make_analyzer, video):
+    with pytest.raises(ValueError, match="mode"):
+        next(make_analyzer().growing_reports(video, mode="guess"))
+
+
+def test_the_face_has_its_box(make_analyzer, video, spoken):
+    (face,) = make_analyzer(trained_parts=())(video, transcript=spoken).face_curves
+    assert len(face.boxes) == len(face.times) and set(face.boxes) == {(30, 10, 90, 80)}
+
+
+def test_boxes_lie_between_those_that_were_tracked():
+    tracks = [_track(times=[0.0, 1.0], lefts=[10, 20]), _track(times=[1.0, 2.0], lefts=[20, 40])]
+    boxes = report_building.boxes_at(np.array([0.5, 1.5, 2.0]), tracks=tracks)
+    assert boxes == ((15, 5, 35, 25), (30, 5, 50, 25), (40, 5, 60, 25))
+    assert report_building.boxes_at(np.array([0.5]), tracks=[]) is None
+
+
+def _track(*, times, lefts):
+    boxes = np.array([[left, 5, left + 20, 25] for left in lefts], dtype=np.float32)
+    landmarks = np.zeros((len(times), 5, 2), dtype=np.float32)
+    return FaceTrack(0, np.array(times), boxes, landmarks, np.ones(len(times), dtype=np.float32))
