@@ -65,6 +65,7 @@ def build_mini(
         window_stride=config.window_stride,
         video_tokens_per_segment=config.video_qformer_config.num_query_tokens,
         audio_tokens_per_segment=config.audio_qformer_config.num_query_tokens,
+        reading_settings=dict(checkpoint.reading_settings),  # a model reads as it learned to
     )
     return model.eval(), processor
 

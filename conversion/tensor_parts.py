@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from microemo.conversion.key_rules import WHOLE
+from microemo.conversion.lora_files import merge_lora
 from microemo.conversion.mini_model import extend_embedding
 
 QUERY_BIAS, VALUE_BIAS = "query_bias", "value_bias"  # EVA's attention has no bias for its keys
@@ -43,11 +44,6 @@ class Combiner:
 def join_biases(query_bias: torch.Tensor, value_bias: torch.Tensor) -> torch.Tensor:
     """(D,) of the queries and (D,) of the values -> (3 D,) of queries, keys and values."""
     return torch.cat((query_bias, torch.zeros_like(query_bias), value_bias))
-
-
-def merge_lora(weight: torch.Tensor, *, down: torch.Tensor, up: torch.Tensor, scale: float) -> torch.Tensor:
-    """weight (out, in) + scale * up (out, r) @ down (r, in), in float32: half precision would lose small changes."""
-    return torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
 
 
 def interpolate_frames(table: torch.Tensor, *, count: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
+from microemo.conversion.lora_files import Lora
 from microemo.training.parameter_groups import PARTS
 from microemo.training.recipe import LoraRecipe
 
@@ -60,23 +61,25 @@ def quantization_config(settings: dict[str, Any]) -> BitsAndBytesConfig:
     return BitsAndBytesConfig(**settings)
 
 
-def merged_adapter(base: PreTrainedModel, *, folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
-    """The model with the adapter of a folder merged into it, and the adapter's matrices (see `lora_weights`)."""
+def merged_adapter(base: PreTrainedModel, *, folder: Path) -> tuple[Any, Lora]:
+    """The model with the adapter of a folder merged into it, and the adapter's matrices."""
     adapted = peft.PeftModel.from_pretrained(base, folder)
-    matrices = lora_weights(adapted)
-    return adapted.merge_and_unload(), matrices
+    lora = lora_weights(adapted)
+    return adapted.merge_and_unload(), lora
 
 
-def lora_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The adapters' matrices under the names of the weights they change: "<weight's module>.lora_A" and ".lora_B".
+def lora_weights(model: nn.Module) -> Lora:
+    """The adapters' matrices by the names that their modules have without adapters.
 
-    B is multiplied by the adapter's scale, so that the changed weight is W + B A.
+    Raises `ValueError` for adapters of several ranks or scales, and where there is none.
     """
-    weights = {}
+    factors, kinds = {}, set()
     for name, module in model.named_modules():
         if hasattr(module, "lora_A") and "default" in module.lora_A:
-            plain = name.removeprefix("base_model.model.")
-            scale = module.scaling["default"]
-            weights[f"{plain}.lora_A"] = module.lora_A["default"].weight.detach().clone()
-            weights[f"{plain}.lora_B"] = scale * module.lora_B["default"].weight.detach()
-    return weights
+            down, up = (getattr(module, matrix)["default"].weight.detach().clone() for matrix in ("lora_A", "lora_B"))
+            factors[name.removeprefix("base_model.model.")] = (down, up)
+            kinds.add((len(down), module.scaling["default"]))
+    if len(kinds) != 1:
+        raise ValueError(f"the model must have adapters of one rank and scale, got {sorted(kinds)}")
+    rank, scale = kinds.pop()
+    return Lora(rank=rank, alpha=scale * rank, factors=factors)

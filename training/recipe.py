@@ -103,17 +103,21 @@ class PartsRecipe:
 
     train: parts, see `parameter_groups`. frozen: modules inside of them that are not, "face_head.static_expression".
     learning_rates: of parts, and of "lora", that differ. declare: what counts as trained afterwards
-    ("micro_dynamics", "explanations", ...); reports call the rest untrained. keep: parts whose weights are saved for
-    themselves; those that are trained by default.
+    ("micro_dynamics", "explanations", ...); reports call the rest untrained. declare_after: so many examples; a run
+    that ends before has tried something out. keep: parts whose weights are saved for themselves; those that are
+    trained by default.
     """
 
     train: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     learning_rates: dict[str, float] = field(default_factory=dict)
     declare: tuple[str, ...] = ()
+    declare_after: int = 100
     keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.declare_after < 1:
+            raise ValueError(f"parts.declare_after ({self.declare_after}) must be >= 1")
         check_parts(self.train)
         check_parts(self.keep)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import HfArgumentParser, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
+from microemo.conversion.lora_files import Lora
 from microemo.evaluation.trainer_metrics import HeadMetrics
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.adapters import add_lora, merged_adapter
@@ -195,7 +195,7 @@ def finish(run: TrainingRun) -> Path:
     if not trainer.is_world_process_zero():
         return folder
     model, lora = _saved_model(run, folder=folder)
-    model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *recipe.parts.declare]))
+    model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *_declared(run)]))
     save_model_folder(model, processor=run.start.processor, folder=folder / MODEL_FOLDER, origin=run.start.folder)
     weights = folder / WEIGHTS_FOLDER
     kept = recipe.parts.keep or recipe.parts.train
@@ -204,16 +204,31 @@ def finish(run: TrainingRun) -> Path:
         weights,
         recipe=recipe,
         trained_parts=model.config.trained_parts,
+        reading_settings=run.start.processor.reading_settings,
         data={"train": _data_hash(trainer.train_dataset), "evaluation": _data_hash(trainer.eval_dataset)},
         curves=trainer.state.log_history,
     )
     return folder
 
 
-def _saved_model(run: TrainingRun, *, folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
+def _declared(run: TrainingRun) -> tuple[str, ...]:
+    """What the recipe declares as trained; nothing, with a warning, after a run that was too short to say so."""
+    arguments, state, parts = run.trainer.args, run.trainer.state, run.recipe.parts
+    a_step = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+    seen = state.global_step * a_step
+    if not parts.declare or (state.global_step >= state.max_steps and seen >= parts.declare_after):
+        return parts.declare
+    logger.warning(
+        f"{', '.join(parts.declare)} not declared as trained: the run took {state.global_step} of {state.max_steps} "
+        f"steps and saw {seen} examples, parts.declare_after is {parts.declare_after}"
+    )
+    return ()
+
+
+def _saved_model(run: TrainingRun, *, folder: Path) -> tuple[Any, Lora | None]:
     """The model that was saved, with adapters merged, and the adapters' matrices."""
     if run.recipe.lora is None:
-        return type(run.start.model).from_pretrained(folder / MODEL_FOLDER), {}
+        return type(run.start.model).from_pretrained(folder / MODEL_FOLDER), None
     whole = replace(run.recipe.model, quantization=None)
     base = load_starting_model(whole, trained_parts=run.recipe.parts.train).model
     return merged_adapter(base, folder=folder / ADAPTER_FOLDER)

@@ -16,12 +16,14 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.conversion.lora_files import Lora, write_lora
+from microemo.conversion.trained_parts import RECORD
 from microemo.training.example import Example
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import Recipe
 
 MODEL_FOLDER, ADAPTER_FOLDER, WEIGHTS_FOLDER = "model", "adapter", "weights"
-RECORD = "training_record.json"
+WEIGHTS_FILE, LORA_FILE = "weights.safetensors", "language_model_lora.safetensors"
 CARRIED_FOLDERS = ("speech_recognition",)  # of the model that training began with
 RECORDED_PACKAGES = ("microemo", "torch", "transformers", "peft", "datasets", "numpy")
 
@@ -46,27 +48,35 @@ def save_model_folder(model: PreTrainedModel, *, processor: MicroEmoProcessor, f
 
 
 def save_trained_weights(
-    state_dict: Mapping[str, torch.Tensor], *, folder: Path, parts: Sequence[str], lora: Mapping[str, torch.Tensor]
+    state_dict: Mapping[str, torch.Tensor],
+    *,
+    folder: Path,
+    parts: Sequence[str],
+    lora: Lora | None,
+    dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Writes `weights.safetensors`, the weights of `parts` under the model's own names, and `lora/`, in float16.
+    """Writes the weights of `parts` under the model's own names, and the LoRA, a file each.
+
+    With the record beside them the folder is a checkpoint that can be laid over a model (see `trained_parts`).
 
     Args:
         state_dict: of the model without adapters.
-        lora: as `lora_weights` gives it; nothing is written where it is empty.
+        lora: None removes the file of an earlier run.
+        dtype: of what is written; counters of batch norms stay whole numbers.
     """
-    kept = {name: half(value) for name, value in state_dict.items() if part_of(name) in parts}
+    kept = {name: stored(value, dtype=dtype) for name, value in state_dict.items() if part_of(name) in parts}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(kept, folder / "weights.safetensors", metadata={"format": "pt"})
-    if lora:
-        (folder / "lora").mkdir(exist_ok=True)
-        matrices = {name: half(value) for name, value in lora.items()}
-        save_file(matrices, folder / "lora" / "language_model.safetensors", metadata={"format": "pt"})
+    save_file(kept, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    if lora is None:
+        (folder / LORA_FILE).unlink(missing_ok=True)
+    else:
+        write_lora(folder / LORA_FILE, lora=lora, dtype=dtype)
 
 
-def half(value: torch.Tensor) -> torch.Tensor:
-    """A float tensor in float16 on the CPU, which weights fit into; counters of batch norms stay whole numbers."""
+def stored(value: torch.Tensor, *, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor on the CPU, as `dtype` where it is a float."""
     value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() else value
+    return value.to(dtype) if value.is_floating_point() else value
 
 
 def write_record(
@@ -74,14 +84,16 @@ def write_record(
     *,
     recipe: Recipe,
     trained_parts: Sequence[str],
+    reading_settings: Mapping[str, Any],
     data: Mapping[str, str],
     curves: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Writes `training_record.json`: recipe, seed, hashes of the data, curves and versions."""
+    """Writes `training_record.json`: recipe, seed, how clips were read, hashes of the data, curves and versions."""
     record = {
         "trained_parts": list(trained_parts),
         "recipe": asdict(recipe),
         "seed": recipe.training.get("seed", 42),
+        "reading_settings": dict(reading_settings),
         "data": dict(data),
         "curves": [dict(entry) for entry in curves],
         "versions": {name: _version(name) for name in RECORDED_PACKAGES},

@@ -14,7 +14,7 @@ from microemo.conversion.mini_model import PublicParts, build_mini, extend_embed
 from microemo.conversion.trained_parts import TrainedCheckpoint, read_checkpoint
 from microemo.processing.prompt_text import SPECIAL_TOKENS
 
-UNTRAINED = TrainedCheckpoint(trained_parts=(), files={}, state_dict={})
+UNTRAINED = TrainedCheckpoint()
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,14 @@ def test_a_checkpoint_changes_its_own_weights_alone(
     for key, value in model.state_dict().items():
         expected = own.get(key, before[key])
         assert torch.equal(value, expected.to(value.dtype)), key
+
+
+def test_the_processor_reads_as_the_record_says(parts: PublicParts) -> None:
+    default = build_mini(parts, checkpoint=UNTRAINED)[1].reading_settings
+    learned = TrainedCheckpoint(reading_settings={"num_frames": 12, "faces_everywhere": True})
+    assert build_mini(parts, checkpoint=learned)[1].reading_settings == default | dict(learned.reading_settings)
+    with pytest.raises(ValueError, match=r"reading_settings has unknown names \['frames'\]"):
+        build_mini(parts, checkpoint=TrainedCheckpoint(reading_settings={"frames": 12}))
 
 
 def test_public_weights_that_do_not_fit_are_an_error(parts: PublicParts) -> None:

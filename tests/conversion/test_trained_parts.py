@@ -9,9 +9,11 @@ from safetensors.torch import save_file
 from tiny_public_parts import write_checkpoint
 from torch import nn
 
+from microemo.conversion.lora_files import Lora, write_lora
 from microemo.conversion.package_weights import file_sha256
 from microemo.conversion.trained_parts import (
     RECORD,
+    TrainedCheckpoint,
     checkpoint_files,
     lay_over,
     mini_checkpoint_folder,
@@ -42,14 +44,20 @@ def test_lays_weights_over(model: nn.Module, tmp_path: Path) -> None:
 
 def test_an_empty_folder_means_untrained(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(tmp_path)
-    assert (checkpoint.trained_parts, checkpoint.state_dict, checkpoint.files) == ((), {}, {})
+    assert checkpoint == TrainedCheckpoint()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model.face_towr.weight": torch.ones(3, 2)}, "holds model.face_towr.weight, which the model does not have"),
-        ({"model.face_tower.weight": torch.ones(2, 3)}, r"has shape \(2, 3\) in the checkpoint, \(3, 2\) here"),
+        (
+            {"model.face_towr.weight": torch.ones(3, 2)},
+            "weights.safetensors of the checkpoint gives model.face_towr.weight, which the model does not have",
+        ),
+        (
+            {"model.face_tower.weight": torch.ones(2, 3)},
+            r"model.face_tower.weight has shape \(2, 3\) in weights.safetensors of the checkpoint, \(3, 2\) here",
+        ),
     ],
 )
 def test_what_does_not_fit_is_an_error(
@@ -91,7 +99,43 @@ def test_a_record_of_other_weights_is_an_error(tmp_path: Path) -> None:
 def test_no_key_may_come_twice(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     save_file(_tower(), tmp_path / "a_second.safetensors")
-    with pytest.raises(ValueError, match="which another file of the checkpoint holds too"):
+    with pytest.raises(ValueError, match="gives model.face_tower.bias, which a_second.safetensors of"):
+        read_checkpoint(tmp_path)
+
+
+def test_a_lora_is_added_to_the_weight_it_changes(model: nn.Module, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
+    factors = (torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0], [5.0]]))
+    write_lora(tmp_path / "other.safetensors", lora=Lora(1, 2.0, {"model.other": factors}), dtype=torch.float16)
+    with torch.no_grad():
+        model["model"]["other"].weight.fill_(100)
+    lay_over(model, checkpoint=read_checkpoint(tmp_path))
+    assert torch.equal(model["model"]["other"].weight, torch.tensor([[106.0, 112.0], [110.0, 120.0]]))
+    assert model["model"]["face_tower"].weight.eq(1).all()
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "message"),
+    [
+        ("model.face_tower", (3, 2), r"a_lora\.safetensors gives model\.face_tower\.weight, which weights\."),
+        ("model.otter", (2, 2), r"a_lora\.safetensors .* gives model\.otter\.weight, which the model does not have"),
+        ("model.other", (3, 2), r"model\.other\.weight has shape \(3, 2\) in a_lora\.safetensors .*, \(2, 2\) here"),
+    ],
+)
+def test_a_lora_must_fit(model: nn.Module, tmp_path: Path, module: str, shape: tuple[int, int], message: str) -> None:
+    write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
+    factors = (torch.ones(1, shape[1]), torch.ones(shape[0], 1))
+    write_lora(tmp_path / "a_lora.safetensors", lora=Lora(1, 1.0, {module: factors}), dtype=torch.float32)
+    with pytest.raises(ValueError, match=message):
+        lay_over(model, checkpoint=read_checkpoint(tmp_path))
+    assert all(parameter.eq(0).all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(("name", "message"), [("weights.safetensors", "another"), ("lost.safetensors", "missing")])
+def test_the_record_tells_the_files_it_was_written_for(tmp_path: Path, name: str, message: str) -> None:
+    write_checkpoint(tmp_path, _tower(), trained_parts=[])
+    (tmp_path / RECORD).write_text(json.dumps({"trained_parts": [], "files": {name: "0" * 64}}))
+    with pytest.raises(ValueError, match=f"{name}.*{message}|{message}.*{name}"):
         read_checkpoint(tmp_path)
 
 

@@ -65,13 +65,18 @@ def test_the_matrices_of_an_adapter_are_what_merging_adds(model):
         for name, parameter in adapted.named_parameters():
             if ".lora_B" in name:
                 parameter.normal_()
-    matrices = lora_weights(adapted)
+    lora = lora_weights(adapted)
+    assert (lora.rank, lora.alpha, len(lora.factors)) == (2, 6, 2)
     merged = adapted.merge_and_unload().state_dict()
-    assert len(matrices) == 4
-    for name in (name.removesuffix(".lora_A") for name in matrices if name.endswith(".lora_A")):
-        change = matrices[f"{name}.lora_B"] @ matrices[f"{name}.lora_A"]
-        torch.testing.assert_close(merged[f"{name}.weight"], before[f"{name}.weight"] + change)
-        assert change.abs().max() > 0
+    for module in lora.factors:
+        weight = before[f"{module}.weight"]
+        torch.testing.assert_close(merged[f"{module}.weight"], lora.merged(module, weight=weight))
+        assert not torch.equal(merged[f"{module}.weight"], weight)
+
+
+def test_a_model_without_adapters_has_no_matrices(model):
+    with pytest.raises(ValueError, match="must have adapters of one rank"):
+        lora_weights(model)
 
 
 def test_towers_have_layers_of_the_same_names_and_no_adapters(model):

@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import Trainer
+from transformers.utils import logging
 
-from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
-from microemo.training.train import load_training_data, prepare, train, training_arguments
+from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.training.train import finish, load_training_data, prepare, train, training_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_run_leaves_a_model_its_weights_and_a_record(workshop, tmp_path):
     recipe = workshop.recipe(tmp_path, parts=("face_head", "emotion_head"))
     object.__setattr__(recipe.parts, "declare", ("emotion_head",))
+    object.__setattr__(recipe.parts, "declare_after", 4)
     folder = train(recipe, data_root=workshop.root)
     model = MicroEmoForConditionalGeneration.from_pretrained(folder / "model")
     assert model.config.trained_parts == ["emotion_head"]
@@ -30,9 +32,30 @@ def test_a_run_leaves_a_model_its_weights_and_a_record(workshop, tmp_path):
         torch.testing.assert_close(value.float(), state[name], rtol=1e-3, atol=1e-3)
     record = json.loads((folder / "weights" / "training_record.json").read_text())
     assert record["trained_parts"] == ["emotion_head"] and record["seed"] == 42
+    assert record["reading_settings"]["face_fps"] == 8.0
     assert record["recipe"]["parts"]["train"] == ["face_head", "emotion_head"]
     assert len(record["data"]["train"]) == 64 and record["data"]["evaluation"] == "none"
     assert [entry["step"] for entry in record["curves"]] == [1, 2, 2] and "transformers" in record["versions"]
+
+
+@pytest.mark.parametrize(
+    ("declare_after", "steps_taken", "declared"), [(4, 2, ["face_tower"]), (5, 2, []), (1, 1, [])]
+)
+def test_a_run_that_was_too_short_declares_nothing(workshop, tmp_path, caplog, declare_after, steps_taken, declared):
+    recipe = workshop.recipe(tmp_path, parts=("emotion_head",))
+    object.__setattr__(recipe.parts, "declare", ("face_tower",))
+    object.__setattr__(recipe.parts, "declare_after", declare_after)
+    run = prepare(recipe, data_root=workshop.root)
+    run.trainer.state.global_step, run.trainer.state.max_steps = steps_taken, 2
+    logger = logging.get_logger("microemo.training.train")
+    logger.addHandler(caplog.handler)
+    try:
+        folder = finish(run)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert MicroEmoConfig.from_pretrained(folder / "model").trained_parts == declared
+    warned = f"face_tower not declared as trained: the run took {steps_taken} of 2 steps and saw {2 * steps_taken}"
+    assert (warned in caplog.text) == (not declared)
 
 
 def test_the_face_is_trained_without_the_language_model(workshop, tmp_path):

@@ -1,0 +1,116 @@
+"""A LoRA in a safetensors file of its own.
+
+<module>.lora_A.weight    (r, in), any float type
+<module>.lora_B.weight    (out, r)
+metadata                  `rank` and `alpha`, the same for all modules of the file
+
+The weight of the module becomes W + alpha / rank * B A.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+SUFFIXES = (".lora_A.weight", ".lora_B.weight")
+
+
+@dataclass(frozen=True)
+class Lora:
+    """`factors` maps the name of each changed module to its A (r, in) and B (out, r)."""
+
+    rank: int
+    alpha: float
+    factors: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+
+    @property
+    def scale(self) -> float:
+        """What the product of the factors is multiplied by."""
+        return self.alpha / self.rank
+
+    def shape(self, module: str) -> tuple[int, int]:
+        """Returns (out, in) of the module's weight."""
+        down, up = self.factors[module]
+        return up.shape[0], down.shape[1]
+
+    def merged(self, module: str, *, weight: torch.Tensor) -> torch.Tensor:
+        """Returns the module's `weight` (out, in) as the LoRA changes it, in float32."""
+        down, up = self.factors[module]
+        return merge_lora(weight, down=down, up=up, scale=self.scale)
+
+
+def merge_lora(weight: torch.Tensor, *, down: torch.Tensor, up: torch.Tensor, scale: float) -> torch.Tensor:
+    """weight (out, in) + scale * up (out, r) @ down (r, in), in float32: half precision would lose small changes."""
+    return torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
+
+
+def stack_loras(first: Lora, *, second: Lora) -> Lora:
+    """Returns the one LoRA that changes a model as `first` and then `second` do: A below A, B beside B."""
+    rank = first.rank + second.rank
+    factors = {}
+    for module in dict.fromkeys([*first.factors, *second.factors]):
+        downs, ups = [], []
+        for lora, other in ((first, second), (second, first)):
+            if module in lora.factors:
+                down, up = (factor.float() for factor in lora.factors[module])
+            else:  # files have one rank: what the other LoRA alone changes gets zeros here
+                out_size, in_size = other.shape(module)
+                down, up = torch.zeros(lora.rank, in_size), torch.zeros(out_size, lora.rank)
+            downs.append(down)
+            ups.append(lora.scale * up)
+        factors[module] = (torch.cat(downs), torch.cat(ups, dim=1))
+    return Lora(rank=rank, alpha=rank, factors=factors)
+
+
+def write_lora(path: Path, *, lora: Lora, dtype: torch.dtype) -> None:
+    """Writes the file, the factors as `dtype`."""
+    tensors = {
+        f"{module}{suffix}": factor.detach().to("cpu", dtype).contiguous()
+        for module, factors in lora.factors.items()
+        for suffix, factor in zip(SUFFIXES, factors, strict=True)
+    }
+    metadata = {"format": "pt", "rank": str(lora.rank), "alpha": repr(float(lora.alpha))}
+    save_file(tensors, path, metadata=metadata)
+
+
+def is_lora(keys: Iterable[str]) -> bool:
+    """Says whether keys of a file are those of a LoRA, or at least some of them."""
+    return any(key.endswith(SUFFIXES) for key in keys)
+
+
+def read_lora(path: Path) -> Lora:
+    """Reads a file; raises `ValueError` for keys that are no factors, for half a pair, and for ranks that differ."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+        rank, alpha = _rank_and_alpha(file.metadata() or {}, path=path)
+    factors = {}
+    for key in sorted(tensors):
+        module = key.removesuffix(SUFFIXES[0]).removesuffix(SUFFIXES[1])
+        pair = [module + suffix for suffix in SUFFIXES]
+        if key not in pair:
+            raise ValueError(f"{path} holds {key}, which is no factor of a LoRA, beside such factors")
+        for missing in set(pair) - tensors.keys():
+            raise ValueError(f"{path} holds {key}, but lacks {missing}")
+        down, up = (tensors[name] for name in pair)
+        if down.ndim != 2 or up.ndim != 2 or not len(down) == up.shape[1] == rank:
+            raise ValueError(
+                f"{path} says rank {rank}, but {pair[0]} has shape {tuple(down.shape)} and {pair[1]} {tuple(up.shape)}"
+            )
+        factors[module] = (down, up)
+    return Lora(rank=rank, alpha=alpha, factors=factors)
+
+
+def _rank_and_alpha(metadata: Mapping[str, str], *, path: Path) -> tuple[int, float]:
+    try:
+        rank, alpha = int(metadata["rank"]), float(metadata["alpha"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} must say rank and alpha in its metadata, got {dict(metadata)}") from error
+    if rank < 1 or not math.isfinite(alpha):
+        raise ValueError(f"{path} must have a rank >= 1 and a finite alpha, got {rank} and {alpha}")
+    return rank, alpha
