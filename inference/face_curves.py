@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from microemo.inference.report import Evidence, LabelScore
+from microemo.processing.clip import FaceTrack
 
 SMOOTHING_SECONDS = 0.2  # width of the window; longer than a blink's flicker, shorter than any expression of interest
 BLIND_SECONDS = 0.5  # a face unseen for longer than this starts a new stretch
@@ -173,6 +174,16 @@ def strongest_moments(trace: ExpressionTrace, *, count: int) -> tuple[float, ...
     shown = [column for column in order if np.any(leading == column)][:count]
     peaks = [float(trace.times[int(np.argmax(trace.probabilities[:, column]))]) for column in shown]
     return tuple(sorted(set(peaks)))
+
+
+def boxes_at(times: np.ndarray, *, tracks: Sequence[FaceTrack]) -> tuple[tuple[int, ...], ...] | None:
+    """One person's box at each of `times` (F,), between those of the tracks' times; None without tracks."""
+    if not tracks:
+        return None
+    known, first = np.unique(np.concatenate([track.times for track in tracks]), return_index=True)
+    boxes = np.concatenate([track.boxes for track in tracks])[first]  # (N, 4)
+    columns = [np.interp(times, known, boxes[:, side]).round().astype(int).tolist() for side in range(4)]
+    return tuple(zip(*columns, strict=True))
 
 
 def _rounded(value: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from microemo.inference.explanations import explanation_evidence, shift_times
 from microemo.inference.face_curves import (
     ExpressionTrace,
+    boxes_at,
     expression_evidence,
     presence_evidence,
     smooth,
@@ -68,16 +69,6 @@ def face_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> 
         )
         for track_id in track_ids
     )
-
-
-def boxes_at(times: np.ndarray, *, tracks: Sequence[FaceTrack]) -> tuple[tuple[int, ...], ...] | None:
-    """One person's box at each of `times` (F,), between those of the tracks' times; None without tracks."""
-    if not tracks:
-        return None
-    known, first = np.unique(np.concatenate([track.times for track in tracks]), return_index=True)
-    boxes = np.concatenate([track.boxes for track in tracks])[first]  # (N, 4)
-    columns = [np.interp(times, known, boxes[:, side]).round().astype(int).tolist() for side in range(4)]
-    return tuple(zip(*columns, strict=True))
 
 
 def utterance_reports(

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microemo.inference import report_building, window_analysis
+from microemo.inference import window_analysis
+from microemo.inference.face_curves import boxes_at
 from microemo.processing.clip import FaceTrack
 
 
@@ -62,9 +63,9 @@ def test_the_face_has_its_box(make_analyzer, video, spoken):
 
 def test_boxes_lie_between_those_that_were_tracked():
     tracks = [_track(times=[0.0, 1.0], lefts=[10, 20]), _track(times=[1.0, 2.0], lefts=[20, 40])]
-    boxes = report_building.boxes_at(np.array([0.5, 1.5, 2.0]), tracks=tracks)
+    boxes = boxes_at(np.array([0.5, 1.5, 2.0]), tracks=tracks)
     assert boxes == ((15, 5, 35, 25), (30, 5, 50, 25), (40, 5, 60, 25))
-    assert report_building.boxes_at(np.array([0.5]), tracks=[]) is None
+    assert boxes_at(np.array([0.5]), tracks=[]) is None
 
 
 def _track(*, times, lefts):
