@@ -16,10 +16,10 @@ from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.inference.stage_clock import Progress
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.speech_recognition import SpeechRecognizer
+from microemo.strict_loading import refuse_unmatched
 
 MINI = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
-SHOWN_KEYS = 8
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -81,11 +81,7 @@ def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForCondit
         "has weights that the model has no place for": found["unexpected_keys"],
         "has weights of another shape": [str(key) for key in found["mismatched_keys"]],
     }
-    for problem, keys in problems.items():
-        if keys:
-            named = ", ".join(sorted(keys)[:SHOWN_KEYS])
-            more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
-            raise ValueError(f"{folder} {problem}: {named}{more}. The analysis would rest on random numbers.")
+    refuse_unmatched(problems, source=str(folder))
     return model
 
 

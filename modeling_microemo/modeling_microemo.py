@@ -34,12 +34,13 @@ from .placeholders import check_counts, place_features, states_at, token_mask
 from .prefix_generation import STREAM_INPUTS, PrefixGenerationMixin
 from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
+from .strict_loading import StrictLoadingMixin
 from .visual_encoder import FrameQFormer, build_tower
 
 logger = logging.get_logger(__name__)
 
 
-class MicroEmoPreTrainedModel(PreTrainedModel):
+class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
     config: MicroEmoConfig
     base_model_prefix = "model"
     input_modalities = ["video", "audio", "text"]
@@ -70,6 +71,8 @@ class MicroEmoPreTrainedModel(PreTrainedModel):
 
 class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
     """Towers, Q-Formers, language model and the two heads; no language head."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__(config)
