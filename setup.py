@@ -91,6 +91,7 @@ setup(
         "microemo.training": ["recipes/*.yaml"],
         "microemo.evaluation": ["*.json", "*.csv"],
         "microemo.synthesis": ["*.json"],
+        "microemo.conversion": ["*.md"],
         "microemo.checkpoints": ["*/*.safetensors", "*/*.json"],
     },
     install_requires=INSTALL,

@@ -91,6 +91,6 @@ def check_settings(folder: Path, *, config: MicroEmoConfig) -> None:
 
 def _settings(config: MicroEmoConfig) -> dict:
     settings = config.to_dict()
-    settings.pop("transformers_version", None)
-    settings.pop("architectures", None)
+    for name in ("transformers_version", "architectures", "_name_or_path"):
+        settings.pop(name, None)
     return settings

@@ -13,6 +13,19 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+# Types by the names that safetensors gives them.
+SAFETENSORS_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 # In the order in which transformers looks for them.
 FOLDER_FILES = (
     "model.safetensors",
@@ -29,6 +42,7 @@ class StoredTensor:
     file: Path
     shape: tuple[int, ...]
     load: Callable[[], torch.Tensor]
+    dtype: torch.dtype
 
 
 def read_weights(path: Path, *, prefix: str = "") -> dict[str, StoredTensor]:
@@ -63,9 +77,17 @@ def folder_files(folder: Path) -> tuple[Path, ...]:
 def _read_safetensors(file: Path) -> dict[str, StoredTensor]:
     with safe_open(file, framework="pt") as tensors:
         return {
-            key: StoredTensor(file, tuple(tensors.get_slice(key).get_shape()), partial(_load_safetensor, file, key))
+            key: _described(
+                file, key, shape=tensors.get_slice(key).get_shape(), dtype=tensors.get_slice(key).get_dtype()
+            )
             for key in tensors.keys()  # noqa: SIM118  # not a dict
         }
+
+
+def _described(file: Path, key: str, *, shape: list[int], dtype: str) -> StoredTensor:
+    if dtype not in SAFETENSORS_DTYPES:
+        raise ValueError(f"{file}: {key} has the type {dtype}, which is none of {', '.join(SAFETENSORS_DTYPES)}")
+    return StoredTensor(file, tuple(shape), partial(_load_safetensor, file, key), SAFETENSORS_DTYPES[dtype])
 
 
 def _load_safetensor(file: Path, key: str) -> torch.Tensor:
@@ -79,7 +101,7 @@ def _read_torch(file: Path) -> dict[str, StoredTensor]:
     if not isinstance(state_dict, dict) or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
         raise ValueError(f"{file} holds no state dict: tensors by name, by themselves or under the key 'model'")
     return {
-        key: StoredTensor(file, tuple(value.shape), partial(_given, value.detach()))
+        key: StoredTensor(file, tuple(value.shape), partial(_given, value.detach()), value.dtype)
         for key, value in state_dict.items()
     }
 

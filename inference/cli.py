@@ -34,6 +34,7 @@ COMMANDS = (
     Command("analyze", "microemo.inference.analyze_command", "emotions, faces and words of videos, as a timeline"),
     Command("evaluate", "microemo.evaluation.evaluate_command", "figures of predictions against reference labels"),
     Command("convert", "microemo.conversion.convert_command", "original TimeChat and Video-LLaMA weights to a folder"),
+    Command("export", "microemo.conversion.export_command", "a model as a folder for the Hub, and onto it"),
     Command("train", "microemo.training.train_command", "train or fine-tune a model by a recipe"),
     Command("synthesize", "microemo.synthesis.cli", "clips with known truth, made from photographs"),
 )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from original_checkpoints import (
     Sizes,
     audio_branch_shapes,
@@ -29,7 +30,11 @@ def unread():
 
 
 def stored(*files):
-    return {key: StoredTensor(Path("original"), shape, unread) for shapes in files for key, shape in shapes.items()}
+    return {
+        key: StoredTensor(Path("original"), shape, unread, torch.float32)
+        for shapes in files
+        for key, shape in shapes.items()
+    }
 
 
 def prefixed(prefix, shapes):

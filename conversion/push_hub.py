@@ -1,0 +1,62 @@
+"""An exported folder goes to the Hub in one commit, so that nobody downloads half of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from huggingface_hub import CommitInfo, CommitOperation, CommitOperationAdd, CommitOperationDelete, HfApi
+
+# What an earlier export has left there and this one does not write is removed; the user's own files stay.
+STALE_PATTERNS = ("*.py", "model*.safetensors", "model.safetensors.index.json")
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """Where on the Hub. private: None leaves an existing repository as it is. revision: a branch; None is main."""
+
+    private: bool | None = None
+    revision: str | None = None
+    commit_message: str = "Upload a MicroEmo model"
+
+
+def push_folder(
+    folder: str | Path, repo_id: str, *, options: PushOptions | None = None, api: HfApi | None = None
+) -> CommitInfo:
+    """Uploads an exported folder to `repo_id` ("user/name"), which is made where it does not exist.
+
+    Args:
+        folder: As `export_model` writes it.
+        options: Where on the Hub.
+        api: The Hub's client with its token and endpoint; by default `HfApi()`, which takes the user's.
+
+    Raises `ValueError` when the folder has no model card or weights, or when it should be private and the repository
+    is public. The Hub's own errors (no token, no permission) pass through.
+    """
+    options, api, folder = options or PushOptions(), api or HfApi(), Path(folder)
+    if not (folder / "README.md").is_file() or not any(folder.glob("*.safetensors")):
+        raise ValueError(f"{folder} is no exported folder: it needs a README.md and safetensors")
+    repo = api.create_repo(repo_id, private=options.private, exist_ok=True).repo_id
+    if options.private and not api.model_info(repo).private:
+        raise ValueError(f"{repo} is public already; make it private on the Hub first, or push without private")
+    if options.revision is not None:
+        api.create_branch(repo, branch=options.revision, exist_ok=True)
+    present = api.list_repo_files(repo, revision=options.revision)
+    return api.create_commit(
+        repo,
+        _operations(folder, present=present),
+        commit_message=options.commit_message,
+        revision=options.revision,
+    )
+
+
+def _operations(folder: Path, *, present: list[str]) -> list[CommitOperation]:
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    stale = [
+        name
+        for name in present
+        if name not in files and "/" not in name and any(fnmatch(name, pattern) for pattern in STALE_PATTERNS)
+    ]
+    additions: list[CommitOperation] = [CommitOperationAdd(name, str(path)) for name, path in files.items()]
+    return [*additions, *(CommitOperationDelete(name) for name in stale)]
