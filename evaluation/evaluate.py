@@ -34,6 +34,9 @@ class Interval:
     resamples: int = 1000
     seed: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.confidence:.0%} bootstrap, {self.resamples} resamples, seed {self.seed}"
+
 
 def evaluate_predictions(
     references: Mapping[str, ClipLabels],
@@ -68,11 +71,12 @@ def evaluate_predictions(
         figures += found
     if not figures:
         raise ValueError(f"references and predictions of {model} must hold labels of one kind")
-    return ModelScores(model=model, scores=[_score(figure, interval=interval) for figure in figures])
+    return ModelScores(model=model, scores=[score_of(figure, interval=interval) for figure in figures])
 
 
 def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
     """Returns the table that the arguments of `microemo evaluate` ask for."""
+    families = label_families(arguments.metrics)
     references = read_clip_labels(arguments.references)
     files = [_named_file(item) for item in arguments.predictions]
     names = [name for name, _ in files]
@@ -80,15 +84,15 @@ def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
         raise ValueError(f"--predictions must have different model names (MODEL=FILE), got {names}")
     if arguments.stored_groups and len(files) > 1:
         raise ValueError(f"--stored-groups holds the groups of one model, got {len(files)} prediction files")
-    matching = _matching(arguments)
-    interval = Interval(confidence=arguments.confidence, resamples=arguments.resamples, seed=arguments.seed)
+    matching = matching_of(arguments)
+    interval = interval_of(arguments)
     models = [
         evaluate_predictions(
             references,
             read_clip_labels(path),
             model=name,
             matching=matching,
-            families=arguments.metrics,
+            families=families,
             missing=arguments.missing,
             interval=interval,
         )
@@ -101,12 +105,28 @@ def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
         "wheels": matching.wheels.name,
         "grouping": "stored groups" if arguments.stored_groups else arguments.grouping,
         "clips without prediction": arguments.missing,
-        "intervals": f"{interval.confidence:.0%} bootstrap, {interval.resamples} resamples, seed {interval.seed}",
+        "intervals": str(interval),
     }
     return ScoreTable(models=models, settings=settings)
 
 
-def _matching(arguments: argparse.Namespace) -> Matching:
+def label_families(names: Sequence[str] | None) -> list[Family] | None:
+    """Returns the families of figures that files of labels have; raises `ValueError` for others."""
+    unknown = [name for name in names or () if name not in FAMILIES]
+    if unknown:
+        raise ValueError(
+            f"--metrics {', '.join(unknown)} are of a model's reports: give --dataset, not files of labels"
+        )
+    return None if names is None else [family for family in FAMILIES if family in names]
+
+
+def interval_of(arguments: argparse.Namespace) -> Interval:
+    """Returns the settings of the bootstrap that the command's arguments ask for."""
+    return Interval(confidence=arguments.confidence, resamples=arguments.resamples, seed=arguments.seed)
+
+
+def matching_of(arguments: argparse.Namespace) -> Matching:
+    """Returns how the command's arguments want labels compared."""
     wheels = read_official_wheels(arguments.wheels) if arguments.wheels else default_wheels()
     kind, _, path = arguments.grouping.partition(":")
     grouping: Grouping
@@ -117,7 +137,7 @@ def _matching(arguments: argparse.Namespace) -> Matching:
     elif kind == "groups" and path:
         grouping = file_grouping(path)
     elif kind == "vectors" and path:
-        grouping = embedding_grouping(word_vector_embedder(path), threshold=arguments.threshold)
+        grouping = embedding_grouping(word_vector_embedder(path), threshold=arguments.similarity)
     else:
         raise ValueError(f"--grouping ({arguments.grouping}) must be exact, wheel, groups:FILE or vectors:FILE")
     stored = read_stored_groups(arguments.stored_groups) if arguments.stored_groups else None
@@ -157,7 +177,8 @@ def _filled(prediction: ClipLabels, *, with_labels: bool, with_sentiment: bool) 
     return replace(prediction, labels=labels, sentiment=sentiment)
 
 
-def _score(figure: Figure, *, interval: Interval) -> Score:
+def score_of(figure: Figure, *, interval: Interval) -> Score:
+    """Returns a figure with its confidence interval."""
     estimate = bootstrap_estimate(
         figure.statistic,
         clips=figure.clips,

@@ -4,13 +4,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from microemo.evaluation.bootstrap import Estimate
 
-# Families of figures that can be asked for; `figures` makes them.
+# Families of figures that can be asked for: `figures` makes those of files of labels, `report_figures` a model's.
 Family = Literal["set", "wheel", "wheel-columns", "hit", "closed-set", "sentiment", "valence-arousal"]
-FAMILIES: tuple[Family, ...] = ("set", "wheel", "wheel-columns", "hit", "closed-set", "sentiment", "valence-arousal")
+FAMILIES: tuple[Family, ...] = get_args(Family)
+ReportFamily = Literal[
+    "spotting", "emotions", "leaks", "open-vocabulary", "expressions", "calibration", "explanations", Family
+]
+REPORT_FAMILIES: tuple[ReportFamily, ...] = get_args(ReportFamily)
 
 
 @dataclass(frozen=True)
@@ -31,50 +35,73 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of models, with the settings that they were made with."""
+    """Scores of models, with the settings that they were made with.
+
+    differences: of models from the one that `baseline` names, on the same resamples.
+    """
 
     models: Sequence[ModelScores]
     settings: Mapping[str, object]
+    differences: Sequence[ModelScores] = ()
+    baseline: str = ""
 
     def to_markdown(self) -> str:
         """Returns a table with one row per figure and one column per model, then the settings as a list."""
-        names = list(dict.fromkeys(score.name for model in self.models for score in model.scores))
-        found = [{score.name: score for score in model.scores} for model in self.models]
-        lines = [
-            "| metric | " + " | ".join(_escaped(model.model) for model in self.models) + " |",
-            "|---|" + "---:|" * len(self.models),
-        ]
-        for name in names:
-            cells = [_cell(scores[name]) if name in scores else "-" for scores in found]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines = _table("metric", self.models)
+        if self.differences:
+            lines += ["", *_table(f"difference from {_escaped(self.baseline)}", self.differences)]
         lines += ["", *(f"- {name}: {value}" for name, value in self.settings.items()), ""]
         return "\n".join(lines)
 
     def to_json(self) -> str:
         """Returns the same as JSON, figures as plain values with full precision; NaN as null."""
-        models = [
+        record = {
+            "settings": dict(self.settings),
+            "models": [_record(model) for model in self.models],
+            **(
+                {"baseline": self.baseline, "differences": [_record(model) for model in self.differences]}
+                if self.differences
+                else {}
+            ),
+        }
+        return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def _table(corner: str, models: Sequence[ModelScores]) -> list[str]:
+    names = list(dict.fromkeys(score.name for model in models for score in model.scores))
+    found = [{score.name: score for score in model.scores} for model in models]
+    lines = [
+        f"| {corner} | " + " | ".join(_escaped(model.model) for model in models) + " |",
+        "|---|" + "---:|" * len(models),
+    ]
+    for name in names:
+        cells = [_cell(scores[name]) if name in scores else "-" for scores in found]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _record(model: ModelScores) -> dict[str, object]:
+    return {
+        "model": model.model,
+        "scores": [
             {
-                "model": model.model,
-                "scores": [
-                    {
-                        "metric": score.name,
-                        "value": _finite(score.estimate.value),
-                        "low": _finite(score.estimate.low),
-                        "high": _finite(score.estimate.high),
-                        "clips": score.clips,
-                    }
-                    for score in model.scores
-                ],
+                "metric": score.name,
+                "value": _finite(score.estimate.value),
+                "low": _finite(score.estimate.low),
+                "high": _finite(score.estimate.high),
+                "clips": score.clips,
             }
-            for model in self.models
-        ]
-        return json.dumps({"settings": dict(self.settings), "models": models}, indent=2, ensure_ascii=False) + "\n"
+            for score in model.scores
+        ],
+    }
 
 
 def _cell(score: Score) -> str:
     """Returns "52.30 [49.10, 55.60]" in percent, or "0.523 [0.491, 0.556]"."""
     factor, digits = (100, 2) if score.percent else (1, 3)
     estimate = score.estimate
+    if math.isnan(estimate.value):
+        return "-"
     text = f"{estimate.value * factor:.{digits}f}"
     if estimate.low is None or estimate.high is None:
         return text

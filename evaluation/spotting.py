@@ -170,7 +170,7 @@ def spot_then_recognise_scores(
     wanted = sorted({str(item.label) for video in references for item in video} if classes is None else set(classes))
     return SpotThenRecogniseScores(
         spotting=_spotting_scores(references, predictions, matches=matches),
-        recognition=_recognition_scores(matches, classes=wanted),
+        recognition=recognition_scores(matches, classes=wanted),
     )
 
 
@@ -205,7 +205,8 @@ def _spotting_scores(
     )
 
 
-def _recognition_scores(matches: Sequence[Match], *, classes: Sequence[str]) -> RecognitionScores:
+def recognition_scores(matches: Sequence[Match], *, classes: Sequence[str]) -> RecognitionScores:
+    """Returns the scores of the labels of matches; see `spot_then_recognise_scores` for the classes."""
     counted = [match for match in matches if match.reference.label in classes]
     precisions, recalls = [], []
     for name in classes:

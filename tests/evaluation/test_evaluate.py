@@ -119,7 +119,7 @@ def test_stored_groups_of_the_command(files, capsys):
     ("options", "message"),
     [
         (["--grouping", "fuzzy"], "--grouping"),
-        (["--output", "table.xlsx"], "--output"),
+        (["--output", "table.xlsx"], "--out"),
         (["--metrics", "closed-set"], "'closed-set' needs labels"),
         (["--predictions", "a=oracle.jsonl", "a=oracle.jsonl"], "different model names"),
     ],

@@ -1,0 +1,89 @@
+"""Reports of a measurement as JSON lines that grow while it runs, so that a run that was killed goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from microemo.inference.report import EmotionReport
+from microemo.inference.report_schema import decode_report
+from microemo.training.example import EmotionTargets, Example
+
+
+@dataclass(frozen=True)
+class EvaluatedClip:
+    """An example and what a model says of it. targets: of each of the report's utterances."""
+
+    example: Example
+    targets: tuple[EmotionTargets, ...]
+    report: EmotionReport
+
+    def __post_init__(self) -> None:
+        if len(self.targets) != len(self.report.utterances):
+            raise ValueError(
+                f"targets ({len(self.targets)}) and utterances of the report ({len(self.report.utterances)}) must be "
+                "as many"
+            )
+
+
+class PredictionStore:
+    """Keeps evaluated clips under keys, in a file where it has a path.
+
+    A last line that was cut off by the end of a run is dropped, so its clip is analysed again. Pictures and timings
+    are not kept.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._kept: dict[str, str] = {}
+        if path is not None and path.is_file():
+            self._kept = {json.loads(line)["key"]: line for line in _whole_lines(path)}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._kept
+
+    def get(self, key: str, *, example: Example) -> EvaluatedClip:
+        """What was kept under `key`, which belongs to `example`."""
+        record = json.loads(self._kept[key])
+        targets = tuple(_targets(entry) for entry in record["targets"])
+        return EvaluatedClip(example, targets, decode_report(record["report"]))
+
+    def add(self, key: str, clip: EvaluatedClip) -> None:
+        """Keeps a clip, on disk before it returns."""
+        report = replace(clip.report, thumbnails=(), timings=())
+        record = {
+            "key": key,
+            "example_id": clip.example.example_id,
+            "targets": [asdict(entry) for entry in clip.targets],
+            "report": report.to_dict(),
+        }
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        self._kept[key] = line
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def prediction_key(*parts: object) -> str:
+    """One hash of all that a prediction depends on; the parts are told apart by their `repr`."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def _whole_lines(path: Path) -> Iterator[str]:
+    """The file's lines; what follows the last line's end is taken out of the file."""
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if len(whole) < len(text):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    yield from filter(None, whole.decode("utf-8").split("\n"))
+
+
+def _targets(entry: dict[str, Any]) -> EmotionTargets:
+    return EmotionTargets(
+        **{**entry, "open_labels": tuple(entry["open_labels"]), "emotions": tuple(entry["emotions"])}
+    )

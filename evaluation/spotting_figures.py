@@ -1,0 +1,109 @@
+"""Figures of the micro-expressions in reports against the timelines of their examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from microemo.evaluation.figures import Figure
+from microemo.evaluation.labelled_parts import true_events
+from microemo.evaluation.open_vocabulary import harmonic_mean
+from microemo.evaluation.prediction_store import EvaluatedClip
+from microemo.evaluation.spotting import ExpressionInterval, Match, match_intervals, recognition_scores
+from microemo.inference.report import EmotionReport, MicroExpression
+
+RIGHT, TRUE, SPOTTED = range(3)  # columns of the counts
+NO_EMOTION = "neutral"  # of the expressions the one that a micro-expression cannot be
+
+
+def spotting_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
+    """F1 at IoU 0.5, errors in ms, and STRS, over the clips whose timeline is known; none where spotting is untrained.
+
+    A micro-expression's class is the strongest expression but neutral of the face at its apex.
+    """
+    rows = [number for number, clip in enumerate(clips) if clip.example.timeline is not None]
+    if not rows or clips[rows[0]].report.status.micro_expressions != "trained":
+        return []
+    truths = [true_intervals(clips[row]) for row in rows]
+    spotted = [spotted_intervals(clips[row].report) for row in rows]
+    matches = [match_intervals(*pair) for pair in zip(truths, spotted, strict=True)]
+    counts = np.zeros((len(clips), 3))
+    matches_of: list[list[Match]] = [[] for _ in clips]
+    for row, true, got, found in zip(rows, truths, spotted, matches, strict=True):
+        counts[row] = len(found), len(true), len(got)
+        matches_of[row] = found
+    classes = sorted({str(interval.label) for video in truths for interval in video})
+
+    def figure(name: str, value: Callable[[np.ndarray], float], *, percent: bool = True) -> Figure:
+        return Figure(name, len(clips), value, percent=percent)
+
+    def recognition(chosen: np.ndarray) -> float:
+        return recognition_scores([match for row in chosen for match in matches_of[row]], classes=classes).f1
+
+    figures = [
+        figure("Spotting F1 (IoU 0.5)", lambda chosen: _f1(counts[chosen])),
+        figure("Spotting precision", lambda chosen: _ratio(counts[chosen], RIGHT, SPOTTED)),
+        figure("Spotting recall", lambda chosen: _ratio(counts[chosen], RIGHT, TRUE)),
+        *(
+            figure(f"{point.capitalize()} error (ms)", _mean_error(matches_of, point=point), percent=False)
+            for point in ("onset", "apex", "offset")
+        ),
+    ]
+    if any(curve.expressions for row in rows for curve in clips[row].report.face_curves):
+        figures.append(figure("Recognition F1 of the spotted", recognition))
+        figures.append(figure("STRS", lambda chosen: _f1(counts[chosen]) * recognition(chosen)))
+    return figures
+
+
+def true_intervals(clip: EvaluatedClip) -> list[ExpressionInterval]:
+    """The micro-expressions of the truth, seconds."""
+    return [
+        ExpressionInterval(event.onset_seconds, event.offset_seconds, apex=event.apex_seconds, label=event.emotion)
+        for event in true_events(clip, kind="micro")
+    ]
+
+
+def spotted_intervals(report: EmotionReport) -> list[ExpressionInterval]:
+    """The micro-expressions that a report found, seconds."""
+    return [
+        ExpressionInterval(
+            event.onset_seconds, event.offset_seconds, apex=event.apex_seconds, label=expression_at(event, report)
+        )
+        for event in report.summary.micro_expressions or ()
+    ]
+
+
+def expression_at(event: MicroExpression, report: EmotionReport) -> str | None:
+    """The strongest expression but neutral of the event's face at its apex; None where expressions are untrained."""
+    for curve in report.face_curves:
+        if curve.track_id == event.track_id and curve.expressions:
+            place = int(np.argmin(np.abs(np.asarray(curve.times) - event.apex_seconds)))
+            shown = {each.label: each.probabilities[place] for each in curve.expressions if each.label != NO_EMOTION}
+            return max(shown, key=lambda label: shown[label])
+    return None
+
+
+def _mean_error(matches_of: Sequence[Sequence[Match]], *, point: str) -> Callable[[np.ndarray], float]:
+    """Mean absolute error in ms of one point of the matches of the chosen clips; NaN where there is no match."""
+    sums, counts = np.zeros(len(matches_of)), np.zeros(len(matches_of))
+    for row, matches in enumerate(matches_of):
+        for match in matches:
+            sums[row] += 1000 * abs(getattr(match.prediction, point) - getattr(match.reference, point))
+            counts[row] += 1
+
+    def mean(chosen: np.ndarray) -> float:
+        count = counts[chosen].sum()
+        return float(sums[chosen].sum() / count) if count else float("nan")
+
+    return mean
+
+
+def _f1(counts: np.ndarray) -> float:
+    return harmonic_mean(_ratio(counts, RIGHT, SPOTTED), _ratio(counts, RIGHT, TRUE))
+
+
+def _ratio(counts: np.ndarray, part: int, whole: int) -> float:
+    """counts: (clips, 3)."""
+    total = counts[:, whole].sum()
+    return float(counts[:, part].sum() / total) if total else 0.0
