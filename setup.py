@@ -16,6 +16,7 @@ PACKAGE_DIR = {
     "microemo.synthesis": "synthesis",
     "microemo.conversion": "conversion",
     "microemo.checkpoints": "checkpoints",
+    "microemo.spaces_demo": "spaces_demo",
 }
 
 # decord publishes wheels for x86-64 Linux and Windows only; elsewhere PyAV reads the frames.
@@ -64,6 +65,7 @@ DEV = [
     "jsonschema>=4.20",
     "mypy>=1.15",
     "parameterized>=0.9",
+    "playwright>=1.50",
     "pre-commit>=4.0",
     "pytest>=8.0",
     "pytest-xdist>=3.6",
@@ -93,6 +95,7 @@ setup(
         "microemo.synthesis": ["*.json"],
         "microemo.conversion": ["*.md"],
         "microemo.checkpoints": ["*/*.safetensors", "*/*.json"],
+        "microemo.spaces_demo": ["*.html", "*.css", "*.js", "examples/*.mp4", "examples/*.jpg"],
     },
     install_requires=INSTALL,
     extras_require={
