@@ -23,7 +23,8 @@ from microemo.training.clip_features import ClipLoader, ReadExample
 from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
 from microemo.training.example import EmotionTargets, Example, Turn
 from microemo.training.face_labels import action_unit_labels, expression_labels, micro_labels
-from microemo.training.stream_dropout import StreamDropout, hide_streams
+from microemo.training.segment_words import video_words, voice_words
+from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hide_streams
 
 logger = logging.get_logger(__name__)
 
@@ -43,7 +44,10 @@ class MicroEmoDataCollator:
     | `valence_arousal_labels` | (B, U, 2) float | in -1..1 |
     | `micro_labels`, `expression_labels`, `action_unit_labels` | (B, F), (B, F), (B, F, A) | with faces alone |
 
-    with -100 wherever something is not known. Clips may lack streams, each its own.
+    with -100 wherever something is not known. Clips may lack streams, each its own. For the word alignment there are
+
+    | `video_word_labels`, `audio_word_labels` | (B, S, K) long | see `segment_words` |
+    | `time_shifts` | (B,) float | seconds, drawn anew each time, by which times and the words for them are moved |
 
     Args:
         processor: of the model.
@@ -52,6 +56,8 @@ class MicroEmoDataCollator:
         clips: reads the files; by default with the processor's reading settings.
         dropout: how often streams are hidden. An answer that may name what is hidden is then not learnt from.
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
+        segment_words: whether the tokens' words are wanted as well.
+        latest_seconds: up to where a clip is moved for them; 0: not at all.
     """
 
     def __init__(
@@ -62,6 +68,8 @@ class MicroEmoDataCollator:
         clips: ClipLoader | None = None,
         dropout: StreamDropout | None = None,
         unreadable: str = "raise",
+        segment_words: bool = False,
+        latest_seconds: float = 0.0,
     ) -> None:
         if unreadable not in UNREADABLE_POLICIES:
             raise ValueError(f"unreadable ({unreadable!r}) must be one of {', '.join(UNREADABLE_POLICIES)}")
@@ -70,6 +78,7 @@ class MicroEmoDataCollator:
         self.clips = clips or ClipLoader(ReadingSettings(**processor.reading_settings))
         self.dropout = dropout
         self.unreadable = unreadable
+        self.segment_words, self.latest_seconds = segment_words, latest_seconds
         self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
@@ -82,7 +91,12 @@ class MicroEmoDataCollator:
         turns = [turn_of(entry.example, clip=entry.clip) for entry in read]
         clips = [entry.clip for entry in read]
         if self.dropout is not None:
-            hidden = [hide_streams(clip, hidden=self.dropout.draw()) for clip in clips]
+            drawn = [self.dropout.draw() for _ in clips]
+            clips = [
+                every_second_crop(clip) if FACE_RATE in names else clip
+                for clip, names in zip(clips, drawn, strict=True)
+            ]
+            hidden = [hide_streams(clip, hidden=names - {FACE_RATE}) for clip, names in zip(clips, drawn, strict=True)]
             turns = [None if now is not clip else turn for now, clip, turn in zip(hidden, clips, turns, strict=True)]
             clips = hidden
         batch = self._inputs(clips, turns)
@@ -91,6 +105,7 @@ class MicroEmoDataCollator:
             **face_track_ids(clips),
             **self._emotion_labels(read, clips),
             **self._face_labels(read, clips),
+            **(self._word_labels(read, clips) if self.segment_words else {}),
         }
 
     def _read(self, examples: Sequence[Example]) -> list[ReadExample]:
@@ -166,6 +181,35 @@ class MicroEmoDataCollator:
             "expression_labels": torch.from_numpy(expressions),
             "action_unit_labels": torch.from_numpy(units),
         }
+
+    def _word_labels(self, read: Sequence[ReadExample], clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
+        """What the streams' tokens shall say, and by how much the clips are moved in time."""
+        room = torch.tensor([self.latest_seconds - (clip.end_seconds - clip.start_seconds) for clip in clips])
+        shifts = torch.rand(len(clips)) * room.clamp(min=0.0)
+        seen = [
+            video_words(entry.example.timeline, clip=clip, shift_seconds=shift)
+            for entry, clip, shift in zip(read, clips, shifts.tolist(), strict=True)
+        ]
+        count = self.processor.audio_tokens_per_segment
+        heard = [
+            voice_words(clip, targets=self._targets(entry), count=count)
+            for entry, clip in zip(read, clips, strict=True)
+        ]
+        return {
+            "video_word_labels": self._word_ids(seen, count=self.processor.video_tokens_per_segment),
+            "audio_word_labels": self._word_ids(heard, count=count),
+            "time_shifts": shifts,
+        }
+
+    def _word_ids(self, words: Sequence[Sequence[Sequence[str | None]]], *, count: int) -> torch.Tensor:
+        """(B, S, count) long, the first token of every word."""
+        ids = torch.full((len(words), max(map(len, words)), count), IGNORE_INDEX)
+        for row, segments in enumerate(words):
+            for place, segment in enumerate(segments):
+                for slot, word in enumerate(segment[:count]):
+                    if word is not None:
+                        ids[row, place, slot] = self.processor.tokenizer(word, add_special_tokens=False).input_ids[0]
+        return ids
 
 
 def face_track_ids(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ try:
 except ImportError:
     yaml = None  # type: ignore[assignment]
 
-OBJECTIVES = ("answers", "emotions", "face")
+OBJECTIVES = ("answers", "emotions", "face", "words")
 # YAML 1.1 wants a point in a float; people write 2e-5.
 BOOL_TAG, BOOL = "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
@@ -51,6 +51,7 @@ class DataRecipe:
     """The data sets, and how their clips are read.
 
     reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
+    latest_seconds: up to where clips are moved in time for the word alignment.
     features_dir: keeps what the `kept_towers`, which must be frozen, make of pictures and sound (see
     `tower_features`). streaming: read while training; needs `training.max_steps`.
     """
@@ -64,6 +65,7 @@ class DataRecipe:
     features_dir: str | None = None
     kept_towers: tuple[str, ...] = ("frame_tower", "face_tower")
     dropout: dict[str, float] = field(default_factory=dict)
+    latest_seconds: float = 0.0
     unreadable: str = "raise"
     streaming: bool = False
     shuffle_buffer: int = 1000
@@ -81,7 +83,8 @@ class ModelRecipe:
     """Where training begins.
 
     path: a model folder or Hub id; None is microemo-mini. objective: "answers" (all losses), "emotions" (both heads,
-    no words) or "face" (the face head alone, without the language model). changes: of the config, such as an
+    no words), "face" (the face head alone, without the language model) or "words" (the streams' tokens learn the
+    language model's vocabulary, see `word_alignment`). changes: of the config, such as an
     ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 

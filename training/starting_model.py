@@ -23,11 +23,13 @@ from microemo.training.adapters import quantization_config
 from microemo.training.face_timeline import MicroEmoForFaceTimeline
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import ModelRecipe
+from microemo.training.word_alignment import MicroEmoForWordAlignment
 
 MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "answers": MicroEmoForConditionalGeneration,
     "emotions": MicroEmoForEmotionClassification,
     "face": MicroEmoForFaceTimeline,
+    "words": MicroEmoForWordAlignment,
 }
 # What processor and model must agree on: name in the processor -> path in the config.
 SHARED_SETTINGS = {

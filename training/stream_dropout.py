@@ -9,16 +9,21 @@ import torch
 from microemo.processing.clip import Clip
 
 HIDDEN = "hidden while training"
+FACE_RATE = "face_rate"
 
 
 @dataclass(frozen=True)
 class StreamDropout:
-    """How often each stream of a clip is hidden, 0..1. faces: the crops alone. pictures: frames and crops."""
+    """How often each stream of a clip is hidden, 0..1. faces: the crops alone. pictures: frames and crops.
+
+    face_rate: how often every second crop is left out, so that one model serves several rates.
+    """
 
     words: float = 0.0
     voice: float = 0.0
     faces: float = 0.0
     pictures: float = 0.0
+    face_rate: float = 0.0
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -55,6 +60,18 @@ def hide_streams(clip: Clip, *, hidden: frozenset[str], reason: str = HIDDEN) ->
         clip = replace(clip, frames=None, frame_times=None)
         absences["frames"] = reason
     return replace(clip, absences=absences)
+
+
+def every_second_crop(clip: Clip) -> Clip:
+    """The clip as if its face had been looked at half as often."""
+    if clip.face_crops is None or clip.face_times is None or clip.face_track_ids is None:
+        return clip
+    return replace(
+        clip,
+        face_crops=clip.face_crops[::2],
+        face_times=clip.face_times[::2],
+        face_track_ids=clip.face_track_ids[::2],
+    )
 
 
 def _present(clip: Clip) -> frozenset[str]:

@@ -52,11 +52,15 @@ SKLEARN_HINT = "the heads are not scored while training: pip install microemo[ev
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Everything that is ready to train. `trainer.train()` does it, `finish` saves."""
+    """Everything that is ready to train. `trainer.train()` does it, `finish` saves.
+
+    begun_with: of the folder before training, which may be assembled anew meanwhile; see `assembled_weights`.
+    """
 
     recipe: Recipe
     start: StartingModel
     trainer: MicroEmoTrainer
+    begun_with: dict[str, str] | None
 
 
 def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = False) -> Path:
@@ -83,6 +87,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
     arguments = training_arguments(recipe)
     set_seed(arguments.seed)
     start = load_starting_model(recipe.model, trained_parts=recipe.parts.train)
+    begun_with = assembled_weights(start.folder)
     model = _trainable(start.model, recipe=recipe)
     if recipe.data.features_dir is not None:
         remember_towers(
@@ -123,7 +128,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
         compute_metrics=None if evaluation is None else head_metrics(),
         learning_rates=recipe.parts.learning_rates,
     )
-    return TrainingRun(recipe, start, trainer)
+    return TrainingRun(recipe, start, trainer, begun_with)
 
 
 def training_arguments(recipe: Recipe) -> TrainingArguments:
@@ -207,7 +212,7 @@ def finish(run: TrainingRun) -> Path:
         weights,
         recipe=recipe,
         trained_parts=model.config.trained_parts,
-        begun_with=assembled_weights(run.start.folder),
+        begun_with=run.begun_with,
         reading_settings=run.start.processor.reading_settings,
         data={"train": _data_hash(trainer.train_dataset), "evaluation": _data_hash(trainer.eval_dataset)},
         curves=trainer.state.log_history,
