@@ -1,0 +1,111 @@
+"""The card says what the training record says, in the Hub's own words, and nothing else."""
+
+import json
+
+import pytest
+from huggingface_hub import ModelCard
+
+from microemo import MicroEmoConfig
+from microemo.conversion.model_card import CardFacts, card_metadata, model_card
+from microemo.conversion.model_figures import Figure, TrainingRecord, read_training_record
+from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder
+
+EMOTIONS = Figure("emotion recognition", "Test clips, held out", "mean average precision", 0.41, "microemo evaluate x")
+SPOTTING = Figure("micro-expression spotting", "Synthetic clips", "F1", 0.5, "microemo evaluate y")
+ENTRY = {"task": "a", "dataset": "b", "metric": "c", "value": 0.25, "command": "d"}
+
+
+def facts(**changes):
+    settings = {
+        "name": "microemo-test",
+        "repo_id": "user/microemo-test",
+        "licence": "apache-2.0",
+        "record": TrainingRecord((EMOTIONS, SPOTTING), ("user/clips",)),
+        "sources": ({"package": "llm", "version": "1.0", "licence": "MIT"},),
+        "parameters": 158_000_000,
+        "dtype": "bfloat16",
+        "weight_bytes": 316_000_000,
+        "num_files": 1,
+        "has_speech_recognition": True,
+    }
+    return CardFacts(**{**settings, **changes})
+
+
+def written(record, tmp_path):
+    path = tmp_path / RECORD
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return path
+
+
+class TestCard:
+    def test_metadata_is_read_back_by_the_hubs_library(self, tmp_path):
+        model_card(MicroEmoConfig(), facts=facts()).save(tmp_path / "README.md")
+        data = ModelCard.load(tmp_path / "README.md").data
+        assert (data.license, data.library_name, data.pipeline_tag) == (
+            "apache-2.0",
+            "transformers",
+            "video-text-to-text",
+        )
+        assert data.datasets == ["user/clips"]
+        assert {"microemo", "emotion-recognition"} <= set(data.tags)
+        assert [(result.metric_value, result.metric_args["command"]) for result in data.eval_results] == [
+            (0.41, "microemo evaluate x"),
+            (0.5, "microemo evaluate y"),
+        ]
+        assert data.to_dict()["model-index"][0]["name"] == "microemo-test"
+
+    def test_what_is_not_known_is_left_out(self):
+        data = card_metadata(facts(record=TrainingRecord(), licence=None)).to_dict()
+        assert not {"license", "datasets", "model-index", "model_name"} & data.keys()
+        card = model_card(MicroEmoConfig(), facts=facts(record=TrainingRecord(), sources=()))
+        assert "None were recorded" in card.text
+        assert "Pretrained weights" not in card.text
+
+    def test_tables_have_whole_rows(self):
+        piped = Figure("a|b", "c", "d", 0.5, "cat x | wc")
+        record = TrainingRecord((EMOTIONS, piped))
+        text = model_card(MicroEmoConfig(trained_parts=["face_tower"]), facts=facts(record=record)).text
+        rows = [line.replace(r"\|", "") for line in text.splitlines() if line.startswith("|")]
+        tables = [row.count("|") for row in rows]
+        assert tables == [3] * 6 + [6] * 4 + [4] * 3
+        assert "| facial expressions | trained |" in text
+        assert "| explanations in words | **untrained** |" in text
+        assert "| emotion recognition | Test clips, held out | mean average precision | 0.41 |" in text
+        assert "158.0 million parameters in bfloat16, 0.32 GB in 1 file;" in text
+
+    def test_use_names_the_repository_and_a_commit(self):
+        text = model_card(MicroEmoConfig(), facts=facts()).text
+        assert 'AutoProcessor.from_pretrained("user/microemo-test", **pinned)' in text
+        assert '"revision": "COMMIT"' in text
+
+
+class TestRecord:
+    def test_figures_of_the_record_and_of_its_parts(self, tmp_path):
+        other = {**ENTRY, "metric": "e", "note": "is ignored"}
+        record = {"figures": [ENTRY, ENTRY], "emotion_head": {"figures": [other]}, "datasets": ["user/clips"]}
+        found = read_training_record(written(record, tmp_path))
+        assert found.figures == (Figure(**ENTRY), Figure("a", "b", "e", 0.25, "d"))
+        assert found.datasets == ("user/clips",)
+
+    def test_a_record_without_figures(self, tmp_path):
+        assert read_training_record(written({"trained_parts": []}, tmp_path)) == TrainingRecord()
+
+    @pytest.mark.parametrize(
+        ("entry", "words"),
+        [
+            ({"metric": "accuracy", "value": 1.0}, "a figure must have command, dataset, metric, task, value"),
+            ("accuracy 1.0", "a figure must have"),
+            ({**ENTRY, "value": "high"}, "must be a finite number, got 'high'"),
+            ({**ENTRY, "value": float("nan")}, "must be a finite number, got nan"),
+            ({**ENTRY, "value": True}, "must be a finite number, got True"),
+            ({**ENTRY, "command": " "}, "command must be a text that says something"),
+        ],
+    )
+    def test_figures_that_are_none(self, entry, words, tmp_path):
+        with pytest.raises(ValueError, match=words):
+            read_training_record(written({"figures": [entry]}, tmp_path))
+
+    def test_the_packages_own_record(self):
+        path = mini_checkpoint_folder() / RECORD
+        measured = json.loads(path.read_text(encoding="utf-8"))["face_tower"]["cross_validation"]["recall_among_five"]
+        assert measured in [figure.value for figure in read_training_record(path).figures]
