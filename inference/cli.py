@@ -32,6 +32,7 @@ class Command:
 
 COMMANDS = (
     Command("analyze", "microemo.inference.analyze_command", "emotions, faces and words of videos, as a timeline"),
+    Command("demo", "microemo.inference.demo_command", "the same on a web page, on this machine"),
     Command("evaluate", "microemo.evaluation.evaluate_command", "figures of predictions against reference labels"),
     Command("convert", "microemo.conversion.convert_command", "original TimeChat and Video-LLaMA weights to a folder"),
     Command("export", "microemo.conversion.export_command", "a model as a folder for the Hub, and onto it"),

@@ -1,7 +1,7 @@
 """A report as one HTML file that needs nothing else: the video, a timeline to click, curves, words and evidence.
 
-The page is `report.html` with `report.css` and `report.js` put in. All of the report's text reaches the page as JSON
-and is set as text by the script, never as markup, so words of a transcript cannot act on the page.
+The page is `report_page.html` with the element of `report_view.py` put in. All of the report's text reaches the page
+as JSON and is set as text by the script, never as markup, so words of a transcript cannot act on the page.
 """
 
 from __future__ import annotations
@@ -11,47 +11,41 @@ import html
 import json
 import mimetypes
 import re
-from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from microemo.inference.report import EmotionReport
+from microemo.inference.report_view import NOTICE, display_name, element_script, is_url, resource, view_data
 
 LARGEST_EMBEDDED_BYTES = 24 * 1024 * 1024  # base64 adds a third; browsers open such pages without effort
 
 
-def to_html(report: EmotionReport, *, largest_embedded_bytes: int = LARGEST_EMBEDDED_BYTES) -> str:
+def to_html(
+    report: EmotionReport, *, media: str | None = None, largest_embedded_bytes: int = LARGEST_EMBEDDED_BYTES
+) -> str:
     """The page of `report`.
 
     A media file of at most `largest_embedded_bytes` is embedded; a larger one is referenced where it lies, and the
     page offers to pick the file by hand where the reference no longer leads to it.
+
+    Args:
+        media: address of the video for the page; None finds it by the report's source, "" leaves it out.
     """
+    if media is None:
+        media = _media_address(report.source, largest_embedded_bytes)
     parts = {
-        "title": html.escape(f"{_display_name(report.source)} - MicroEmo"),
-        "style": _resource("report.css"),
-        "script": _resource("report.js"),
-        "media": html.escape(_media_address(report.source, largest_embedded_bytes), quote=True),
-        "report": _script_safe(json.dumps({**report.to_dict(), "name": _display_name(report.source)})),
+        "title": html.escape(f"{display_name(report.source)} - MicroEmo"),
+        "script": element_script(),
+        "media": html.escape(media, quote=True),
+        "notice": html.escape(NOTICE),
+        "report": _script_safe(json.dumps(view_data(report))),
     }
     # One pass: what is put in is never searched for further placeholders.
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _resource("report.html"))
-
-
-def _resource(name: str) -> str:
-    return (files("microemo.inference") / name).read_text(encoding="utf-8")
-
-
-def _display_name(source: str) -> str:
-    return Path(urlsplit(source).path if _is_url(source) else source).name or source
-
-
-def _is_url(source: str) -> bool:
-    return source.startswith(("http://", "https://"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], resource("report_page.html"))
 
 
 def _media_address(source: str, largest_embedded_bytes: int) -> str:
     """A data address, a file address, a web address, or "" where no file can be named (arrays, bytes)."""
-    if _is_url(source):
+    if is_url(source):
         return source
     path = Path(source)
     if not path.is_file():

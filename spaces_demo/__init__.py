@@ -1,0 +1,1 @@
+"""The demo: a web page that analyses a clip and shows its timeline."""

@@ -1,0 +1,8 @@
+"""The Space's program. `microemo demo` starts the same page."""
+
+from microemo.spaces_demo.launching import launch, make_runner
+from microemo.spaces_demo.settings import DemoSettings
+
+if __name__ == "__main__":
+    settings = DemoSettings.from_environment()
+    launch(make_runner(settings), settings=settings)
