@@ -22,7 +22,10 @@ from .time_embedding import TimeEmbedding
 
 # Towers that transformers has and AutoModel does not know.
 OTHER_TOWERS: dict[type[PreTrainedConfig], Any] = {InstructBlipVisionConfig: InstructBlipVisionModel}
-PICTURES_A_CHUNK = 64  # bounds the activations of a tower; 1800 crops at once would take gigabytes
+# Bounds the activations of a tower; 1800 crops at once would take gigabytes. On a CPU fewer stay within its caches:
+# MobileNetV2 on crops of 112 px takes 1.7 times as long in chunks of 64 as in chunks of 16.
+PICTURES_A_CHUNK = 64
+PICTURES_A_CHUNK_ON_CPU = 16
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def encode_pictures(tower: PreTrainedModel, pixel_values: torch.Tensor, *, recor
         record: what the tower shall return beside its features, as `recorded` gives it.
     """
     pixel_values = pixel_values.to(dtype=tower.dtype, device=tower.device)
-    chunks = [tower(chunk, return_dict=True, **record) for chunk in pixel_values.split(PICTURES_A_CHUNK)]
+    size = PICTURES_A_CHUNK_ON_CPU if pixel_values.device.type == "cpu" else PICTURES_A_CHUNK
+    chunks = [tower(chunk, return_dict=True, **record) for chunk in pixel_values.split(size)]
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])
     if features.ndim == 4:
         features = features.flatten(2).transpose(1, 2)  # (M, C, h, w) -> (M, P, C)
