@@ -45,10 +45,10 @@ def test_windows_follow_one_another(make_analyzer, video, spoken):
 
 def test_the_face_tower_runs_once(make_analyzer, video, spoken):
     analyzer = make_analyzer()
-    calls = []
-    analyzer.model.model.face_tower.register_forward_hook(lambda *_: calls.append(1))
-    analyzer(video, transcript=spoken)
-    assert len(calls) == 1
+    crops = []
+    analyzer.model.model.face_tower.register_forward_hook(lambda _, inputs, outputs: crops.append(len(inputs[0])))
+    report = analyzer(video, transcript=spoken)
+    assert sum(crops) == sum(len(face.times) for face in report.face_curves)
 
 
 def test_arguments_are_checked(make_analyzer, video):
