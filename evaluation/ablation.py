@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from microemo.evaluation.tower_cache import tower_modules
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.processing.clip import Clip
 from microemo.training.stream_dropout import hide_streams
@@ -117,9 +118,10 @@ def _rows_at(times: np.ndarray, *, moments: np.ndarray) -> np.ndarray:
 
 
 def _with_config(analyzer: EmotionAnalyzer, changes: Mapping[str, Any]) -> EmotionAnalyzer:
-    """The analyzer with fields of the config changed, on the same tensors."""
-    tensors = chain(analyzer.model.parameters(), analyzer.model.buffers())
-    model = copy.deepcopy(analyzer.model, {id(tensor): tensor for tensor in tensors})
+    """The analyzer with fields of the config changed, on the same tensors and the very same towers."""
+    model = analyzer.model
+    shared = chain(model.parameters(), model.buffers(), tower_modules(model).values())
+    model = copy.deepcopy(model, {id(part): part for part in shared})
     processor = copy.copy(analyzer.processor)
     for name, value in changes.items():
         setattr(model.config, name, value)

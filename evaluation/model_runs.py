@@ -14,6 +14,7 @@ import torch
 
 from microemo.evaluation.ablation import FULL, AblatedAnalyzer, Ablation
 from microemo.evaluation.prediction_store import EvaluatedClip, PredictionStore, prediction_key
+from microemo.evaluation.tower_cache import remembered_towers
 from microemo.inference.analyzer import EmotionAnalyzer, Mode
 from microemo.inference.report import Settings
 from microemo.inference.stage_clock import Progress
@@ -50,7 +51,7 @@ def evaluate_examples(
     store: PredictionStore | None = None,
     progress: Progress | None = None,
 ) -> dict[str, tuple[EvaluatedClip, ...]]:
-    """The reports of every example, by name of the ablation; each clip is read once for all ablations.
+    """The reports of every example, by name of the ablation; each clip is read, and goes through the towers, once.
 
     Args:
         store: of what was analysed before, which is not analysed again, and of what is analysed now.
@@ -62,11 +63,13 @@ def evaluate_examples(
     store = store or PredictionStore()
     runs = _Runs(analyzer, ablations, settings=settings)
     found: dict[str, list[EvaluatedClip]] = {ablation.name: [] for ablation in ablations}
-    for number, example in enumerate(examples):
-        for name, clip in runs.analyse(example, store=store):
-            found[name].append(clip)
-        if progress is not None:
-            progress("examples", number + 1, len(examples))
+    with remembered_towers(analyzer.model) as features:
+        for number, example in enumerate(examples):
+            for name, clip in runs.analyse(example, store=store):
+                found[name].append(clip)
+            features.clear()
+            if progress is not None:
+                progress("examples", number + 1, len(examples))
     return {name: tuple(clips) for name, clips in found.items()}
 
 
