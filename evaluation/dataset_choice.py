@@ -39,7 +39,7 @@ class DatasetChoice:
             name, separator, value = setting.partition("=")
             if not separator or not name or not value:
                 raise ValueError(f"dataset ({text!r}): {setting!r} must be name=value")
-            arguments[name] = SWITCHES.get(value, value)
+            arguments[name] = int(value) if value.isdecimal() else SWITCHES.get(value, value)
         if "take" in arguments:
             take = _count(arguments.pop("take"), text=text)
         return cls(reader, path, arguments, take)
@@ -57,6 +57,6 @@ class DatasetChoice:
 
 
 def _count(value: object, *, text: str) -> int:
-    if not isinstance(value, str) or not value.isdecimal() or int(value) < 1:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"dataset ({text!r}): take ({value}) must be a number of examples")
-    return int(value)
+    return value

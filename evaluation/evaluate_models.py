@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -142,8 +142,9 @@ def measure(
     """
     thresholds = measured.thresholds
     if not isinstance(thresholds, Thresholds):
+        scored = replace(measured.settings, mode="scores")
         reports = evaluate_examples(
-            analyzer, thresholds, settings=measured.settings, store=store, progress=_renamed(progress, "thresholds")
+            analyzer, thresholds, settings=scored, store=store, progress=_renamed(progress, "thresholds")
         )
         thresholds = thresholds_of(reports[FULL.name])
     reports = evaluate_examples(

@@ -36,11 +36,6 @@ def explanation_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
     return [_share(name, counts) for name, counts in shares.items() if counts[:, 1].any()]
 
 
-def texts(clip: EvaluatedClip) -> tuple[str, ...]:
-    """The explanations of a clip and of its utterances, of those that parse."""
-    return tuple(answer.description for answer in _answers(clip) if answer.description)
-
-
 def _answers(clip: EvaluatedClip) -> tuple[ClipSummary | UtteranceReport, ...]:
     parts = (clip.report.summary, *clip.report.utterances)
     return tuple(part for part in parts if part.raw_answer is not None)
@@ -74,8 +69,8 @@ def _true_moments(clip: EvaluatedClip) -> tuple[int, int]:
 def _moments_found(clip: EvaluatedClip) -> Iterator[bool]:
     """For each moment that the clip's texts name, whether a true event is near."""
     events = [(event.onset_seconds, event.apex_seconds) for event in true_events(clip)]
-    for text in texts(clip):
-        for moment in named_moments(text):
+    for answer in _answers(clip):
+        for moment in named_moments(answer.description or ""):
             yield is_near_event(moment, events=events)
 
 
@@ -83,4 +78,4 @@ def _invented_face(clip: EvaluatedClip) -> tuple[int, int]:
     has_face = any(modality.name == "faces" and modality.used for modality in clip.report.modalities)
     if has_face or not _answers(clip):
         return 0, 0
-    return int(any(describes_face(text) for text in texts(clip))), 1
+    return int(any(describes_face(answer.raw_answer or "") for answer in _answers(clip))), 1

@@ -1,0 +1,88 @@
+"""Evaluated clips made by hand: what is true of a clip, and what a report says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from microemo.evaluation.prediction_store import EvaluatedClip
+from microemo.inference.report import (
+    ClipSummary,
+    EmotionReport,
+    ExpressionCurve,
+    FaceCurve,
+    LabelScore,
+    MicroExpression,
+    Modality,
+    ModelInfo,
+    OutputStatus,
+    Settings,
+    UtteranceReport,
+)
+from microemo.training.example import EmotionTargets, Example, FaceEvent, FaceTimeline, LabelledUtterance
+
+TRAINED = OutputStatus("trained", "trained", "trained", "trained")
+MODEL = ModelInfo("tiny", ("face_tower",), "cpu", "float32", "0.1.0", "5.23.0", "2.14.1")
+
+
+def scores(probabilities: Mapping[str, float]) -> tuple[LabelScore, ...]:
+    """Label scores, strongest first."""
+    return tuple(LabelScore(*item) for item in sorted(probabilities.items(), key=lambda item: -item[1]))
+
+
+def utterance(
+    start: float, *, answer: str | None = None, labels: Sequence[str] | None = None, **said
+) -> UtteranceReport:
+    """An utterance of a second. answer: the description of an explanation that parses, with its labels."""
+    if answer is not None:
+        labels = labels or ("happy",)
+        raw = f"Emotions: {', '.join(labels)}.\nReason: {answer}"
+        said |= {"description": answer, "raw_answer": raw, "open_emotions": tuple(labels)}
+    return UtteranceReport(start_seconds=start, end_seconds=start + 1, text="words", **said)
+
+
+def micro(onset: float, *, apex: float, offset: float, track_id: int = 0) -> MicroExpression:
+    return MicroExpression(track_id, onset, apex, offset, score=0.9)
+
+
+def report(
+    *utterances: UtteranceReport,
+    spotted: Sequence[MicroExpression] | None = None,
+    status: OutputStatus = TRAINED,
+    curve: Mapping[str, Sequence[float]] | None = None,
+    has_face: bool = True,
+    **summary,
+) -> EmotionReport:
+    """A report. curve: probabilities of expressions at 0.0, 0.1, ... seconds."""
+    curves = tuple(ExpressionCurve(label, tuple(values)) for label, values in (curve or {}).items())
+    length = len(curves[0].probabilities) if curves else 0
+    times = tuple(np.round(np.arange(length) / 10, 3).tolist())
+    return EmotionReport(
+        source="clip.mp4",
+        duration_seconds=5.0,
+        modalities=(Modality("faces", has_face),),
+        status=status,
+        utterances=utterances,
+        summary=ClipSummary(micro_expressions=None if spotted is None else tuple(spotted), **summary),
+        face_curves=(FaceCurve(0, times, curves, None),) if curves else (),
+        model=MODEL,
+        settings=Settings("explain", "speaker", None, "given"),
+    )
+
+
+def event(onset: float, *, apex: float, offset: float, emotion: str = "fear", kind: str = "micro") -> FaceEvent:
+    return FaceEvent(kind, emotion, onset, apex, offset)
+
+
+def evaluated(
+    said: EmotionReport, *targets: EmotionTargets, events: Sequence[FaceEvent] | None = None, name: str = "clip"
+) -> EvaluatedClip:
+    """A clip with the targets of its utterances, and the events of its timeline where that is known."""
+    example = Example(
+        name,
+        video="clip.mp4",
+        utterances=tuple(LabelledUtterance("words", targets=each) for each in targets[:1]),
+        timeline=None if events is None else FaceTimeline(events=tuple(events)),
+    )
+    return EvaluatedClip(example, targets, said)
