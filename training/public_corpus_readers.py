@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
+from microemo.training.clip_features import SECONDS_A_WORD
 from microemo.training.example import EmotionTargets, Example, LabelledUtterance
 from microemo.training.label_tables import read_csv_rows
 
@@ -28,17 +30,39 @@ VOICE_CORPORA = {
 }
 
 
-def read_goemotions(root: Path, *, split: str = "train") -> Iterator[Example]:
-    """GoEmotions: `{split}.tsv` (text, comma-separated label numbers, id) and `labels.txt`; words alone."""
+def read_goemotions(root: Path, *, split: str = "train", together: int = 1) -> Iterator[Example]:
+    """GoEmotions: `{split}.tsv` (text, comma-separated label numbers, id) and `labels.txt`; words alone.
+
+    Args:
+        together: how many comments stand in one example, as utterances one after the other: most of a short prompt
+            is the same for all of them, and is then read once.
+    """
+    if together < 1:
+        raise ValueError(f"together ({together}) must be >= 1")
     root = Path(root)
     names = (root / "labels.txt").read_text(encoding="utf-8").split()
     with (root / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
-        for text, numbers, comment_id in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            targets = EmotionTargets(emotions=tuple(names[int(number)] for number in numbers.split(",")))
-            words = " ".join(text.split())
+        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        while comments := list(islice(rows, together)):
+            spoken = [_comment(text, numbers, names=names) for text, numbers, _ in comments]
             yield Example(
-                example_id=f"goemotions_{comment_id}", utterances=(LabelledUtterance(words, targets=targets),)
+                example_id=f"goemotions_{comments[0][2]}",
+                utterances=tuple(spoken if together == 1 else in_turn(spoken)),
             )
+
+
+def _comment(text: str, numbers: str, *, names: Sequence[str]) -> LabelledUtterance:
+    targets = EmotionTargets(emotions=tuple(names[int(number)] for number in numbers.split(",")))
+    return LabelledUtterance(" ".join(text.split()), targets=targets)
+
+
+def in_turn(spoken: Sequence[LabelledUtterance]) -> Iterator[LabelledUtterance]:
+    """The utterances with times, one after the other, each as long as it would take to say."""
+    clock = 0.0
+    for utterance in spoken:
+        end = clock + SECONDS_A_WORD * max(len(utterance.text.split()), 1)
+        yield replace(utterance, start_seconds=clock, end_seconds=end)
+        clock = end
 
 
 def read_voices(root: Path, *, corpus: str, split: str = "train") -> Iterator[Example]:

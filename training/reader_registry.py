@@ -58,7 +58,7 @@ READERS = {
         f"{corpus}_prepared": Reader(meld_reader.read_prepared, _MER, {"corpus": corpus})
         for corpus in meld_reader.PREPARED
     },
-    "goemotions": Reader(public_corpus_readers.read_goemotions, ("split",)),
+    "goemotions": Reader(public_corpus_readers.read_goemotions, ("split", "together")),
     **{
         corpus: Reader(public_corpus_readers.read_voices, ("split",), {"corpus": corpus})
         for corpus in public_corpus_readers.VOICE_CORPORA

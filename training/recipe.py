@@ -82,13 +82,15 @@ class DataRecipe:
 class ModelRecipe:
     """Where training begins.
 
-    path: a model folder or Hub id; None is microemo-mini. objective: "answers" (all losses), "emotions" (both heads,
+    path: a model folder or Hub id; None is microemo-mini. weights: of other runs ("runs/words/weights"), laid over the
+    model in this order: what was trained side by side comes together. objective: "answers" (all losses), "emotions" (both heads,
     no words), "face" (the face head alone, without the language model) or "words" (the streams' tokens learn the
     language model's vocabulary, see `word_alignment`). changes: of the config, such as an
     ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 
     path: str | None = None
+    weights: tuple[str, ...] = ()
     objective: str = "answers"
     changes: dict[str, Any] = field(default_factory=dict)
     dtype: str = "float32"
@@ -219,8 +221,9 @@ def recipe_of(content: Any) -> Recipe:
     if lora is not None:
         lora = _checked(LoraRecipe, lora, where="lora")
         lora = LoraRecipe(**{**lora, **({"targets": tuple(lora["targets"])} if "targets" in lora else {})})
+    model = _checked(ModelRecipe, sections.get("model", {}), where="model")
     return Recipe(
-        model=ModelRecipe(**_checked(ModelRecipe, sections.get("model", {}), where="model")),
+        model=ModelRecipe(**{**model, "weights": tuple(model.get("weights") or ())}),
         data=DataRecipe(**data),
         parts=PartsRecipe(**parts),
         training=dict(sections.get("training") or {}),

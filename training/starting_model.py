@@ -19,6 +19,7 @@ from microemo import (
     MicroEmoProcessor,
 )
 from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.trained_parts import read_checkpoint
 from microemo.training.adapters import quantization_config
 from microemo.training.face_timeline import MicroEmoForFaceTimeline
 from microemo.training.parameter_groups import part_of
@@ -76,10 +77,28 @@ def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) ->
     missing = sorted(key for key in found["missing_keys"] if part_of(key) not in trained_parts)
     if missing:
         raise ValueError(f"{folder} lacks {len(missing)} weights of parts that are not trained, such as {missing[0]}")
+    for weights in recipe.weights:
+        lay_over(model, weights=Path(weights).expanduser())
     processor = MicroEmoProcessor.from_pretrained(folder)
     for name, path in SHARED_SETTINGS.items():
         setattr(processor, name, _value_at(model.config, path))
     return StartingModel(model, processor, folder)
+
+
+def lay_over(model: PreTrainedModel, *, weights: Path) -> None:
+    """Puts the weights that another run kept into a model, which then counts as trained where they are.
+
+    Raises `ValueError` for a LoRA, which belongs to the language model that its run began with, and for weights that
+    the model does not have.
+    """
+    checkpoint = read_checkpoint(weights)
+    if checkpoint.loras:
+        raise ValueError(f"{weights} holds a LoRA; begin with that run's model instead, and lay the others over it")
+    unknown = sorted(set(checkpoint.state_dict) - set(model.state_dict()))
+    if unknown or not checkpoint.state_dict:
+        raise ValueError(f"{weights} does not fit the model: {unknown[:3] or 'it holds no weights'}")
+    model.load_state_dict(checkpoint.state_dict, strict=False)
+    model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *checkpoint.trained_parts]))
 
 
 def changed_config(config: MicroEmoConfig, *, changes: Mapping[str, Any]) -> MicroEmoConfig:

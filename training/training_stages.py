@@ -31,14 +31,19 @@ def training_stages(run: Path) -> tuple[TrainingStage, ...]:
 
     Raises `ValueError` where a run is not finished, or began with a model that is no run's.
     """
-    stages: list[TrainingStage] = []
-    folder: Path | None = run
-    while folder is not None:
-        if any(stage.folder.resolve() == folder.resolve() for stage in stages):
-            raise ValueError(f"{folder} began, by the records, with its own model")
-        stages.append(_read_stage(folder))
-        folder = _run_before(stages[-1])
-    return tuple(reversed(stages))
+    return tuple(_stages(run, later=()).values())
+
+
+def _stages(run: Path, *, later: tuple[Path, ...]) -> dict[Path, TrainingStage]:
+    """The stages up to `run` by their folders: those of its model, those whose weights were laid over it, itself."""
+    folder = run.resolve()
+    if folder in later:
+        raise ValueError(f"{run} began, by the records, with its own model")
+    stage = _read_stage(run)
+    stages: dict[Path, TrainingStage] = {}
+    for before in _runs_before(stage):
+        stages.update(_stages(before, later=(*later, folder)))
+    return {**stages, folder: stage}
 
 
 def kept_weights(checkpoints: Sequence[TrainedCheckpoint]) -> dict[str, torch.Tensor]:
@@ -66,17 +71,22 @@ def _read_stage(folder: Path) -> TrainingStage:
     return TrainingStage(folder, record, read_checkpoint(weights))
 
 
-def _run_before(stage: TrainingStage) -> Path | None:
-    """The run whose model the stage began with: where its recipe says, or beside the stage if the runs were moved."""
-    if stage.record["begun_with"] is not None:
-        return None
-    said = Path(stage.record["recipe"]["model"]["path"]).expanduser()
-    candidates = [said.parent, stage.folder.parent / said.parent.name]
-    if said.name == MODEL_FOLDER:
+def _runs_before(stage: TrainingStage) -> list[Path]:
+    """The runs whose model or weights the stage began with."""
+    model = stage.record["recipe"]["model"]
+    said = [] if stage.record["begun_with"] is not None else [Path(model["path"]) / WEIGHTS_FOLDER]
+    said = [path.parent.parent / WEIGHTS_FOLDER if path.parent.name == MODEL_FOLDER else path for path in said]
+    return [_run_of(path.expanduser(), stage=stage) for path in [*said, *map(Path, model.get("weights", ()))]]
+
+
+def _run_of(weights: Path, *, stage: TrainingStage) -> Path:
+    """The run that kept these weights: where the recipe says, or beside the stage if the runs were moved."""
+    candidates = [weights.parent, stage.folder.parent / weights.parent.name]
+    if weights.name == WEIGHTS_FOLDER:
         for folder in candidates:
             if (folder / WEIGHTS_FOLDER / RECORD).is_file():
                 return folder
     raise ValueError(
-        f"{stage.folder} began with {said}, which is neither microemo-mini nor the model of a run that can be read: "
-        f"none of {', '.join(map(str, candidates))} has {WEIGHTS_FOLDER}/{RECORD}"
+        f"{stage.folder} began with {weights.parent}, which is neither microemo-mini nor a run that can be read: none "
+        f"of {', '.join(map(str, candidates))} has {WEIGHTS_FOLDER}/{RECORD}"
     )

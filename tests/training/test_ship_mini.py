@@ -81,6 +81,7 @@ def test_the_files_are_the_groups_in_float16_and_the_tower_stays(works, shipped)
     assert (shipped / TOWER_FILE).read_bytes() == (works.checkpoint / TOWER_FILE).read_bytes()
     for name in NEW_FILES:
         assert {value.dtype for value in load_file(shipped / name).values()} == {torch.float16}
+        assert (shipped / name).stat().st_mode & 0o777 == 0o644
     assert (shipped / "notes" / "kept.txt").read_text() == "not ours"
     assert not list(shipped.parent.glob(".*"))
 
@@ -121,9 +122,7 @@ def test_a_run_that_began_with_the_shipped_model_builds_on_it(workshop, works, s
     run = _train(workshop, tmp_path / "runs" / "more", declared={}, model=model, parts=("emotion_head",), lora=LORA)
     out = tmp_path / "mini"
     shutil.copytree(shipped, out)
-    with pytest.raises(
-        ValueError, match=r"did not begin with the face_dynamics\.safetensors of the checkpoint"
-    ):
+    with pytest.raises(ValueError, match=r"did not begin with the face_dynamics\.safetensors of the checkpoint"):
         ship(run, out=_copy(works.checkpoint, tmp_path / "older"))
     ship(run, out=out)
     assert [stage["name"] for stage in json.loads((out / RECORD).read_text())["stages"]][1:] == [
@@ -143,7 +142,7 @@ def test_moved_runs_are_found_beside_each_other(works, tmp_path):
     out = _copy(works.checkpoint, tmp_path / "mini")
     assert main([str(moved / "explanations"), str(out)]) == 0
     (moved / "face_dynamics").rename(moved / "dynamics")
-    with pytest.raises(ValueError, match="which is neither microemo-mini nor the model of a run"):
+    with pytest.raises(ValueError, match="which is neither microemo-mini nor a run"):
         ship(moved / "explanations", out=out)
 
 
@@ -213,6 +212,21 @@ def test_too_much_is_refused_with_its_size(works, tmp_path, monkeypatch, capsys)
     error = capsys.readouterr().err
     assert "MB, more than 1:" in error and "streams.safetensors" in error
     assert _content(out) == _content(works.checkpoint)
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(works, tmp_path):
+    (tmp_path / "thesis.txt").write_text("important")
+    for out in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(ValueError, match="must be a checkpoint folder"):
+            ship(works.last_run, out=out)
+    assert _content(tmp_path) == {"thesis.txt": b"important"}
+
+
+def test_a_new_folder_begins_as_the_packaged_checkpoint(works, shipped, tmp_path, monkeypatch):
+    monkeypatch.setattr(ship_mini, "mini_checkpoint_folder", lambda: works.checkpoint)
+    ship(works.last_run, out=tmp_path / "new" / "mini", check=False)
+    expected = {path.name for path in shipped.iterdir()} - {"notes"}
+    assert _content(tmp_path / "new" / "mini") == {name: (shipped / name).read_bytes() for name in expected}
 
 
 def test_without_the_model_it_goes_on_unchecked(works, tmp_path, capsys):
