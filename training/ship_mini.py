@@ -26,6 +26,7 @@ from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.assembled_folder import swap_folder
 from microemo.conversion.lora_files import Lora, write_lora
 from microemo.conversion.package_weights import WeightDownloadError, file_sha256
+from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.conversion.trained_parts import RECORD, TrainedCheckpoint, mini_checkpoint_folder, read_checkpoint
 from microemo.training.parameter_groups import part_of
 from microemo.training.shipment_check import check_shipment
@@ -61,6 +62,10 @@ def ship(run: Path, *, out: Path, check: bool = True) -> Path:
     stages = training_stages(run)
     out = out.absolute()
     before = out if (out / RECORD).is_file() else mini_checkpoint_folder()
+    if before != out and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise ValueError(
+            f"{out} must be a checkpoint folder, or empty or new, but has no {RECORD}: it is not replaced"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
     try:
@@ -96,6 +101,8 @@ def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
             save_file(group, folder / name, metadata={"format": "pt"})
     if lora is not None:
         write_lora(folder / LORA_FILE, lora=lora, dtype=torch.float16)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors makes private files
     written = {
         path.name: file_sha256(path) for path in sorted(folder.glob("*.safetensors")) if path.name not in staying
     }
@@ -182,7 +189,7 @@ def _check_size(folder: Path) -> None:
 def _check_assembled(checkpoint_dir: Path, *, trained: Path, checkpoint: TrainedCheckpoint) -> None:
     if not (trained / "config.json").is_file():
         raise ValueError(f"{trained}, which the shipped weights are compared with, is missing; --unchecked goes on")
-    with tempfile.TemporaryDirectory() as scratch:
+    with quiet_transformers(), tempfile.TemporaryDirectory() as scratch:
         assembled = assemble_mini(out_dir=Path(scratch, "mini"), checkpoint_dir=checkpoint_dir)
         check_shipment(assembled, trained=trained, checkpoint=checkpoint)
 
@@ -203,6 +210,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
+        if not options.unchecked:
+            print("assembling microemo-mini with the new weights, to compare it with the run's model", file=sys.stderr)
         folder = ship(options.run, out=options.out, check=not options.unchecked)
     except (WeightDownloadError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
