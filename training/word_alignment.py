@@ -50,7 +50,7 @@ class MicroEmoForWordAlignment(MicroEmoPreTrainedModel):
         time_shifts: torch.FloatTensor | None = None,
         **kwargs: Any,
     ) -> MicroEmoEmotionClassifierOutput:
-        """The loss of what the tokens say, as `language_loss`.
+        """The loss of what the tokens say.
 
         Args:
             video_word_labels, audio_word_labels: (B, S, K) long, a word of the vocabulary for each token of each
@@ -82,7 +82,7 @@ class MicroEmoForWordAlignment(MicroEmoPreTrainedModel):
             )
             losses.append(self._said(features.pooler_output, audio_word_labels))
         loss = torch.stack(losses).sum() if losses else None
-        return MicroEmoEmotionClassifierOutput(loss=loss, language_loss=loss)
+        return MicroEmoEmotionClassifierOutput(loss=loss)
 
     def _faces(
         self,
