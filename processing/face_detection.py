@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import urllib.error
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+from .detected_faces import FaceDetections, box_overlaps, keep_best
 
 try:
     import cv2
@@ -28,36 +29,18 @@ except ImportError:
 DETECTION_SIZE = 416  # px, longest side that a detector sees: faces down to about 1/25 of the frame's longest side
 SIZE_MULTIPLE = 32  # both nets halve the picture five times
 SCORE_THRESHOLD = 0.5
-OVERLAP_THRESHOLD = 0.3  # boxes that share more than this part are one face
+
+FOLLOWED_SIDE = 160  # px of the square in which a known face is looked for
+FOLLOWED_REACH = 2.2  # side of that square over the face's: room for a head that moves, and about 70 px for the face
+FOLLOWED_OVERLAP = 0.2  # a face that shares less with where it was is another one
+FOLLOWED_SHARE = 0.6  # of the pixels of a whole frame, above which following is not worth it
+NETS_KEPT = 4  # input shapes, each with a net of its own
 
 CENTERFACE_STRIDE = 4  # input pixels per cell of the heat map
 CENTERFACE_OUTPUTS = ("537", "538", "539", "540")  # names in the ONNX: heat map, scale, offset, landmarks
 
 RETINAFACE_URL = "https://github.com/xinntao/facexlib/releases/download/v0.1.0/detection_mobilenet0.25_Final.pth"
 RETINAFACE_MEAN_BGR = (104, 117, 123)  # subtracted by the net; also its padding, so that padding is zero inside
-
-
-@dataclass(frozen=True)
-class FaceDetections:
-    """The M faces of one frame, best first.
-
-    boxes: (M, 4) float32 xyxy pixels, inside the frame. landmarks: (M, 5, 2) float32 pixels: left eye, right eye,
-        nose,
-    left and right corner of the mouth, as seen in the picture; NaN where unknown. scores: (M,) float32 in [0, 1].
-    """
-
-    boxes: np.ndarray
-    landmarks: np.ndarray
-    scores: np.ndarray
-
-    def __post_init__(self) -> None:
-        count = len(self.scores)
-        for name, shape in {"boxes": (count, 4), "landmarks": (count, 5, 2), "scores": (count,)}.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 class FaceDetector(Protocol):
@@ -137,24 +120,53 @@ class CenterFaceDetector:
         self.detection_size = detection_size
         self.score_threshold = score_threshold
         self.path = str(path)
-        self.net: Any = None
-        self.input_shape: tuple[int, ...] | None = None
+        self.nets: dict[tuple[int, ...], Any] = {}
 
     def detect(self, frames: np.ndarray) -> list[FaceDetections]:
         return [self._detect_one(frame) for frame in frames]  # OpenCV takes as long for them together
 
+    def detect_near(self, frame: np.ndarray, boxes: np.ndarray) -> list[FaceDetections]:
+        """For each of the boxes (M, 4) the face that is there now: `FaceDetections` of one face, or of none."""
+        return [self._follow(frame, box) for box in np.asarray(boxes, dtype=np.float64)]
+
+    def follows(self, frame: np.ndarray, *, count: int) -> bool:
+        """Whether looking near `count` faces costs less than looking at the whole frame."""
+        height, width = fitted_shape(frame.shape[0], frame.shape[1], longest_side=self.detection_size)
+        return count * FOLLOWED_SIDE**2 <= FOLLOWED_SHARE * height * width
+
     def _detect_one(self, frame: np.ndarray) -> FaceDetections:
         inputs, scale = fit_frames(frame[None], longest_side=self.detection_size)
-        self._load_for(inputs.shape)
-        self.net.setInput(cv2.dnn.blobFromImages(list(inputs)))  # trained on RGB in [0, 255]
-        maps = [output[0] for output in self.net.forward(list(CENTERFACE_OUTPUTS))]
-        faces = decode_centerface(*maps, threshold=self.score_threshold)
-        return keep_best(faces, scale=scale, height=frame.shape[0], width=frame.shape[1])
+        return keep_best(self._faces(inputs), scale=scale, height=frame.shape[0], width=frame.shape[1])
 
-    def _load_for(self, shape: tuple[int, ...]) -> None:
-        """A fresh net for each input shape: OpenCV 4 keeps buffers of the shape before and returns wrong boxes."""
-        if shape != self.input_shape:
-            self.net, self.input_shape = cv2.dnn.readNetFromONNX(self.path), shape
+    def _follow(self, frame: np.ndarray, box: np.ndarray) -> FaceDetections:
+        region, corner = square_around(frame, box=box, reach=FOLLOWED_REACH)
+        inputs, scale = fit_frames(region[None], longest_side=FOLLOWED_SIDE)
+        square = np.zeros((1, FOLLOWED_SIDE, FOLLOWED_SIDE, 3), dtype=np.uint8)  # one shape, one net
+        square[:, : inputs.shape[1], : inputs.shape[2]] = inputs
+        faces = keep_best(self._faces(square), scale=scale, height=region.shape[0], width=region.shape[1])
+        moved = FaceDetections(
+            (faces.boxes + np.tile(corner, 2)).astype(np.float32),
+            (faces.landmarks + corner).astype(np.float32),
+            faces.scores,
+        )
+        overlaps = box_overlaps(box[None], moved.boxes)[0]
+        best = int(np.argmax(overlaps)) if len(overlaps) else 0
+        return moved.row(best) if len(overlaps) and overlaps[best] >= FOLLOWED_OVERLAP else moved.row(len(moved))
+
+    def _faces(self, inputs: np.ndarray) -> FaceDetections:
+        """The candidates in one fitted frame (1, h, w, 3), in its pixels."""
+        net = self._net_for(inputs.shape)
+        net.setInput(cv2.dnn.blobFromImages(list(inputs)))  # trained on RGB in [0, 255]
+        maps = [output[0] for output in net.forward(list(CENTERFACE_OUTPUTS))]
+        return decode_centerface(*maps, threshold=self.score_threshold)
+
+    def _net_for(self, shape: tuple[int, ...]) -> Any:
+        """A net for each input shape: OpenCV 4 keeps buffers of the shape before and returns wrong boxes."""
+        if shape not in self.nets:
+            if len(self.nets) >= NETS_KEPT:
+                self.nets.clear()
+            self.nets[shape] = cv2.dnn.readNetFromONNX(self.path)
+        return self.nets[shape]
 
 
 class RetinaFaceDetector:
@@ -209,13 +221,35 @@ def fit_frames(
     height, width = frames.shape[1:3]
     scale = min(1.0, longest_side / max(height, width))
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
-    padded_height, padded_width = (-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in (new_height, new_width))
-    fitted = np.empty((len(frames), padded_height, padded_width, 3), dtype=np.uint8)
+    padded = fitted_shape(height, width, longest_side=longest_side)
+    fitted = np.empty((len(frames), *padded, 3), dtype=np.uint8)
     fitted[:] = fill
     for index, frame in enumerate(frames):
         small = frame if scale == 1 else cv2.resize(frame, (new_width, new_height), interpolation=cv2.INTER_AREA)
         fitted[index, :new_height, :new_width] = small
     return fitted, scale
+
+
+def fitted_shape(height: int, width: int, *, longest_side: int) -> tuple[int, int]:
+    """(height, width) that `fit_frames` gives frames of this size."""
+    scale = min(1.0, longest_side / max(height, width))
+    sides = (max(1, round(side * scale)) for side in (height, width))
+    new_height, new_width = (-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in sides)
+    return new_height, new_width
+
+
+def square_around(frame: np.ndarray, *, box: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """The square of `reach` times the box's longer side around its middle, as far as the frame goes; never empty.
+
+    Returns:
+        region (h, w, 3), a view of the frame, and its upper left corner (x, y) in the frame.
+    """
+    limit = np.array([frame.shape[1], frame.shape[0]])
+    middle = np.clip((box[:2] + box[2:]) / 2, 0, limit)
+    half = max(float(np.max(box[2:] - box[:2])) * reach / 2, 1.0)
+    low = np.clip(np.floor(middle - half), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(middle + half), low + 1, limit).astype(int)
+    return frame[low[1] : high[1], low[0] : high[0]], low
 
 
 def decode_centerface(
@@ -235,33 +269,6 @@ def decode_centerface(
         landmarks=points[:, ::-1].transpose(2, 0, 1).astype(np.float32),
         scores=heat[0, rows, columns].astype(np.float32),
     )
-
-
-def keep_best(faces: FaceDetections, *, scale: float, width: int, height: int) -> FaceDetections:
-    """Non-maximum suppression, then frame pixels, boxes cut to the frame; best score first."""
-    order = np.argsort(-faces.scores, kind="stable")
-    kept: list[int] = []
-    for candidate in order:
-        overlaps = box_overlaps(faces.boxes[candidate][None], faces.boxes[kept])[0]
-        if not np.any(overlaps > OVERLAP_THRESHOLD):
-            kept.append(int(candidate))
-    limits = np.array([width, height, width, height], dtype=np.float32)
-    boxes = np.clip(faces.boxes[kept] / scale, 0, limits).astype(np.float32)
-    return FaceDetections(
-        boxes=boxes,
-        landmarks=(faces.landmarks[kept] / scale).astype(np.float32),
-        scores=np.clip(faces.scores[kept], 0, 1),
-    )
-
-
-def box_overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of every box of (M, 4) with every box of (N, 4), xyxy: (M, N)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)  # (M, N)
-    areas = [np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=-1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return np.where(union > 0, shared / np.maximum(union, 1e-9), 0.0)
 
 
 def _check_weights_file(path: str | Path) -> None:

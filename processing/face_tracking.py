@@ -14,7 +14,7 @@ import numpy as np
 
 from .camera_views import SHOT_CHANGE, ViewHistory, view_difference
 from .clip import FaceTrack
-from .face_detection import FaceDetections, box_overlaps
+from .detected_faces import FaceDetections, box_overlaps
 
 try:
     from scipy.optimize import linear_sum_assignment
@@ -34,6 +34,7 @@ MIN_DETECTIONS = 2  # a face seen only once is a false alarm, unless the detecto
 
 SMOOTHING_SECONDS = 0.1  # standard deviation of the smoothing kernel over time
 SMOOTHING_REACH = 2.5  # standard deviations
+NEAR_SECONDS = SMOOTHING_REACH * RUN_GAP_SECONDS  # no detection further away has a weight, however long the run
 
 
 @dataclass
@@ -46,6 +47,10 @@ class _Run:
     boxes: list[np.ndarray] = field(default_factory=list)
     landmarks: list[np.ndarray] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+
+    def between(self, start_seconds: float, end_seconds: float) -> slice:
+        """The places of the detections from start (inclusive) to end (exclusive)."""
+        return slice(bisect.bisect_left(self.times, start_seconds), bisect.bisect_left(self.times, end_seconds))
 
 
 @dataclass
@@ -103,14 +108,18 @@ class FaceTracker:
 
     def tracks(self, *, start_seconds: float = -np.inf, end_seconds: float = np.inf) -> tuple[FaceTrack, ...]:
         """The faces seen from start (inclusive) to end (exclusive), with their detections, by first appearance."""
-        found = []
-        for face in self.faces:
-            if face.detections() < min(MIN_DETECTIONS, len(self.update_times)):
-                continue
-            track = _to_track(face, start_seconds=start_seconds, end_seconds=end_seconds)
-            if track is not None:
-                found.append(track)
-        return tuple(found)
+        confirmed = self.confirmed_ids()
+        found = [
+            _to_track(face, start_seconds=start_seconds, end_seconds=end_seconds)
+            for face in self.faces
+            if face.track_id in confirmed
+        ]
+        return tuple(track for track in found if track is not None)
+
+    def confirmed_ids(self) -> set[int]:
+        """Track ids of the faces that are no false alarms."""
+        enough = min(MIN_DETECTIONS, len(self.update_times))
+        return {face.track_id for face in self.faces if face.detections() >= enough}
 
     def landmarks_at(self, time: float, *, thumbnail: np.ndarray) -> dict[int, np.ndarray]:
         """Smoothed landmarks (5, 2) of every face present in the frame at `time`, by track id.
@@ -123,7 +132,9 @@ class FaceTracker:
                 if run.times[-1] < time - RUN_GAP_SECONDS:
                     break
                 if self._reaches(run, time, thumbnail=thumbnail):
-                    present[face.track_id] = run_landmarks(np.array(run.times), np.array(run.landmarks), at=time)
+                    near = run.between(time - NEAR_SECONDS, time + NEAR_SECONDS)
+                    times, landmarks = np.array(run.times[near]), np.array(run.landmarks[near])
+                    present[face.track_id] = run_landmarks(times, landmarks, at=time)
                     break
         return present
 
@@ -250,14 +261,14 @@ def run_landmarks(times: np.ndarray, landmarks: np.ndarray, *, at: float) -> np.
 
 
 def _to_track(face: _Face, *, start_seconds: float, end_seconds: float) -> FaceTrack | None:
-    times = np.array([time for run in face.runs for time in run.times])
-    inside = (times >= start_seconds) & (times < end_seconds)
-    if not inside.any():
+    parts = [(run, run.between(start_seconds, end_seconds)) for run in face.runs]
+    times = np.array([time for run, part in parts for time in run.times[part]])
+    if len(times) == 0:
         return None
     return FaceTrack(
         track_id=face.track_id,
-        times=times[inside],
-        boxes=np.stack([box for run in face.runs for box in run.boxes])[inside].astype(np.float32),
-        landmarks=np.stack([points for run in face.runs for points in run.landmarks])[inside].astype(np.float32),
-        scores=np.array([score for run in face.runs for score in run.scores], dtype=np.float32)[inside],
+        times=times,
+        boxes=np.stack([box for run, part in parts for box in run.boxes[part]]).astype(np.float32),
+        landmarks=np.stack([points for run, part in parts for points in run.landmarks[part]]).astype(np.float32),
+        scores=np.array([score for run, part in parts for score in run.scores[part]], dtype=np.float32),
     )

@@ -20,6 +20,7 @@ class ReadingSettings:
     face_size: int = 112  # px, side of a crop
     faces_everywhere: bool = False  # also between the utterances
     detection_fps: float = 7.5  # the detector costs most; landmarks in between are interpolated
+    search_fps: float = 1.5  # looks at the whole frame; in between, a detector that can follows the faces it knows
     detection_size: int = 416  # px, longest side at the detector
     min_face_size: int = 24  # px of the decoded picture, root of the box area: below, 112 px are invention
     max_faces: int = 6  # largest ones of a frame; bounds memory in a crowd

@@ -15,11 +15,14 @@ import numpy as np
 from .camera_views import view_thumbnail
 from .clip import FaceTrack, Utterance
 from .crop_cache import CropCache, cache_key
+from .detected_faces import FaceDetections
 from .face_boxes import boxed_landmarks_at
 from .face_cropping import alignment_matrix, crop_face, landmarks_from_boxes
-from .face_detection import FaceDetections, FaceDetector
+from .face_detection import FaceDetector
+from .face_following import FaceFollower
 from .face_tracking import RUN_GAP_SECONDS, FaceTracker
 from .frame_sampling import indices_within, sample_face_indices, sample_frame_indices, thin_indices
+from .read_ahead import read_ahead
 from .reading_settings import ReadingSettings
 from .reading_windows import Window
 from .video_reading import VideoReader, fit_size
@@ -116,6 +119,7 @@ class WindowReader:
         self.boxed_tracks = boxed_tracks
         self.cache, self.cache_parts = cache, tuple(cache_parts)
         self.tracker = None if self.detector is None else FaceTracker()
+        self.follower = None if self.detector is None else FaceFollower(self.detector, search_fps=settings.search_fps)
         self.frame_size = fit_size(height=video.height, width=video.width, shortest=settings.frame_size)
         self.picture_size = fit_size(height=video.height, width=video.width, longest=settings.max_picture_side)
         self.scale = np.array([self.picture_size[1] / video.width, self.picture_size[0] / video.height])
@@ -170,7 +174,7 @@ class _WindowPass:
         plan, times = self.plan, self.reader.video.times
         wanted = np.union1d(np.union1d(plan.frames, plan.faces), plan.detections)
         done = looked_at = 0
-        for indices, pictures in self.reader.video.read(wanted, size=size):
+        for indices, pictures in read_ahead(self.reader.video.read(wanted, size=size)):
             for index, picture in zip(indices, pictures, strict=True):
                 if _contains(plan.frames, index):
                     self.frames.append((times[index], _resized(picture, size=self.reader.frame_size)))
@@ -188,14 +192,19 @@ class _WindowPass:
         self._crop_ready(all_of_them=True)
 
     def _detect(self, times: np.ndarray, pictures: np.ndarray) -> None:
-        tracker, detector = self.reader.tracker, self.reader.detector
-        if tracker is None or detector is None or len(pictures) == 0:
+        tracker, follower = self.reader.tracker, self.reader.follower
+        if tracker is None or follower is None:
             return
-        for time, picture, faces in zip(times, pictures, detector.detect(pictures), strict=True):
-            if time > tracker.time:  # seen already where windows overlap
-                usable, thumbnail = usable_faces(faces, settings=self.settings), view_thumbnail(picture)
-                tracker.update(float(time), usable, thumbnail=thumbnail)
-                self.found.append((float(time), usable, thumbnail))
+        new = times > tracker.time  # the rest was seen already, where windows overlap
+        if not new.any():
+            return
+        times, pictures = times[new], pictures[new]
+        thumbnails = [view_thumbnail(picture) for picture in pictures]
+        found = follower.detect(times, pictures, thumbnails=thumbnails)
+        for time, faces, thumbnail in zip(times.tolist(), found, thumbnails, strict=True):
+            usable = usable_faces(faces, settings=self.settings)
+            tracker.update(time, usable, thumbnail=thumbnail)
+            self.found.append((time, usable, thumbnail))
 
     def _crop_ready(self, *, all_of_them: bool = False) -> None:
         tracker = self.reader.tracker
@@ -244,7 +253,7 @@ class _WindowPass:
         """All crops but those of tracks that turned out to be false alarms."""
         size = self.settings.face_size
         tracker = self.reader.tracker
-        known = None if tracker is None else {track.track_id for track in tracker.tracks()}
+        known = None if tracker is None else tracker.confirmed_ids()
         kept = [row for row in self.crops if known is None or row[1] in known]
         crops = np.zeros((len(kept), size, size, 3), dtype=np.uint8)
         for target, (_, _, crop) in zip(crops, kept, strict=True):
