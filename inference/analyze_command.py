@@ -69,7 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="PATH_OR_ID", help="folder or Hub id; default: microemo-mini, built on first use"
     )
     model.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: cuda where there is one, else cpu")
-    model.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU")
+    model.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="default: float32 on the CPU; auto: bfloat16 where fast",
+    )
     output = parser.add_argument_group("what to write")
     output.add_argument("--json", action="store_true", help="print reports as JSON, one object a line, nothing else")
     output.add_argument(

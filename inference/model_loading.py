@@ -45,7 +45,8 @@ def load_model(
 
     Args:
         device: None takes CUDA where there is one, else the CPU.
-        dtype: None takes float32 on the CPU, where half precision is slow, else what the weights were saved in.
+        dtype: None takes float32 on the CPU, else what the weights were saved in; "auto" takes bfloat16 on a CPU that
+            is fast at it, and otherwise what None takes.
         cache_dir: where microemo-mini and Hub downloads are kept.
 
     Raises:
@@ -96,14 +97,23 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 
 def resolve_dtype(dtype: str | torch.dtype | None, *, device: torch.device) -> torch.dtype | str:
-    """The type of the weights in memory; "auto" stands for the type they were saved in."""
+    """The type of the weights in memory; in the answer "auto" stands for the type they were saved in."""
     if dtype is None:
         return torch.float32 if device.type == "cpu" else "auto"
     if isinstance(dtype, torch.dtype):
         return dtype
+    if dtype == "auto":
+        fast = torch.bfloat16 if has_fast_bfloat16() else torch.float32
+        return fast if device.type == "cpu" else "auto"
     if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {dtype!r}")
     return DTYPES[dtype]
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX); elsewhere they are slower than float32."""
+    asked = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public question
+    return bool(asked is not None and asked())
 
 
 def _folder(
