@@ -1,10 +1,19 @@
-"""Tiny wheel files in the layout of the challenges' releases."""
+"""Tiny wheel files in the layout of the challenges' releases; a tiny model and labelled clips to measure it on."""
 
 import csv
 
 import pytest
+from labelled_clips import write_labelled_clips
+from tiny_folder import tiny_parts
+
+from microemo.configuration_microemo import TRAINABLE_PARTS
+from microemo.inference import window_analysis
+from microemo.inference.analyzer import EmotionAnalyzer
+from microemo.training.reader_registry import read_examples
 
 openpyxl = pytest.importorskip("openpyxl", reason="the official wheel files are .xlsx")
+
+READING = {"num_frames": 4, "min_frames_per_utterance": 1, "face_size": 16, "face_fps": 8.0, "detection_fps": 5.0}
 
 # Rows of wheel1.xlsx ... wheel5.xlsx; None is an empty cell, which repeats the one above.
 WHEELS = [
@@ -89,3 +98,39 @@ def folder_2025(tmp_path):
     folder = tmp_path / "mer2025"
     folder.mkdir()
     return write_release(folder, forms=FORMS_2025)
+
+
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch):
+    """A random model never ends an answer by itself."""
+    monkeypatch.setattr(window_analysis, "ANSWER_TOKENS", 4)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A folder of a random model that counts as trained in every part."""
+    model, processor = tiny_parts()
+    model.config.trained_parts = list(TRAINABLE_PARTS)
+    processor.reading_settings = {**processor.reading_settings, **READING}
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clips_file(tmp_path_factory):
+    """Three clips of squares with every label, and their file of JSON lines."""
+    return write_labelled_clips(tmp_path_factory.mktemp("clips"), count=3)
+
+
+@pytest.fixture(scope="session")
+def analyzer(tiny_folder):
+    """The analyzer of that folder, which finds no face by itself: the clips bring theirs."""
+    return EmotionAnalyzer.from_pretrained(tiny_folder, detector=None)
+
+
+@pytest.fixture
+def examples(clips_file):
+    """The clips' examples."""
+    return tuple(read_examples("jsonl", clips_file))

@@ -23,7 +23,7 @@ def event(kind, emotion="fear"):
         ("The face shows joy between 1.2 and 2.9 s: the cheeks lift.", [(1.2, "onset")]),
         ("From 0.4 to 2.9 s: the voice is even.", []),
         ('The words "at 1.8 s I left" are factual.', []),
-        ("A smile at 1.1 s. From 2.5 s on it fades; at 3.0 s it goes.", [(1.1, "apex"), (2.5, "onset"), (3.0, "apex")]),
+        ("A smile at 1 s. From 2.5 s on it fades; it goes at 3.0 s.", [(1.0, "apex"), (2.5, "onset"), (3.0, "apex")]),
         ("", []),
     ],
 )  # fmt: skip
