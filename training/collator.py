@@ -18,13 +18,13 @@ from microemo.processing.clip import Clip
 from microemo.processing.clip_tensors import IGNORE_INDEX, pad_rows
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.answers import turn_of
+from microemo.training.answers import turn_of, turn_without
 from microemo.training.clip_features import ClipLoader, ReadExample
 from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
 from microemo.training.example import EmotionTargets, Example, Turn
 from microemo.training.face_labels import action_unit_labels, expression_labels, micro_labels
 from microemo.training.segment_words import video_words, voice_words
-from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hide_streams
+from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hidden_channels, hide_streams
 
 logger = logging.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class MicroEmoDataCollator:
         config: whose label sets the heads have; microemo-mini's by default. Faces are left out where it has no local
             branch.
         clips: reads the files; by default with the processor's reading settings.
-        dropout: how often streams are hidden. An answer that may name what is hidden is then not learnt from.
+        dropout: how often streams are hidden. The answer is then told without them; if it cannot be, it is not learnt.
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
         segment_words: whether the tokens' words are wanted as well.
         latest_seconds: up to where a clip is moved for them; 0: not at all.
@@ -97,7 +97,10 @@ class MicroEmoDataCollator:
                 for clip, names in zip(clips, drawn, strict=True)
             ]
             hidden = [hide_streams(clip, hidden=names - {FACE_RATE}) for clip, names in zip(clips, drawn, strict=True)]
-            turns = [None if now is not clip else turn for now, clip, turn in zip(hidden, clips, turns, strict=True)]
+            turns = [
+                turn_without(turn, hidden=hidden_channels(clip, now))
+                for now, clip, turn in zip(hidden, clips, turns, strict=True)
+            ]
             clips = hidden
         batch = self._inputs(clips, turns)
         return {

@@ -83,10 +83,10 @@ class ModelRecipe:
     """Where training begins.
 
     path: a model folder or Hub id; None is microemo-mini. weights: of other runs ("runs/words/weights"), laid over the
-    model in this order: what was trained side by side comes together. objective: "answers" (all losses), "emotions" (both heads,
-    no words), "face" (the face head alone, without the language model) or "words" (the streams' tokens learn the
-    language model's vocabulary, see `word_alignment`). changes: of the config, such as an
-    ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
+    model in this order: what was trained side by side comes together. objective: "answers" (all losses), "emotions"
+    (both heads, no words), "face" (the face head alone, without the language model) or "words" (the streams' tokens
+    learn the language model's vocabulary, see `word_alignment`). changes: of the config, such as an ablation's
+    switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 
     path: str | None = None

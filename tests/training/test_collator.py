@@ -1,5 +1,7 @@
 """Batches with targets: answers, emotions, faces, and clips that lack streams."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from labelled_clips import write_labelled_clips, write_sound
@@ -58,7 +60,7 @@ def test_heads_have_their_targets(collator, folder):
     batch = collator(list(load_examples("jsonl", folder / "clips.jsonl")))
     names = list(collator.emotion_names)
     emotions = batch["emotion_labels"]
-    assert emotions.shape == (2, 2, 28) and emotions[0, 0].nonzero()[:, 0].tolist() == [
+    assert emotions.shape == (2, 2, 30) and (emotions[0, 0] == 1).nonzero()[:, 0].tolist() == [
         names.index("joy"),
         names.index("relief"),
     ]
@@ -88,7 +90,8 @@ def test_streams_may_be_missing_clip_by_clip(collator, processor, folder):
     assert answers(batch, processor)[1:] == ["", ""], "without an answer nothing is learnt of the words"
     anger, annoyance = (collator.emotion_names.index(name) for name in ("anger", "annoyance"))
     assert batch["emotion_labels"][1, 0, anger] == 1 and batch["emotion_labels"][1, 0, annoyance] == IGNORE_INDEX
-    assert (batch["emotion_labels"][2, 0] != IGNORE_INDEX).all()
+    unknown = (batch["emotion_labels"][2, 0] == IGNORE_INDEX).nonzero()[:, 0].tolist()
+    assert [collator.emotion_names[index] for index in unknown] == ["calm", "boredom"], "GoEmotions never asked"
 
 
 def test_a_row_of_a_mixed_batch_equals_its_own_batch(collator, folder):
@@ -155,3 +158,35 @@ def test_unreadable_examples_are_an_error_unless_skipped(processor, clips, folde
         skipping([bad])
     with pytest.raises(ValueError, match="unreadable .'ignore'"):
         MicroEmoDataCollator(processor, unreadable="ignore")
+
+
+def test_an_answer_is_told_without_what_is_hidden(processor, clips, folder):
+    (example,) = load_examples("jsonl", folder / "clips.jsonl", take=1)
+    face, voice = "The face stays at rest.", "The voice is even."
+    asked = replace(
+        Example.from_row(example), turn=Turn("Why?", f"Emotions: calm.\nReason: {face} {voice}"), question_index=None
+    )
+    hiding = MicroEmoDataCollator(processor, clips=clips, dropout=StreamDropout(faces=1.0))
+    assert answers(hiding([asked]), processor)[0].startswith(f"Emotions: calm.\nReason: No face is seen. {voice}")
+    unknown = replace(asked, turn=Turn("Why?", "Emotions: calm.\nReason: A look of peace."))
+    assert answers(hiding([unknown]), processor) == [""], "what people wrote is not cut"
+
+
+def test_every_second_crop_may_be_left_out(processor, clips, folder):
+    rows = list(load_examples("jsonl", folder / "clips.jsonl", take=1))
+    every = MicroEmoDataCollator(processor, clips=clips)(rows)
+    second = MicroEmoDataCollator(processor, clips=clips, dropout=StreamDropout(face_rate=1.0))(rows)
+    assert torch.equal(second["face_times"], every["face_times"][:, ::2])
+    assert torch.equal(second["action_unit_labels"], every["action_unit_labels"][:, ::2])
+    assert torch.equal(second["labels"], every["labels"]), "the face is still there to tell of"
+
+
+def test_words_of_segments_and_how_far_they_are_moved(processor, clips, folder):
+    rows = list(load_examples("jsonl", folder / "clips.jsonl"))
+    still = MicroEmoDataCollator(processor, clips=clips, segment_words=True)(rows)
+    count = len(rows[0]["utterances"])
+    assert still["video_word_labels"].shape == (2, 1 + count, processor.video_tokens_per_segment)
+    assert still["audio_word_labels"].shape == (2, 1 + count, processor.audio_tokens_per_segment)
+    assert still["time_shifts"].tolist() == [0.0, 0.0]
+    moved = MicroEmoDataCollator(processor, clips=clips, segment_words=True, latest_seconds=12.0)(rows)
+    assert ((moved["time_shifts"] > 0) & (moved["time_shifts"] < 12)).all()
