@@ -57,7 +57,7 @@ def test_values_can_be_changed(tmp_path):
         ({"parts": {"train": ["qformer"]}}, "parts has .'qformer'."),
         ({"parts": {}}, "nothing is trained"),
         ({"training": {}}, "output_dir"),
-        ({"model": {"objective": "words"}}, "model.objective .'words'"),
+        ({"model": {"objective": "nothing"}}, "model.objective .'nothing'"),
         ({"model": {"quantization": {"load_in_4bit": True}}}, "needs lora"),
         ({"data": {**SMALL["data"], "streaming": True}}, "max_steps"),
         ({"data": {"train": [{"reader": "jsonl", "path": "x", "repeat": 0}]}}, "repeat .0"),
@@ -94,9 +94,12 @@ def test_the_papers_recipe_has_the_papers_numbers(name):
 
 
 def test_the_stages_of_mini_follow_each_other():
-    first, second, third = (load_recipe(name) for name in ("face_dynamics", "alignment", "explanations"))
-    assert second.model.path == f"{first.training['output_dir']}/model"
-    assert third.model.path == f"{second.training['output_dir']}/model"
-    assert first.lora is None and second.lora is None and third.lora is not None
-    assert replace(second.parts, learning_rates={}, declare=()).train == third.parts.train
+    words, first, second, third = map(load_recipe, ("sentences", "face_dynamics", "alignment", "explanations"))
+    output = {name: recipe.training["output_dir"] for name, recipe in zip("wfs", (words, first, second), strict=True)}
+    assert second.model.path == f"{output['f']}/model"
+    assert third.model.path == f"{output['w']}/model"
+    assert third.model.weights == (f"{output['f']}/weights", f"{output['s']}/weights")
+    assert first.lora is None and second.lora is None and words.lora is not None and third.lora is not None
+    assert {*second.parts.train, "emotion_head"} == set(third.parts.train)
+    assert second.data.reading == first.data.reading == third.data.reading, "features are kept once"
     assert {"micro_dynamics"} == set(first.parts.declare)
