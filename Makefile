@@ -1,6 +1,7 @@
 # make demo      sets everything up and analyses the sample clip
 # make test      sets everything up, checks style and types, runs the tests
 # make test-slow runs the slow tests (real weights, large downloads)
+# make bench     measures time and memory (hours; BENCH=--quick: minutes), writes runs/benchmarks/
 # make style     rewrites the code in the project's format
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow style quality
+.PHONY: demo test test-slow bench style quality
 
 demo: $(VENV)/.installed
 	$(BIN)/microemo analyze examples/astronaut.mp4
@@ -19,6 +20,9 @@ test: quality
 
 test-slow: $(VENV)/.installed-all
 	$(BIN)/pytest -m slow
+
+bench: $(VENV)/.installed
+	$(BIN)/python -W ignore -m benchmarks $(BENCH)
 
 style: $(VENV)/.installed-all
 	$(BIN)/ruff format .
