@@ -1,7 +1,5 @@
 """Recipes: every key is checked, and those of the package are what they claim."""
 
-from dataclasses import replace
-
 import pytest
 from transformers import HfArgumentParser, TrainingArguments
 
