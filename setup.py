@@ -58,6 +58,7 @@ TRAIN = [
     "tensorboard>=2.18",
 ]
 QLORA = ["bitsandbytes>=0.50"]
+QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
@@ -102,6 +103,7 @@ setup(
         "demo": DEMO,
         "train": TRAIN,
         "qlora": TRAIN + QLORA,
+        "quantize": QUANTIZE,
         "eval": EVAL,
         "dev": DEV,
         "all": DEMO + TRAIN + EVAL + DEV,
