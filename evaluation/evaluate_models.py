@@ -77,7 +77,7 @@ def evaluate_models(arguments: argparse.Namespace, *, progress: Progress | None 
         raise ValueError(f"--model must give different names (NAME=FOLDER_OR_ID), got {names}")
     dataset = DatasetChoice.parse(arguments.dataset, take=arguments.take)
     measured = measurement_of(arguments, dataset=dataset)
-    store = PredictionStore(_store_path(arguments.output))
+    store = PredictionStore(predictions_path(arguments.output))
     models_scores: list[ModelScores] = []
     differences: list[ModelScores] = []
     about: dict[str, object] = {}
@@ -210,7 +210,7 @@ def _threshold(text: str) -> Thresholds | tuple[Example, ...]:
         raise ValueError(f"--threshold ({text}) must be a number between 0 and 1, or fit:READER:PATH...") from error
 
 
-def _store_path(outputs: Sequence[Path]) -> Path | None:
+def predictions_path(outputs: Sequence[Path]) -> Path | None:
     """The predictions lie beside the first table that is written."""
     return outputs[0].with_suffix(PREDICTIONS_SUFFIX) if outputs else None
 

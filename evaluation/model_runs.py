@@ -133,7 +133,7 @@ def model_fingerprint(analyzer: EmotionAnalyzer) -> str:
     """SHA-256 of the weights, the config and what the processor does; not of where they lie."""
     digest = hashlib.sha256()
     parts: Mapping[str, Any] = {
-        "config": analyzer.model.config.to_dict(),
+        "config": {**analyzer.model.config.to_dict(), "_name_or_path": ""},
         "generation": analyzer.model.generation_config.to_dict(),
         "processor": analyzer.processor.to_dict(),
     }
