@@ -19,6 +19,7 @@ from microemo.processing.audio_reading import read_audio
 from microemo.processing.camera_views import view_thumbnail
 from microemo.processing.face_cropping import alignment_matrix, crop_face
 from microemo.processing.face_detection import create_detector
+from microemo.processing.face_following import FaceFollower
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.processing.reading_windows import Window
 from microemo.processing.utterance_alignment import parse_transcript
@@ -65,10 +66,11 @@ def reading_stages(*, seconds: float, height: int, people: int, utterances: int,
 
 
 def _track(reader: WindowReader, places: np.ndarray, *, pictures: dict[int, np.ndarray]) -> None:
+    follower = FaceFollower(reader.detector, search_fps=reader.settings.search_fps)  # type: ignore[arg-type]
     for place in places.tolist():
         time_, picture = reader.video.times[place], pictures[place]
         thumbnail = view_thumbnail(picture)
-        found = reader.follower.detect(np.array([time_]), picture[None], thumbnails=[thumbnail])  # type: ignore[union-attr]
+        found = follower.detect(np.array([time_]), picture[None], thumbnails=[thumbnail])
         reader.tracker.update(float(time_), usable_faces(found[0], settings=reader.settings), thumbnail=thumbnail)  # type: ignore[union-attr]
 
 

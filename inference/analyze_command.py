@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from microemo.inference.analyzer import EmotionAnalyzer
     from microemo.inference.report import EmotionReport
 
+JOURNAL_ENDING = ".journal.jsonl"
+
 DESCRIPTION = """\
 Analyses videos, one after the other, with one loading of the model. For each utterance it prints time, speaker, words,
 facial expression, emotions, micro-expressions, and the evidence with its times. Outputs whose weights are not trained
@@ -36,6 +38,9 @@ examples:
 
   microemo analyze *.mp4 --out results/
       every format for every video: .json .csv .faces.csv .srt .vtt .html
+
+  microemo analyze film.mp4 --resume work/ --out film.html
+      a long video; stopped and called again, it goes on where it was
 
   microemo analyze clip.mp4 --json | jq '.utterances[] | [.start_seconds, .text, .expressions[0].label]'
       one JSON object a video on standard output and nothing else; progress goes to standard error
@@ -81,6 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PATH",
         help="a file (.json .csv .faces.csv .srt .vtt .html) for one VIDEO, or a folder for every format",
+    )
+    output.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="keep each window of a long VIDEO there as it is done; the same command goes on from there after a stop",
     )
     output.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -143,6 +154,7 @@ def _analyze(
             mode=arguments.mode,
             person=arguments.person,
             language=arguments.language,
+            journal=arguments.resume / f"{Path(video).stem}{JOURNAL_ENDING}" if arguments.resume else None,
             progress=progress,
         )
     except OSError as error:

@@ -20,6 +20,7 @@ def usage_problem(arguments: argparse.Namespace) -> str | None:
     named = [*arguments.videos, *([arguments.transcript] if arguments.transcript else [])]
     missing = [name for name in named if "://" not in name and not Path(name).is_file()]
     problem = _output_problem(arguments.out, videos=arguments.videos) if arguments.out else None
+    problem = problem or (_resume_problem(arguments.resume, videos=arguments.videos) if arguments.resume else None)
     if problem or missing:
         return problem or f"no such file: {', '.join(missing)}"
     return _transcript_problem(arguments.transcript) if arguments.transcript else None
@@ -48,6 +49,15 @@ def _output_problem(out: Path, *, videos: list[str]) -> str | None:
     if not os.access(existing, os.W_OK | os.X_OK):
         return f"--out {out} cannot be written: no permission to write in {existing}"
     return None
+
+
+def _resume_problem(folder: Path, *, videos: list[str]) -> str | None:
+    if any("://" in video for video in videos):
+        return "--resume needs videos on this machine, since an address may serve another one next time"
+    stems = [Path(video).stem for video in videos]
+    if len(set(stems)) < len(stems):
+        return "--resume needs videos of different names, since what is kept is named after them"
+    return f"--resume must be a folder, got the file {folder}" if folder.is_file() else None
 
 
 def _transcript_problem(transcript: str) -> str | None:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import transformers
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.inference import report_building
+from microemo.inference.analysis_journal import AnalysisJournal
 from microemo.inference.attended_person import parse_person
-from microemo.inference.model_loading import MINI, load_model
+from microemo.inference.exact_json import to_plain
+from microemo.inference.model_loading import MINI, load_model, weights_fingerprint
 from microemo.inference.report import EmotionReport, ModelInfo, Settings
 from microemo.inference.report_building import HeadLabels
 from microemo.inference.stage_clock import Progress, StageClock
 from microemo.inference.trained_outputs import output_status, trained_outputs
 from microemo.inference.window_analysis import WindowFindings, window_steps
 from microemo.processing.clip import Clip
-from microemo.processing.clip_reading import ClipReader
+from microemo.processing.clip_reading import ClipReader, ReadingState
+from microemo.processing.crop_cache import content_hash
 from microemo.processing.face_detection import FaceDetector
-from microemo.processing.media_source import MediaSource
+from microemo.processing.media_source import MediaSource, source_name
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.transcript_formats import TranscriptSource
+from microemo.processing.transcript_formats import TranscriptSource, parse_transcript
 
 Mode = Literal["explain", "scores"]
 
@@ -90,6 +94,7 @@ class EmotionAnalyzer:
         mode: Mode = "explain",
         person: str | int = "speaker",
         language: str | None = None,
+        journal: str | Path | None = None,
         progress: Progress | None = None,
     ) -> EmotionReport:
         """The report of one video or sound file. The same input gives the same report, but for `timings`.
@@ -101,6 +106,8 @@ class EmotionAnalyzer:
             mode: "scores" leaves the explanations out.
             person: whose face is attended: "speaker", "largest" or a track id.
             language: of the speech, for recognition.
+            journal: file that keeps each window of a long video as it is done; a call with the journal of an earlier
+                one, which was stopped, goes on where that ended, with the same result.
             progress: called with (stage, done, total).
 
         Raises:
@@ -110,7 +117,15 @@ class EmotionAnalyzer:
         clock = StageClock(progress)
         settings = Settings(mode, str(person), language, _transcript_name(transcript))
         windows = tuple(
-            self.stream(source, transcript=transcript, mode=mode, person=person, language=language, progress=clock)
+            self.stream(
+                source,
+                transcript=transcript,
+                mode=mode,
+                person=person,
+                language=language,
+                journal=journal,
+                progress=clock,
+            )
         )
         return replace(self._report(windows, settings=settings), timings=clock.timings())
 
@@ -128,17 +143,32 @@ class EmotionAnalyzer:
         mode: Mode = "explain",
         person: str | int = "speaker",
         language: str | None = None,
+        journal: str | Path | None = None,
         progress: Progress | None = None,
     ) -> Iterator[WindowFindings]:
         """Yields the findings of each window as soon as it is analysed; arguments as in a call.
 
         A video up to the reader's `max_window_seconds` is one window.
         """
-        for steps in self._windows(
-            source, transcript=transcript, mode=mode, person=person, language=language, progress=progress
-        ):
-            *_, findings = steps
-            yield findings
+        with ExitStack() as resources:
+            kept = None
+            if journal is not None:
+                job = self._job(source, transcript=transcript, mode=mode, person=person, language=language)
+                kept = resources.enter_context(AnalysisJournal(journal, job=job))
+                yield from kept.findings
+            for steps in self._windows(
+                source,
+                transcript=transcript,
+                mode=mode,
+                person=person,
+                language=language,
+                state=None if kept is None else kept.state,
+                progress=progress,
+            ):
+                *_, findings = steps
+                if kept is not None:
+                    kept.append(findings)
+                yield findings
 
     def growing_reports(
         self,
@@ -173,15 +203,45 @@ class EmotionAnalyzer:
         mode: Mode,
         person: str | int,
         language: str | None,
+        state: ReadingState | None = None,
         progress: Progress | None,
     ) -> Iterator[Iterator[WindowFindings]]:
         """Yields for each window its findings as they grow."""
         if mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
         attended = parse_person(person)
-        clips = self.reader.read(source, transcript=transcript, person=attended, language=language, progress=progress)
+        clips = self.reader.read(
+            source, transcript=transcript, person=attended, language=language, state=state, progress=progress
+        )
         for clip in clips:
             yield self._steps(clip, mode=mode, progress=progress or _no_progress)
+
+    def _job(
+        self,
+        source: MediaSource,
+        *,
+        transcript: TranscriptSource | None,
+        mode: Mode,
+        person: str | int,
+        language: str | None,
+    ) -> dict[str, Any]:
+        """What the findings of a call depend on, for its journal."""
+        path = Path(source).expanduser() if isinstance(source, (str, Path)) else None
+        if path is None or not path.is_file():
+            raise ValueError(f"a journal needs a file as source, got {source_name(source)!r}")
+        reader = self.reader
+        return {
+            "source": path.name,
+            "sha256": content_hash(path),
+            "transcript": None if transcript is None else to_plain(parse_transcript(transcript)),
+            "mode": mode,
+            "person": str(person),
+            "language": language,
+            "model": {**asdict(self._model_info()), "weights": weights_fingerprint(self.model)},
+            "reading": asdict(reader.settings),
+            "detector": type(reader.detector).__name__,
+            "recognizer": type(reader.recognizer).__name__,
+        }
 
     def _steps(self, clip: Clip, *, mode: Mode, progress: Progress) -> Iterator[WindowFindings]:
         config = self.model.config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,15 @@ def has_fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware (AMX); elsewhere they are slower than float32."""
     asked = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public question
     return bool(asked is not None and asked())
+
+
+def weights_fingerprint(model: torch.nn.Module) -> str:
+    """A hash that other weights hardly share: of each tensor's sum, which takes less time than all its bytes.
+
+    Rounded, since the order of summing, and with it the last digits, depends on the number of threads.
+    """
+    sums = {name: f"{float(tensor.double().sum()):.6g}" for name, tensor in model.state_dict().items()}
+    return hashlib.sha256(repr(sorted(sums.items())).encode()).hexdigest()
 
 
 def _folder(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from .audio_reading import read_audio
-from .clip import Clip, Transcription, Utterance
+from .block_recognition import Recognizer, is_silent, recognize_in_blocks
+from .clip import Clip, Utterance
 from .clip_assembly import assemble_clip
 from .crop_cache import CropCache, content_hash
+from .detection_record import DetectionRecord
 from .face_boxes import FaceBoxes, tracks_from_boxes
 from .face_detection import FaceDetector, create_detector
 from .media_index import MediaIndex, index_media
@@ -26,20 +27,6 @@ from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
 from .window_reading import Progress, WindowReader
 
-SILENT_PEAK = 1e-3  # amplitude, -60 dB: below it a track is called silent
-BLOCK_EDGE_SECONDS = 1.0  # speech that reaches this near to a block's end may go on in the next
-
-
-class Recognizer(Protocol):
-    """What makes utterances of sound when no transcript is given; `SpeechRecognizer` is one.
-
-    A `Transcription` instead of a plain tuple also tells what was heard but not believed.
-    """
-
-    def transcribe(
-        self, waveform: np.ndarray, *, language: str | None = None, progress: Progress | None = None
-    ) -> tuple[Utterance, ...]: ...
-
 
 @dataclass(frozen=True)
 class _Media:
@@ -49,6 +36,21 @@ class _Media:
     place: Path | VideoArray
     index: MediaIndex
     video: VideoReader | None
+
+
+@dataclass
+class ReadingState:
+    """How far a source has been read; what `ClipReader.read` needs to go on after a stop.
+
+    spoken: the utterances and what was odd about them, None before they are known. windows_read: the detections of
+    the windows that need not be read again. last_window: those of the clip that came last. when_heard: called once the
+    utterances are known, which can take minutes.
+    """
+
+    spoken: tuple[tuple[Utterance, ...], tuple[str, ...]] | None = None
+    windows_read: tuple[DetectionRecord, ...] = ()
+    last_window: DetectionRecord | None = None
+    when_heard: Callable[[], None] | None = None
 
 
 class ClipReader:
@@ -86,6 +88,7 @@ class ClipReader:
         person: str | int = "speaker",
         face_boxes: FaceBoxes | None = None,
         language: str | None = None,
+        state: ReadingState | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
         """Yields one `Clip`, or for a video longer than `max_window_seconds` one for each window of whole utterances.
@@ -96,11 +99,17 @@ class ClipReader:
             person: whose face is attended: "speaker", "largest" or a track id.
             face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
             language: of the speech, for the recognizer.
+            state: of an earlier reading of the same source that was stopped, to go on from there; kept up to date.
             progress: called with (stage, done, total); with "speech", "frames" (decoding) and "faces" (detection).
         """
         with ExitStack() as resources:
             media = _open_media(source, resources=resources, backend=self.settings.backend)
-            utterances, notes = self._utterances(media, transcript=transcript, language=language, progress=progress)
+            state = state or ReadingState()
+            if state.spoken is None:
+                state.spoken = self._utterances(media, transcript=transcript, language=language, progress=progress)
+                if state.when_heard is not None:
+                    state.when_heard()
+            utterances, notes = state.spoken
             utterances, cuts = split_long_utterances(utterances, max_window_seconds=self.settings.max_window_seconds)
             windows = plan_windows(
                 utterances,
@@ -108,8 +117,12 @@ class ClipReader:
                 max_window_seconds=self.settings.max_window_seconds,
             )
             reader = self._window_reader(media, face_boxes=face_boxes)
-            for window in windows:
-                clip = self._read_window(media, window, reader=reader, person=person, progress=progress)
+            for detections in state.windows_read:
+                if reader is not None:
+                    reader.skip(detections)
+            for window in windows[len(state.windows_read) :]:
+                clip, detections = self._read_window(media, window, reader=reader, person=person, progress=progress)
+                state.last_window = detections
                 yield replace(clip, warnings=(*media.index.warnings, *notes, *cuts, *clip.warnings))
 
     def _utterances(
@@ -159,7 +172,7 @@ class ClipReader:
         reader: WindowReader | None,
         person: str | int,
         progress: Progress | None,
-    ) -> Clip:
+    ) -> tuple[Clip, DetectionRecord]:
         absences: dict[str, str] = {}
         warnings: tuple[str, ...] = ()
         waveform = _read_sound(media, window, sampling_rate=self.settings.sampling_rate, absences=absences)
@@ -187,72 +200,13 @@ class ClipReader:
             absences=absences,
             warnings=warnings,
         )
-        return replace(clip, media_end_seconds=media.index.end_seconds)
-
-
-def recognize_in_blocks(
-    read: Callable[[float, float], np.ndarray | None],
-    *,
-    recognizer: Recognizer,
-    duration_seconds: float,
-    block_seconds: float,
-    language: str | None = None,
-    progress: Progress | None = None,
-) -> Transcription:
-    """Utterances of a long recording with one block of sound in memory at a time.
-
-    Speech that may go on beyond a block is left to the next block, which begins with it::
-
-        speech    [--1--]  [--2--]      [-----3-----]
-        block 1   |----------------------------|         finds 1, 2; 3 touches the edge
-        block 2                         |----------...   finds 3
-
-    Args:
-        read: gives the waveform from one second to another.
-    """
-    utterances: list[Utterance] = []
-    doubted: list[Utterance] = []
-    start = 0.0
-    while start < duration_seconds:
-        end = min(start + block_seconds, duration_seconds)
-        waveform = read(start, end)
-        found: tuple[Utterance, ...] = ()
-        if waveform is not None and not is_silent(waveform):
-            found = recognizer.transcribe(waveform, language=language)
-        shifted = _later(found, seconds=start)
-        next_start = end
-        if end < duration_seconds and shifted and _goes_on(shifted[-1], block_start=start, block_end=end):
-            next_start = shifted.pop().start_seconds
-        utterances += shifted
-        doubts = _later(getattr(found, "doubted", ()), seconds=start)
-        doubted += [each for each in doubts if each.start_seconds < next_start]  # the next block hears the rest again
-        start = next_start
-        if progress is not None:
-            progress("speech", round(start), round(duration_seconds))
-    return Transcription(utterances, doubted=doubted)
-
-
-def _later(utterances: Iterable[Utterance], *, seconds: float) -> list[Utterance]:
-    return [
-        replace(each, start_seconds=each.start_seconds + seconds, end_seconds=each.end_seconds + seconds)
-        for each in utterances
-    ]
+        detections = DetectionRecord.of([]) if pictures is None else pictures.detections
+        return replace(clip, media_end_seconds=media.index.end_seconds), detections
 
 
 def _doubt_note(utterance: Utterance) -> str:
     span = f"{utterance.start_seconds:.1f}-{utterance.end_seconds:.1f} s"
     return f"speech at {span} was left out: the recogniser doubts its words"
-
-
-def _goes_on(utterance: Utterance, *, block_start: float, block_end: float) -> bool:
-    """True for speech at a block's end, unless it fills the block: then leaving it to the next would never end."""
-    near_end = utterance.end_seconds > block_end - BLOCK_EDGE_SECONDS
-    return near_end and utterance.start_seconds > block_start + BLOCK_EDGE_SECONDS
-
-
-def is_silent(waveform: np.ndarray) -> bool:
-    """True where nothing is louder than `SILENT_PEAK`."""
-    return len(waveform) == 0 or float(np.max(np.abs(waveform))) < SILENT_PEAK
 
 
 def _open_media(source: MediaSource, *, resources: ExitStack, backend: str | None) -> _Media:

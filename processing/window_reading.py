@@ -16,6 +16,7 @@ from .camera_views import view_thumbnail
 from .clip import FaceTrack, Utterance
 from .crop_cache import CropCache, cache_key
 from .detected_faces import FaceDetections
+from .detection_record import DetectionRecord
 from .face_boxes import boxed_landmarks_at
 from .face_cropping import alignment_matrix, crop_face, landmarks_from_boxes
 from .face_detection import FaceDetector
@@ -67,6 +68,7 @@ class WindowPictures:
     faces: FaceCrops
     looked_times: np.ndarray
     tracks: tuple[FaceTrack, ...]
+    detections: DetectionRecord
 
 
 def plan_window(times: np.ndarray, *, window: Window, settings: ReadingSettings, with_detector: bool) -> WindowPlan:
@@ -119,7 +121,6 @@ class WindowReader:
         self.boxed_tracks = boxed_tracks
         self.cache, self.cache_parts = cache, tuple(cache_parts)
         self.tracker = None if self.detector is None else FaceTracker()
-        self.follower = None if self.detector is None else FaceFollower(self.detector, search_fps=settings.search_fps)
         self.frame_size = fit_size(height=video.height, width=video.width, shortest=settings.frame_size)
         self.picture_size = fit_size(height=video.height, width=video.width, longest=settings.max_picture_side)
         self.scale = np.array([self.picture_size[1] / video.width, self.picture_size[0] / video.height])
@@ -137,13 +138,19 @@ class WindowReader:
             plan = WindowPlan(plan.frames, plan.faces[:0], plan.detections[:0])
         work = _WindowPass(self, plan=plan)
         work.run(size=self.picture_size if with_faces else self.frame_size, progress=progress)
+        detections = DetectionRecord.of(work.found)
         if self.cache is not None and self.tracker is not None:
             if stored is not None:
-                work.replay(stored, tracker=self.tracker)
+                detections = work.replay(stored, tracker=self.tracker)
             else:
                 self.cache.store(key, work.record())
         frames, frame_times = work.frames_with_times()
-        return WindowPictures(frames, frame_times, work.face_crops(), looked_times, self.tracks(window))
+        return WindowPictures(frames, frame_times, work.face_crops(), looked_times, self.tracks(window), detections)
+
+    def skip(self, detections: DetectionRecord) -> None:
+        """Passes a window that was read before, with these detections; what comes after is read as it would be."""
+        if self.tracker is not None:
+            detections.replay(self.tracker)
 
     def landmarks_at(self, time: float, *, picture: np.ndarray) -> dict[int, np.ndarray]:
         """Landmarks (5, 2) by track id in pixels of the decoded picture."""
@@ -165,6 +172,10 @@ class _WindowPass:
 
     def __init__(self, reader: WindowReader, *, plan: WindowPlan) -> None:
         self.reader, self.settings, self.plan = reader, reader.settings, plan
+        # Each window begins with a search of the frame: so it does not matter whether the one before was skipped.
+        self.follower = None
+        if reader.detector is not None:
+            self.follower = FaceFollower(reader.detector, search_fps=reader.settings.search_fps)
         self.frames: list[tuple[float, np.ndarray]] = []
         self.found: list[tuple[float, FaceDetections, np.ndarray]] = []  # with the thumbnail of the frame
         self.crops: list[tuple[float, int, np.ndarray]] = []
@@ -192,7 +203,7 @@ class _WindowPass:
         self._crop_ready(all_of_them=True)
 
     def _detect(self, times: np.ndarray, pictures: np.ndarray) -> None:
-        tracker, follower = self.reader.tracker, self.reader.follower
+        tracker, follower = self.reader.tracker, self.follower
         if tracker is None or follower is None:
             return
         new = times > tracker.time  # the rest was seen already, where windows overlap
@@ -218,29 +229,16 @@ class _WindowPass:
     def record(self) -> dict[str, np.ndarray]:
         """What `replay` needs, as arrays for the cache."""
         faces = self.face_crops()
-        return {
-            "detection_times": np.array([time for time, _, _ in self.found]),
-            "detection_counts": np.array([len(found) for _, found, _ in self.found], dtype=np.int64),
-            "boxes": np.concatenate([np.zeros((0, 4), np.float32), *(found.boxes for _, found, _ in self.found)]),
-            "landmarks": np.concatenate(
-                [np.zeros((0, 5, 2), np.float32), *(found.landmarks for _, found, _ in self.found)]
-            ),
-            "scores": np.concatenate([np.zeros(0, np.float32), *(found.scores for _, found, _ in self.found)]),
-            "thumbnails": np.array([thumbnail for _, _, thumbnail in self.found]),
-            "crops": faces.crops,
-            "crop_times": faces.times,
-            "crop_track_ids": faces.track_ids,
-        }
+        crops = {"crops": faces.crops, "crop_times": faces.times, "crop_track_ids": faces.track_ids}
+        return {**DetectionRecord.of(self.found).arrays(), **crops}
 
-    def replay(self, stored: dict[str, np.ndarray], *, tracker: FaceTracker) -> None:
+    def replay(self, stored: dict[str, np.ndarray], *, tracker: FaceTracker) -> DetectionRecord:
         """Brings tracker and crops to where `run` would have brought them."""
-        ends = np.cumsum(stored["detection_counts"])
-        for place, time in enumerate(stored["detection_times"]):
-            part = slice(ends[place] - stored["detection_counts"][place], ends[place])
-            faces = FaceDetections(stored["boxes"][part], stored["landmarks"][part], stored["scores"][part])
-            tracker.update(float(time), faces, thumbnail=stored["thumbnails"][place])
+        detections = DetectionRecord.from_arrays(stored)
+        detections.replay(tracker)
         rows = zip(stored["crop_times"], stored["crop_track_ids"], stored["crops"], strict=True)
         self.crops = [(float(time), int(track_id), crop) for time, track_id, crop in rows]
+        return detections
 
     def frames_with_times(self) -> tuple[np.ndarray, np.ndarray]:
         height, width = self.reader.frame_size
