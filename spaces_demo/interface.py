@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import gradio as gr
 
-from microemo.inference.report_view import NOTICE, element_script
+from microemo.inference.report_view import NOTICE
+from microemo.spaces_demo.appearance import resource
 from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.page_state import PageState
 from microemo.spaces_demo.private_files import PrivateFiles
@@ -33,7 +33,7 @@ def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
     """The page of `session`."""
     with gr.Blocks(title=f"{TITLE}: who felt what, when, and why", analytics_enabled=False, fill_width=True,
                    delete_cache=(KEPT_SECONDS // 3, KEPT_SECONDS)) as page:  # fmt: skip
-        gr.HTML(_resource("intro.html"), elem_id="intro", padding=False)
+        gr.HTML(resource("intro.html"), elem_id="intro", padding=False)
         taken = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
         media = gr.State(None)
         with gr.Row(elem_id="examples"):
@@ -62,7 +62,7 @@ def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
         view = gr.HTML(
             PageState().as_value(),
             html_template="<div class='place'></div>",
-            js_on_load=_resource("page.js"),
+            js_on_load=resource("page.js"),
             apply_default_css=False,
             elem_id="result",
         )
@@ -73,7 +73,7 @@ def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
 
 
 def _connect(session: Session, settings: DemoSettings, *, view: gr.HTML, video: gr.Video, transcript: gr.File,
-             mode: gr.Radio, person: gr.Dropdown, consent: gr.Checkbox, button: gr.Button, tries: list[gr.Button],
+             mode: gr.Dropdown, person: gr.Dropdown, consent: gr.Checkbox, button: gr.Button, tries: list[gr.Button],
              taken: gr.State, media: gr.State) -> None:  # fmt: skip
     """Ties the events of the page to the session."""
     waiting: dict[str, Any] = {
@@ -83,68 +83,47 @@ def _connect(session: Session, settings: DemoSettings, *, view: gr.HTML, video: 
         "api_visibility": "private",
     }
 
-    def receive(path: str | None, before: PrivateFiles | None) -> tuple[Any, ...]:
-        _forget(before)
-        files, problem = session.receive(path)
-        state = PageState(problem=problem, media=path if files else None)
-        return files, (path if files else None), (gr.skip() if files else None), state.as_value()
-
-    gr.on([video.upload, video.stop_recording], receive, [video, taken], [taken, media, video, view], queue=False,
-          show_progress="hidden", api_visibility="private")  # fmt: skip
-    video.clear(lambda files: (_forget(files), None)[1:], [taken], [taken], queue=False, api_visibility="private")
-    button.click(session.analyse, [taken, transcript, mode, person, consent, media], [view], **waiting).then(
-        lambda: (None, None, None), None, [taken, video, transcript], queue=False, api_visibility="private"
-    )
+    aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    gr.on([video.upload, video.stop_recording], partial(_receive, session), [video, taken],
+          [taken, media, video, view], **aside)  # fmt: skip
+    transcript.upload(partial(_receive_words, session), [transcript], [transcript, view], **aside)
+    video.clear(_forget, [taken], [taken], **aside)
+    button.click(partial(_check, session), [taken, consent, person], None, **aside).success(
+        session.analyse, [taken, transcript, mode, person, consent, media], [view], **waiting
+    ).success(lambda: (None, None, None), None, [taken, video, transcript], **aside)
     for one, example in zip(tries, EXAMPLES, strict=True):
         one.click(partial(session.analyse_example, example.name), [mode], [view], **waiting)
     gr.on([], session.report_json, [video, transcript, mode, person, consent], [gr.Textbox(visible=False)],
           api_name="analyze", concurrency_id=MODEL_QUEUE, concurrency_limit=settings.concurrency)  # fmt: skip
 
 
-def head() -> str:
-    """What the page's head needs: the view's element."""
-    return f"<script>{element_script()}</script>"
+def _receive(session: Session, path: str, before: PrivateFiles | None) -> tuple[Any, ...]:
+    """A fresh clip: the new values of taken, media, video and view."""
+    _forget(before)
+    try:
+        taken = session.receive(path)
+    except ValueError as error:
+        return None, None, None, PageState(problem=str(error)).as_value()
+    return taken, path, gr.skip(), PageState(media=path).as_value()
 
 
-def style() -> str:
-    """The page's style."""
-    return _resource("page.css")
+def _receive_words(session: Session, path: str) -> tuple[Any, ...]:
+    """A fresh transcript: the new values of transcript and view."""
+    try:
+        session.receive_words(path)
+    except ValueError as error:
+        return None, PageState(problem=str(error)).as_value()
+    return gr.skip(), gr.skip()
 
 
-def theme() -> gr.themes.Base:
-    """Colours of the view, and the fonts that the visitor's machine has: nothing is fetched from elsewhere."""
-    fonts = ["system-ui", "sans-serif"]
-    base = gr.themes.Base(primary_hue="blue", neutral_hue="slate", radius_size="lg", font=fonts,
-                          font_mono=["ui-monospace", "monospace"])  # fmt: skip
-    return base.set(
-        body_background_fill="#f6f7f9",
-        body_background_fill_dark="#14171a",
-        background_fill_primary_dark="#1d2125",
-        background_fill_secondary_dark="#1d2125",
-        block_background_fill_dark="#1d2125",
-        block_label_background_fill_dark="#1d2125",
-        border_color_primary_dark="#373e46",
-        checkbox_border_radius="4px",
-        block_border_color_dark="#373e46",
-        input_background_fill_dark="#14171a",
-        body_text_color_subdued="#59636e",
-        body_text_color_subdued_dark="#a3adb8",
-        button_primary_background_fill="#0b5cad",
-        button_primary_background_fill_hover="#094d92",
-        button_primary_background_fill_dark="#1f6fc0",
-        button_secondary_background_fill="white",
-        button_secondary_background_fill_hover="#eef1f5",
-        button_secondary_background_fill_dark="#1d2125",
-        button_secondary_background_fill_hover_dark="#2a2f35",
-        button_secondary_border_color="#d5dae0",
-        button_secondary_border_color_dark="#373e46",
-    )
+def _check(session: Session, taken: PrivateFiles | None, consent: bool, person: str) -> None:
+    """Raises what the page shows as a message when something is missing; the visitor's files stay."""
+    try:
+        session.check(taken, consent=consent, person=person)
+    except ValueError as error:
+        raise gr.Error(str(error), title="Not yet", print_exception=False) from error
 
 
 def _forget(files: PrivateFiles | None) -> None:
     if files is not None:
         files.delete()
-
-
-def _resource(name: str) -> str:
-    return (files("microemo.spaces_demo") / name).read_text(encoding="utf-8")

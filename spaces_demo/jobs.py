@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from microemo.inference.analyzer import EmotionAnalyzer, Mode
 from microemo.inference.report import EmotionReport
 
 logger = logging.getLogger(__name__)
+FAULT = "The analysis failed inside; that is a fault of this program, not of your file."
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,16 @@ def work(job: Job, *, analyzer: EmotionAnalyzer, tell: Callable[[News], None]) -
             person=job.person,
             progress=lambda name, done, total: tell(Stage(name, done, total)),
         ):
-            tell(Grown(with_file_names(report)))
+            tell(Grown(without_folder(report, folder=job.video.parent)))
     except (ValueError, FileNotFoundError) as error:  # what the package says of input that cannot be used
         tell(Failed(str(error).replace(f"{job.video.parent}/", "")))
     except Exception:
         logger.exception("analysis failed")
-        tell(Failed("The analysis failed inside; that is a fault of this program, not of your file."))
+        tell(Failed(FAULT))
     else:
         tell(Finished())
 
 
-def with_file_names(report: EmotionReport) -> EmotionReport:
-    """The report with names in place of the server's paths."""
-    transcript = report.settings.transcript
-    settings = replace(report.settings, transcript=None if transcript is None else Path(transcript).name)
-    return replace(report, source=Path(report.source).name, settings=settings)
+def without_folder(report: EmotionReport, *, folder: Path) -> EmotionReport:
+    """The report with names in place of the server's paths, wherever they stand."""
+    return EmotionReport.from_json(report.to_json().replace(json.dumps(f"{folder}/", ensure_ascii=False)[1:-1], ""))

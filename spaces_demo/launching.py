@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.spaces_demo import interface
+from microemo.spaces_demo import appearance, interface
 from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.session import Runner, Session
 from microemo.spaces_demo.settings import DemoSettings
@@ -35,7 +37,8 @@ def launch(
     wait: bool = True,
 ) -> tuple[gr.Blocks, str]:
     """Serves the page; returns it and its address, after the end where `wait`."""
-    page = interface.build(Session(run, limits=settings.limits), settings=settings)
+    session = Session(run, limits=settings.limits, uploads=Path(get_upload_folder()))
+    page = interface.build(session, settings=settings)
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -43,9 +46,9 @@ def launch(
         prevent_thread_lock=not wait,
         allowed_paths=[str(example.video) for example in EXAMPLES],
         max_file_size=f"{settings.limits.max_megabytes}mb",
-        theme=interface.theme(),
-        css=interface.style(),
-        head=interface.head(),
+        theme=appearance.theme(),
+        css=appearance.style(),
+        head=appearance.head(),
         footer_links=["api", "settings"],
         show_error=True,
         ssr_mode=False,

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 GONE = "The file is no longer on the server; please choose it again."
@@ -18,11 +17,11 @@ GONE = "The file is no longer on the server; please choose it again."
 
 @dataclass(frozen=True)
 class PrivateFiles:
-    """The files of one request, in `folder`, under their own names; `stored` are the places they came from."""
+    """The files of one request, in `folder`, under their own names; `stored` are the uploads they came from."""
 
     folder: Path
-    files: tuple[Path, ...]
-    stored: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
+    stored: tuple[Path, ...] = ()
 
     def delete(self) -> None:
         """Removes every trace; may be called again."""
@@ -31,21 +30,24 @@ class PrivateFiles:
             path.unlink(missing_ok=True)
 
 
-def take(paths: Sequence[str | Path]) -> PrivateFiles:
-    """Links the uploaded `paths` into a new folder that only this server's user can read.
+def new_folder() -> PrivateFiles:
+    """An empty folder that only this server's user can read."""
+    return PrivateFiles(Path(tempfile.mkdtemp(prefix="microemo-demo-")))
 
-    Raises `ValueError`, in words for the visitor, when one of them is gone.
+
+def add(files: PrivateFiles, path: str | Path, *, uploads: Path) -> PrivateFiles:
+    """`files` with a link to `path`, which is removed with them where it lies in `uploads`, the folder of uploads.
+
+    Raises `ValueError`, in words for the visitor, when it is gone.
     """
-    stored = tuple(Path(path) for path in paths)
-    folder = Path(tempfile.mkdtemp(prefix="microemo-demo-"))
-    taken = PrivateFiles(folder, tuple(folder / path.name for path in stored), stored)
+    source, target = Path(path), files.folder / Path(path).name
     try:
-        for source, target in zip(stored, taken.files, strict=True):
-            _link(source, target)
+        _link(source, target)
     except FileNotFoundError as error:
-        taken.delete()
         raise ValueError(GONE) from error
-    return taken
+    # Whatever else a request names, an example for one, is not the visitor's to remove.
+    stored = (source,) if source.resolve().is_relative_to(uploads.resolve()) else ()
+    return replace(files, files=(*files.files, target), stored=(*files.stored, *stored))
 
 
 def _link(source: Path, target: Path) -> None:

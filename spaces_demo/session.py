@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from microemo.inference.analyzer import Mode
 from microemo.spaces_demo.examples import EXAMPLES
-from microemo.spaces_demo.jobs import Failed, Grown, Job, News
+from microemo.spaces_demo.jobs import FAULT, Failed, Grown, Job, News
 from microemo.spaces_demo.limits import Limits, check_person, check_transcript, check_video
 from microemo.spaces_demo.page_state import PageState, page_states
-from microemo.spaces_demo.private_files import PrivateFiles, take
+from microemo.spaces_demo.private_files import PrivateFiles, add, new_folder
 
 logger = logging.getLogger(__name__)
 NO_CLIP = "Please choose or record a clip first."
@@ -21,25 +22,49 @@ Runner = Callable[[Job], Iterator[News]]
 
 
 class Session:
-    """The demo's answers to its events; it keeps nothing of a visitor between them but the files they uploaded."""
+    """The demo's answers to its events. It keeps nothing of a visitor: their files pass through its arguments.
 
-    def __init__(self, run: Runner, *, limits: Limits) -> None:
+    Args:
+        run: analyses a job.
+        uploads: the folder where the web server stores uploads.
+    """
+
+    def __init__(self, run: Runner, *, limits: Limits, uploads: Path) -> None:
         self.run = run
         self.limits = limits
+        self.uploads = uploads
 
-    def receive(self, video: str | None) -> tuple[PrivateFiles | None, str | None]:
-        """A fresh upload: the visitor's own copy of it, or None and what is wrong with it; then it is gone."""
-        if video is None:
-            return None, None
+    def receive(self, video: str) -> PrivateFiles:
+        """The visitor's own copy of a fresh upload.
+
+        Raises `ValueError`, in words for the visitor, for a file that the demo does not take; it is deleted then.
+        """
+        taken = new_folder()
         try:
-            taken = take([video])
-        except ValueError as error:
-            return None, str(error)
-        problem = _problem(check_video, taken.files[0], limits=self.limits)
-        if problem is not None:
+            taken = add(taken, video, uploads=self.uploads)
+            check_video(taken.files[0], limits=self.limits)
+        except BaseException:
             taken.delete()
-            return None, problem
-        return taken, None
+            raise
+        return taken
+
+    def receive_words(self, transcript: str) -> None:
+        """Looks at a fresh transcript. Raises `ValueError` for one that cannot be used; it is deleted then."""
+        looked_at = add(new_folder(), transcript, uploads=self.uploads)
+        try:
+            check_transcript(looked_at.files[0], limits=self.limits)
+        except BaseException:
+            looked_at.delete()
+            raise
+        replace(looked_at, stored=()).delete()
+
+    def check(self, taken: PrivateFiles | None, *, consent: bool, person: str) -> None:
+        """Raises `ValueError`, in words for the visitor, while something is missing."""
+        if taken is None:
+            raise ValueError(NO_CLIP)
+        if not consent:
+            raise ValueError(NO_CONSENT)
+        check_person(person)
 
     def analyse(
         self,
@@ -50,23 +75,20 @@ class Session:
         consent: bool,
         media: str | None,
     ) -> Iterator[dict[str, Any]]:
-        """Yields the page's values from the first step to the complete report; the visitor's files are gone then."""
-        words: PrivateFiles | None = None
+        """Yields the page's values from the first step to the complete report; the visitor's files are gone then.
+
+        Args:
+            taken: as `receive` gave it; None before any upload.
+            media: where the browser finds the video.
+        """
         try:
-            if taken is None:
-                raise ValueError(NO_CLIP)
-            if not consent:
-                raise ValueError(NO_CONSENT)
-            words = None if transcript is None else take([transcript])
-            job = self._job(taken.files[0], words, mode=mode, person=person)
-            for state in page_states(self.run(job), job=job, media=media):
+            for state in self._states(taken, transcript, mode=mode, person=person, consent=consent, media=media):
                 yield state.as_value()
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             yield PageState(problem=str(error)).as_value()
-        finally:
-            for files in (taken, words):
-                if files is not None:
-                    files.delete()
+        except Exception:
+            logger.exception("a request failed")
+            yield PageState(problem=FAULT).as_value()
 
     def analyse_example(self, name: str, mode: Mode) -> Iterator[dict[str, Any]]:
         """As `analyse`, for an example; it needs no consent and stays."""
@@ -76,41 +98,49 @@ class Session:
             yield state.as_value()
 
     def report_json(self, video: str | None, transcript: str | None, mode: Mode, person: str, consent: bool) -> str:
-        """The report of a clip as JSON text: the demo's API. Raises `ValueError` with what is wrong."""
-        taken, problem = self.receive(video)
-        if problem is not None:
-            raise ValueError(problem)
-        words: PrivateFiles | None = None
+        """The report of a clip as JSON text: the demo for programs. Raises `ValueError` with what is wrong."""
+        if video is None:
+            raise ValueError(NO_CLIP)
+        taken = self.receive(video)
         try:
-            if taken is None:
-                raise ValueError(NO_CLIP)
-            if not consent:
-                raise ValueError("consent must be true: see the statement on the page")
-            words = None if transcript is None else take([transcript])
-            return _last_report(self.run(self._job(taken.files[0], words, mode=mode, person=person)))
+            job, taken = self._job(taken, transcript, mode=mode, person=person, consent=consent)
+            return _last_report(self.run(job))
         finally:
-            for files in (taken, words):
-                if files is not None:
-                    files.delete()
+            taken.delete()
 
-    def _job(self, video: Path, words: PrivateFiles | None, *, mode: Mode, person: str) -> Job:
-        transcript = None if words is None else words.files[0]
+    def _states(
+        self,
+        taken: PrivateFiles | None,
+        transcript: str | None,
+        *,
+        mode: Mode,
+        person: str,
+        consent: bool,
+        media: str | None,
+    ) -> Iterator[PageState]:
+        if taken is None:
+            raise ValueError(NO_CLIP)
+        try:
+            job, taken = self._job(taken, transcript, mode=mode, person=person, consent=consent)
+            yield from page_states(self.run(job), job=job, media=media)
+        finally:
+            taken.delete()
+
+    def _job(
+        self, taken: PrivateFiles, transcript: str | None, *, mode: Mode, person: str, consent: bool
+    ) -> tuple[Job, PrivateFiles]:
+        """The job that is asked for, and the files that it needs."""
         if transcript is not None:
-            check_transcript(transcript, limits=self.limits)
-        check_person(person)
-        return Job(video, transcript=transcript, mode=mode, person=person.strip())
-
-
-def _problem(check: Callable[..., None], path: Path, *, limits: Limits) -> str | None:
-    """What a check says of a file; None where it is content."""
-    try:
-        check(path, limits=limits)
-    except ValueError as error:
-        return str(error)
-    except Exception:  # whatever a broken file does to its reader
-        logger.exception("a file could not be checked")
-        return f"{path.name} cannot be read."
-    return None
+            taken = add(taken, transcript, uploads=self.uploads)
+        try:
+            self.check(taken, consent=consent, person=person)
+            video, *words = taken.files
+            for path in words:
+                check_transcript(path, limits=self.limits)
+        except BaseException:
+            taken.delete()
+            raise
+        return Job(video, transcript=words[0] if words else None, mode=mode, person=person.strip()), taken
 
 
 def _last_report(told: Iterator[News]) -> str:
@@ -121,5 +151,5 @@ def _last_report(told: Iterator[News]) -> str:
         if isinstance(news, Grown):
             report = news.report
     if report is None:
-        raise ValueError("the analysis gave no report")
+        raise ValueError(FAULT)
     return report.to_json()

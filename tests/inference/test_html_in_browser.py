@@ -8,6 +8,7 @@ from browser import needs_browser, open_browser
 from synthetic_media import moving_squares, tone, write_video
 
 pytestmark = needs_browser
+PATIENCE = 120_000  # ms, for machines that do much else
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
@@ -31,6 +32,7 @@ def open_page(browser, tmp_path):
 
     def build(report, *, width=1280, color_scheme="light"):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=color_scheme)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
