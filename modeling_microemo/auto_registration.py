@@ -58,11 +58,24 @@ def _register_processor(auto: ModuleType) -> None:
     auto.AutoProcessor.register(config_class, processor, exist_ok=True)
 
 
+def _register_pipeline(pipelines: ModuleType) -> None:
+    ours = import_module("microemo.inference.pipeline")
+    if ours.TASK not in pipelines.PIPELINE_REGISTRY.supported_tasks:  # it has no exist_ok
+        models = import_module("transformers.models.auto.modeling_auto")
+        pipelines.PIPELINE_REGISTRY.register_pipeline(
+            ours.TASK,
+            pipeline_class=ours.VideoEmotionRecognitionPipeline,
+            pt_model=models.AutoModelForMultimodalLM,
+            type="multimodal",
+        )
+
+
 REGISTRATIONS = (
     Registration("transformers.models.auto.configuration_auto", _register_config),
     Registration("transformers.models.auto.modeling_auto", _register_models),
     Registration("transformers.models.auto.video_processing_auto", _register_video_processor),
     Registration("transformers.models.auto.processing_auto", _register_processor),
+    Registration("transformers.pipelines", _register_pipeline),
 )
 
 

@@ -24,6 +24,7 @@ from .clip_inputs import clip_inputs, prefix_length, question_suffixes
 from .clip_reading import ClipReader, Recognizer
 from .clip_tensors import audio_windows, count_frames, scatter_rows, time_sentences, time_tensors
 from .context_fitting import fit_words
+from .conversation_sound import with_sound
 from .emotion_parsing import ParsedEmotions, parse_emotions
 from .face_detection import FaceDetector
 from .media_source import MediaSource
@@ -231,12 +232,22 @@ class MicroEmoProcessor(ProcessorMixin):
     # --- The ordinary road of transformers -------------------------------------------------------------------------
 
     def apply_chat_template(self, conversation, chat_template: str | None = None, **kwargs: Any):  # type: ignore[override]
-        """See `ProcessorMixin.apply_chat_template`; the words of utterance blocks are made harmless on the way."""
+        """See `ProcessorMixin.apply_chat_template`.
+
+        On the way the words of utterance blocks are made harmless, and sound is read from files of any kind; with
+        `load_audio_from_video=True` also that of the videos.
+        """
         is_batched = isinstance(conversation[0], (list, tuple))
         conversations = [
             sanitize_conversation(messages, special_tokens=self.control_tokens)
             for messages in (conversation if is_batched else [conversation])
         ]
+        if kwargs.get("tokenize"):
+            sound = {
+                "sampling_rate": self.feature_extractor.sampling_rate,
+                "from_videos": kwargs.pop("load_audio_from_video", False),
+            }
+            conversations = [with_sound(messages, **sound) for messages in conversations]
         if "utterance_mode" in self._resolve_chat_template(chat_template):
             kwargs["utterance_mode"] = self.utterance_mode
         times = [conversation_utterance_times(messages) for messages in conversations]

@@ -1,0 +1,125 @@
+"""`pipeline("video-emotion-recognition", model=...)`: transformers' way to the analyzer's reports, as plain dicts.
+
+import microemo                     registers it
+from transformers import pipeline
+recognize = pipeline("video-emotion-recognition", model="user/microemo-mini")
+recognize("clip.mp4")               a report
+recognize(["a.mp4", "b.mp4"])       a list of reports
+recognize(path for path in paths)   an iterator, one report at a time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import snapshot_download
+from transformers import Pipeline
+
+if TYPE_CHECKING:
+    from microemo.processing.face_detection import FaceDetector
+    from microemo.processing.speech_recognition import SpeechRecognizer
+
+TASK = "video-emotion-recognition"
+SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
+# What a call may say beside its video, as `EmotionAnalyzer` takes it.
+CALL_ARGUMENTS = ("transcript", "mode", "person", "language")
+
+
+class VideoEmotionRecognitionPipeline(Pipeline):
+    """Videos in, reports out: dicts as in `report.schema.json`, by the same code as `EmotionAnalyzer`.
+
+    A video is a path, web address, bytes, open file or `VideoArray`, or a dict that has it under "video" and beside it
+    arguments of its own: {"video": "a.mp4", "transcript": "a.srt"}.
+
+    Args:
+        detector: Of faces, as `EmotionAnalyzer.from_pretrained` takes it.
+        speech_recognition: Recognizer, or folder or Hub id of a Whisper; None takes the one that the model brings.
+        model, processor, device and the other arguments: See `transformers.Pipeline`.
+    """
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_feature_extractor = False
+    _load_image_processor = False
+    _load_video_processor = False
+
+    def __init__(
+        self,
+        *args: Any,
+        detector: str | FaceDetector | Callable | None = "centerface",
+        speech_recognition: SpeechRecognizer | str | Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        # transformers imports this module with its pipelines; only who builds one waits for what reads videos.
+        from microemo.inference.analyzer import EmotionAnalyzer
+
+        recognizer = _recognizer(speech_recognition, model_id=self.model.name_or_path, device=self.device)
+        self.analyzer = EmotionAnalyzer(
+            self.model,
+            self.processor,
+            reader=self.processor.clip_reader(detector=detector, recognizer=recognizer),
+            model_id=self.model.name_or_path,
+        )
+
+    def get_iterator(
+        self,
+        inputs: Any,
+        num_workers: int,
+        batch_size: int,
+        preprocess_params: dict[str, Any],
+        forward_params: dict[str, Any],
+        postprocess_params: dict[str, Any],
+    ) -> Any:
+        """As transformers'; several videos are analysed one after the other, since each is a batch of its own."""
+        if batch_size != 1:
+            raise ValueError(f"batch_size must be 1, got {batch_size}: a video's utterances are the batch")
+        return super().get_iterator(
+            inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params
+        )
+
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        _check_arguments(kwargs)
+        return kwargs, {}, {}
+
+    def preprocess(self, input_: Any, **arguments: Any) -> dict[str, Any]:
+        """Returns the arguments of the analyzer; reading waits for the forward pass, which takes window by window."""
+        if not isinstance(input_, Mapping):
+            return {"source": input_, **arguments}
+        own = dict(input_)
+        if "video" not in own:
+            raise ValueError(f'a dict must have the video under "video", got the keys {sorted(own)}')
+        source = own.pop("video")
+        _check_arguments(own)
+        return {"source": source, **arguments, **own}
+
+    def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> dict[str, Any]:
+        return {"report": self.analyzer(input_tensors.pop("source"), **input_tensors)}
+
+    def postprocess(self, model_outputs: dict[str, Any], **postprocess_parameters: Any) -> dict[str, Any]:
+        """Returns the report as a dict."""
+        return model_outputs["report"].to_dict()
+
+
+def _check_arguments(arguments: Mapping[str, Any]) -> None:
+    if unknown := sorted(arguments.keys() - set(CALL_ARGUMENTS)):
+        raise ValueError(f"{unknown[0]!r} is no argument of {TASK}; allowed are {', '.join(CALL_ARGUMENTS)}")
+
+
+def _recognizer(
+    speech_recognition: SpeechRecognizer | str | Path | None, *, model_id: str, device: Any
+) -> SpeechRecognizer | None:
+    from microemo.processing.speech_recognition import SpeechRecognizer  # as above
+
+    if isinstance(speech_recognition, SpeechRecognizer):
+        return speech_recognition
+    if speech_recognition is not None:
+        return SpeechRecognizer.from_pretrained(speech_recognition, device=device)
+    if not model_id:
+        return None  # a model that was made by hand
+    local = Path(model_id).is_dir()
+    folder = Path(model_id) if local else Path(snapshot_download(model_id, allow_patterns=f"{SPEECH_RECOGNITION}/*"))
+    brought = folder / SPEECH_RECOGNITION
+    return SpeechRecognizer.from_pretrained(brought, device=device) if brought.is_dir() else None
