@@ -14,6 +14,7 @@ except ImportError:
     sync_playwright = None
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LAUNCH_MILLISECONDS = 120_000  # for machines that do much else
 # A camera that films a moving pattern, for the tests that record.
 ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 needs_browser = pytest.mark.skipif(
@@ -26,7 +27,7 @@ needs_browser = pytest.mark.skipif(
 def open_browser() -> Iterator[Browser]:
     """A browser that knows no pages yet."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=LAUNCH_MILLISECONDS)
         try:
             yield browser
         finally:

@@ -115,9 +115,7 @@ def test_the_cursor_follows_the_playing_video(report, clip, open_page):
     wait_until_at(page, 0.4)
     page.locator("video").evaluate("video => { video.muted = true; }")
     page.keyboard.press(" ")
-    page.wait_for_function(
-        "() => parseFloat(document.querySelector('microemo-report').shadowRoot.querySelector('#axis').ariaValueNow) > 0.7"
-    )
+    page.wait_for_function("() => document.querySelector('microemo-report').moment > 0.7")
     assert page.get_by_role("button", name="Play or pause").text_content() == "❚❚ Pause"
 
 

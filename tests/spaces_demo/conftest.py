@@ -18,8 +18,6 @@ from microemo.inference.report import (
     UtteranceReport,
 )
 
-pytest.importorskip("gradio", reason="needs Gradio (pip install gradio)")
-
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.mp4"
 SPOKEN = [
     {"start": 0.4, "end": 3.2, "text": "I am not nervous.", "speaker": "Eileen"},
@@ -52,6 +50,7 @@ def model_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, model_folder):
     """The running demo: `address`, and `uploads`, where Gradio keeps files."""
+    pytest.importorskip("gradio", reason="needs Gradio (pip install gradio)")
     from microemo.spaces_demo.launching import launch
     from microemo.spaces_demo.limits import Limits
     from microemo.spaces_demo.settings import DemoSettings
