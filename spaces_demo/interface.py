@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,39 +27,31 @@ PROMISE = (
 )
 PEOPLE = [("Whoever speaks", "speaker"), ("The largest face", "largest")]
 MODES = [("Scores and explanations", "explain"), ("Scores alone (faster)", "scores")]
-TITLE = "MicroEmo"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a visitor fills in."""
+
+    video: gr.Video
+    transcript: gr.File
+    mode: gr.Dropdown
+    person: gr.Dropdown
+    consent: gr.Checkbox
+    button: gr.Button
 
 
 def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
     """The page of `session`."""
-    with gr.Blocks(title=f"{TITLE}: who felt what, when, and why", analytics_enabled=False, fill_width=True,
-                   delete_cache=(KEPT_SECONDS // 3, KEPT_SECONDS)) as page:  # fmt: skip
-        gr.HTML(resource("intro.html"), elem_id="intro", padding=False)
-        taken = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
-        media = gr.State(None)
+    cleaning = (KEPT_SECONDS // 3, KEPT_SECONDS)  # how often, and from which age on
+    with gr.Blocks(
+        title="MicroEmo: who felt what, when, and why", analytics_enabled=False, fill_width=True, delete_cache=cleaning
+    ) as page:
+        gr.HTML(resource("intro.html"), elem_id="intro")
         with gr.Row(elem_id="examples"):
             gr.HTML("<p>Try one:</p>", elem_id="try")
             tries = [gr.Button(one.title, icon=str(one.picture), size="sm") for one in EXAMPLES]
-        with gr.Row(elem_id="inputs"):
-            with gr.Column(scale=5, min_width=300):
-                video = gr.Video(
-                    label=f"Or your own clip: {settings.limits.in_words()}",
-                    sources=["upload", "webcam"],
-                    include_audio=True,
-                    webcam_options=gr.WebcamOptions(mirror=False),
-                    height=306,
-                    elem_id="clip",
-                )
-            with gr.Column(scale=4, min_width=300):
-                with gr.Row():
-                    mode = gr.Dropdown(MODES, value="explain", label="What to show", elem_id="mode", min_width=180)
-                    person = gr.Dropdown(PEOPLE, value="speaker", label="Whose face (or its number)", min_width=180,
-                                         allow_custom_value=True, elem_id="person")  # fmt: skip
-                with gr.Accordion("Add a transcript (else speech is recognised: English)", open=False):
-                    transcript = gr.File(label="SRT, VTT, TSV, CSV, JSON", elem_id="transcript", height=110)
-                consent = gr.Checkbox(label=CONSENT, elem_id="consent")
-                button = gr.Button("Analyse", variant="primary", elem_id="analyse")
-                gr.HTML(f"<p>{PROMISE}</p>", elem_id="promise")
+        inputs = _inputs(settings)
         view = gr.HTML(
             PageState().as_value(),
             html_template="<div class='place'></div>",
@@ -67,34 +60,67 @@ def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
             elem_id="result",
         )
         gr.HTML(f"<p>{NOTICE}</p>", elem_id="notice")
-        _connect(session, settings, view=view, video=video, transcript=transcript, mode=mode, person=person,
-                 consent=consent, button=button, tries=tries, taken=taken, media=media)  # fmt: skip
+        _connect(session, settings, inputs=inputs, tries=tries, view=view)
     return page.queue(max_size=settings.max_waiting, default_concurrency_limit=settings.concurrency)
 
 
-def _connect(session: Session, settings: DemoSettings, *, view: gr.HTML, video: gr.Video, transcript: gr.File,
-             mode: gr.Dropdown, person: gr.Dropdown, consent: gr.Checkbox, button: gr.Button, tries: list[gr.Button],
-             taken: gr.State, media: gr.State) -> None:  # fmt: skip
-    """Ties the events of the page to the session."""
-    waiting: dict[str, Any] = {
-        "concurrency_id": MODEL_QUEUE,
-        "concurrency_limit": settings.concurrency,
-        "show_progress": "minimal",
-        "api_visibility": "private",
-    }
+def _inputs(settings: DemoSettings) -> Inputs:
+    with gr.Row(elem_id="inputs"):
+        with gr.Column(scale=5, min_width=300):
+            video = gr.Video(
+                label=f"Or your own clip: {settings.limits.in_words()}",
+                sources=["upload", "webcam"],
+                include_audio=True,
+                webcam_options=gr.WebcamOptions(mirror=False),
+                height=306,
+                elem_id="clip",
+            )
+        with gr.Column(scale=4, min_width=300):
+            with gr.Row():
+                mode = gr.Dropdown(MODES, value="explain", label="What to show", elem_id="mode", min_width=180)
+                person = gr.Dropdown(
+                    PEOPLE,
+                    value="speaker",
+                    label="Whose face (or its number)",
+                    allow_custom_value=True,
+                    elem_id="person",
+                    min_width=180,
+                )
+            with gr.Accordion("Add a transcript (else speech is recognised: English)", open=False):
+                transcript = gr.File(label="SRT, VTT, TSV, CSV, JSON", elem_id="transcript", height=110)
+            consent = gr.Checkbox(label=CONSENT, elem_id="consent")
+            button = gr.Button("Analyse", variant="primary", elem_id="analyse")
+            gr.HTML(f"<p>{PROMISE}</p>", elem_id="promise")
+    return Inputs(video, transcript, mode, person, consent, button)
 
+
+def _connect(
+    session: Session, settings: DemoSettings, *, inputs: Inputs, tries: list[gr.Button], view: gr.HTML
+) -> None:
+    """Ties the events of the page to the session."""
+    taken = gr.State(None, time_to_live=KEPT_SECONDS, delete_callback=_forget)
+    media = gr.State(None)
+    queued: dict[str, Any] = {"concurrency_id": MODEL_QUEUE, "concurrency_limit": settings.concurrency}
+    shown: dict[str, Any] = {**queued, "show_progress": "minimal", "api_visibility": "private"}
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    gr.on([video.upload, video.stop_recording], partial(_receive, session), [video, taken],
-          [taken, media, video, view], **aside)  # fmt: skip
-    transcript.upload(partial(_receive_words, session), [transcript], [transcript, view], **aside)
-    video.clear(_forget, [taken], [taken], **aside)
-    button.click(partial(_check, session), [taken, consent, person], None, **aside).success(
-        session.analyse, [taken, transcript, mode, person, consent, media], [view], **waiting
-    ).success(lambda: (None, None, None), None, [taken, video, transcript], **aside)
+    asked = [inputs.transcript, inputs.mode, inputs.person, inputs.consent]
+
+    gr.on(
+        [inputs.video.upload, inputs.video.stop_recording],
+        partial(_receive, session),
+        [inputs.video, taken],
+        [taken, media, inputs.video, view],
+        **aside,
+    )
+    inputs.video.clear(_forget, [taken], [taken], **aside)
+    words = inputs.transcript
+    words.upload(partial(_receive_words, session), [words], [words, view], **aside)
+    inputs.button.click(partial(_check, session), [taken, inputs.consent, inputs.person], None, **aside).success(
+        session.analyse, [taken, *asked, media], [view], **shown
+    ).success(lambda: (None, None, None), None, [taken, inputs.video, words], **aside)
     for one, example in zip(tries, EXAMPLES, strict=True):
-        one.click(partial(session.analyse_example, example.name), [mode], [view], **waiting)
-    gr.on([], session.report_json, [video, transcript, mode, person, consent], [gr.Textbox(visible=False)],
-          api_name="analyze", concurrency_id=MODEL_QUEUE, concurrency_limit=settings.concurrency)  # fmt: skip
+        one.click(partial(session.analyse_example, example.name), [inputs.mode], [view], **shown)
+    gr.on([], session.report_json, [inputs.video, *asked], [gr.Textbox(visible=False)], api_name="analyze", **queued)
 
 
 def _receive(session: Session, path: str, before: PrivateFiles | None) -> tuple[Any, ...]:

@@ -39,24 +39,25 @@ class Session:
 
         Raises `ValueError`, in words for the visitor, for a file that the demo does not take; it is deleted then.
         """
-        taken = new_folder()
-        try:
-            taken = add(taken, video, uploads=self.uploads)
-            check_video(taken.files[0], limits=self.limits)
-        except BaseException:
-            taken.delete()
-            raise
-        return taken
+        return self._looked_at(video, check=check_video)
 
     def receive_words(self, transcript: str) -> None:
         """Looks at a fresh transcript. Raises `ValueError` for one that cannot be used; it is deleted then."""
-        looked_at = add(new_folder(), transcript, uploads=self.uploads)
+        replace(self._looked_at(transcript, check=check_transcript), stored=()).delete()
+
+    def _looked_at(self, path: str, *, check: Callable[..., None]) -> PrivateFiles:
+        taken = new_folder()
         try:
-            check_transcript(looked_at.files[0], limits=self.limits)
-        except BaseException:
-            looked_at.delete()
+            taken = add(taken, path, uploads=self.uploads)
+            check(taken.files[0], limits=self.limits)
+        except ValueError:
+            taken.delete()
             raise
-        replace(looked_at, stored=()).delete()
+        except Exception as error:  # whatever a broken file does to its reader
+            taken.delete()
+            logger.exception("a file could not be checked")
+            raise ValueError(f"{Path(path).name} cannot be read.") from error
+        return taken
 
     def check(self, taken: PrivateFiles | None, *, consent: bool, person: str) -> None:
         """Raises `ValueError`, in words for the visitor, while something is missing."""

@@ -26,8 +26,8 @@ def is_zero_gpu() -> bool:
 def gpu_runner(analyzer: EmotionAnalyzer) -> Callable[[Job], Iterator[News]]:
     """What `Worker.run` is elsewhere. ZeroGPU runs each call in a process of its own, so a crash stays in it."""
 
-    def run(job: Job) -> Iterator[News]:
-        return listen(job, analyzer=analyzer)
+    def run(job: Job) -> Iterator[News]:  # a generator function: ZeroGPU looks for one to stream
+        yield from listen(job, analyzer=analyzer)
 
     return run if spaces is None else spaces.GPU(duration=GPU_SECONDS)(run)
 

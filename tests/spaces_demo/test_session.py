@@ -1,9 +1,11 @@
 """Events and their answers, with a runner that stands in for the model."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
+from microemo.spaces_demo import session as session_module
 from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.jobs import FAULT, Failed, Finished, Grown, Stage
 from microemo.spaces_demo.limits import Limits
@@ -119,6 +121,16 @@ def test_a_transcript_is_looked_at_on_arrival(stored, tmp_path, open_session):
     with pytest.raises(ValueError, match=r"bad\.json"):
         session.receive_words(str(bad))
     assert not bad.exists() and (tmp_path / "stored" / "words.json").exists()
+
+
+def test_a_file_that_breaks_its_reader_is_named(stored, open_session, monkeypatch):
+    def break_down(path, *, limits):
+        raise RuntimeError("inside a decoder")
+
+    monkeypatch.setattr(session_module, "check_video", break_down)
+    with pytest.raises(ValueError, match=r"mine\.mp4 cannot be read"):
+        open_session()[0].receive(stored[0])
+    assert not Path(stored[0]).exists()
 
 
 def test_examples_stay(report, open_session):
