@@ -6,7 +6,7 @@
     <out>/*.py                                         model and processor, for trust_remote_code=True
     <out>/README.md                                    the model card
     <out>/training_record.json                         where there is one
-    <out>/speech_recognition/                          where the model brings its recognizer, as it was
+    <out>/speech_recognition/, adapter/                a recognizer and a LoRA of its own, as they were
 
 Tensors are copied one shard at a time, so that a model of 7 B needs the memory of a shard. The folder appears under
 its name when it is whole and has been read back.
@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from huggingface_hub import ModelCard
 from transformers.utils.hub import convert_file_size_to_int
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.conversion.assemble_mini import NAME as MINI
 from microemo.conversion.assemble_mini import SPEECH_RECOGNITION
 from microemo.conversion.assembled_folder import MANIFEST
+from microemo.conversion.lora_adapter import ADAPTER_FOLDER
 from microemo.conversion.model_card import CardFacts, model_card
 from microemo.conversion.model_figures import TrainingRecord, read_training_record
 from microemo.conversion.quiet_transformers import quiet_transformers
@@ -46,6 +47,7 @@ from microemo.conversion.weight_files import read_weights
 from microemo.processing.processing_microemo import MicroEmoProcessor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CARRIED_FOLDERS = (SPEECH_RECOGNITION, ADAPTER_FOLDER)
 MINI_LICENCE = "apache-2.0"  # of the whole; the card names those of the parts
 
 
@@ -125,21 +127,25 @@ class _Export:
         # Without memory, but as transformers would load it: what does not match is refused.
         with quiet_transformers():
             model: Any = MicroEmoForConditionalGeneration.from_pretrained(source, device_map="meta")
-        self.config = model.config
+        self.config, self.generation_config = model.config, model.generation_config
         self.parameters = model.num_parameters()
         self.processor = MicroEmoProcessor.from_pretrained(source)
         self.dtype = self.config.dtype if options.dtype is None else DTYPES[options.dtype]
         self.stored = read_weights(source)
+        self.assembly = _assembly(source)
+        self.record_file = options.record or self._own_record_file()
+        self.record = TrainingRecord() if self.record_file is None else read_training_record(self.record_file)
 
     def write(self, folder: Path, *, progress: Progress | None) -> None:
         """Writes everything into `folder` and reads it back."""
         self._write_settings(folder)
         copy_code(folder)
         shards = self._write_weights(folder, progress=progress)
-        if (record := self._record_file()) is not None:
-            shutil.copyfile(record, folder / RECORD)
-        if self._has_speech_recognition():
-            shutil.copytree(self.source / SPEECH_RECOGNITION, folder / SPEECH_RECOGNITION)
+        if self.record_file is not None:
+            shutil.copyfile(self.record_file, folder / RECORD)
+        for name in CARRIED_FOLDERS:
+            if (self.source / name).is_dir():
+                shutil.copytree(self.source / name, folder / name)
         model_card(self.config, facts=self._facts(shards)).save(folder / "README.md")
         check_settings(folder, config=self.config)
 
@@ -148,7 +154,7 @@ class _Export:
         self.config.architectures = [MicroEmoForConditionalGeneration.__name__]
         self.config.auto_map = dict(MODEL_AUTO_MAP)
         self.config.save_pretrained(folder)
-        GenerationConfig.from_pretrained(self.source).save_pretrained(folder)
+        self.generation_config.save_pretrained(folder)
         self.processor.auto_map = dict(PROCESSOR_AUTO_MAP)
         self.processor.video_processor.auto_map = dict(VIDEO_PROCESSOR_AUTO_MAP)
         self.processor.save_pretrained(folder)
@@ -173,32 +179,32 @@ class _Export:
         return self.dtype if stored.is_floating_point else stored
 
     def _facts(self, shards: tuple[Shard, ...]) -> CardFacts:
-        assembly = _assembly(self.source)
-        record = self._record_file()
         return CardFacts(
             name=self.name,
             repo_id=self.options.repo_id or f"user/{self.name}",
-            licence=self.options.licence or (MINI_LICENCE if assembly else None),
-            record=TrainingRecord() if record is None else read_training_record(record),
-            sources=tuple(assembly.get("sources", ())),
+            licence=self.options.licence or self._own_licence(),
+            record=self.record,
+            sources=tuple(self.assembly.get("sources", ())),
             parameters=self.parameters,
             dtype=str(self.dtype).removeprefix("torch."),
             weight_bytes=sum(shard.num_bytes for shard in shards),
             num_files=len(shards),
-            has_speech_recognition=self._has_speech_recognition(),
+            has_speech_recognition=(self.source / SPEECH_RECOGNITION).is_dir(),
         )
 
-    def _has_speech_recognition(self) -> bool:
-        return (self.source / SPEECH_RECOGNITION).is_dir()
+    def _own_licence(self) -> str | None:
+        """What the source's card says; microemo-mini has none."""
+        card = self.source / "README.md"
+        if card.is_file():
+            return ModelCard.load(card, ignore_metadata_errors=True).data.get("license")
+        return MINI_LICENCE if self.assembly else None
 
-    def _record_file(self) -> Path | None:
-        """The training record that belongs to the weights: named by the user, beside them, or the package's own."""
-        if self.options.record is not None:
-            return self.options.record
+    def _own_record_file(self) -> Path | None:
+        """The training record beside the weights; that of microemo-mini is the package's own."""
         beside, packaged = self.source / RECORD, mini_checkpoint_folder() / RECORD
         if beside.is_file():
             return beside
-        return packaged if _assembly(self.source) and packaged.is_file() else None
+        return packaged if self.assembly and packaged.is_file() else None
 
 
 def _check_source(source: Path) -> None:

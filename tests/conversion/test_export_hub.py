@@ -109,14 +109,22 @@ def test_an_export_can_be_exported(exported, tmp_path):
     assert (again / "model.safetensors").read_bytes() == (exported / "model.safetensors").read_bytes()
 
 
-def test_speech_recognition_goes_along(source, tmp_path):
-    brings_recognizer = tmp_path / "source"
-    shutil.copytree(source, brings_recognizer)
-    (brings_recognizer / "speech_recognition").mkdir()
-    (brings_recognizer / "speech_recognition" / "config.json").write_text("{}", encoding="utf-8")
-    folder = export_model(brings_recognizer, tmp_path / "out")
-    assert (folder / "speech_recognition" / "config.json").read_text(encoding="utf-8") == "{}"
-    assert "speech" in ModelCard.load(folder / "README.md").text
+def test_what_belongs_to_the_model_goes_along(source, tmp_path):
+    brings = tmp_path / "source"
+    shutil.copytree(source, brings)
+    for name in ("speech_recognition", "adapter"):
+        (brings / name).mkdir()
+        (brings / name / "config.json").write_text("{}", encoding="utf-8")
+    figure = {"task": "a", "dataset": "b", "metric": "c", "value": 0.25, "command": "d"}
+    (brings / "training_record.json").write_text(json.dumps({"figures": [figure]}), encoding="utf-8")
+    folder = export_model(brings, tmp_path / "out", options=ExportOptions(licence="mit"))
+    for name in ("speech_recognition/config.json", "adapter/config.json", "training_record.json"):
+        assert (folder / name).read_bytes() == (brings / name).read_bytes()
+    card = ModelCard.load(folder / "README.md")
+    assert "speech" in card.text
+    assert [result.metric_value for result in card.data.eval_results] == [0.25]
+    again = ModelCard.load(export_model(folder, tmp_path / "again") / "README.md")
+    assert again.data.license == "mit", "the licence stays with the weights"
 
 
 class TestRefusals:
