@@ -149,3 +149,20 @@ def test_return_costs():
     costs = return_costs(found, left)[:, 0]
     assert costs[0] == 0 and costs[1] == pytest.approx(0.75)
     assert costs[2] > 1 and costs[3] > 1
+
+
+def test_landmarks_do_not_depend_on_what_is_far_away():
+    frames = [([(10 + 30 * np.sin(place / 9), 20)], ROOM) for place in range(200)]
+    tracker = track(frames)
+    (whole,) = tracker.tracks()
+    for time in (0.0, 40.3 * STEP, 100 * STEP, 199 * STEP):
+        expected = run_landmarks(whole.times, whole.landmarks, at=time)
+        np.testing.assert_allclose(tracker.landmarks_at(time, thumbnail=ROOM)[0], expected, atol=1e-6)
+
+
+def test_tracks_of_a_part_are_a_part_of_the_tracks():
+    tracker = track([([(10, 20)] if place % 20 < 12 else [], ROOM) for place in range(60)])
+    (whole,), (part,) = tracker.tracks(), tracker.tracks(start_seconds=5 * STEP, end_seconds=45 * STEP)
+    inside = (whole.times >= 5 * STEP) & (whole.times < 45 * STEP)
+    np.testing.assert_array_equal(part.times, whole.times[inside])
+    np.testing.assert_array_equal(part.landmarks, whole.landmarks[inside])
