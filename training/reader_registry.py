@@ -15,6 +15,7 @@ from microemo.training import (
     meld_reader,
     mer_readers,
     public_corpus_readers,
+    still_reader,
 )
 from microemo.training.answers import spread_questions
 from microemo.training.example import Example
@@ -63,6 +64,7 @@ READERS = {
         corpus: Reader(public_corpus_readers.read_voices, ("split",), {"corpus": corpus})
         for corpus in public_corpus_readers.VOICE_CORPORA
     },
+    "stills": Reader(still_reader.read_stills, ("split",)),
 }
 
 

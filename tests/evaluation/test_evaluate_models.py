@@ -107,7 +107,7 @@ def test_a_fingerprint_is_of_the_weights_and_the_config(tmp_path):
     same.model.config.utterance_mode = "clip"
     assert model_fingerprint(first) != model_fingerprint(same)
     with torch.no_grad():
-        first.model.model.emotion_head.emotions.bias[0] += 1e-6
+        first.model.model.emotion_head.classifier.bias[0] += 1e-6
     assert model_fingerprint(first) != model_fingerprint(EmotionAnalyzer.from_pretrained(folders[0], detector=None))
 
 
