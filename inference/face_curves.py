@@ -5,6 +5,7 @@ Pure functions on arrays; times in seconds, probabilities in [0, 1].
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,14 @@ def expression_evidence(trace: ExpressionTrace) -> tuple[Evidence, ...]:
         return ()
     text = f"{strongest_label.label} throughout, mean {strongest_label.probability:.2f}"
     return (Evidence("face", None, text),)
+
+
+def times_between(times: Sequence[float], start_seconds: float, end_seconds: float) -> np.ndarray:
+    """The increasing `times` from start to end, both inclusive.
+
+    By bisection: an hour has as many utterances as its curves are long, and each utterance asks.
+    """
+    return np.array(times[bisect_left(times, start_seconds) : bisect_right(times, end_seconds)])
 
 
 def presence_evidence(times: np.ndarray, *, start_seconds: float, end_seconds: float) -> tuple[Evidence, ...]:

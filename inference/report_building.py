@@ -19,6 +19,7 @@ from microemo.inference.face_curves import (
     presence_evidence,
     smooth,
     summarise_expressions,
+    times_between,
 )
 from microemo.inference.micro_events import find_micro_expressions
 from microemo.inference.report import (
@@ -204,8 +205,7 @@ def _utterance_report(
     utterance = window.clip.utterances[number]
     start, end = utterance.start_seconds, utterance.end_seconds
     timeline = by_track.get(_attended_track(window, number))
-    seen = timeline is not None and any(start <= time <= end for time in timeline.curve.times)
-    timeline = timeline if seen else None
+    timeline = timeline if timeline is not None and len(times_between(timeline.curve.times, start, end)) else None
     trace = None if timeline is None or timeline.trace is None else timeline.trace.between(start, end)
     events = None
     if timeline is not None and timeline.events is not None:
@@ -237,7 +237,7 @@ def _face_evidence(timeline: FaceTimeline | None, *, start: float, end: float) -
     """What was measured of the attended face in an utterance: its coming and going, its expression."""
     if timeline is None:
         return ()
-    presence = presence_evidence(np.asarray(timeline.curve.times), start_seconds=start, end_seconds=end)
+    presence = presence_evidence(times_between(timeline.curve.times, start, end), start_seconds=start, end_seconds=end)
     shown = () if timeline.trace is None else expression_evidence(timeline.trace.between(start, end))
     return (*presence, *shown)
 

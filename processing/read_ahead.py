@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
+def read_ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
     """Yields what `items` yields, one item ahead: while one is used, one waits and one is being made.
 
-    An error is raised where the item would have come. When the consumer stops early, so does the thread, before the
-    consumer goes on: nobody else may use what `items` reads from until then.
+    An error is raised where the item would have come. A consumer that may stop early closes the generator
+    (`contextlib.closing`): that waits for the thread, and only then may anybody close what `items` reads from.
     """
     made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=1)
     stopped = threading.Event()

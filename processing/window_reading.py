@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,8 +61,8 @@ class FaceCrops:
 
 @dataclass(frozen=True)
 class WindowPictures:
-    """frames: (T, H, W, 3) uint8 RGB with times (T,). looked_times: (L,) of
-    the frames on which faces were wanted. tracks in pixels of the displayed frame."""
+    """frames: (T, H, W, 3) uint8 RGB with times (T,). looked_times: (L,) of the frames on which faces were wanted.
+    tracks in pixels of the displayed frame."""
 
     frames: np.ndarray
     frame_times: np.ndarray
@@ -173,9 +174,8 @@ class _WindowPass:
     def __init__(self, reader: WindowReader, *, plan: WindowPlan) -> None:
         self.reader, self.settings, self.plan = reader, reader.settings, plan
         # Each window begins with a search of the frame: so it does not matter whether the one before was skipped.
-        self.follower = None
-        if reader.detector is not None:
-            self.follower = FaceFollower(reader.detector, search_fps=reader.settings.search_fps)
+        detector = reader.detector
+        self.follower = None if detector is None else FaceFollower(detector, search_fps=self.settings.search_fps)
         self.frames: list[tuple[float, np.ndarray]] = []
         self.found: list[tuple[float, FaceDetections, np.ndarray]] = []  # with the thumbnail of the frame
         self.crops: list[tuple[float, int, np.ndarray]] = []
@@ -185,21 +185,22 @@ class _WindowPass:
         plan, times = self.plan, self.reader.video.times
         wanted = np.union1d(np.union1d(plan.frames, plan.faces), plan.detections)
         done = looked_at = 0
-        for indices, pictures in read_ahead(self.reader.video.read(wanted, size=size)):
-            for index, picture in zip(indices, pictures, strict=True):
-                if _contains(plan.frames, index):
-                    self.frames.append((times[index], _resized(picture, size=self.reader.frame_size)))
-                if _contains(plan.faces, index):
-                    self.waiting.append((times[index], picture))
-            done += len(indices)
-            if progress is not None:
-                progress("frames", done, len(wanted))
-            detected = np.isin(indices, plan.detections)
-            self._detect(times[indices[detected]], pictures[detected])
-            self._crop_ready()
-            looked_at += int(detected.sum())
-            if progress is not None and len(plan.detections):
-                progress("faces", looked_at, len(plan.detections))
+        with closing(read_ahead(self.reader.video.read(wanted, size=size))) as batches:
+            for indices, pictures in batches:
+                for index, picture in zip(indices, pictures, strict=True):
+                    if _contains(plan.frames, index):
+                        self.frames.append((times[index], _resized(picture, size=self.reader.frame_size)))
+                    if _contains(plan.faces, index):
+                        self.waiting.append((times[index], picture))
+                done += len(indices)
+                if progress is not None:
+                    progress("frames", done, len(wanted))
+                detected = np.isin(indices, plan.detections)
+                self._detect(times[indices[detected]], pictures[detected])
+                self._crop_ready()
+                looked_at += int(detected.sum())
+                if progress is not None and len(plan.detections):
+                    progress("faces", looked_at, len(plan.detections))
         self._crop_ready(all_of_them=True)
 
     def _detect(self, times: np.ndarray, pictures: np.ndarray) -> None:
@@ -207,11 +208,9 @@ class _WindowPass:
         if tracker is None or follower is None:
             return
         new = times > tracker.time  # the rest was seen already, where windows overlap
-        if not new.any():
-            return
         times, pictures = times[new], pictures[new]
         thumbnails = [view_thumbnail(picture) for picture in pictures]
-        found = follower.detect(times, pictures, thumbnails=thumbnails)
+        found = follower.detect(times, pictures, thumbnails=thumbnails) if len(times) else []
         for time, faces, thumbnail in zip(times.tolist(), found, thumbnails, strict=True):
             usable = usable_faces(faces, settings=self.settings)
             tracker.update(time, usable, thumbnail=thumbnail)

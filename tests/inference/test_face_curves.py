@@ -8,6 +8,7 @@ from microemo.inference.face_curves import (
     smooth,
     strongest_moments,
     summarise_expressions,
+    times_between,
 )
 
 LABELS = ("neutral", "happiness", "anger")
@@ -17,6 +18,11 @@ def trace_of(happiness, *, fps=10.0, start=0.0):
     happiness = np.asarray(happiness, dtype=float)
     probabilities = np.stack([1 - happiness, happiness, np.zeros_like(happiness)], axis=1)
     return ExpressionTrace(1, start + np.arange(len(happiness)) / fps, probabilities, LABELS)
+
+
+def test_times_between_includes_both_ends():
+    assert times_between((0.0, 0.5, 1.0, 1.5), 0.5, 1.0).tolist() == [0.5, 1.0]
+    assert len(times_between((), 0.0, 1.0)) == len(times_between((2.0,), 0.0, 1.0)) == 0
 
 
 def test_smoothing_keeps_constants_and_lines():
