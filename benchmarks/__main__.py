@@ -125,9 +125,7 @@ def _memory(quick: bool, folder: str) -> Iterator[Run]:
 
 
 def _growth(quick: bool, folder: str) -> Iterator[Run]:
-    minutes = [0.5, 1.0] if quick else [5.0, 10.0, 20.0, 40.0, 60.0]
-    if quick:  # two points lie on any line: only the memory says something
-        minutes = [0.5, 1.0, 1.5]
+    minutes = [1.0, 2.0, 3.0] if quick else [5.0, 10.0, 20.0, 40.0, 60.0]
 
     def run() -> list[Figure]:
         figures = [

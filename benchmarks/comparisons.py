@@ -147,18 +147,23 @@ def segment_qformer(*, utterances: int, frames: int = 32) -> list[Figure]:
     frames = max(frames, utterances)
     count = frames * tokens_a_frame
     generator = torch.Generator().manual_seed(0)
-    states = torch.randn(1, count, qformer.config.encoder_hidden_size, generator=generator)
-    positions = torch.arange(frames).repeat_interleave(tokens_a_frame)[None]
+    device = analyzer.model.device
+    states = torch.randn(1, count, qformer.config.encoder_hidden_size, generator=generator).to(device)
+    positions = torch.arange(frames, device=device).repeat_interleave(tokens_a_frame)[None]
     owners = positions * utterances // frames
     membership = torch.cat(
-        (torch.ones(1, 1, count, dtype=torch.bool), owners[:, None] == torch.arange(utterances)[None, :, None]), dim=1
+        (
+            torch.ones(1, 1, count, dtype=torch.bool, device=device),
+            owners[:, None] == torch.arange(utterances, device=device)[None, :, None],
+        ),
+        dim=1,
     )
 
     def loop() -> torch.Tensor:
         parts = []
         for inside in membership[0]:
             part = states[:, inside]
-            everything = torch.ones(1, 1, part.shape[1], dtype=torch.bool)
+            everything = torch.ones(1, 1, part.shape[1], dtype=torch.bool, device=device)
             parts.append(qformer(part, positions=positions[:, inside], membership=everything))
         return torch.cat(parts, dim=1)
 
@@ -191,7 +196,7 @@ def shared_prefix(*, utterances: int, seconds: float, folder: str) -> list[Figur
     length = {"min_new_tokens": ANSWER_TOKENS, "max_new_tokens": ANSWER_TOKENS, "do_sample": False}
 
     def shared() -> None:
-        prefix = model.encode_prefix(**processor.from_clip(clip))
+        prefix = model.encode_prefix(**processor.from_clip(clip).to(model.device))
         for first in range(0, len(questions), 8):
             batch = processor.question_inputs(questions[first : first + 8])
             ids = [row[mask.bool()] for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
@@ -199,7 +204,7 @@ def shared_prefix(*, utterances: int, seconds: float, folder: str) -> list[Figur
 
     def prefill_each() -> None:
         for question in questions[:FULL_PREFILLS]:
-            model.generate(**processor.from_clip(clip, question=question), **length)
+            model.generate(**processor.from_clip(clip, question=question).to(model.device), **length)
 
     _, *once = timed(shared)
     _, *each = timed(prefill_each)

@@ -17,6 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
 ROOT = Path(__file__).parents[1]
 PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 MIB = 1 << 20
@@ -43,11 +45,19 @@ def timed(function: Callable[[], Any], *, repeats: int = 1) -> tuple[Any, float,
     """The function's last result, and the least seconds and processor seconds that it took."""
     walls, processors = [], []
     for _ in range(repeats):
+        wait_for_device()
         wall, processor = time.perf_counter(), time.process_time()
         result = function()
+        wait_for_device()
         walls.append(time.perf_counter() - wall)
         processors.append(time.process_time() - processor)
     return result, min(walls), min(processors)
+
+
+def wait_for_device() -> None:
+    """Lets a GPU finish what it was given, for its work goes on while Python does."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def peak_mib() -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from benchmarks.clips import ClipSpec, make_clip, spread_utterances
-from benchmarks.measuring import Figure, timed
+from benchmarks.measuring import Figure, timed, wait_for_device
 from benchmarks.whole import complete_analyzer
 from microemo.processing.audio_reading import read_audio
 from microemo.processing.camera_views import view_thumbnail
@@ -129,9 +129,11 @@ class ModuleClock:
             self._hooks.callback(register(hook).remove)
 
     def _begin(self, name: str, *_: Any) -> None:
+        wait_for_device()
         self._started[name] = (time.perf_counter(), time.process_time())
 
     def _end(self, name: str, *_: Any) -> None:
+        wait_for_device()
         wall, processor = self._started.pop(name)
         self.calls[name].append((time.perf_counter() - wall, time.process_time() - processor))
 

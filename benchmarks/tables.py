@@ -10,6 +10,8 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
+import torch
+
 from benchmarks.measuring import Figure
 
 PACKAGES = ("microemo", "torch", "transformers", "opencv-python")
@@ -24,6 +26,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "load when begun": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in PACKAGES},
