@@ -103,7 +103,7 @@ def _connect(
     queued: dict[str, Any] = {"concurrency_id": MODEL_QUEUE, "concurrency_limit": settings.concurrency}
     shown: dict[str, Any] = {**queued, "show_progress": "minimal", "api_visibility": "private"}
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    asked = [inputs.transcript, inputs.mode, inputs.person, inputs.consent]
+    words, person, consent = inputs.transcript, inputs.person, inputs.consent
 
     gr.on(
         [inputs.video.upload, inputs.video.stop_recording],
@@ -113,14 +113,16 @@ def _connect(
         **aside,
     )
     inputs.video.clear(_forget, [taken], [taken], **aside)
-    words = inputs.transcript
     words.upload(partial(_receive_words, session), [words], [words, view], **aside)
-    inputs.button.click(partial(_check, session), [taken, inputs.consent, inputs.person], None, **aside).success(
-        session.analyse, [taken, *asked, media], [view], **shown
+    inputs.button.click(partial(_check, session), [taken, consent, person], None, **aside).success(
+        session.analyse, [taken, words, inputs.mode, person, consent, media], [view], **shown
     ).success(lambda: (None, None, None), None, [taken, inputs.video, words], **aside)
     for one, example in zip(tries, EXAMPLES, strict=True):
         one.click(partial(session.analyse_example, example.name), [inputs.mode], [view], **shown)
-    gr.on([], session.report_json, [inputs.video, *asked], [gr.Textbox(visible=False)], api_name="analyze", **queued)
+    # A text for the mode: a wrong choice reaches the session, which then deletes the files, instead of failing before.
+    mode = gr.Textbox("scores", visible=False)
+    told = gr.Textbox(visible=False)
+    gr.on([], session.report_json, [inputs.video, words, mode, person, consent], [told], api_name="analyze", **queued)
 
 
 def _receive(session: Session, path: str, before: PrivateFiles | None) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from microemo.inference.analyzer import Mode
 from microemo.spaces_demo.examples import EXAMPLES
@@ -135,6 +135,8 @@ class Session:
             taken = add(taken, transcript, uploads=self.uploads)
         try:
             self.check(taken, consent=consent, person=person)
+            if mode not in get_args(Mode):
+                raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}")
             video, *words = taken.files
             for path in words:
                 check_transcript(path, limits=self.limits)

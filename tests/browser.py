@@ -15,8 +15,7 @@ except ImportError:
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LAUNCH_MILLISECONDS = 120_000  # for machines that do much else
-# A camera that films a moving pattern, for the tests that record.
-ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+ARGUMENTS = ["--no-sandbox"]
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None or sync_playwright is None,
     reason="needs Chromium and playwright (apt-get install chromium, pip install playwright)",

@@ -50,7 +50,7 @@ def test_it_gives_the_librarys_report(client, server, clip, transcript, model_fo
     [
         ({"consent": False}, "confirm the statement"),
         ({"person": "Anna"}, "person must be"),
-        ({"mode": "guess"}, "not in the list of choices"),
+        ({"mode": "guess"}, "mode must be one of explain, scores"),
     ],
 )
 def test_refusals_say_why(client, server, clip, changes, message):

@@ -15,7 +15,7 @@ from microemo.inference.report import EmotionReport
 
 pytestmark = needs_browser
 SECONDS = 1000  # of playwright's timeouts, which are milliseconds
-PATIENCE = 300 * SECONDS  # for machines that do much else
+PATIENCE = 120 * SECONDS  # for machines that do much else
 
 
 @pytest.fixture(scope="module")
@@ -157,18 +157,6 @@ def test_without_consent_nothing_starts_and_nothing_is_lost(visit, clip, transcr
     page.get_by_text("confirm the statement").wait_for()
     page.locator("#consent input").check()
     analyse(page)
-
-
-def test_a_camera_records(visit):
-    page = visit()
-    page.get_by_label("Record video").or_(page.get_by_label("Capture from camera")).first.click()
-    page.locator("#clip").get_by_role("button").filter(has_text="Click to Access Webcam").click()
-    page.locator("#clip").get_by_role("button", name="start recording").click()
-    page.wait_for_timeout(1.5 * SECONDS)
-    page.locator("#clip").get_by_role("button", name="stop recording").click()
-    page.locator("#consent input").check()
-    analyse(page)
-    wait_until_at(page, 0.0)
 
 
 def test_two_visitors_at_once_get_their_own(visit, clip, transcript, tmp_path):
