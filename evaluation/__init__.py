@@ -10,6 +10,12 @@
 | `classification`, `valence_arousal` | closed sets, sentiment; CCC and RMSE |
 | `spotting` | micro-expressions: F1 at IoU, errors in ms, STRS |
 | `calibration`, `bootstrap` | ECE; intervals of any figure |
+| `multi_label` | several emotions at once: micro and macro F1, thresholds fitted for each |
+| `explanation_checks` | moments and faces that an explanation names |
 | `trainer_metrics` | `compute_metrics` of `transformers.Trainer` |
-| `evaluate`, `evaluate_command` | tables of whole files; `microemo evaluate` |
+| `evaluate`, `figures` | tables of whole files |
+| `evaluate_models`, `model_runs`, `ablation`, `dataset_choice` | tables of models on data sets, whole and with ablations |
+| `prediction_store`, `tower_cache` | what makes that go on after a stop, and quick |
+| `report_figures`, `spotting_figures`, `explanation_figures`, `labelled_parts` | figures of a model's reports |
+| `evaluate_command` | `microemo evaluate` |
 """

@@ -19,8 +19,8 @@ class ReliabilityBin:
 
 
 def reliability_bins(
-    probabilities: Sequence[float],
-    outcomes: Sequence[bool],
+    probabilities: Sequence[float] | np.ndarray,
+    outcomes: Sequence[bool] | np.ndarray,
     *,
     bins: int = 15,
     binning: Literal["width", "mass"] = "width",
@@ -41,7 +41,7 @@ def reliability_bins(
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"probabilities must lie from 0 to 1, got {values.min()} to {values.max()}")
     if binning == "width":
-        numbers = np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)
+        numbers = _bin_of_width(values, bins=bins)
     elif binning == "mass":
         numbers = np.empty(len(values), dtype=int)
         numbers[np.argsort(values, kind="stable")] = np.arange(len(values)) * bins // len(values)
@@ -56,8 +56,8 @@ def reliability_bins(
 
 
 def expected_calibration_error(
-    probabilities: Sequence[float],
-    outcomes: Sequence[bool],
+    probabilities: Sequence[float] | np.ndarray,
+    outcomes: Sequence[bool] | np.ndarray,
     *,
     bins: int = 15,
     binning: Literal["width", "mass"] = "width",
@@ -65,6 +65,23 @@ def expected_calibration_error(
     """Returns ECE: the mean over predictions of |frequency - probability| of their bin, from 0 (best) to 1."""
     found = reliability_bins(probabilities, outcomes, bins=bins, binning=binning)
     return sum(item.count * abs(item.frequency - item.probability) for item in found) / len(probabilities)
+
+
+def bin_sums(probabilities: np.ndarray, outcomes: np.ndarray, *, bins: int = 15) -> np.ndarray:
+    """Returns (bins, 3) float64 of equally wide bins: count, sum of probabilities, number of true outcomes.
+
+    The sums of several clips added up give the error of all of them, see `calibration_error_of_sums`.
+    """
+    check_pairs(probabilities, outcomes)
+    numbers = _bin_of_width(probabilities, bins=bins)
+    columns = (np.ones(len(numbers)), probabilities, outcomes.astype(np.float64))
+    return np.stack([np.bincount(numbers, weights=column, minlength=bins) for column in columns], axis=1)
+
+
+def calibration_error_of_sums(sums: np.ndarray) -> float:
+    """Returns ECE out of the (bins, 3) sums of `bin_sums`; NaN where nothing was counted."""
+    count = sums[:, 0].sum()
+    return float(np.abs(sums[:, 2] - sums[:, 1]).sum() / count) if count else float("nan")
 
 
 def top_label_calibration_error(
@@ -86,7 +103,12 @@ def top_label_calibration_error(
     return expected_calibration_error(table.max(axis=1).tolist(), right.tolist(), bins=bins, binning=binning)
 
 
-def brier_score(probabilities: Sequence[float], outcomes: Sequence[bool]) -> float:
+def brier_score(probabilities: Sequence[float] | np.ndarray, outcomes: Sequence[bool] | np.ndarray) -> float:
     """Returns the mean squared difference between probability and outcome, from 0 (best) to 1."""
     check_pairs(probabilities, outcomes)
     return float(np.mean((np.asarray(probabilities, dtype=np.float64) - np.asarray(outcomes, dtype=np.float64)) ** 2))
+
+
+def _bin_of_width(values: np.ndarray, *, bins: int) -> np.ndarray:
+    """Returns the numbers of equally wide bins, each open below and closed above; 0 goes to the first."""
+    return np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)

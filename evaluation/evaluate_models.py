@@ -190,7 +190,8 @@ def column_figures(clips: Sequence[EvaluatedClip], *, measured: Measurement, thr
 
 def reading_changes(changes: Sequence[str]) -> tuple[tuple[str, Any], ...]:
     """Names and values of "face_fps=30", ...; raises `ValueError` for what `ReadingSettings` does not have."""
-    kinds = {entry.name: type(entry.default) for entry in fields(ReadingSettings)}
+    defaults = ReadingSettings()
+    kinds: dict[str, type] = {entry.name: type(getattr(defaults, entry.name)) for entry in fields(ReadingSettings)}
     found = []
     for change in changes:
         name, separator, value = change.partition("=")

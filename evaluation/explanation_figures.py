@@ -37,7 +37,7 @@ def explanation_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
 
 
 def _answers(clip: EvaluatedClip) -> tuple[ClipSummary | UtteranceReport, ...]:
-    parts = (clip.report.summary, *clip.report.utterances)
+    parts: tuple[ClipSummary | UtteranceReport, ...] = (clip.report.summary, *clip.report.utterances)
     return tuple(part for part in parts if part.raw_answer is not None)
 
 

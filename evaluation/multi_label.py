@@ -31,7 +31,7 @@ class Thresholds:
 
 
 def label_counts(targets: np.ndarray, probabilities: np.ndarray, *, thresholds: np.ndarray) -> np.ndarray:
-    """(U, E, 3) float64: right, wrongly given, and missed labels.
+    """(U, E, 3) float64: right, wrongly given, and missed labels, to be summed over utterances.
 
     Args:
         targets: (U, E), 1, 0 or `UNKNOWN`.
@@ -45,17 +45,17 @@ def label_counts(targets: np.ndarray, probabilities: np.ndarray, *, thresholds: 
 
 
 def micro_f1(counts: np.ndarray) -> float:
-    """F1 of all labels of (U, E, 3) counts taken together; 0 where nothing is given and nothing is there."""
-    return float(_f1(counts.sum(axis=(0, 1))))
+    """F1 of all labels of (E, 3) counts taken together; 0 where nothing is given and nothing is there."""
+    return float(_f1(counts.sum(axis=0)))
 
 
 def macro_f1(counts: np.ndarray, *, labels: np.ndarray) -> float:
-    """Mean over labels of F1, out of (U, E, 3) counts.
+    """Mean over labels of F1, out of (E, 3) counts.
 
     Args:
         labels: (E,) bool, which labels the mean is over: those of the data set, not those of a resample.
     """
-    return float(_f1(counts.sum(axis=0)[labels]).mean())
+    return float(_f1(counts[labels]).mean())
 
 
 def fit_thresholds(targets: np.ndarray, probabilities: np.ndarray, *, names: Sequence[str]) -> Thresholds:

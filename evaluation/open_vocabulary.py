@@ -8,7 +8,7 @@ one word; then
 OV-MER's "GPT" column is the harmonic mean of those two means, here `f_score`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,7 +52,7 @@ def overlap(reference: set[str], prediction: set[str]) -> tuple[float, float]:
     return shared / len(prediction), shared / len(reference)
 
 
-def check_pairs(references: Sequence[object], predictions: Sequence[object]) -> None:
+def check_pairs(references: Sized, predictions: Sized) -> None:
     """Raises where the two lists cannot be compared clip by clip."""
     if len(references) != len(predictions):
         raise ValueError(f"references ({len(references)}) and predictions ({len(predictions)}) must be of one length")

@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from microemo.evaluation.calibration import brier_score, expected_calibration_error
+from microemo.evaluation.calibration import bin_sums, calibration_error_of_sums
 from microemo.evaluation.explanation_figures import explanation_figures
 from microemo.evaluation.figures import Figure, Matching, Pairs, figures_of
 from microemo.evaluation.labelled_parts import (
@@ -79,8 +79,8 @@ def _emotion_figures(parts: Sequence[LabelledPart], *, thresholds: Thresholds, c
     counts = label_counts(targets, probabilities, thresholds=thresholds.of(names))
     by_clip = _sums_by_clip(counts, owners=[part.clip for part in parts], clips=clips)
     present = (targets == 1).any(axis=0)
-    yield Figure("Emotions micro F1", clips, lambda chosen: micro_f1(by_clip[chosen]))
-    yield Figure("Emotions macro F1", clips, lambda chosen: macro_f1(by_clip[chosen], labels=present))
+    yield Figure("Emotions micro F1", clips, lambda chosen: micro_f1(_drawn_sum(by_clip, chosen)))
+    yield Figure("Emotions macro F1", clips, lambda chosen: macro_f1(_drawn_sum(by_clip, chosen), labels=present))
 
 
 def _leak_figures(parts: Sequence[LabelledPart], *, thresholds: Thresholds, clips: int) -> Iterator[Figure]:
@@ -98,20 +98,28 @@ def _calibration_figures(parts: Sequence[LabelledPart], *, clips: int) -> Iterat
     if not names:
         return
     targets, probabilities = emotion_arrays(parts, names=names)
-    rows = [np.flatnonzero(row) for row in targets != UNKNOWN]
-    given = [values[row] for values, row in zip(probabilities, rows, strict=True)]
-    true = [values[row] > 0.5 for values, row in zip(targets, rows, strict=True)]
-    if not sum(map(len, rows)):
+    known = targets != UNKNOWN
+    if not known.any():
         return
+    owners = [part.clip for part in parts]
+    rows = zip(probabilities, targets > 0.5, known, strict=True)
+    bins = np.stack([bin_sums(given[row], true[row]) for given, true, row in rows])
+    squares = np.where(known, (probabilities - (targets > 0.5)) ** 2, 0.0)
+    errors = np.stack([squares.sum(axis=1), known.sum(axis=1)], axis=1)
+    bins_of_clip = _sums_by_clip(bins, owners=owners, clips=clips)
+    errors_of_clip = _sums_by_clip(errors, owners=owners, clips=clips)
 
-    def figure(name: str, score: Callable[[Sequence[float], Sequence[bool]], float]) -> Figure:
-        def statistic(chosen: np.ndarray) -> float:
-            return score(np.concatenate([given[i] for i in chosen]), np.concatenate([true[i] for i in chosen]))
+    def brier(chosen: np.ndarray) -> float:
+        error, count = _drawn_sum(errors_of_clip, chosen)
+        return float(error / count) if count else float("nan")
 
-        return _drawn(Figure(name, len(parts), statistic, percent=False), [part.clip for part in parts], clips=clips)
-
-    yield figure("Emotions ECE", expected_calibration_error)
-    yield figure("Emotions Brier score", brier_score)
+    yield Figure(
+        "Emotions ECE",
+        clips,
+        lambda chosen: calibration_error_of_sums(_drawn_sum(bins_of_clip, chosen)),
+        percent=False,
+    )
+    yield Figure("Emotions Brier score", clips, brier, percent=False)
 
 
 def _expression_figures(parts: Sequence[LabelledPart], *, matching: Matching, clips: int) -> Iterator[Figure]:
@@ -158,9 +166,10 @@ def _label_figures(
 def _scored_pairs(pairs: Pairs, *, family: Family) -> Iterator[tuple[list[int], Pairs]]:
     """The pairs that the family scores, all of them, with their places: figures must not leave out more."""
     if family == "valence-arousal":
-        for name, other in (("valence", "arousal"), ("arousal", "valence")):
-            kept = [row for row, (reference, _) in enumerate(pairs) if getattr(reference, name) is not None]
-            yield kept, [(replace(pairs[row][0], **{other: None}), pairs[row][1]) for row in kept]
+        kept = [row for row, (reference, _) in enumerate(pairs) if reference.valence is not None]
+        yield kept, [(replace(pairs[row][0], arousal=None), pairs[row][1]) for row in kept]
+        kept = [row for row, (reference, _) in enumerate(pairs) if reference.arousal is not None]
+        yield kept, [(replace(pairs[row][0], valence=None), pairs[row][1]) for row in kept]
         return
     if family == "sentiment":
         kept = [row for row, (reference, _) in enumerate(pairs) if reference.sentiment]
@@ -174,6 +183,12 @@ def _sums_by_clip(values: np.ndarray, *, owners: Sequence[int], clips: int) -> n
     sums = np.zeros((clips, *values.shape[1:]))
     np.add.at(sums, np.asarray(owners), values)
     return sums
+
+
+def _drawn_sum(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The sum (...) of the rows (clips, ...) that were drawn, some of them several times."""
+    times = np.bincount(chosen, minlength=len(values)).astype(np.float64)
+    return np.tensordot(times, values, axes=1)
 
 
 def _drawn(figure: Figure, owners: Sequence[int], *, clips: int) -> Figure:

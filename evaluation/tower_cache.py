@@ -47,7 +47,7 @@ def remembered_towers(model: MicroEmoForConditionalGeneration) -> Iterator[Tower
     """Has the towers of `model`, and of what shares them, answer from a cache inside the block."""
     cache, towers = TowerCache(), tower_modules(model)
     for name, tower in towers.items():
-        tower.forward = cache.remembering(tower.forward, name=name)  # type: ignore[method-assign]
+        tower.forward = cache.remembering(tower.forward, name=name)
     try:
         yield cache
     finally:

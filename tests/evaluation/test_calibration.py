@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microemo.evaluation.calibration import (
+    bin_sums,
     brier_score,
+    calibration_error_of_sums,
     expected_calibration_error,
     reliability_bins,
     top_label_calibration_error,
@@ -61,3 +64,13 @@ def test_order_and_repeats_do_not_matter(pairs, random):
     before = expected_calibration_error(*zip(*pairs, strict=True))
     after = expected_calibration_error(*zip(*random.sample(pairs * 2, 2 * len(pairs)), strict=True))
     assert after == pytest.approx(before)
+
+
+def test_sums_of_bins_added_up_give_the_error_of_all():
+    rng = np.random.default_rng(3)
+    probabilities = rng.random(90)
+    outcomes = rng.random(90) < probabilities
+    sums = sum(bin_sums(probabilities[part], outcomes[part]) for part in np.split(np.arange(90), [10, 45]))
+    whole = expected_calibration_error(probabilities, outcomes)
+    assert calibration_error_of_sums(sums) == pytest.approx(whole)
+    assert np.isnan(calibration_error_of_sums(np.zeros((15, 3))))

@@ -15,21 +15,25 @@ PROBABILITIES = np.array([[0.9, 0.6, 0.2], [0.4, 0.5, 0.9], [0.1, 0.1, 0.8]])
 HALF = np.full(3, 0.5)
 
 
+def counted(targets, probabilities, thresholds):
+    return label_counts(targets, probabilities, thresholds=thresholds).sum(axis=0)
+
+
 def test_counts_by_hand():
-    counts = label_counts(TARGETS, PROBABILITIES, thresholds=HALF).sum(axis=0)
+    counts = counted(TARGETS, PROBABILITIES, HALF)
     # right, wrongly given, missed; the unknown entry of the third label is not counted
     assert counts.tolist() == [[1, 0, 1], [1, 1, 0], [0, 1, 1]]
 
 
 def test_micro_and_macro_f1_by_hand():
-    counts = label_counts(TARGETS, PROBABILITIES, thresholds=HALF)
+    counts = counted(TARGETS, PROBABILITIES, HALF)
     assert micro_f1(counts) == pytest.approx(2 * 2 / (2 * 2 + 2 + 2))
     assert macro_f1(counts, labels=np.array([True, True, True])) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
     assert macro_f1(counts, labels=np.array([True, True, False])) == pytest.approx(2 / 3)
 
 
 def test_nothing_given_and_nothing_there_is_zero():
-    counts = label_counts(np.zeros((2, 2)), np.zeros((2, 2)), thresholds=np.full(2, 0.5))
+    counts = counted(np.zeros((2, 2)), np.zeros((2, 2)), np.full(2, 0.5))
     assert micro_f1(counts) == 0
 
 
@@ -37,7 +41,7 @@ def test_both_f1_agree_with_scikit_learn():
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is an extra")
     rng = np.random.default_rng(0)
     targets, probabilities = (rng.random((60, 5)) < 0.3).astype(float), rng.random((60, 5))
-    counts = label_counts(targets, probabilities, thresholds=np.full(5, 0.5))
+    counts = counted(targets, probabilities, np.full(5, 0.5))
     given = probabilities >= 0.5
     assert micro_f1(counts) == pytest.approx(metrics.f1_score(targets, given, average="micro"))
     assert macro_f1(counts, labels=np.ones(5, bool)) == pytest.approx(
@@ -58,11 +62,11 @@ def test_no_threshold_is_better_than_the_fitted_one():
     probabilities = rng.random((200, 3)).round(2)
     targets = (rng.random((200, 3)) < probabilities**2).astype(float)
     fitted = fit_thresholds(targets, probabilities, names=["a", "b", "c"])
-    best = label_counts(targets, probabilities, thresholds=fitted.of(["a", "b", "c"]))
+    best = counted(targets, probabilities, fitted.of(["a", "b", "c"]))
     for threshold in np.arange(0.02, 0.98, 0.005):
-        other = label_counts(targets, probabilities, thresholds=np.full(3, threshold))
+        other = counted(targets, probabilities, np.full(3, threshold))
         for column in range(3):
-            assert micro_f1(best[:, column : column + 1]) >= micro_f1(other[:, column : column + 1]) - 1e-12
+            assert micro_f1(best[column : column + 1]) >= micro_f1(other[column : column + 1]) - 1e-12
 
 
 def test_unknown_targets_do_not_move_a_threshold():
