@@ -14,7 +14,7 @@
 | `explanation_checks` | moments and faces that an explanation names |
 | `trainer_metrics` | `compute_metrics` of `transformers.Trainer` |
 | `evaluate`, `figures` | tables of whole files |
-| `evaluate_models`, `model_runs`, `ablation`, `dataset_choice` | tables of models on data sets, whole and with ablations |
+| `evaluate_models`, `model_runs`, `ablation`, `dataset_choice` | tables of models on data sets, and of ablations |
 | `prediction_store`, `tower_cache` | what makes that go on after a stop, and quick |
 | `report_figures`, `spotting_figures`, `explanation_figures`, `labelled_parts` | figures of a model's reports |
 | `evaluate_command` | `microemo evaluate` |
