@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
+from .placement import like_weight
 from .visual_encoder import joined
 
 MEL_FRAMES_PER_SECOND = 100  # Whisper: hops of 160 samples at 16 kHz
@@ -63,8 +64,8 @@ def encode_audio(
     heard = audio_mask.any(-1)  # (B, W)
     if not heard.any():
         return silence(len(heard), width=width, tower=tower)
-    windows = input_features[heard].to(dtype=tower.dtype, device=tower.device)  # (M, ...)
-    masks = audio_mask[heard].to(tower.device)
+    windows = like_weight(input_features[heard], next(tower.parameters()))  # (M, ...)
+    masks = audio_mask[heard].to(windows.device)
     chunks = [
         tower(chunk, return_dict=True, **attention_mask_of(tower, mask), **record)
         for chunk, mask in zip(windows.split(WINDOWS_A_CHUNK), masks.split(WINDOWS_A_CHUNK), strict=True)
@@ -111,9 +112,10 @@ def attention_mask_of(tower: PreTrainedModel, mask: torch.Tensor) -> dict[str, t
 
 def silence(num_clips: int, *, width: int, tower: PreTrainedModel) -> AudioFeatures:
     """The features of clips none of which holds sound: none."""
-    device = tower.device
+    states = like_weight(torch.zeros(num_clips, 0, width), next(tower.parameters()))
+    device = states.device
     return AudioFeatures(
-        states=torch.zeros(num_clips, 0, width, dtype=tower.dtype, device=device),
+        states=states,
         times=torch.zeros(0, device=device),
         windows=torch.zeros(0, dtype=torch.long, device=device),
         mask=torch.zeros(num_clips, 0, dtype=torch.bool, device=device),

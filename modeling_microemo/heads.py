@@ -51,8 +51,8 @@ class FaceHead(nn.Module):
         self.action_units = nn.Linear(width, len(config.action_unit_id2label))
 
     def forward(self, pooled_regions: torch.Tensor, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
-        """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, R, D)."""
-        movement = dynamics.mean(-2)  # (B, F, D)
+        """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, 1 + R, D), the movement first."""
+        movement = dynamics[..., 0, :]  # (B, F, D)
         return MicroEmoFaceOutput(
             micro_logits=self.micro_expression(movement).squeeze(-1),
             expression_logits=self.static_expression(pooled_regions) + self.dynamic_expression(movement),

@@ -7,6 +7,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import AttentionProjections, MultiHeadAttention, attend, merge_heads, split_heads
 from .configuration_microemo import MicroEmoDynamicsConfig
+from .motion_stem import MotionStem
+from .placement import like_weight
 from .time_band import TimeBand, pack_order, time_band
 from .time_embedding import check_times, rotate_by_time
 
@@ -64,15 +66,16 @@ class DynamicsLayer(GradientCheckpointingLayer):
 
 
 class MicroDynamics(nn.Module):
-    """Region features of face crops -> dynamics tokens that know the moments around them.
+    """Face crops -> dynamics tokens that know the moments around them: one of the movement, one of each region.
 
-    A region enters with its feature and three changes: since the moment before, until the one after, and against its
+    The movement is read from difference pictures (`MotionStem`) and stands first. A region enters with its feature and three changes: since the moment before, until the one after, and against its
     average within the window. The last stands out of the noise when the frame rate is high and the movement slow.
     """
 
     def __init__(self, config: MicroEmoDynamicsConfig):
         super().__init__()
         self.config = config
+        self.motion_stem = MotionStem(config)
         self.input_norm = nn.LayerNorm(config.encoder_hidden_size, eps=config.layer_norm_eps)
         self.feature = nn.Linear(config.encoder_hidden_size, config.hidden_size)
         self.change = nn.Linear(3 * config.hidden_size, config.hidden_size)
@@ -80,11 +83,14 @@ class MicroDynamics(nn.Module):
         self.layers = nn.ModuleList(DynamicsLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, regions: torch.Tensor, *, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-        """Returns the dynamics tokens (N, R, D), in the order of the crops.
+    def forward(
+        self, regions: torch.Tensor, *, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns the dynamics tokens (N, 1 + R, D), in the order of the crops.
 
         Args:
             regions: (N, R, C), R regions of each of the N crops of all clips, N >= 1.
+            pixel_values: (N, 3, h, w), the crops.
             times: (N,) float seconds.
             groups: (N,) long; crops of different groups (clips, persons) know nothing of each other.
         """
@@ -94,11 +100,13 @@ class MicroDynamics(nn.Module):
                 f"the face tower gives {regions.shape[1]} regions a crop, "
                 f"more than dynamics_config.max_regions ({self.config.max_regions})"
             )
-        regions = regions.to(self.feature.weight)  # a frozen tower may live in another precision or place
+        regions = like_weight(regions, self.feature.weight)  # a frozen tower may live in another precision or place
         order = pack_order(times, groups)
         times = times[order]
         band = time_band(times, groups[order], window_seconds=self.config.dynamics_window_seconds)
         states = self._with_change(self.feature(self.input_norm(regions[order])), band)
+        motion = self.motion_stem(pixel_values[order], band=band)
+        states = torch.cat((motion.unsqueeze(1), states), dim=1)
         for layer in self.layers:
             states = layer(states, times, band)
         return self.norm(states)[torch.argsort(order)]

@@ -13,6 +13,7 @@ from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
 from .micro_dynamics import MicroDynamics
 from .outputs import MicroEmoFaceOutput, MicroEmoStreamOutput
+from .placement import like_weight
 from .segment_qformer import SegmentQFormer
 from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
 from .time_embedding import check_times
@@ -48,7 +49,7 @@ class StreamFeaturesMixin:
         face_track_ids: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> tuple | BaseModelOutputWithPooling:
-        """Returns dynamics tokens (B, F, R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
+        """Returns dynamics tokens (B, F, 1 + R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
 
         Args:
             face_pixel_values: (B, F, 3, h, w) float.
@@ -72,7 +73,12 @@ class StreamFeaturesMixin:
             record=recorded(kwargs),
         )
         regions = pictures.patches
-        tokens = self.micro_dynamics(regions, times=face_times[mask], groups=groups_of(mask, face_track_ids))
+        tokens = self.micro_dynamics(
+            regions,
+            pixel_values=face_pixel_values[mask],
+            times=face_times[mask],
+            groups=groups_of(mask, face_track_ids),
+        )
         return BaseModelOutputWithPooling(
             last_hidden_state=unpacked(tokens, mask),
             pooler_output=unpacked(regions.mean(1), mask),
@@ -93,7 +99,8 @@ class StreamFeaturesMixin:
 
     def _face_logits(self, features: BaseModelOutputWithPooling) -> MicroEmoFaceOutput:
         weight = self.face_head.static_expression.weight
-        return self.face_head(features["pooler_output"].to(weight), features["last_hidden_state"].to(weight))
+        regions, dynamics = features["pooler_output"], features["last_hidden_state"]
+        return self.face_head(like_weight(regions, weight), like_weight(dynamics, weight))
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -228,7 +235,7 @@ class StreamFeaturesMixin:
 
     def _no_tokens(self, num_clips: int) -> tuple[torch.Tensor, ...]:
         weight = self.video_projector.weight
-        return tuple(weight.new_zeros(0, weight.shape[0]) for _ in range(num_clips))
+        return (like_weight(torch.zeros(0, weight.shape[0]), weight),) * num_clips
 
 
 def all_true(times: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,8 @@
-"""Loading that refuses what transformers would fill up with random numbers."""
+"""Loading that refuses what transformers would fill up with random numbers, and quantizes what bears it."""
 
 from typing import Any
+
+from .quantized_loading import with_kept_modules
 
 SHOWN_KEYS = 8
 
@@ -15,8 +17,11 @@ class StrictLoadingMixin:
         """As `PreTrainedModel.from_pretrained`, but raises `ValueError` that names missing and unexpected weights.
 
         Who asks for `output_loading_info`, or gives a `state_dict`, judges the match and gets the model in any case;
-        `ignore_mismatched_sizes=True` allows weights of another shape, which then start at random.
+        `ignore_mismatched_sizes=True` allows weights of another shape, which then start at random. A
+        `quantization_config` that names no modules to keep is applied to the language model alone.
         """
+        if kwargs.get("quantization_config") is not None:
+            kwargs["quantization_config"] = with_kept_modules(kwargs["quantization_config"])
         loaded: Any = super()
         model, found = loaded.from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
         if output_loading_info:

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from .configuration_microemo import MicroEmoQFormerConfig
+from .placement import like_weight
 from .qformer import QFormerEncoder
 from .time_embedding import TimeEmbedding
 
@@ -68,7 +69,7 @@ def encode_pictures(tower: PreTrainedModel, pixel_values: torch.Tensor, *, recor
     Args:
         record: what the tower shall return beside its features, as `recorded` gives it.
     """
-    pixel_values = pixel_values.to(dtype=tower.dtype, device=tower.device)
+    pixel_values = like_weight(pixel_values, next(tower.parameters()))
     size = PICTURES_A_CHUNK_ON_CPU if pixel_values.device.type == "cpu" else PICTURES_A_CHUNK
     chunks = [tower(chunk, return_dict=True, **record) for chunk in pixel_values.split(size)]
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])

@@ -30,7 +30,8 @@ def dynamics(config):
 def crops(count, *, seed=0, fps=30.0):
     generator = torch.Generator().manual_seed(seed)
     times = torch.arange(count) / fps + torch.rand(count, generator=generator) * 0.01
-    return torch.randn(count, 4, 12, generator=generator), times
+    regions = torch.randn(count, 4, 12, generator=generator)
+    return regions, torch.randn(count, 3, 16, 16, generator=generator), times
 
 
 def sees(times, groups):
@@ -44,7 +45,7 @@ def sees(times, groups):
 def test_banded_attention_equals_dense_attention(config, count, fps):
     torch.manual_seed(0)
     attention = TemporalAttention(config).eval()
-    _, times = crops(count, fps=fps)
+    _, _, times = crops(count, fps=fps)
     groups = (torch.arange(count) >= count // 3).long()
     states = torch.randn(count, 4, 32)
     banded = attention(states, times, time_band(times, groups, window_seconds=WINDOW))
@@ -60,7 +61,7 @@ def test_banded_attention_equals_dense_attention(config, count, fps):
 
 
 def test_the_bands_mean_is_over_all_that_a_moment_sees():
-    regions, times = crops(70)
+    regions, _, times = crops(70)
     groups = (torch.arange(70) >= 30).long()
     weights = sees(times, groups).float()
     wanted = torch.einsum("nm,mrc->nrc", weights / weights.sum(1, keepdim=True), regions)
@@ -91,42 +92,42 @@ def test_crops_are_packed_by_person_and_time():
 
 
 def test_crops_may_come_in_any_order(dynamics):
-    regions, times = crops(40)
+    regions, pixels, times = crops(40)
     groups = torch.arange(40) % 2
     shuffled = torch.randperm(40)
-    wanted = dynamics(regions, times=times, groups=groups)[shuffled]
-    got = dynamics(regions[shuffled], times=times[shuffled], groups=groups[shuffled])
+    wanted = dynamics(regions, pixel_values=pixels, times=times, groups=groups)[shuffled]
+    got = dynamics(regions[shuffled], pixel_values=pixels[shuffled], times=times[shuffled], groups=groups[shuffled])
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_persons_know_nothing_of_each_other(dynamics):
-    regions, times = crops(40)
+    regions, pixels, times = crops(40)
     groups = torch.arange(40) % 2
-    together = dynamics(regions, times=times, groups=groups)
-    alone = dynamics(regions[::2], times=times[::2], groups=groups[::2])
+    together = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
+    alone = dynamics(regions[::2], pixel_values=pixels[::2], times=times[::2], groups=groups[::2])
     torch.testing.assert_close(together[::2], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_only_time_differences_matter(dynamics):
-    regions, times = crops(40)
+    regions, pixels, times = crops(40)
     groups = torch.zeros(40, dtype=torch.long)
-    early, late = dynamics(regions, times=times, groups=groups), dynamics(regions, times=times + 16, groups=groups)
+    early, late = dynamics(regions, pixel_values=pixels, times=times, groups=groups), dynamics(regions, pixel_values=pixels, times=times + 16, groups=groups)
     torch.testing.assert_close(early, late, atol=1e-3, rtol=1e-3)  # float32 rounds the later times
 
 
 def test_the_pace_matters(dynamics):
-    regions, times = crops(40)
+    regions, pixels, times = crops(40)
     groups = torch.zeros(40, dtype=torch.long)
-    fast, slow = dynamics(regions, times=times, groups=groups), dynamics(regions, times=times * 1.5, groups=groups)
+    fast, slow = dynamics(regions, pixel_values=pixels, times=times, groups=groups), dynamics(regions, pixel_values=pixels, times=times * 1.5, groups=groups)
     assert not torch.allclose(fast, slow, atol=1e-2)
 
 
 def test_a_change_reaches_no_farther_than_the_windows_of_the_layers(dynamics):
-    regions, times = crops(120)
+    regions, pixels, times = crops(120)
     groups = torch.zeros(120, dtype=torch.long)
     changed = regions.clone()
     changed[60] = torch.randn(4, 12)
-    difference = dynamics(regions, times=times, groups=groups) - dynamics(changed, times=times, groups=groups)
+    difference = dynamics(regions, pixel_values=pixels, times=times, groups=groups) - dynamics(changed, pixel_values=pixels, times=times, groups=groups)
     touched = difference.abs().amax((1, 2)) > 1e-6
     # One window for the change against the mean, one for each of the two layers.
     assert touched[60]
@@ -135,9 +136,37 @@ def test_a_change_reaches_no_farther_than_the_windows_of_the_layers(dynamics):
 
 def test_too_many_regions_are_refused(dynamics):
     with pytest.raises(ValueError, match=r"gives 5 regions a crop, more than dynamics_config.max_regions \(4\)"):
-        dynamics(torch.randn(3, 5, 12), times=torch.arange(3.0), groups=torch.zeros(3, dtype=torch.long))
+        dynamics(
+            torch.randn(3, 5, 12),
+            pixel_values=torch.randn(3, 3, 16, 16),
+            times=torch.arange(3.0),
+            groups=torch.zeros(3, dtype=torch.long),
+        )
 
 
 def test_times_in_half_precision_are_refused(dynamics):
     with pytest.raises(ValueError, match="face_times must be float32 or float64, got torch.bfloat16"):
-        dynamics(torch.randn(3, 4, 12), times=torch.arange(3).bfloat16(), groups=torch.zeros(3, dtype=torch.long))
+        dynamics(
+            torch.randn(3, 4, 12),
+            pixel_values=torch.randn(3, 3, 16, 16),
+            times=torch.arange(3).bfloat16(),
+            groups=torch.zeros(3, dtype=torch.long),
+        )
+
+
+def test_a_still_face_that_moves_is_seen_in_its_pixels_alone(dynamics):
+    regions, pixels, times = crops(40)
+    regions, pixels = regions[:1].expand(40, -1, -1), pixels[:1].repeat(40, 1, 1, 1)
+    groups = torch.zeros(40, dtype=torch.long)
+    still = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
+    pixels[20] = pixels[20].roll(1, dims=-1)
+    moved = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
+    assert (still - moved)[20, 0].abs().max() > 1e-3
+
+
+def test_who_it_is_and_the_light_cancel_out(dynamics):
+    regions, pixels, times = crops(40)
+    groups = torch.zeros(40, dtype=torch.long)
+    moved = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
+    other = dynamics(regions, pixel_values=pixels + torch.randn(1, 3, 16, 16), times=times, groups=groups)
+    torch.testing.assert_close(other, moved, atol=1e-3, rtol=1e-3)

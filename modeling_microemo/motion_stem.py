@@ -1,0 +1,55 @@
+"""What moves in a face, seen in difference pictures: a tower trained on stills hardly feels a shift of a pixel."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .configuration_microemo import MicroEmoDynamicsConfig
+from .placement import like_weight
+from .time_band import TimeBand
+
+CHANNELS = (16, 32, 64, 64, 96)  # each stage halves the picture: 112 px become 4 x 4
+PICTURE_SIZE = 112
+NORM_GROUPS = 4
+NUM_CHANGES = 3
+FAINTEST = 1e-3  # of a mean change of normalised pixels; noise of a good camera is ten times as strong
+CROPS_A_CHUNK = 128  # bounds the activations of a long clip
+
+
+class MotionStem(nn.Module):
+    """Grey crops of one face over time -> one token a moment.
+
+    A moment is seen as three pictures: its change since the moment before, until the one after, and against the
+    average within the window, in which whoever it is and how the light falls have cancelled out. Norms make a faint
+    movement as legible as a strong one, so how strong it was is told beside.
+    """
+
+    def __init__(self, config: MicroEmoDynamicsConfig):
+        super().__init__()
+        sizes = (NUM_CHANGES, *CHANNELS)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False)
+            for before, after in zip(sizes, CHANNELS, strict=False)
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(NORM_GROUPS, channels) for channels in CHANNELS)
+        side = PICTURE_SIZE
+        for _ in CHANNELS:
+            side = (side + 1) // 2
+        self.strength = nn.Linear(NUM_CHANGES, config.hidden_size)
+        self.output = nn.Linear(CHANNELS[-1] * side * side, config.hidden_size)
+
+    def forward(self, pixel_values: torch.Tensor, *, band: TimeBand) -> torch.Tensor:
+        """pixel_values (N, 3, h, w), normalised, in the order of the band -> (N, D)."""
+        grey = pixel_values.float().mean(1, keepdim=True)  # half precision would round faint changes away
+        if grey.shape[-2:] != (PICTURE_SIZE, PICTURE_SIZE):
+            grey = F.interpolate(grey, size=(PICTURE_SIZE, PICTURE_SIZE), mode="area")
+        changes = torch.cat((grey - grey[band.previous], grey[band.following] - grey, grey - band.mean(grey)), dim=1)
+        return torch.cat([self._read(chunk) for chunk in changes.split(CROPS_A_CHUNK)])
+
+    def _read(self, changes: torch.Tensor) -> torch.Tensor:
+        weight = self.output.weight
+        strength = like_weight(changes.abs().mean((2, 3)).clamp(min=FAINTEST).log(), weight)
+        changes = like_weight(changes, weight)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            changes = F.gelu(norm(convolution(changes)))
+        return self.output(changes.flatten(1)) + self.strength(strength)
