@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             model,
             folder=Path(recipe.data.features_dir),
             towers=recipe.data.kept_towers,
-            writer=str(arguments.process_index),
+            writer=f"{arguments.process_index}-{os.getpid()}",  # other runs may write at the same time
         )
     reading = {**start.processor.reading_settings, **recipe.data.reading}
     clips = ClipLoader(
