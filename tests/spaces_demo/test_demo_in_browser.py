@@ -41,7 +41,7 @@ def visit(browser, server):
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", note)
         page.goto(server.address)
-        page.locator("#analyse").wait_for()
+        page.get_by_text("Click to Upload").first.wait_for()  # the last part of the page to come to life
         return page
 
     yield build
@@ -189,4 +189,4 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit, color_scheme):
 def test_limits_consent_and_law_stand_on_the_page(visit):
     page = visit()
     for text in ("up to 20 s and 2 MB", "not use the result at work, in education", "prohibited in the EU", "deleted"):
-        assert page.get_by_text(text).first.is_visible()
+        page.get_by_text(text).first.wait_for()
