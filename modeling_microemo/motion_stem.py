@@ -40,11 +40,16 @@ class MotionStem(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor, *, band: TimeBand) -> torch.Tensor:
         """pixel_values (N, 3, h, w), normalised, in the order of the band -> (N, D)."""
-        grey = pixel_values.float().mean(1, keepdim=True)  # half precision would round faint changes away
+        with torch.autocast(pixel_values.device.type, enabled=False):  # half precision rounds faint changes away
+            changes = self._changes(pixel_values.float().mean(1, keepdim=True), band)
+        return torch.cat([self._read(chunk) for chunk in changes.split(CROPS_A_CHUNK)])
+
+    @staticmethod
+    def _changes(grey: torch.Tensor, band: TimeBand) -> torch.Tensor:
+        """(N, 1, h, w) float32 -> (N, 3, PICTURE_SIZE, PICTURE_SIZE)."""
         if grey.shape[-2:] != (PICTURE_SIZE, PICTURE_SIZE):
             grey = F.interpolate(grey, size=(PICTURE_SIZE, PICTURE_SIZE), mode="area")
-        changes = torch.cat((grey - grey[band.previous], grey[band.following] - grey, grey - band.mean(grey)), dim=1)
-        return torch.cat([self._read(chunk) for chunk in changes.split(CROPS_A_CHUNK)])
+        return torch.cat((grey - grey[band.previous], grey[band.following] - grey, grey - band.mean(grey)), dim=1)
 
     def _read(self, changes: torch.Tensor) -> torch.Tensor:
         weight = self.output.weight

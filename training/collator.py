@@ -23,6 +23,7 @@ from microemo.training.clip_features import ClipLoader, ReadExample
 from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
 from microemo.training.example import EmotionTargets, Example, Turn
 from microemo.training.face_labels import action_unit_labels, expression_labels, micro_labels
+from microemo.training.face_stretches import draw_stretch, mirrored
 from microemo.training.segment_words import video_words, voice_words
 from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hidden_channels, hide_streams
 
@@ -58,6 +59,8 @@ class MicroEmoDataCollator:
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
         segment_words: whether the tokens' words are wanted as well.
         latest_seconds: up to where a clip is moved for them; 0: not at all.
+        stretch_seconds: only so much of each face is given, another part each time, and half of them mirrored; None:
+            all, as it is.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class MicroEmoDataCollator:
         unreadable: str = "raise",
         segment_words: bool = False,
         latest_seconds: float = 0.0,
+        stretch_seconds: float | None = None,
     ) -> None:
         if unreadable not in UNREADABLE_POLICIES:
             raise ValueError(f"unreadable ({unreadable!r}) must be one of {', '.join(UNREADABLE_POLICIES)}")
@@ -79,6 +83,7 @@ class MicroEmoDataCollator:
         self.dropout = dropout
         self.unreadable = unreadable
         self.segment_words, self.latest_seconds = segment_words, latest_seconds
+        self.stretch_seconds = stretch_seconds
         self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
@@ -89,6 +94,8 @@ class MicroEmoDataCollator:
         read = self._read([row if isinstance(row, Example) else Example.from_row(row) for row in rows])
         read = [replace(entry, clip=self.processor.fit_clip(entry.clip)) for entry in read]
         turns = [turn_of(entry.example, clip=entry.clip) for entry in read]
+        if self.stretch_seconds is not None:
+            read = [replace(entry, clip=self._stretch(entry)) for entry in read]
         clips = [entry.clip for entry in read]
         if self.dropout is not None:
             drawn = [self.dropout.draw() for _ in clips]
@@ -110,6 +117,11 @@ class MicroEmoDataCollator:
             **self._face_labels(read, clips),
             **(self._word_labels(read, clips) if self.segment_words else {}),
         }
+
+    def _stretch(self, entry: ReadExample) -> Clip:
+        assert self.stretch_seconds is not None
+        clip = draw_stretch(entry.clip, timeline=entry.example.timeline, seconds=self.stretch_seconds)
+        return mirrored(clip) if torch.rand(()) < 0.5 else clip
 
     def _read(self, examples: Sequence[Example]) -> list[ReadExample]:
         read = []

@@ -51,7 +51,8 @@ class DataRecipe:
     """The data sets, and how their clips are read.
 
     reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
-    latest_seconds: up to where clips are moved in time for the word alignment.
+    latest_seconds: up to where clips are moved in time for the word alignment. stretch_seconds: how much of a face is
+    given at a time, see `face_stretches`.
     features_dir: keeps what the `kept_towers`, which must be frozen, make of pictures and sound (see
     `tower_features`). streaming: read while training; needs `training.max_steps`.
     """
@@ -66,6 +67,7 @@ class DataRecipe:
     kept_towers: tuple[str, ...] = ("frame_tower", "face_tower")
     dropout: dict[str, float] = field(default_factory=dict)
     latest_seconds: float = 0.0
+    stretch_seconds: float | None = None
     unreadable: str = "raise"
     streaming: bool = False
     shuffle_buffer: int = 1000

@@ -111,7 +111,8 @@ def _remembering(forward: Callable[..., Any], *, store: FeatureStore) -> Callabl
         keys = [_key(entry) for entry in inputs]
         new = {key: place for place, key in enumerate(keys) if key not in store}
         if new:
-            with torch.no_grad():
+            # What is kept serves every precision, so it is computed in the weights' own.
+            with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
                 computed = forward(inputs[list(new.values())], return_dict=True).last_hidden_state
             for key, features in zip(new, computed, strict=True):
                 store.add(key, features.detach().float().cpu().numpy())

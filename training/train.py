@@ -114,6 +114,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             unreadable=recipe.data.unreadable,
             segment_words=recipe.model.objective == "words",
             latest_seconds=recipe.data.latest_seconds if training else 0.0,
+            stretch_seconds=recipe.data.stretch_seconds if training else None,
         )
         for training in (True, False)
     ]
