@@ -87,6 +87,8 @@ def _write_segment(path: Path, *, height: int, people: int) -> None:
     with open_video(EXAMPLE) as reader:
         pictures = np.concatenate([batch for _, batch in reader.read(np.arange(SEGMENT_FRAMES))])
     waveform = read_audio(EXAMPLE, sampling_rate=SAMPLING_RATE, end_seconds=SEGMENT_FRAMES / FRAME_RATE)
+    if waveform is None:
+        raise ValueError(f"{EXAMPLE} has no sound")
     draft = path.with_suffix(".part.mkv")
     with av.open(str(draft), "w") as container:
         video = container.add_stream("libx264", rate=FRAME_RATE, options={"g": str(KEYFRAME_DISTANCE), "bf": "0"})
@@ -125,7 +127,11 @@ def _repeated_packets(segment: Path, *, seconds: float) -> Iterator[av.Packet]:
     for turn in range(math.ceil(seconds / segment_seconds)):
         with av.open(str(segment)) as source:
             for packet in source.demux():
-                if packet.pts is None or packet.pts * packet.time_base + turn * segment_seconds >= seconds:
+                if (
+                    packet.pts is None
+                    or packet.dts is None
+                    or packet.pts * packet.time_base + turn * segment_seconds >= seconds
+                ):
                     continue
                 shift = round(turn * segment_seconds / packet.time_base)
                 packet.pts, packet.dts = packet.pts + shift, packet.dts + shift

@@ -85,7 +85,8 @@ def _retinaface_forward(net: RetinaFace) -> Callable[[np.ndarray], Any]:
 
 def _on_every_frame(path: Path, run: Callable[[np.ndarray], Any], *, most: int | None = None) -> list[Any]:
     """OpenCV's reader and one call a frame, as most scripts have it."""
-    capture, results = cv2.VideoCapture(str(path)), []
+    capture = cv2.VideoCapture(str(path))
+    results: list[Any] = []
     while most is None or len(results) < most:
         ok, frame = capture.read()
         if not ok:
@@ -167,17 +168,20 @@ def segment_qformer(*, utterances: int, frames: int = 32) -> list[Figure]:
             parts.append(qformer(part, positions=positions[:, inside], membership=everything))
         return torch.cat(parts, dim=1)
 
-    together, *batched = timed(lambda: qformer(states, positions=positions, membership=membership), repeats=REPEATS)
-    one_by_one, *looped = timed(loop, repeats=REPEATS)
+    together, wall, processor = timed(
+        lambda: qformer(states, positions=positions, membership=membership), repeats=REPEATS
+    )
+    one_by_one, loop_wall, loop_processor = timed(loop, repeats=REPEATS)
     subject = f"{utterances} utterances and the clip, {frames} frames of {tokens_a_frame} tokens"
     return [
-        Figure("segment Q-Former", f"ours, one call: {subject}", *batched),
+        Figure("segment Q-Former", f"ours, one call: {subject}", wall, processor),
         Figure(
             "segment Q-Former",
             f"a call for each utterance: {subject}",
-            *looped,
+            loop_wall,
+            loop_processor,
             facts={
-                "times ours": round(looped[0] / batched[0], 2),
+                "times ours": round(loop_wall / wall, 2),
                 "largest difference": float((together - one_by_one).abs().max()),
             },
         ),
@@ -206,18 +210,18 @@ def shared_prefix(*, utterances: int, seconds: float, folder: str) -> list[Figur
         for question in questions[:FULL_PREFILLS]:
             model.generate(**processor.from_clip(clip, question=question).to(model.device), **length)
 
-    _, *once = timed(shared)
-    _, *each = timed(prefill_each)
+    _, wall, processor = timed(shared)
+    _, each_wall, each_processor = timed(prefill_each)
     scale = len(questions) / FULL_PREFILLS
     subject = f"{len(questions)} questions, {ANSWER_TOKENS} tokens each: {seconds:g} s, {utterances} utterances"
     return [
-        Figure("shared prefix", f"ours: {subject}", *once),
+        Figure("shared prefix", f"ours: {subject}", wall, processor),
         Figure(
             "shared prefix",
             f"a prefill for each question: {subject}",
-            each[0] * scale,
-            each[1] * scale,
-            facts={"times ours": round(each[0] * scale / once[0], 2), "questions timed": FULL_PREFILLS},
+            each_wall * scale,
+            each_processor * scale,
+            facts={"times ours": round(each_wall * scale / wall, 2), "questions timed": FULL_PREFILLS},
         ),
     ]
 
@@ -228,16 +232,16 @@ def reading_memory(*, seconds: float, height: int, naive: bool, folder: str) -> 
     path = make_clip(spec, folder=Path(folder))
     before = peak_mib()
     if naive:
-        frames, *took = timed(lambda: _on_every_frame(path, lambda frame: frame))
+        frames, wall, processor = timed(lambda: _on_every_frame(path, lambda frame: frame))
         facts: dict[str, Any] = {"frames": len(frames)}
     else:
         reader = ClipReader()
         transcript = spread_utterances(max(round(seconds / 4), 1), seconds=seconds)
-        windows, *took = timed(lambda: sum(1 for _ in reader.read(path, transcript=transcript)))
+        windows, wall, processor = timed(lambda: sum(1 for _ in reader.read(path, transcript=transcript)))
         facts = {"windows": windows}
     facts["MiB beyond the libraries"] = round(peak_mib() - before)
     name = "every frame decoded into memory" if naive else "ours, with faces"
-    return [Figure("memory", f"{name}: {spec.name}", *took, peak_mib=peak_mib(), facts=facts)]
+    return [Figure("memory", f"{name}: {spec.name}", wall, processor, peak_mib=peak_mib(), facts=facts)]
 
 
 def half_precision(*, seconds: float, utterances: int, folder: str) -> list[Figure]:
@@ -250,9 +254,11 @@ def half_precision(*, seconds: float, utterances: int, folder: str) -> list[Figu
         analyzer = complete_analyzer(dtype=dtype)
         clip = next(analyzer.reader.read(path, transcript=transcript))
         analyzer.report_clip(clip, settings=settings)
-        report, *took = timed(partial(analyzer.report_clip, clip, settings=settings))
+        report, wall, processor = timed(partial(analyzer.report_clip, clip, settings=settings))
         reports.append(report)
-        figures.append(Figure("precision", f"{dtype}: {seconds:g} s, {utterances} utterances, model alone", *took))
+        figures.append(
+            Figure("precision", f"{dtype}: {seconds:g} s, {utterances} utterances, model alone", wall, processor)
+        )
     expressions, emotions = ([scores(report) for report in reports] for scores in (_expressions, _emotions))
     figures[1].facts.update(
         {
@@ -266,7 +272,7 @@ def half_precision(*, seconds: float, utterances: int, folder: str) -> list[Figu
 
 
 def _expressions(report: EmotionReport) -> list[float]:
-    return [value for curve in report.face_curves for one in curve.expressions or () for value in one.values]
+    return [value for curve in report.face_curves for one in curve.expressions or () for value in one.probabilities]
 
 
 def _emotions(report: EmotionReport) -> list[float]:

@@ -10,6 +10,7 @@ from benchmarks.clips import ClipSpec, make_clip, spread_utterances
 from benchmarks.measuring import Figure, peak_mib, timed
 from microemo import EmotionAnalyzer
 from microemo.configuration_microemo import TRAINABLE_PARTS
+from microemo.inference.analyzer import Mode
 
 WARM_UP_SECONDS = 3
 
@@ -27,7 +28,7 @@ def analyze(
     height: int = 360,
     people: int = 1,
     utterances: int | None = None,
-    mode: str = "scores",
+    mode: Mode = "scores",
     folder: str,
 ) -> list[Figure]:
     """One clip; without a number of `utterances` its speech is recognised."""
@@ -58,7 +59,7 @@ def analyze(
 
 def growth(figures: list[Figure], *, minutes: list[float]) -> Figure:
     """How time and memory of `analyze` grow with the length of the clip, by a straight line through all points."""
-    used = [figure.seconds or 0.0 for figure in figures]
+    used = np.array([figure.seconds or 0.0 for figure in figures])
     slope, offset = np.polyfit(minutes, used, 1)
     residual = np.sum((np.polyval([slope, offset], minutes) - used) ** 2)
     spread = np.sum((used - np.mean(used)) ** 2)
