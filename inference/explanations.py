@@ -6,8 +6,14 @@ import re
 
 from microemo.inference.report import Evidence
 
-# "1.8 s", "1.8-2.4 s": the form in which prompts and answers write times.
-_TIMES = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?:\s?-\s?(\d+(?:\.\d+)?))? s\b")
+# "1.8 s", "1.8-2.4 s", "1.8 to 2.4 s", "1.8 and 2.4 s": the forms in which prompts and answers write times. How long
+# something lasts ("for only 0.20 s", "(0.20 s)") is no time, and what is quoted is nobody's time.
+_QUOTED = r'"[^"]*"'
+_LENGTH = r"(?:\b[Ff]or(?: only)? |\()\d+(?:\.\d+)? s\b"
+_TIMES = re.compile(
+    rf"{_QUOTED}|{_LENGTH}|"
+    r"(?<![\w.])(?P<first>\d+(?:\.\d+)?)(?:(?P<link>\s?-\s?| to | and )(?P<last>\d+(?:\.\d+)?))? s\b"
+)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 
 
@@ -26,12 +32,15 @@ def explanation_evidence(description: str) -> tuple[Evidence, ...]:
     """Each sentence of a description that names a time, at that time."""
     evidence = []
     for sentence in _SENTENCE_END.split(description.strip()):
-        match = _TIMES.search(sentence)
-        if match:
-            evidence.append(Evidence("explanation", float(match[1]), sentence))
+        times = [match["first"] for match in _TIMES.finditer(sentence) if match["first"] is not None]
+        if times:
+            evidence.append(Evidence("explanation", float(times[0]), sentence))
     return tuple(evidence)
 
 
 def _later(match: re.Match[str], seconds: float) -> str:
-    numbers = [f"{float(number) + seconds:.1f}" for number in match.groups() if number is not None]
-    return f"{'-'.join(numbers)} s"
+    first, last = match["first"], match["last"]
+    if first is None:
+        return match.group()
+    later = f"{float(first) + seconds:.1f}"
+    return f"{later} s" if last is None else f"{later}{match['link']}{float(last) + seconds:.1f} s"

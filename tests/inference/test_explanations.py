@@ -24,3 +24,23 @@ def test_sentences_with_times_are_evidence():
         (2.0, "From 2.0-2.5 s she looks away."),
     ]
     assert explanation_evidence("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "shifted"),
+    [
+        ("From 0.4 to 2.9 s: The voice is even.", "From 60.4 to 62.9 s: The voice is even."),
+        ("The face shows joy between 1.2 and 2.5 s.", "The face shows joy between 61.2 and 62.5 s."),
+        ("At 1.8 s the brows rise for only 0.20 s.", "At 61.8 s the brows rise for only 0.20 s."),
+        ("A flash crosses the face at 1.8 s (0.20 s).", "A flash crosses the face at 61.8 s (0.20 s)."),
+        ("For 0.20 s, at 1.8 s, the brows rise.", "For 0.20 s, at 61.8 s, the brows rise."),
+        ('The words "in 5 s or 10 s" are factual.', 'The words "in 5 s or 10 s" are factual.'),
+    ],
+)
+def test_lengths_and_quotes_are_no_times(text, shifted):
+    assert shift_times(text, seconds=60.0) == shifted
+
+
+def test_evidence_is_at_its_time_and_not_at_its_length():
+    (evidence,) = explanation_evidence("For 0.20 s, at 1.8 s, the brows rise.")
+    assert evidence.seconds == 1.8
