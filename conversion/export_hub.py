@@ -155,8 +155,9 @@ class _Export:
         self.config.auto_map = dict(MODEL_AUTO_MAP)
         self.config.save_pretrained(folder)
         self.generation_config.save_pretrained(folder)
-        self.processor.auto_map = dict(PROCESSOR_AUTO_MAP)
-        self.processor.video_processor.auto_map = dict(VIDEO_PROCESSOR_AUTO_MAP)
+        processor: Any = self.processor  # transformers sets and saves this attribute without declaring it
+        processor.auto_map = dict(PROCESSOR_AUTO_MAP)
+        processor.video_processor.auto_map = dict(VIDEO_PROCESSOR_AUTO_MAP)
         self.processor.save_pretrained(folder)
 
     def _write_weights(self, folder: Path, *, progress: Progress | None) -> tuple[Shard, ...]:

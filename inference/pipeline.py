@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from huggingface_hub import snapshot_download
 from transformers import Pipeline
@@ -39,11 +39,11 @@ class VideoEmotionRecognitionPipeline(Pipeline):
         model, processor, device and the other arguments: See `transformers.Pipeline`.
     """
 
-    _load_processor = True
-    _load_tokenizer = False
-    _load_feature_extractor = False
-    _load_image_processor = False
-    _load_video_processor = False
+    _load_processor = True  # type: ignore[assignment]  # declared as None there
+    _load_tokenizer = False  # type: ignore[assignment]  # declared as None there
+    _load_feature_extractor = False  # type: ignore[assignment]  # declared as None there
+    _load_image_processor = False  # type: ignore[assignment]  # declared as None there
+    _load_video_processor = False  # type: ignore[assignment]  # declared as None there
 
     def __init__(
         self,
@@ -56,12 +56,13 @@ class VideoEmotionRecognitionPipeline(Pipeline):
         # transformers imports this module with its pipelines; only who builds one waits for what reads videos.
         from microemo.inference.analyzer import EmotionAnalyzer
 
-        recognizer = _recognizer(speech_recognition, model_id=self.model.name_or_path, device=self.device)
+        model, processor = cast(Any, self.model), cast(Any, self.processor)  # MicroEmo's, says the task
+        recognizer = _recognizer(speech_recognition, model_id=model.name_or_path, device=self.device)
         self.analyzer = EmotionAnalyzer(
-            self.model,
-            self.processor,
-            reader=self.processor.clip_reader(detector=detector, recognizer=recognizer),
-            model_id=self.model.name_or_path,
+            model,
+            processor,
+            reader=processor.clip_reader(detector=detector, recognizer=recognizer),
+            model_id=model.name_or_path,
         )
 
     def get_iterator(
@@ -95,7 +96,7 @@ class VideoEmotionRecognitionPipeline(Pipeline):
         _check_arguments(own)
         return {"source": source, **arguments, **own}
 
-    def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> dict[str, Any]:
+    def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> Any:
         return {"report": self.analyzer(input_tensors.pop("source"), **input_tensors)}
 
     def postprocess(self, model_outputs: dict[str, Any], **postprocess_parameters: Any) -> dict[str, Any]:

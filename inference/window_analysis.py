@@ -81,7 +81,7 @@ def window_steps(
     progress("model", 0, 1)
     face_logits = None
     if outputs.face and "face_pixel_values" in inputs:
-        features = model.get_face_features(
+        features: Any = model.get_face_features(
             inputs.pop("face_pixel_values"), **{name: inputs[name] for name in FACE_KEYS}
         )
         face_logits = model.model.face_head(features.pooler_output, features.last_hidden_state)
@@ -96,11 +96,12 @@ def window_steps(
     yield findings
     if outputs.language_model:
         prefix = model.encode_prefix(**inputs)
+        emotion: Any = prefix.output  # every clip has an utterance, so its logits are there
         if outputs.emotions:
             findings = replace(
                 findings,
-                emotions=_array(prefix.output.emotion_logits[0].float().sigmoid()),
-                valence_arousal=_array(prefix.output.valence_arousal[0]),
+                emotions=_array(emotion.emotion_logits[0].float().sigmoid()),
+                valence_arousal=_array(emotion.valence_arousal[0]),
             )
             yield findings
     progress("model", 1, 1)

@@ -51,9 +51,13 @@ def _segment_words(
         return (None,) * 8
     lasting = _foremost(timeline.events, kind="macro", span=span)
     brief = _foremost(timeline.events, kind="micro", span=span)
-    words = [*_noun(lasting), *_brief_time(lasting and lasting.onset_seconds, shift=shift)]
-    words += _brief_time(lasting and lasting.offset_seconds, shift=shift)
-    return (*words, *_noun(brief), *_brief_time(brief and brief.apex_seconds, shift=shift))
+    return (
+        *_noun(lasting),
+        *_time(None if lasting is None else lasting.onset_seconds, shift=shift),
+        *_time(None if lasting is None else lasting.offset_seconds, shift=shift),
+        *_noun(brief),
+        *_time(None if brief is None else brief.apex_seconds, shift=shift),
+    )
 
 
 def _foremost(events: Sequence[FaceEvent], *, kind: str, span: tuple[float, float]) -> FaceEvent | None:
@@ -75,7 +79,7 @@ def _noun(event: FaceEvent | None) -> tuple[str]:
     return (NO_EVENT,) if event is None else (f" {NOUNS.get(event.emotion, event.emotion)}",)
 
 
-def _brief_time(seconds: float | None, *, shift: float) -> tuple[str | None, str | None]:
+def _time(seconds: float | None, *, shift: float) -> tuple[str | None, str | None]:
     """Seconds and tenths as one word each, rounded as the answers round them."""
     if seconds is None:
         return None, None

@@ -106,7 +106,8 @@ class MicroEmoForWordAlignment(MicroEmoPreTrainedModel):
         said = torch.cat(tokens)[known].float()
         if not len(said):
             return torch.cat(tokens).sum() * 0.0
-        words = self.get_input_embeddings().weight.detach().float()
+        embedding: Any = self.get_input_embeddings()
+        words = embedding.weight.detach().float()
         logits = SHARPNESS * F.normalize(said, dim=-1) @ F.normalize(words, dim=-1).T
         losses = F.cross_entropy(logits, wanted[known].to(logits.device), reduction="none")
         length = (said.norm(dim=-1) / words.norm(dim=-1).mean() - 1) ** 2

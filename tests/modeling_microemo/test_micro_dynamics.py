@@ -111,14 +111,20 @@ def test_persons_know_nothing_of_each_other(dynamics):
 def test_only_time_differences_matter(dynamics):
     regions, pixels, times = crops(40)
     groups = torch.zeros(40, dtype=torch.long)
-    early, late = dynamics(regions, pixel_values=pixels, times=times, groups=groups), dynamics(regions, pixel_values=pixels, times=times + 16, groups=groups)
+    early, late = (
+        dynamics(regions, pixel_values=pixels, times=times, groups=groups),
+        dynamics(regions, pixel_values=pixels, times=times + 16, groups=groups),
+    )
     torch.testing.assert_close(early, late, atol=1e-3, rtol=1e-3)  # float32 rounds the later times
 
 
 def test_the_pace_matters(dynamics):
     regions, pixels, times = crops(40)
     groups = torch.zeros(40, dtype=torch.long)
-    fast, slow = dynamics(regions, pixel_values=pixels, times=times, groups=groups), dynamics(regions, pixel_values=pixels, times=times * 1.5, groups=groups)
+    fast, slow = (
+        dynamics(regions, pixel_values=pixels, times=times, groups=groups),
+        dynamics(regions, pixel_values=pixels, times=times * 1.5, groups=groups),
+    )
     assert not torch.allclose(fast, slow, atol=1e-2)
 
 
@@ -127,7 +133,8 @@ def test_a_change_reaches_no_farther_than_the_windows_of_the_layers(dynamics):
     groups = torch.zeros(120, dtype=torch.long)
     changed = regions.clone()
     changed[60] = torch.randn(4, 12)
-    difference = dynamics(regions, pixel_values=pixels, times=times, groups=groups) - dynamics(changed, pixel_values=pixels, times=times, groups=groups)
+    before = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
+    difference = before - dynamics(changed, pixel_values=pixels, times=times, groups=groups)
     touched = difference.abs().amax((1, 2)) > 1e-6
     # One window for the change against the mean, one for each of the two layers.
     assert touched[60]
