@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TASK = "video-emotion-recognition"
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
 # What a call may say beside its video, as `EmotionAnalyzer` takes it.
-CALL_ARGUMENTS = ("transcript", "mode", "person", "language")
+CALL_ARGUMENTS = ("transcript", "mode", "person", "language", "journal")
 
 
 class VideoEmotionRecognitionPipeline(Pipeline):

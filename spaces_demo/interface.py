@@ -103,6 +103,7 @@ def _connect(
     queued: dict[str, Any] = {"concurrency_id": MODEL_QUEUE, "concurrency_limit": settings.concurrency}
     shown: dict[str, Any] = {**queued, "show_progress": "minimal", "api_visibility": "private"}
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    asked: dict[str, Any] = {**aside, "queue": True, "concurrency_limit": None}  # see _check
     words, person, consent = inputs.transcript, inputs.person, inputs.consent
 
     gr.on(
@@ -114,7 +115,7 @@ def _connect(
     )
     inputs.video.clear(_forget, [taken], [taken], **aside)
     words.upload(partial(_receive_words, session), [words], [words, view], **aside)
-    inputs.button.click(partial(_check, session), [taken, consent, person], None, **aside).success(
+    inputs.button.click(partial(_check, session), [taken, consent, person], None, **asked).success(
         session.analyse, [taken, words, inputs.mode, person, consent, media], [view], **shown
     ).success(lambda: (None, None, None), None, [taken, inputs.video, words], **aside)
     for one, example in zip(tries, EXAMPLES, strict=True):

@@ -75,5 +75,5 @@ def test_devices_and_types():
     assert resolve_dtype("bfloat16", device=torch.device("cpu")) == torch.bfloat16
     with pytest.raises(ValueError, match="device 'abacus' cannot be used"):
         resolve_device("abacus")
-    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, float16, got 'int8'"):
+    with pytest.raises(ValueError, match="dtype must be one of auto, float32, bfloat16, float16, got 'int8'"):
         resolve_dtype("int8", device=torch.device("cpu"))

@@ -115,8 +115,7 @@ def quantization(kind):
     """The config of a library that need not be there."""
     library, bits = kind.split("-")
     module = {"quanto": "optimum.quanto"}.get(library, library)
-    if importlib.util.find_spec(module.split(".")[0]) is None:
-        pytest.skip(f"{module} is not installed")
+    pytest.importorskip(module)
     if library == "bitsandbytes":
         return BitsAndBytesConfig(load_in_8bit=True) if bits == "8" else BitsAndBytesConfig(load_in_4bit=True)
     if library == "quanto":

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microemo.processing.emotion_parsing import format_emotions, parse_emotions
+from microemo.processing.emotion_parsing import MAX_LABEL_LENGTH, format_emotions, parse_emotions
 
 
 def test_labels_and_reason_are_read():
@@ -58,7 +58,10 @@ words = st.lists(
 )
 
 
-@given(st.lists(words.map(" ".join), min_size=1, max_size=5), st.text(alphabet="ab .,:\n", max_size=40))
+labels_of_words = words.map(" ".join).filter(lambda label: len(label) <= MAX_LABEL_LENGTH)
+
+
+@given(st.lists(labels_of_words, min_size=1, max_size=5), st.text(alphabet="ab .,:\n", max_size=40))
 def test_what_is_written_is_read_back(labels, description):
     parsed = parse_emotions(format_emotions(labels, description))
     assert parsed.is_parsed
