@@ -103,7 +103,8 @@ def _connect(
     queued: dict[str, Any] = {"concurrency_id": MODEL_QUEUE, "concurrency_limit": settings.concurrency}
     shown: dict[str, Any] = {**queued, "show_progress": "minimal", "api_visibility": "private"}
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    asked: dict[str, Any] = {**aside, "queue": True, "concurrency_limit": None}  # see _check
+    # Queued, though it takes no time: of events without a queue, Gradio 6.31 shows no error.
+    asked: dict[str, Any] = {**aside, "queue": True, "concurrency_limit": None}
     words, person, consent = inputs.transcript, inputs.person, inputs.consent
 
     gr.on(
@@ -150,7 +151,7 @@ def _check(session: Session, taken: PrivateFiles | None, consent: bool, person: 
     try:
         session.check(taken, consent=consent, person=person)
     except ValueError as error:
-        raise gr.Error(str(error), title="Not yet", print_exception=False) from error
+        raise gr.Error(str(error), print_exception=False) from error
 
 
 def _forget(files: PrivateFiles | None) -> None:

@@ -9,7 +9,7 @@ from microemo.spaces_demo.worker import DIED, LoadingError, Worker, WorkerPool
 
 @pytest.fixture(scope="module")
 def worker():
-    worker = Worker(load_ending, max_seconds=60)
+    worker = Worker(load_ending, max_seconds=20)
     yield worker
     worker.stop()
 
