@@ -258,8 +258,8 @@ class MicroEmoConfig(PreTrainedConfig):
 
 
 def numbered(labels: dict) -> dict[int, str]:
-    """The labels by number; JSON has turned the numbers into strings."""
-    return {int(index): label for index, label in labels.items()}
+    """The labels by number and in its order; JSON has made strings of the numbers, and sorted "10" before "2"."""
+    return dict(sorted((int(index), label) for index, label in labels.items()))
 
 
 def tower_width(config: PreTrainedConfig) -> int:

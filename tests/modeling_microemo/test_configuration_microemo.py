@@ -141,3 +141,10 @@ def test_a_tower_without_a_width_is_named():
     with pytest.raises(ValueError, match="'' tower has neither hidden_size nor hidden_sizes"):
         tower_width(PreTrainedConfig())
     assert tower_width(Wav2Vec2Config(hidden_size=48)) == 48
+
+
+def test_labels_keep_the_order_of_their_numbers(tmp_path):
+    MicroEmoConfig().save_pretrained(tmp_path)
+    reloaded = MicroEmoConfig.from_pretrained(tmp_path)
+    assert list(reloaded.emotion_id2label) == list(range(30))
+    assert list(reloaded.action_unit_id2label.values()) == list(MicroEmoConfig().action_unit_id2label.values())
