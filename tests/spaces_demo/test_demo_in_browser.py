@@ -159,6 +159,7 @@ def test_without_consent_nothing_starts_and_nothing_is_lost(visit, clip, transcr
     analyse(page)
 
 
+@pytest.mark.slow
 def test_two_visitors_at_once_get_their_own(visit, clip, transcript, tmp_path):
     other_clip = clip.with_name("theirs.mp4")
     other_clip.write_bytes(clip.read_bytes())
@@ -177,7 +178,7 @@ def test_two_visitors_at_once_get_their_own(visit, clip, transcript, tmp_path):
     assert [one.text for one in theirs.utterances] == ["Somebody else."]
 
 
-@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("color_scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_phone_shows_all_without_scrolling_sideways(visit, color_scheme):
     page = visit(width=360, color_scheme=color_scheme)
     page.get_by_role("button", name="Two flickers").click()

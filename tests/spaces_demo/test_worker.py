@@ -16,8 +16,8 @@ def worker():
 
 @pytest.fixture
 def good(tmp_path, report):
-    """A job that ends well: the clip holds its own report."""
-    (tmp_path / "clip.mp4").write_text(report.to_json())
+    """A job that ends well: the clip holds its own report, with the paths of its folder."""
+    (tmp_path / "clip.mp4").write_text(report.to_json().replace("/srv/private", str(tmp_path)))
     return Job(tmp_path / "clip.mp4")
 
 
@@ -48,6 +48,7 @@ def test_unusable_input_is_named_without_its_folder(worker, tmp_path):
     assert told[-1] == Failed("broken.mp4 holds neither video nor audio")
 
 
+@pytest.mark.slow
 def test_endless_work_is_stopped(tmp_path):
     worker = Worker(load_ending, max_seconds=1)
     try:
@@ -57,6 +58,7 @@ def test_endless_work_is_stopped(tmp_path):
         worker.stop()
 
 
+@pytest.mark.slow
 def test_a_visitor_who_leaves_ends_the_work(worker, good, tmp_path):
     told = worker.run(Job(tmp_path / "endless.mp4"))
     assert next(told) == Stage("frames", 1, 2)
