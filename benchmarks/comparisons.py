@@ -210,12 +210,12 @@ def shared_prefix(*, utterances: int, seconds: float, folder: str) -> list[Figur
         for question in questions[:FULL_PREFILLS]:
             model.generate(**processor.from_clip(clip, question=question).to(model.device), **length)
 
-    _, wall, processor = timed(shared)
+    _, wall, processor_seconds = timed(shared)
     _, each_wall, each_processor = timed(prefill_each)
     scale = len(questions) / FULL_PREFILLS
     subject = f"{len(questions)} questions, {ANSWER_TOKENS} tokens each: {seconds:g} s, {utterances} utterances"
     return [
-        Figure("shared prefix", f"ours: {subject}", wall, processor),
+        Figure("shared prefix", f"ours: {subject}", wall, processor_seconds),
         Figure(
             "shared prefix",
             f"a prefill for each question: {subject}",
