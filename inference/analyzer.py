@@ -74,7 +74,7 @@ class EmotionAnalyzer:
         Args:
             device: None takes CUDA where there is one, else the CPU.
             dtype: None takes float32 on the CPU, else the type that the weights were saved in; "auto" takes bfloat16
-                on a CPU that is fast at it: scores move in the third digit.
+                on a CPU that is fast at it; `make bench` measures how far that moves the scores.
             detector: of faces: "centerface", "retinaface", an object with `detect(frames)`, a function, None for none.
             cache_dir: where microemo-mini and Hub downloads are kept.
             progress: called with (stage, done, total).

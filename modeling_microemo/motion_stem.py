@@ -12,7 +12,7 @@ CHANNELS = (16, 32, 64, 64, 96)  # each stage halves the picture: 112 px become 
 PICTURE_SIZE = 112
 NORM_GROUPS = 4
 NUM_CHANGES = 3
-FAINTEST = 1e-3  # of a mean change of normalised pixels; noise of a good camera is ten times as strong
+FAINTEST = 1e-3  # mean change of normalised pixels, below a grey level of 1 in 255: the logarithm ends there
 CROPS_A_CHUNK = 128  # bounds the activations of a long clip
 
 

@@ -95,7 +95,7 @@ class MicroEmoDataCollator:
         read = [replace(entry, clip=self.processor.fit_clip(entry.clip)) for entry in read]
         turns = [turn_of(entry.example, clip=entry.clip) for entry in read]
         if self.stretch_seconds is not None:
-            read = [replace(entry, clip=self._stretch(entry)) for entry in read]
+            read = [replace(entry, clip=_a_stretch(entry, seconds=self.stretch_seconds)) for entry in read]
         clips = [entry.clip for entry in read]
         if self.dropout is not None:
             drawn = [self.dropout.draw() for _ in clips]
@@ -117,11 +117,6 @@ class MicroEmoDataCollator:
             **self._face_labels(read, clips),
             **(self._word_labels(read, clips) if self.segment_words else {}),
         }
-
-    def _stretch(self, entry: ReadExample) -> Clip:
-        assert self.stretch_seconds is not None
-        clip = draw_stretch(entry.clip, timeline=entry.example.timeline, seconds=self.stretch_seconds)
-        return mirrored(clip) if torch.rand(()) < 0.5 else clip
 
     def _read(self, examples: Sequence[Example]) -> list[ReadExample]:
         read = []
@@ -225,6 +220,11 @@ class MicroEmoDataCollator:
                     if word is not None:
                         ids[row, place, slot] = self.processor.tokenizer(word, add_special_tokens=False).input_ids[0]
         return ids
+
+
+def _a_stretch(entry: ReadExample, *, seconds: float) -> Clip:
+    clip = draw_stretch(entry.clip, timeline=entry.example.timeline, seconds=seconds)
+    return mirrored(clip) if torch.rand(()) < 0.5 else clip
 
 
 def face_track_ids(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:

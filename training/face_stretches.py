@@ -40,8 +40,6 @@ def draw_stretch(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -
 
 def mirrored(clip: Clip) -> Clip:
     """The clip as a mirror shows its face crops; which side a movement is on is in none of the face's labels."""
-    return (
-        clip
-        if clip.face_crops is None
-        else replace(clip, face_crops=np.ascontiguousarray(clip.face_crops[:, :, ::-1]))
-    )
+    if clip.face_crops is None:
+        return clip
+    return replace(clip, face_crops=np.ascontiguousarray(clip.face_crops[:, :, ::-1]))

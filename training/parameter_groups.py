@@ -8,22 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from microemo.quantized_loading import KEPT_PARTS
+
 # Modules of `MicroEmoModel`, the parts that a recipe names.
-PARTS = (
-    "frame_tower",
-    "frame_qformer",
-    "face_tower",
-    "micro_dynamics",
-    "global_local_attention",
-    "face_head",
-    "video_qformer",
-    "audio_tower",
-    "audio_qformer",
-    "video_projector",
-    "audio_projector",
-    "language_model",
-    "emotion_head",
-)
+PARTS = (*KEPT_PARTS, "language_model")
 LORA_WEIGHT = re.compile(r"\.lora_")
 # Vectors, biases and scales are not shrunk, nor what is looked up rather than multiplied.
 NO_DECAY_NAME = re.compile(r"bias|norm|embed|queries|null_key|gate", re.IGNORECASE)
