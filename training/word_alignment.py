@@ -1,8 +1,8 @@
 """Streams that learn the language model's vocabulary before they meet it: every token of a segment says one word.
 
-A step through the language model costs far more than one through the streams. Here the projected tokens are compared with the model's word embeddings themselves, as a language head would, so that what the
-language model sees afterwards lies where its own words lie (a Q-Former's caption objective, as in BLIP-2, Li et al.
-2023, with one word a query).
+A step through the language model costs far more than one through the streams. Here the projected tokens are compared
+with the model's word embeddings themselves, as a language head would, so that what the language model sees afterwards
+lies where its own words lie (a Q-Former's caption objective, as in BLIP-2, Li et al. 2023, with one word a query).
 """
 
 from __future__ import annotations
