@@ -55,8 +55,14 @@ def face_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.Tens
     """Micro-expression, expression and action-unit cross-entropies, summed; None without labels."""
     if labels.micro is None and labels.expressions is None and labels.action_units is None:
         return None
-    if output.micro_logits is None or output.expression_logits is None or output.action_unit_logits is None:
-        raise ValueError("micro_labels, expression_labels or action_unit_labels came without face_pixel_values")
+    pairs = {
+        "micro_labels": (labels.micro, output.micro_logits),
+        "expression_labels": (labels.expressions, output.expression_logits),
+        "action_unit_labels": (labels.action_units, output.action_unit_logits),
+    }
+    unscored = [name for name, (wanted, given) in pairs.items() if wanted is not None and given is None]
+    if unscored:
+        raise ValueError(f"{', '.join(unscored)} came without face_pixel_values")
     terms = []
     if labels.micro is not None:
         terms.append(multi_label_loss("micro_labels", output.micro_logits, labels.micro))

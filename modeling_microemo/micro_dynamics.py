@@ -90,7 +90,7 @@ class MicroDynamics(nn.Module):
         """Returns the dynamics tokens (N, 1 + R, D), in the order of the crops.
 
         Args:
-            regions: (N, R, C), R regions of each of the N crops of all clips, N >= 1.
+            regions: (N, R, C), R regions of each of the N crops of all clips, N >= 1. R = 0: the movement alone.
             pixel_values: (N, 3, h, w), the crops.
             times: (N,) float seconds.
             groups: (N,) long; crops of different groups (clips, persons) know nothing of each other.

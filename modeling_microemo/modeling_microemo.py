@@ -331,7 +331,8 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         Args:
             labels: (B, N) long. emotion_labels: (B, U, E) in [0, 1]. valence_arousal_labels: (B, U, 2) in [-1, 1].
             micro_labels: (B, F) in [0, 1]. expression_labels: (B, F) long. action_unit_labels: (B, F, A) in [0, 1].
-            logits_to_keep: how many of the last tokens, or which, get logits; 0: all.
+            logits_to_keep: how many of the last tokens, or which, get logits; 0: all. Labels are cut alike: it must
+                reach to the token before the first.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -360,7 +361,11 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
         targets = Labels(emotion_labels, valence_arousal_labels, micro_labels, expression_labels, action_unit_labels)
         losses = {
-            "language_loss": None if labels is None else self._language_loss(logits, labels, **kwargs),
+            "language_loss": None
+            if labels is None
+            else self._language_loss(
+                logits, slice_logits_to_keep(labels[..., None], logits_to_keep)[..., 0], **kwargs
+            ),
             **head_losses(outputs, targets),
         }
         return MicroEmoCausalLMOutputWithPast(

@@ -22,7 +22,8 @@ try:
 except ImportError:
     yaml = None  # type: ignore[assignment]
 
-OBJECTIVES = ("answers", "emotions", "face", "words")
+KEPT_PARTS = (*TOWERS, "micro_dynamics")
+OBJECTIVES = ("answers", "emotions", "face", "movement", "words")
 # YAML 1.1 wants a point in a float; people write 2e-5.
 BOOL_TAG, BOOL = "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
@@ -54,7 +55,8 @@ class DataRecipe:
     latest_seconds: up to where clips are moved in time for the word alignment. stretch_seconds: how much of a face is
     given at a time, see `face_stretches`.
     features_dir: keeps what the `kept_towers`, which must be frozen, make of pictures and sound (see
-    `tower_features`). streaming: read while training; needs `training.max_steps`.
+    `tower_features`); "micro_dynamics" among them keeps all that is seen of faces (`face_features`). streaming: read
+    while training; needs `training.max_steps`.
     """
 
     train: tuple[SourceRecipe, ...]
@@ -75,9 +77,9 @@ class DataRecipe:
     def __post_init__(self) -> None:
         if not self.train:
             raise ValueError("data.train must name at least one data set")
-        unknown = sorted(set(self.kept_towers) - set(TOWERS))
+        unknown = sorted(set(self.kept_towers) - set(KEPT_PARTS))
         if unknown:
-            raise ValueError(f"data.kept_towers has {unknown}; allowed are {', '.join(TOWERS)}")
+            raise ValueError(f"data.kept_towers has {unknown}; allowed are {', '.join(KEPT_PARTS)}")
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,10 @@ class ModelRecipe:
 
     path: a model folder or Hub id; None is microemo-mini. weights: of other runs ("runs/words/weights"), laid over the
     model in this order: what was trained side by side comes together. objective: "answers" (all losses), "emotions"
-    (both heads, no words), "face" (the face head alone, without the language model) or "words" (the streams' tokens
-    learn the language model's vocabulary, see `word_alignment`). changes: of the config, such as an ablation's
-    switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
+    (both heads, no words), "face" (the face head alone, without the language model), "movement" (of that the
+    movement's token alone, see `face_timeline`) or "words" (the streams' tokens learn the language model's vocabulary,
+    see `word_alignment`). changes: of the config, such as an ablation's switches. dtype: of the weights.
+    quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 
     path: str | None = None

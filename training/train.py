@@ -19,7 +19,9 @@ from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.clip_features import ClipLoader
 from microemo.training.collator import MicroEmoDataCollator
+from microemo.training.face_features import remember_faces
 from microemo.training.parameter_groups import train_only
+from microemo.training.precision import fitting_precision
 from microemo.training.reader_registry import load_examples
 from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
 from microemo.training.starting_model import StartingModel, load_starting_model
@@ -97,6 +99,8 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             towers=recipe.data.kept_towers,
             writer=f"{arguments.process_index}-{os.getpid()}",  # other runs may write at the same time
         )
+        if "micro_dynamics" in recipe.data.kept_towers:
+            remember_faces(model, folder=Path(recipe.data.features_dir))
     reading = {**start.processor.reading_settings, **recipe.data.reading}
     clips = ClipLoader(
         ReadingSettings(**reading),
@@ -138,7 +142,7 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     fixed = sorted(set(recipe.training) & set(FIXED_ARGUMENTS))
     if fixed:
         raise ValueError(f"training may not set {fixed}: {FIXED_ARGUMENTS}")
-    given = {**DEFAULT_ARGUMENTS, **recipe.training, **FIXED_ARGUMENTS}
+    given = {**DEFAULT_ARGUMENTS, **fitting_precision(recipe.training), **FIXED_ARGUMENTS}
     parser = HfArgumentParser([TrainingArguments])  # type: ignore[list-item]  # a dataclass, says its decorator
     (arguments,) = parser.parse_dict(given)
     return arguments

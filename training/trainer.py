@@ -96,11 +96,21 @@ class MicroEmoTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """The weighted loss; its parts are remembered for the logs."""
-        outputs = model(**inputs)
+        outputs = model(**inputs, **self._answers_alone(inputs))
         if outputs.loss is None:
             raise ValueError(f"a batch has no labels that the model learns from; it holds {sorted(inputs)}")
         (self._train_parts if model.training else self._eval_parts).add(outputs)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def _answers_alone(self, inputs: Mapping[str, Any]) -> dict[str, int]:
+        """How many of the last tokens get logits: prompts are long, and a row of the vocabulary is wide."""
+        self._set_signature_columns_if_needed()
+        labels = inputs.get("labels")
+        if labels is None or "logits_to_keep" not in (self._signature_columns or ()):
+            return {}
+        places = (labels != IGNORE_INDEX).any(0).nonzero()
+        first = int(places[0]) if len(places) else labels.shape[1]
+        return {"logits_to_keep": labels.shape[1] - max(first - 1, 0)}  # a label is told by the token before it
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs, with the parts of the loss beside the loss."""

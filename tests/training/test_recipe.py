@@ -92,12 +92,23 @@ def test_the_papers_recipe_has_the_papers_numbers(name):
 
 
 def test_the_stages_of_mini_follow_each_other():
-    words, first, second, third = map(load_recipe, ("sentences", "face_dynamics", "alignment", "explanations"))
-    output = {name: recipe.training["output_dir"] for name, recipe in zip("wfs", (words, first, second), strict=True)}
-    assert second.model.path == f"{output['f']}/model"
-    assert third.model.path == f"{output['w']}/model"
-    assert third.model.weights == (f"{output['f']}/weights", f"{output['s']}/weights")
-    assert first.lora is None and second.lora is None and words.lora is not None and third.lora is not None
-    assert {*second.parts.train, "emotion_head"} == set(third.parts.train)
-    assert second.data.reading == first.data.reading == third.data.reading, "features are kept once"
-    assert {"micro_dynamics"} == set(first.parts.declare)
+    names = ("sentences", "face_movement", "face_dynamics", "alignment", "voices", "explanations")
+    stages = {name: load_recipe(name) for name in names}
+    output = {name: recipe.training["output_dir"] for name, recipe in stages.items()}
+    begun_with = {
+        "sentences": None,
+        "face_movement": None,
+        "face_dynamics": f"{output['face_movement']}/model",
+        "alignment": f"{output['face_dynamics']}/model",
+        "voices": None,
+        "explanations": f"{output['sentences']}/model",
+    }
+    assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
+    side_by_side = ("face_dynamics", "alignment", "voices")
+    assert stages["explanations"].model.weights == tuple(f"{output[name]}/weights" for name in side_by_side)
+    assert {name for name, recipe in stages.items() if recipe.lora is not None} == {"sentences", "explanations"}
+    readings = [recipe.data.reading for name, recipe in stages.items() if name != "sentences"]
+    assert all(reading == readings[0] for reading in readings), "clips and features are kept once"
+    assert {"micro_dynamics"} == set(stages["face_dynamics"].parts.declare)
+    trained = {part for recipe in stages.values() for part in recipe.parts.train}
+    assert trained <= set(stages["explanations"].parts.keep)

@@ -168,3 +168,20 @@ def test_a_script_of_ones_own_uses_transformers_trainer(workshop, tmp_path, monk
     assert type(names["trainer"]) is Trainer and names["trainer"].state.global_step == 18
     MicroEmoForConditionalGeneration.from_pretrained(output)
     MicroEmoProcessor.from_pretrained(output)
+
+
+def test_the_movement_is_trained_alone_and_without_a_tower(workshop, tmp_path):
+    recipe = workshop.recipe(
+        tmp_path, model={"objective": "movement"}, parts=("micro_dynamics", "face_head"), data={"person": "largest"}
+    )
+    run = prepare(recipe, data_root=workshop.root)
+    looked = []
+    for tower in (run.trainer.model.model.face_tower, run.trainer.model.model.frame_tower):
+        tower.register_forward_hook(lambda *parts: looked.append(parts))
+    before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
+    run.trainer.train()
+    after = run.trainer.model.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert not looked
+    assert any("motion_stem" in name for name in changed)
+    assert not any("static_expression" in name or "dynamic_expression" in name for name in changed)

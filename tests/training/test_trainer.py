@@ -35,6 +35,18 @@ def test_every_part_of_the_loss_is_logged(workshop, tmp_path):
         )
 
 
+def test_the_loss_of_the_answers_needs_their_logits_alone(workshop, tmp_path):
+    run = workshop.prepare(tmp_path)
+    inputs = run.trainer._prepare_inputs(next(iter(run.trainer.get_train_dataloader())))
+    model = run.trainer.model.eval()
+    whole = model(**inputs)
+    run.trainer.model_wrapped = model
+    loss, outputs = run.trainer.compute_loss(model, inputs, return_outputs=True)
+    assert outputs.logits.shape[1] < whole.logits.shape[1]
+    torch.testing.assert_close(outputs.language_loss, whole.language_loss)
+    torch.testing.assert_close(loss, whole.loss)
+
+
 def test_only_the_named_parts_change(workshop, tmp_path):
     run = workshop.prepare(tmp_path, parts=("emotion_head",))
     before = weights_of(run)
