@@ -6,6 +6,7 @@ Both scale while they convert to RGB, with FFmpeg's bilinear filter (which avera
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ except ImportError:  # no wheels for arm64
     decord = None
 
 SEEK_GAP_FRAMES = 24  # decoding this many frames costs less than emptying and refilling the decoder
+PLACE_IN_DECORD = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # clock, file and line that its messages begin with
 DECORD_DEADLINE_SECONDS = 60.0  # for one batch; decord waits for ever on some broken files
 
 
@@ -57,7 +59,7 @@ class DecordDecoder:
                 seconds=DECORD_DEADLINE_SECONDS,
             )
         except Exception as error:  # decord raises types of its own beside RuntimeError and AssertionError
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = PLACE_IN_DECORD.sub("", (str(error) or type(error).__name__).splitlines()[0])
             raise DecordError(reason, path=self.path) from error
         yield from zip(places.tolist(), pictures, strict=True)
 

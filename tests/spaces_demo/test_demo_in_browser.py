@@ -4,8 +4,10 @@ import csv
 import io
 import json
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import av
 import pysubs2
 import pytest
 from browser import needs_browser, open_browser
@@ -14,14 +16,23 @@ from demo_models import load_quickly
 from microemo.inference.report import EmotionReport
 
 pytestmark = needs_browser
+EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.mp4"
 SECONDS = 1000  # of playwright's timeouts, which are milliseconds
 PATIENCE = 25 * SECONDS  # a page opens in 3 s and an analysis takes 5 s where nothing else runs
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with open_browser() as browser:
+def browser(tmp_path_factory):
+    with open_browser(camera=_film(tmp_path_factory.mktemp("camera") / "face.mjpeg")) as browser:
         yield browser
+
+
+def _film(path):
+    """The example as a webcam's pictures."""
+    with av.open(str(EXAMPLE)) as example, path.open("wb") as film:
+        for frame in islice(example.decode(video=0), 60):
+            frame.to_image().save(film, format="JPEG")
+    return path
 
 
 @pytest.fixture
@@ -86,7 +97,7 @@ def wait_until_at(page, seconds):
 
 def leftovers(server):
     """Videos and transcripts that Gradio still keeps."""
-    return [path for path in server.uploads.rglob("*") if path.suffix in (".mp4", ".json")]
+    return [path for path in server.uploads.rglob("*") if path.suffix in (".mp4", ".webm", ".json")]
 
 
 def test_from_upload_to_files(visit, server, clip, transcript, model_folder, monkeypatch):
@@ -136,6 +147,26 @@ def test_an_example_needs_one_click_and_shows_its_steps(visit, server):
     page.locator(".downloads a").first.wait_for()
     wait_until_at(page, 0.0)  # nothing is recognised: one utterance from the start on
     assert page.locator(".steps").is_hidden() and leftovers(server) == []
+
+
+def test_a_webcam_recording_is_analysed(visit, server):
+    page = visit()
+    page.get_by_label("Capture from camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    record = page.get_by_label("start recording")
+    record.click()
+    page.wait_for_timeout(2 * SECONDS)
+    record.click()
+    player = page.locator("#clip video[src]")
+    player.wait_for()
+    sources = page.locator("#clip").get_by_label("Capture from camera").bounding_box()
+    clip = page.locator("#clip").bounding_box()
+    assert sources["y"] + sources["height"] <= clip["y"] + clip["height"], "the choice of sources stays in sight"
+    page.locator("#consent input").check()
+    analyse(page)
+    report = EmotionReport.from_json(saved(page, "JSON")[1])
+    assert report.face_curves[0].times and report.duration_seconds > 1.0
+    assert leftovers(server) == []
 
 
 def test_what_is_no_video_is_said_before_any_work(visit, server, tmp_path):
