@@ -19,7 +19,9 @@ from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.clip_features import ClipLoader
 from microemo.training.collator import MicroEmoDataCollator
+from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
+from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only
 from microemo.training.precision import fitting_precision
 from microemo.training.reader_registry import load_examples
@@ -123,16 +125,18 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
         for training in (True, False)
     ]
     evaluation = load_sources(recipe.data.evaluation, root=Path(data_root)) if recipe.data.evaluation else None
+    training_data = load_training_data(recipe.data, root=Path(data_root), seed=arguments.seed)
     trainer = MicroEmoTrainer(
         model=model,
         args=arguments,
         data_collator=collators[0],
         eval_data_collator=collators[1],
-        train_dataset=load_training_data(recipe.data, root=Path(data_root), seed=arguments.seed),
+        train_dataset=training_data,
         eval_dataset=evaluation,
         processing_class=start.processor,
         compute_metrics=None if evaluation is None else head_metrics(),
         learning_rates=recipe.parts.learning_rates,
+        train_lengths=_lengths(training_data) if arguments.train_sampling_strategy == "group_by_length" else None,
     )
     return TrainingRun(recipe, start, trainer, begun_with)
 
@@ -177,6 +181,13 @@ def _table(source: SourceRecipe, *, root: Path, streaming: bool) -> Any:
         take=source.take,
         **arguments,
     )
+
+
+def _lengths(table: Any) -> list[float] | None:
+    """About how long the examples of a table are; None of a stream, whose order is its own."""
+    if isinstance(table, datasets.IterableDataset):
+        return None
+    return [rough_tokens(Example.from_row(row)) for row in table]
 
 
 def head_metrics() -> HeadMetrics | None:

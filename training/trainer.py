@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
 from microemo.evaluation.trainer_metrics import OUTPUT_OF_LABEL
 from microemo.processing.clip_tensors import IGNORE_INDEX
+from microemo.training.length_sampler import LengthSampler
 from microemo.training.parameter_groups import parameter_groups
 
 LOSS_PARTS = ("language_loss", "emotion_loss", "face_loss")
@@ -49,6 +50,7 @@ class MicroEmoTrainer(Trainer):
     Args:
         learning_rates: see `parameter_groups`.
         eval_data_collator: for evaluation, where nothing is hidden or changed at random; else `data_collator`.
+        train_lengths: of the training examples, for `train_sampling_strategy="group_by_length"`, see `length_sampler`.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class MicroEmoTrainer(Trainer):
         *arguments: Any,
         learning_rates: Mapping[str, float] | None = None,
         eval_data_collator: Callable[[Any], dict[str, Any]] | None = None,
+        train_lengths: Sequence[float] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
         self.learning_rates = dict(learning_rates or {})
         self.eval_data_collator = eval_data_collator or self.data_collator
+        self.train_lengths = train_lengths
         self.model_accepts_loss_kwargs = False
         self._train_parts, self._eval_parts = LossParts(), LossParts()
 
@@ -72,6 +76,12 @@ class MicroEmoTrainer(Trainer):
             groups = parameter_groups(model, weight_decay=self.args.weight_decay, learning_rates=self.learning_rates)
             self.optimizer = optimizer_class(groups, **settings)
         return self.optimizer
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        if self.train_lengths is None or self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthSampler(self.train_lengths, batch_size=size, seed=self.args.data_seed or self.args.seed)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Batches of the evaluation's own collator."""

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from microemo import MicroEmoForConditionalGeneration
+from microemo.training.length_sampler import LengthSampler
 from microemo.training.train import finish, train
 
 peft = pytest.importorskip("peft", reason="adapters need PEFT")
@@ -45,6 +46,15 @@ def test_the_loss_of_the_answers_needs_their_logits_alone(workshop, tmp_path):
     assert outputs.logits.shape[1] < whole.logits.shape[1]
     torch.testing.assert_close(outputs.language_loss, whole.language_loss)
     torch.testing.assert_close(loss, whole.loss)
+
+
+def test_batches_can_be_of_like_length(workshop, tmp_path):
+    run = workshop.prepare(tmp_path, train_sampling_strategy="group_by_length")
+    sampler = run.trainer.get_train_dataloader().batch_sampler.sampler
+    assert isinstance(sampler, LengthSampler)
+    assert len(sampler.lengths) == len(run.trainer.train_dataset) and min(sampler.lengths) > 0
+    run.trainer.train()
+    assert not isinstance(workshop.prepare(tmp_path).trainer._get_train_sampler(), LengthSampler)
 
 
 def test_only_the_named_parts_change(workshop, tmp_path):

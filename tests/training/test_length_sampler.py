@@ -1,0 +1,54 @@
+"""Batches of like length."""
+
+import pytest
+
+from microemo.training.example import NO_QUESTION, EmotionTargets, Example, LabelledUtterance
+from microemo.training.length_sampler import LengthSampler, rough_tokens
+
+LENGTHS = [place % 10 for place in range(1003)]
+
+
+def batches(sampler):
+    order = list(sampler)
+    return [order[start : start + 8] for start in range(0, len(order), 8)]
+
+
+def test_every_place_comes_once():
+    assert sorted(LengthSampler(LENGTHS, batch_size=8)) == list(range(1003))
+
+
+def test_a_batch_is_of_like_length():
+    widths = [
+        max(spread) - min(spread)
+        for batch in batches(LengthSampler(LENGTHS, batch_size=8))
+        for spread in [[LENGTHS[place] for place in batch]]
+    ]
+    assert sum(widths) / len(widths) < 0.5
+
+
+def test_long_and_short_batches_alternate():
+    lengths = [LENGTHS[batch[0]] for batch in batches(LengthSampler(LENGTHS, batch_size=8))]
+    rises = sum(after > before for before, after in zip(lengths, lengths[1:], strict=False))
+    assert 0.3 < rises / len(lengths) < 0.7
+
+
+def test_the_order_is_the_seeds_and_the_epochs():
+    sampler = LengthSampler(LENGTHS, batch_size=8, seed=3)
+    first = list(sampler)
+    assert list(LengthSampler(LENGTHS, batch_size=8, seed=3)) == first
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    assert list(LengthSampler([1, 2], batch_size=8)) in ([0, 1], [1, 0])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_an_empty_table_has_no_batches(batch_size):
+    assert list(LengthSampler([], batch_size=batch_size)) == []
+
+
+def test_an_answer_makes_an_example_longer_than_its_voice_alone():
+    utterance = LabelledUtterance("I am fine.", targets=EmotionTargets(closed_label="joy"))
+    told = EmotionTargets(open_labels=("glad",), description="Emotions: glad.\nReason: " + "The face smiles. " * 9)
+    voice = Example("a", audio="a.flac", utterances=(utterance,), question_index=NO_QUESTION)
+    explained = Example("b", video="b.mp4", utterances=(utterance,), targets=told, question_index=0)
+    assert rough_tokens(explained) > 1.5 * rough_tokens(voice) > 0
