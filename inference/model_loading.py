@@ -15,6 +15,7 @@ from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.inference.stage_clock import Progress
+from microemo.placement import has_fast_bfloat16, lay_out_for_cpu
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.speech_recognition import SpeechRecognizer
 from microemo.strict_loading import refuse_unmatched
@@ -61,6 +62,9 @@ def load_model(
     with quiet_transformers():  # what it would warn of, unmatched weights, is an error here
         model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).eval()
         model.to(device)
+        for tower in (model.model.frame_tower, model.model.face_tower):
+            if tower is not None:
+                lay_out_for_cpu(tower)
         processor = MicroEmoProcessor.from_pretrained(folder)
         recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
     if progress is not None:
@@ -109,12 +113,6 @@ def resolve_dtype(dtype: str | torch.dtype | None, *, device: torch.device) -> t
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {dtype!r}")
     return DTYPES[dtype]
-
-
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX); elsewhere they are slower than float32."""
-    asked = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public question
-    return bool(asked is not None and asked())
 
 
 def weights_fingerprint(model: torch.nn.Module) -> str:

@@ -1,6 +1,7 @@
-"""Where a part's inputs go when the parts of one model live in different places or types."""
+"""Where a part's inputs go when the parts of one model live in different places or types, and what suits a CPU."""
 
 import torch
+from torch import nn
 
 
 def like_weight(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -12,3 +13,19 @@ def like_weight(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     device = states.device if weight.is_meta else weight.device
     dtype = weight.dtype if weight.is_floating_point() else states.dtype
     return states.to(device=device, dtype=dtype)
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX); elsewhere they are slower than float32."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    return bool(known.get("amx_bf16", False))
+
+
+def lay_out_for_cpu(tower: nn.Module) -> None:
+    """Orders the weights of a convolutional tower on a CPU as its convolutions read them: channels last.
+
+    The features stay, but for the last digits.
+    """
+    for parameter in tower.parameters():
+        if parameter.device.type == "cpu" and parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -70,7 +70,9 @@ def encode_pictures(tower: PreTrainedModel, pixel_values: torch.Tensor, *, recor
         record: what the tower shall return beside its features, as `recorded` gives it.
     """
     pixel_values = like_weight(pixel_values, next(tower.parameters()))
-    size = PICTURES_A_CHUNK_ON_CPU if pixel_values.device.type == "cpu" else PICTURES_A_CHUNK
+    size = PICTURES_A_CHUNK
+    if pixel_values.device.type == "cpu":
+        size, pixel_values = PICTURES_A_CHUNK_ON_CPU, pixel_values.contiguous(memory_format=torch.channels_last)
     chunks = [tower(chunk, return_dict=True, **record) for chunk in pixel_values.split(size)]
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])
     if features.ndim == 4:

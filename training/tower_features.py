@@ -16,6 +16,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from microemo.placement import lay_out_for_cpu
+
 KEY_BYTES = 16
 TOWERS = ("frame_tower", "face_tower", "audio_tower")
 STORED_DTYPE = np.float16
@@ -88,6 +90,7 @@ def remember_towers(model: nn.Module, *, folder: Path, towers: Sequence[str] = T
         if short in towers and isinstance(tower, PreTrainedModel):
             if any(parameter.requires_grad for parameter in tower.parameters()):
                 raise ValueError(f"the features of {short} cannot be kept, as it is trained")
+            lay_out_for_cpu(tower)
             store = FeatureStore(folder / f"{short}-{weights_hash(tower)}", writer=writer)
             # On the instance: a module around the tower would change the names of its weights.
             tower.forward = _remembering(tower.forward, store=store)
