@@ -103,10 +103,10 @@ class MicroDynamics(nn.Module):
             )
         regions = like_weight(regions, self.feature.weight)  # a frozen tower may live in another precision or place
         order = pack_order(times, groups)
-        times = times[order]
-        band = time_band(times, groups[order], window_seconds=self.config.dynamics_window_seconds)
+        times, groups = times[order], groups[order]
+        band = time_band(times, groups, window_seconds=self.config.dynamics_window_seconds)
         states = self._with_change(self.feature(self.input_norm(regions[order])), band)
-        motion = self.motion_stem(pixel_values[order], band=band)
+        motion = self.motion_stem(pixel_values[order], band=band, times=times, groups=groups)
         states = torch.cat((motion.unsqueeze(1), states), dim=1)
         for layer in self.layers:
             states = layer(states, times, band)

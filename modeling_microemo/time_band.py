@@ -89,12 +89,33 @@ def time_band(times: torch.Tensor, groups: torch.Tensor, *, window_seconds: floa
     return TimeBand(length, block, key_index.squeeze(1), visible, previous, following)
 
 
+def moments_at(times: torch.Tensor, groups: torch.Tensor, *, seconds: float) -> torch.Tensor:
+    """(N,) long: for each moment of a sequence in `pack_order` the one of its group nearest to so many seconds later.
+
+    Args:
+        seconds: negative for what was before. At a group's ends, the first or last moment stands for what is missing.
+    """
+    moments, ranks = _groups_apart(times, groups, gap=abs(seconds))
+    wanted = moments + seconds
+    after = torch.searchsorted(moments, wanted).clamp(max=len(moments) - 1)
+    before = (after - 1).clamp(min=0)
+    nearest = torch.where((wanted - moments[before]) <= (moments[after] - wanted), before, after)
+    first = torch.searchsorted(ranks, ranks)
+    last = torch.searchsorted(ranks, ranks, right=True) - 1
+    return torch.minimum(torch.maximum(nearest, first), last).to(times.device)
+
+
 def farthest_neighbour(times: torch.Tensor, groups: torch.Tensor, *, window_seconds: float) -> int:
     """How many positions away the farthest moment within the window lies, at most."""
-    times, groups = times.double().cpu(), groups.cpu()  # index arithmetic; some accelerators have no float64
-    ranks = torch.unique_consecutive(groups, return_inverse=True)[1]
-    # Groups are set apart by more than a window, so that one sorted search does for all.
-    spacing = float(times.max() - times.min()) + 2 * window_seconds + 1.0
-    moments = times - times.min() + ranks * spacing
+    moments, _ = _groups_apart(times, groups, gap=window_seconds)
     last = torch.searchsorted(moments, moments + window_seconds, right=True)
     return int((last - torch.arange(len(moments))).max()) - 1
+
+
+def _groups_apart(times: torch.Tensor, groups: torch.Tensor, *, gap: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Increasing moments (N,) float64 whose groups lie more than `gap` apart, so that one sorted search does for all,
+    and the groups' ranks (N,) long, both on the CPU."""
+    times, groups = times.double().cpu(), groups.cpu()  # index arithmetic; some accelerators have no float64
+    ranks = torch.unique_consecutive(groups, return_inverse=True)[1]
+    spacing = float(times.max() - times.min()) + 2 * gap + 1.0
+    return times - times.min() + ranks * spacing, ranks

@@ -7,7 +7,8 @@ from tiny_model import PART
 from microemo import MicroEmoDynamicsConfig
 from microemo.attention import attend, merge_heads, split_heads
 from microemo.micro_dynamics import MicroDynamics, TemporalAttention
-from microemo.time_band import farthest_neighbour, pack_order, time_band
+from microemo.motion_stem import LAGS_SECONDS, MotionStem
+from microemo.time_band import farthest_neighbour, moments_at, pack_order, time_band
 from microemo.time_embedding import rotate_by_time
 
 WINDOW = 0.5
@@ -84,6 +85,38 @@ def test_neighbours_end_at_gaps_and_at_other_persons():
     assert band.previous.tolist() == [0, 0, 2, 2, 4]
     assert band.following.tolist() == [1, 1, 3, 3, 4]
     assert farthest_neighbour(times, groups, window_seconds=WINDOW) == 1
+
+
+def test_the_moment_so_many_seconds_away_is_the_nearest_of_the_same_person():
+    times, groups = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.0, 0.1, 0.25]), torch.tensor([0, 0, 0, 0, 1, 1, 1])
+    assert moments_at(times, groups, seconds=0.13).tolist() == [1, 2, 3, 3, 5, 6, 6]
+    assert moments_at(times, groups, seconds=-0.13).tolist() == [0, 0, 1, 2, 4, 4, 5]
+    assert moments_at(times, groups, seconds=9.0).tolist() == [3, 3, 3, 3, 6, 6, 6]
+    assert moments_at(times, groups, seconds=-9.0).tolist() == [0, 0, 0, 0, 4, 4, 4]
+
+
+@pytest.mark.parametrize(("fps", "count"), [(15.0, 30), (30.0, 60), (24.0, 1)])
+def test_the_moments_away_equal_a_dense_search(fps, count):
+    _, _, times = crops(count, fps=fps)
+    groups = (torch.arange(count) >= count // 3).long()
+    for lag in LAGS_SECONDS:
+        apart = (times[None] - (times[:, None] + lag)).abs().masked_fill(groups[:, None] != groups[None], torch.inf)
+        found = moments_at(times, groups, seconds=lag)
+        reached = apart.gather(1, found[:, None]).squeeze(1)
+        torch.testing.assert_close(reached, apart.min(1).values, atol=1e-4, rtol=0)
+
+
+def test_a_movement_that_comes_and_goes_slowly_stands_out_at_its_apex(config):
+    """Half a second up and down is a faint change from crop to crop, and a plain one over a quarter of a second."""
+    stem, read = MotionStem(config), []
+    stem._read = lambda changes: read.append(changes) or torch.zeros(len(changes), 1)
+    times = torch.arange(60) / 30
+    strength = (1 - (times - 1.0).abs() / 0.25).clamp(min=0)
+    groups = torch.zeros(60, dtype=torch.long)
+    band = time_band(times, groups, window_seconds=WINDOW)
+    stem(strength[:, None, None, None].expand(60, 3, 112, 112), band=band, times=times, groups=groups)
+    changes = torch.cat(read)[30].mean((1, 2))  # at the apex
+    assert changes[1:3].max() < 0.2 and changes[3:].min() > 0.45
 
 
 def test_crops_are_packed_by_person_and_time():
