@@ -99,16 +99,16 @@ def test_the_stages_of_mini_follow_each_other():
         "sentences": None,
         "face_movement": None,
         "face_dynamics": f"{output['face_movement']}/model",
-        "alignment": f"{output['face_dynamics']}/model",
+        "alignment": f"{output['sentences']}/model",
         "voices": None,
-        "explanations": f"{output['sentences']}/model",
+        "explanations": f"{output['alignment']}/model",
     }
     assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
-    side_by_side = ("face_dynamics", "alignment", "voices")
-    assert stages["explanations"].model.weights == tuple(f"{output[name]}/weights" for name in side_by_side)
+    side_by_side = ("face_dynamics", "voices")
+    assert stages["alignment"].model.weights == tuple(f"{output[name]}/weights" for name in side_by_side)
     assert {name for name, recipe in stages.items() if recipe.lora is not None} == {"sentences", "explanations"}
     readings = [recipe.data.reading for name, recipe in stages.items() if name != "sentences"]
     assert all(reading == readings[0] for reading in readings), "clips and features are kept once"
     assert {"micro_dynamics"} == set(stages["face_dynamics"].parts.declare)
     trained = {part for recipe in stages.values() for part in recipe.parts.train}
-    assert trained <= set(stages["explanations"].parts.keep)
+    assert all(trained <= set(stages[name].parts.keep) for name in ("alignment", "explanations"))
