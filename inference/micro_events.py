@@ -25,14 +25,17 @@ class MicroEventRule:
              |______/        \\____
                    on  apex  off       times interpolated between the crops on either side
 
-    Two levels (hysteresis) keep a score that trembles around one threshold from becoming many events. Events less than
-    `merge_seconds` apart are one movement. Only then does duration decide: outside [shortest, longest] the movement is
-    no micro-expression and is dropped. Crops more than `blind_seconds` apart belong to no common event, since nobody
-    saw what happened between.
+    The probability is first averaged over `smooth_seconds` around each crop, as a movement that one crop alone shows
+    is mostly none. Two levels (hysteresis) keep a score that trembles around one threshold from becoming many events.
+    Events less than `merge_seconds` apart are one movement. Only then does duration decide: outside [shortest, longest]
+    the movement is no micro-expression and is dropped. Crops more than `blind_seconds` apart belong to no common event,
+    since nobody saw what happened between.
     """
 
-    enter: float = 0.5
-    leave: float = 0.3
+    # The first three gave microemo-mini the best F1 on its own training clips.
+    enter: float = 0.7
+    leave: float = 0.5
+    smooth_seconds: float = 0.15
     shortest_seconds: float = SHORTEST_SECONDS
     longest_seconds: float = LONGEST_SECONDS
     merge_seconds: float = 0.08
@@ -41,6 +44,8 @@ class MicroEventRule:
     def __post_init__(self) -> None:
         if not 0 < self.leave <= self.enter < 1:
             raise ValueError(f"levels must satisfy 0 < leave <= enter < 1, got {self.leave} and {self.enter}")
+        if self.smooth_seconds < 0:
+            raise ValueError(f"smooth_seconds ({self.smooth_seconds}) must be >= 0")
         if not 0 <= self.shortest_seconds < self.longest_seconds:
             raise ValueError(
                 f"shortest_seconds ({self.shortest_seconds}) must be >= 0 and "
@@ -77,6 +82,7 @@ def find_micro_expressions(
     """
     rule = rule or MicroEventRule()
     _check(times, scores, action_units, action_unit_labels)
+    scores = _smoothed(times, scores, seconds=rule.smooth_seconds)
     spans = [
         span for run in _seen_runs(times, rule.blind_seconds) for span in _movements(times, scores, run=run, rule=rule)
     ]
@@ -110,6 +116,15 @@ def _check(times: np.ndarray, scores: np.ndarray, units: np.ndarray | None, labe
         raise ValueError("scores must be probabilities in [0, 1]")
     if units is not None and units.shape != (len(times), len(labels)):
         raise ValueError(f"action_units must have shape {(len(times), len(labels))}, got {units.shape}")
+
+
+def _smoothed(times: np.ndarray, scores: np.ndarray, *, seconds: float) -> np.ndarray:
+    """Each score's mean with those at most half of `seconds` away."""
+    reach = seconds / 2 + 1e-6  # crops exactly so far away are not to be lost by rounding
+    first = np.searchsorted(times, times - reach, side="left")
+    last = np.searchsorted(times, times + reach, side="right")
+    sums = np.concatenate(([0.0], np.cumsum(scores, dtype=np.float64)))
+    return np.clip((sums[last] - sums[first]) / (last - first), 0.0, 1.0) if len(times) else scores
 
 
 def _seen_runs(times: np.ndarray, blind_seconds: float) -> list[tuple[int, int]]:

@@ -1,15 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from microemo.inference.micro_events import MicroEventRule, find_micro_expressions
 
 FPS = 25
+PLAIN = MicroEventRule(enter=0.5, leave=0.3, smooth_seconds=0.0)
 
 
 def events_of(scores, *, times=None, **arguments):
     scores = np.asarray(scores, dtype=float)
     times = np.arange(len(scores)) / FPS if times is None else np.asarray(times)
-    found = find_micro_expressions(times, scores=scores, track_id=1, **arguments)
+    found = find_micro_expressions(times, scores=scores, track_id=1, **{"rule": PLAIN, **arguments})
     return [(event.onset_seconds, event.apex_seconds, event.offset_seconds) for event in found]
 
 
@@ -38,7 +41,23 @@ def test_events(name, scores, expected):
 def test_bridged_flicker_is_no_row_of_micro_expressions():
     flicker = [0, *([0.8, 0.8, 0.25] * 6), 0.8, 0]
     assert events_of(flicker) == []
-    assert len(events_of(flicker, rule=MicroEventRule(merge_seconds=0.0, shortest_seconds=0.0))) == 7
+    assert len(events_of(flicker, rule=replace(PLAIN, merge_seconds=0.0, shortest_seconds=0.0))) == 7
+
+
+def test_scores_are_averaged_over_what_is_near_in_time():
+    smooth = replace(PLAIN, smooth_seconds=0.08)  # one crop on each side
+    assert events_of([0, 0, 0.9, 0, 0, 0], rule=smooth) == []
+    assert events_of([0, 0.9, 0.9, 0.9, 0, 0], rule=smooth) == [(0.0, 0.08, 0.16)]
+    far_apart = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert events_of([0, 0, 0.9, 0, 0, 0], rule=smooth, times=far_apart) == [
+        (pytest.approx(0.133), 0.2, pytest.approx(0.267))
+    ]
+
+
+def test_a_movement_that_one_crop_shows_is_none_by_default():
+    times = np.arange(20) / 30
+    assert events_of([0] * 9 + [1.0] + [0] * 10, times=times, rule=None) == []
+    assert len(events_of([0] * 6 + [1.0] * 8 + [0] * 6, times=times, rule=None)) == 1
 
 
 def test_nothing_joins_across_a_blind_gap():
@@ -63,6 +82,7 @@ def test_active_units_are_named_at_the_apex():
         track_id=7,
         action_units=units,
         action_unit_labels=("AU1", "AU4", "AU12"),
+        rule=PLAIN,
     )
     assert [(unit.label, unit.probability) for unit in event.action_units] == [("AU12", 0.9), ("AU1", 0.6)]
     assert event.track_id == 7 and event.score == 0.9
@@ -92,10 +112,15 @@ def test_logits_are_no_scores():
         events_of([-3.0, 2.0, 0.5])
 
 
-@pytest.mark.parametrize("levels", [{"enter": 0.2}, {"leave": 0.0}, {"enter": 1.0}])
+@pytest.mark.parametrize("levels", [{"enter": 0.2}, {"leave": 0.0}, {"enter": 1.0}, {"leave": 0.8}])
 def test_impossible_levels(levels):
     with pytest.raises(ValueError, match="0 < leave <= enter < 1"):
         MicroEventRule(**levels)
+
+
+def test_impossible_smoothing():
+    with pytest.raises(ValueError, match=r"smooth_seconds \(-0.1\) must be >= 0"):
+        MicroEventRule(smooth_seconds=-0.1)
 
 
 def test_impossible_durations():
