@@ -25,11 +25,11 @@ class MicroEventRule:
              |______/        \\____
                    on  apex  off       times interpolated between the crops on either side
 
-    The probability is first averaged over `smooth_seconds` around each crop, as a movement that one crop alone shows
-    is mostly none. Two levels (hysteresis) keep a score that trembles around one threshold from becoming many events.
-    Events less than `merge_seconds` apart are one movement. Only then does duration decide: outside [shortest, longest]
-    the movement is no micro-expression and is dropped. Crops more than `blind_seconds` apart belong to no common event,
-    since nobody saw what happened between.
+    The probability is first averaged over `smooth_seconds` around each crop: a movement that one crop alone shows is
+    mostly none. Two levels (hysteresis) keep a score that trembles around one threshold from becoming many events.
+    Events less than `merge_seconds` apart are one movement. Only then does duration decide: outside
+    [shortest, longest] the movement is no micro-expression and is dropped. Crops more than `blind_seconds` apart
+    belong to no common event, since nobody saw what happened between.
     """
 
     # The first three gave microemo-mini the best F1 on its own training clips.
