@@ -60,8 +60,10 @@ def check_shipment(assembled: Path, *, trained: Path, checkpoint: TrainedCheckpo
 
 
 def _roundings(checkpoint: TrainedCheckpoint) -> dict[str, torch.Tensor]:
-    """How far each shipped weight may lie from the trained one, because either was stored in half precision: the shipped
-    one in its file, the trained one where it was laid over the model out of an earlier stage's."""
+    """How far each shipped weight may lie from the trained one, because either was stored in half precision.
+
+    The shipped one is in its file; the trained one was where it was laid over the model out of an earlier stage.
+    """
     allowed = {
         key: torch.finfo(torch.float16).eps * value.float().abs()
         for key, value in checkpoint.state_dict.items()
