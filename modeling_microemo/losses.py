@@ -55,22 +55,22 @@ def face_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.Tens
     """Micro-expression, expression and action-unit cross-entropies, summed; None without labels."""
     if labels.micro is None and labels.expressions is None and labels.action_units is None:
         return None
-    pairs = {
-        "micro_labels": (labels.micro, output.micro_logits),
-        "expression_labels": (labels.expressions, output.expression_logits),
-        "action_unit_labels": (labels.action_units, output.action_unit_logits),
-    }
-    unscored = [name for name, (wanted, given) in pairs.items() if wanted is not None and given is None]
-    if unscored:
-        raise ValueError(f"{', '.join(unscored)} came without face_pixel_values")
     terms = []
     if labels.micro is not None:
-        terms.append(multi_label_loss("micro_labels", output.micro_logits, labels.micro))
+        terms.append(multi_label_loss("micro_labels", _scored("micro_labels", output.micro_logits), labels.micro))
     if labels.expressions is not None:
-        terms.append(class_loss("expression_labels", output.expression_logits, labels.expressions))
+        logits = _scored("expression_labels", output.expression_logits)
+        terms.append(class_loss("expression_labels", logits, labels.expressions))
     if labels.action_units is not None:
-        terms.append(multi_label_loss("action_unit_labels", output.action_unit_logits, labels.action_units))
+        logits = _scored("action_unit_labels", output.action_unit_logits)
+        terms.append(multi_label_loss("action_unit_labels", logits, labels.action_units))
     return torch.stack(terms).sum()
+
+
+def _scored(name: str, logits: torch.Tensor | None) -> torch.Tensor:
+    if logits is None:
+        raise ValueError(f"{name} came without face_pixel_values")
+    return logits
 
 
 def multi_label_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

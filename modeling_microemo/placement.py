@@ -17,7 +17,7 @@ def like_weight(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def has_fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware (AMX); elsewhere they are slower than float32."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
     return bool(known.get("amx_bf16", False))
 
 

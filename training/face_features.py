@@ -42,7 +42,7 @@ def remember_faces(model: nn.Module, *, folder: Path) -> None:
     hashes = f"{weights_hash(tower)}-{weights_hash(core.micro_dynamics)}"
     cache = CropCache(folder / f"faces-{hashes}")
     # On the instance, as the towers' forwards are: the names of the weights stay.
-    core.get_face_features = _remembering(core.get_face_features, cache=cache)  # type: ignore[method-assign]
+    core.get_face_features = _remembering(core.get_face_features, cache=cache)
 
 
 def _remembering(compute: Callable[..., Any], *, cache: CropCache) -> Callable[..., Any]:
