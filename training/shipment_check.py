@@ -60,12 +60,9 @@ def check_shipment(assembled: Path, *, trained: Path, checkpoint: TrainedCheckpo
 
 
 def _roundings(checkpoint: TrainedCheckpoint) -> dict[str, torch.Tensor]:
-    """How far each shipped weight may lie from the trained one, because either was stored in half precision.
-
-    The shipped one is in its file; the trained one was where it was laid over the model out of an earlier stage.
-    """
+    """How far each shipped weight may lie from the trained one, because it was stored in less precision."""
     allowed = {
-        key: torch.finfo(torch.float16).eps * value.float().abs()
+        key: torch.finfo(value.dtype).eps * value.float().abs()
         for key, value in checkpoint.state_dict.items()
         if value.is_floating_point()
     }

@@ -98,7 +98,12 @@ def lay_over(model: PreTrainedModel, *, weights: Path) -> None:
     unknown = sorted(set(checkpoint.state_dict) - set(model.state_dict()))
     if unknown or not checkpoint.state_dict:
         raise ValueError(f"{weights} does not fit the model: {unknown[:3] or 'it holds no weights'}")
-    model.load_state_dict(checkpoint.state_dict, strict=False)
+    own = model.state_dict()
+    # Runs keep half precision: what differs from the model's own by that rounding alone was not trained, and stays.
+    changed = {
+        key: value for key, value in checkpoint.state_dict.items() if not torch.equal(value.half(), own[key].half())
+    }
+    model.load_state_dict(changed, strict=False)
     model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *checkpoint.trained_parts]))
 
 
