@@ -12,6 +12,7 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizer
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.conversion.convert_ctranslate2_whisper_to_hf import ConvertedWhisper
 from microemo.conversion.convert_gguf_to_hf import ConvertedLlama
+from microemo.conversion.readout_words import begin_with_words
 from microemo.conversion.trained_parts import TrainedCheckpoint, lay_over
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import SPECIAL_TOKENS
@@ -29,6 +30,7 @@ SEEDED_PARTS = (
     "audio_projector",
     "emotion_head",
     "face_head",
+    "face_readout",
 )
 
 
@@ -53,6 +55,7 @@ def build_mini(
     tokenizer = add_special_tokens(parts.language_model.tokenizer)
     config = mini_config(parts, tokenizer=tokenizer, checkpoint=checkpoint)
     model = _seeded_model(config, state_dict=_public_state_dict(parts, vocab_size=config.text_config.vocab_size))
+    begin_with_words(model, tokenizer=tokenizer)
     lay_over(model, checkpoint=checkpoint)
     model.generation_config = mini_generation_config(config)
     processor = MicroEmoProcessor(
@@ -103,6 +106,7 @@ def mini_config(
         video_token_id=video_token_id,
         audio_token_id=audio_token_id,
         utterance_end_token_id=utterance_end_token_id,
+        use_face_readout=True,
         trained_parts=list(checkpoint.trained_parts),
         dtype="float32",
     )

@@ -24,6 +24,7 @@ GO_EMOTIONS = [
 VOICE_EMOTIONS = ["calm", "boredom"]
 EXPRESSIONS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
+FEWEST_READOUT_TOKENS = 8  # of a segment; what is said, word by word
 TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations")
 
 
@@ -189,6 +190,7 @@ class MicroEmoConfig(PreTrainedConfig):
     timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": Video-LLaMA, whose frames know no time
     use_local_branch: bool = True
     use_audio_branch: bool = True
+    use_face_readout: bool = False  # the local branch says what it found in words; not in the paper
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
     window_stride: int = 32
@@ -245,6 +247,11 @@ class MicroEmoConfig(PreTrainedConfig):
             raise ValueError(
                 f"window_stride ({self.window_stride}) must be between 1 and window_frames ({self.window_frames}): "
                 "a longer stride would skip frames"
+            )
+        if self.use_face_readout and self.video_qformer_config.num_query_tokens < FEWEST_READOUT_TOKENS:
+            raise ValueError(
+                f"use_face_readout needs video_qformer_config.num_query_tokens >= {FEWEST_READOUT_TOKENS}, "
+                f"got {self.video_qformer_config.num_query_tokens}"
             )
         token_ids = (self.video_token_id, self.audio_token_id, self.utterance_end_token_id)
         if len(set(token_ids)) < len(token_ids):

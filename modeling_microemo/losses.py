@@ -51,8 +51,14 @@ def emotion_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.T
     return torch.stack(terms).sum()
 
 
-def face_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.Tensor | None:
-    """Micro-expression, expression and action-unit cross-entropies, summed; None without labels."""
+def face_loss(
+    output: MicroEmoModelOutputWithPast, labels: Labels, *, expression_weights: torch.Tensor | None = None
+) -> torch.Tensor | None:
+    """Micro-expression, expression and action-unit cross-entropies, summed; None without labels.
+
+    Args:
+        expression_weights: (X,) how much each expression counts; None for all alike.
+    """
     if labels.micro is None and labels.expressions is None and labels.action_units is None:
         return None
     terms = []
@@ -60,7 +66,7 @@ def face_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.Tens
         terms.append(multi_label_loss("micro_labels", _scored("micro_labels", output.micro_logits), labels.micro))
     if labels.expressions is not None:
         logits = _scored("expression_labels", output.expression_logits)
-        terms.append(class_loss("expression_labels", logits, labels.expressions))
+        terms.append(class_loss("expression_labels", logits, labels.expressions, weights=expression_weights))
     if labels.action_units is not None:
         logits = _scored("action_unit_labels", output.action_unit_logits)
         terms.append(multi_label_loss("action_unit_labels", logits, labels.action_units))
@@ -85,12 +91,18 @@ def regression_loss(name: str, predictions: torch.Tensor, labels: torch.Tensor) 
     return known_mean(F.mse_loss(predictions.float(), labels, reduction="none"), known)
 
 
-def class_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the known labels; logits (..., X), labels (...) long."""
+def class_loss(
+    name: str, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean cross-entropy over the known labels; logits (..., X), labels (...) long, weights (X,) of the classes."""
     check_shape(name, labels, logits.shape[:-1])
-    labels = labels.to(logits.device)
-    losses = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=UNKNOWN, reduction="none")
-    return known_mean(losses, labels.flatten() != UNKNOWN)
+    labels = labels.to(logits.device).flatten()
+    losses = F.cross_entropy(logits.flatten(0, -2).float(), labels, ignore_index=UNKNOWN, reduction="none")
+    known = labels != UNKNOWN
+    if weights is None:
+        return known_mean(losses, known)
+    counted = weights.to(losses)[labels.clamp(min=0)] * known
+    return (losses * counted).sum() / counted.sum().clamp(min=1e-6)
 
 
 def split_known(name: str, predictions: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

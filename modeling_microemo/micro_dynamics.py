@@ -106,7 +106,7 @@ class MicroDynamics(nn.Module):
         times, groups = times[order], groups[order]
         band = time_band(times, groups, window_seconds=self.config.dynamics_window_seconds)
         states = self._with_change(self.feature(self.input_norm(regions[order])), band)
-        motion = self.motion_stem(pixel_values[order], band=band, times=times, groups=groups)
+        motion = self.motion_stem(pixel_values[order], times=times, groups=groups)
         states = torch.cat((motion.unsqueeze(1), states), dim=1)
         for layer in self.layers:
             states = layer(states, times, band)

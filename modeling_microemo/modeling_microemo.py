@@ -18,6 +18,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 
 from .audio_encoder import build_audio_tower
 from .configuration_microemo import MicroEmoConfig
+from .face_readout import FaceReadout
 from .global_local_attention import GlobalLocalAttention
 from .heads import EmotionHead, FaceHead, ZeroLinear
 from .losses import UNKNOWN, Labels, head_losses, weighted_loss
@@ -95,6 +96,8 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             self.audio_projector = nn.Linear(config.audio_qformer_config.hidden_size, width)
         self.language_model = AutoModel.from_config(config.text_config)
         self.emotion_head = EmotionHead(config)
+        if config.use_local_branch and config.use_face_readout:
+            self.face_readout = FaceReadout(config)
         self.post_init()
 
     def train(self, mode: bool = True) -> "MicroEmoModel":

@@ -14,6 +14,7 @@ KEPT_PARTS = (
     "micro_dynamics",
     "global_local_attention",
     "face_head",
+    "face_readout",
     "video_qformer",
     "audio_tower",
     "audio_qformer",

@@ -9,6 +9,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
 from .audio_encoder import encode_audio
+from .face_readout import FaceReadout
 from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
 from .micro_dynamics import MicroDynamics
@@ -33,6 +34,7 @@ class StreamFeaturesMixin:
     micro_dynamics: MicroDynamics
     global_local_attention: GlobalLocalAttention
     face_head: FaceHead
+    face_readout: FaceReadout
     video_qformer: SegmentQFormer
     video_projector: nn.Linear
     audio_tower: PreTrainedModel
@@ -159,11 +161,31 @@ class StreamFeaturesMixin:
         segment_tokens = self.video_qformer(
             tokens.flatten(1, 2), positions=positions.flatten(1), membership=membership.flatten(2)
         )
+        projected = self.video_projector(segment_tokens)
+        if self.config.use_local_branch and self.config.use_face_readout:
+            projected = projected + self._face_readout(face_features, face_times, face_mask, segments)
         return MicroEmoStreamOutput(
             last_hidden_state=tokens,
-            pooler_output=tokens_by_clip(self.video_projector(segment_tokens), segments.mask),
+            pooler_output=tokens_by_clip(projected, segments.mask),
             hidden_states=pictures.hidden_states,
             attentions=pictures.attentions,
+        )
+
+    def _face_readout(
+        self,
+        face_features: BaseModelOutputWithPooling | None,
+        face_times: torch.Tensor | None,
+        face_mask: torch.Tensor | None,
+        segments: Segments,
+    ) -> torch.Tensor:
+        """What the face head found in each segment, (B, S, K, D)."""
+        if face_features is None or face_times is None:
+            return self.face_readout.nothing_seen(segments.mask)
+        mask = all_true(face_times) if face_mask is None else face_mask.bool()
+        return self.face_readout(
+            self._face_logits(face_features),
+            times=face_times,
+            membership=segments.membership(face_times, mask=mask),
         )
 
     @merge_with_config_defaults

@@ -10,6 +10,9 @@ from microemo import MicroEmoConfig, MicroEmoModel, MicroEmoPreTrainedModel
 from microemo.losses import Labels, face_loss, weighted_loss
 from microemo.outputs import MicroEmoEmotionClassifierOutput, MicroEmoFaceOutput, MicroEmoModelOutputWithPast
 from microemo.stream_features import groups_of, unpacked
+from microemo.training.face_labels import NEUTRAL
+
+NEUTRAL_WEIGHT = 0.25
 
 
 class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
@@ -43,12 +46,16 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
         if face_pixel_values is None or face_times is None:
             raise ValueError("no clip of the batch shows a face; a face timeline is trained on clips that do")
         logits = self.logits(face_pixel_values, face_times, face_mask, face_track_ids)
-        known_expressions = None if logits.expression_logits is None else expression_labels
-        targets = Labels(micro=micro_labels, expressions=known_expressions, action_units=action_unit_labels)
-        loss = face_loss(MicroEmoModelOutputWithPast(**logits), targets)
+        targets = Labels(micro=micro_labels, expressions=expression_labels, action_units=action_unit_labels)
+        loss = face_loss(MicroEmoModelOutputWithPast(**logits), targets, expression_weights=self.expression_weights())
         return MicroEmoEmotionClassifierOutput(
             loss=weighted_loss({"face_loss": loss}, self.config), face_loss=loss, **logits
         )
+
+    def expression_weights(self) -> torch.Tensor:
+        """How much each expression counts; the neutral face, which most crops show, counts little."""
+        names = self.config.expression_id2label
+        return torch.tensor([NEUTRAL_WEIGHT if names[index] == NEUTRAL else 1.0 for index in range(len(names))])
 
     def logits(
         self,
@@ -64,8 +71,8 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
 class MicroEmoForFaceMovement(MicroEmoForFaceTimeline):
     """The timeline out of the movement's token alone: no tower is run, and there are no regions to attend to.
 
-    A step costs less than half of the whole timeline's. Expressions, half of whose score is the still face's, are not
-    learned in it.
+    A step costs less than half of the whole timeline's. Of the expressions it learns what the movement adds to the
+    still face's score.
     """
 
     def logits(
@@ -75,7 +82,7 @@ class MicroEmoForFaceMovement(MicroEmoForFaceTimeline):
         face_mask: torch.Tensor | None,
         face_track_ids: torch.Tensor | None,
     ) -> MicroEmoFaceOutput:
-        """Micro-expression and action-unit logits."""
+        """The movement's logits."""
         mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
         pixels = face_pixel_values[mask]
         tokens = self.model.micro_dynamics(
@@ -86,5 +93,7 @@ class MicroEmoForFaceMovement(MicroEmoForFaceTimeline):
         )
         head, movement = self.model.face_head, unpacked(tokens[:, 0], mask)
         return MicroEmoFaceOutput(
-            micro_logits=head.micro_expression(movement).squeeze(-1), action_unit_logits=head.action_units(movement)
+            micro_logits=head.micro_expression(movement).squeeze(-1),
+            expression_logits=head.dynamic_expression(movement),
+            action_unit_logits=head.action_units(movement),
         )

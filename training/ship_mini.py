@@ -44,7 +44,7 @@ SHIPPED_FILES = {
         "video_projector",
         "audio_projector",
     ),
-    "heads.safetensors": ("emotion_head",),
+    "heads.safetensors": ("emotion_head", "face_readout"),
     "towers.safetensors": ("frame_tower", "face_tower", "audio_tower"),
     "language_model.safetensors": ("language_model",),
 }

@@ -1,0 +1,165 @@
+"""What the face head found, said to the language model: expressions and times as tokens of the segment they lie in.
+
+The tokens of a segment carry, besides what the video Q-Former makes of its frames:
+
+    token     0            1 2           3 4            5               6 7          8 ...
+    says      expression   onset         offset         brief one       its apex     nothing
+              joy          1 .8 s        3 .1 s         fear            2 .4 s
+
+A language model reads words and digits, so the parts of a token begin as words and digits of its vocabulary where
+they are known, and training goes on from there.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .configuration_microemo import FEWEST_READOUT_TOKENS, MicroEmoConfig
+from .heads import ZeroLinear
+from .outputs import MicroEmoFaceOutput
+
+LASTING, ONSET, OFFSET, BRIEF, APEX = 0, 1, 3, 5, 6
+NEUTRAL = "neutral"
+NO_EXPRESSION, NO_FACE = 0, 1  # rows of `states`
+CROPS_AVERAGED = 5  # about what `MicroEventRule` averages over, at 30 crops a second
+BRIEF_PROBABILITY = 0.6  # of a micro-expression, from which on one is said
+LASTING_PROBABILITY = 0.5  # of expressions that are not neutral, from which on one is said to last
+FEWEST_CROPS = 3  # of a lasting expression within a segment
+
+
+class FoundExpressions(NamedTuple):
+    """One kind of expression in every segment. present: (B, S) bool. shares: (B, S, X), how sure each expression is,
+    with the sum 1. units: (B, S, A) action-unit probabilities. times: (B, S) seconds, a tuple of the kind's times."""
+
+    present: torch.Tensor
+    shares: torch.Tensor
+    units: torch.Tensor
+    times: tuple[torch.Tensor, ...]
+
+
+class FaceReadout(nn.Module):
+    """Timeline of the face -> what it adds to the tokens of each segment."""
+
+    def __init__(self, config: MicroEmoConfig):
+        super().__init__()
+        width, names = config.text_config.hidden_size, config.expression_id2label
+        self.num_tokens = config.video_qformer_config.num_query_tokens
+        self.neutral = next((index for index, name in names.items() if name == NEUTRAL), None)
+        self.expressions = nn.Embedding(len(names), width)
+        self.states = nn.Embedding(2, width)
+        self.tens, self.seconds, self.tenths = (nn.Embedding(10, width) for _ in range(3))
+        self.lasting_units = ZeroLinear(len(config.action_unit_id2label), width, bias=False)
+        self.brief_units = ZeroLinear(len(config.action_unit_id2label), width, bias=False)
+
+    def forward(self, logits: MicroEmoFaceOutput, *, times: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
+        """Returns (B, S, K, D).
+
+        Args:
+            logits: of F crops, in the order of time.
+            times: (B, F) seconds. membership: (B, S, F), the crops that are seen in each segment.
+        """
+        timeline = _Timeline(logits, neutral=self.neutral, seen=membership.any(1))
+        seen = membership.any(-1)
+        lasting = timeline.lasting(times, membership)
+        brief = timeline.brief(times, membership)
+        tokens = torch.cat(
+            (
+                self._noun(lasting, seen=seen, units=self.lasting_units),
+                *(self._time(time, said=lasting.present) for time in lasting.times),
+                self._noun(brief, seen=seen, units=self.brief_units),
+                *(self._time(time, said=brief.present) for time in brief.times),
+            ),
+            dim=2,
+        )
+        return F.pad(tokens, (0, 0, 0, self.num_tokens - FEWEST_READOUT_TOKENS))
+
+    def nothing_seen(self, segments: torch.Tensor) -> torch.Tensor:
+        """(B, S, K, D) of clips without any face; segments: (B, S), for its shape."""
+        no_face = self.states.weight[NO_FACE].expand(*segments.shape, 1, -1)
+        silent = torch.zeros_like(no_face)
+        silences = silent.expand(-1, -1, BRIEF - LASTING - 1, -1)
+        after = silent.expand(-1, -1, self.num_tokens - BRIEF - 1, -1)
+        return torch.cat((no_face, silences, no_face, after), dim=2)
+
+    def _noun(self, found: FoundExpressions, *, seen: torch.Tensor, units: nn.Linear) -> torch.Tensor:
+        """(B, S, 1, D): the expression with its action units, or that there is none, or no face."""
+        said = found.shares @ self.expressions.weight + units(found.units)
+        none, no_face = self.states.weight[NO_EXPRESSION], self.states.weight[NO_FACE]
+        said = torch.where(found.present.unsqueeze(-1), said, none)
+        return torch.where(seen.unsqueeze(-1), said, no_face).unsqueeze(2)
+
+    def _time(self, times: torch.Tensor, *, said: torch.Tensor) -> torch.Tensor:
+        """(B, S, 2, D): seconds and tenths of (B, S), rounded as answers round them; zeros where nothing is said."""
+        tenths = (times.clamp(min=0) * 10).round().long()
+        seconds = tenths // 10
+        ones = self.seconds(seconds % 10) + self.tens(seconds // 10 % 10)
+        return torch.stack((ones, self.tenths(tenths % 10)), dim=2) * said[..., None, None]
+
+
+class _Timeline:
+    """Probabilities of every crop, averaged over its neighbours."""
+
+    def __init__(self, logits: MicroEmoFaceOutput, *, neutral: int | None, seen: torch.Tensor):
+        assert logits.micro_logits is not None
+        assert logits.expression_logits is not None and logits.action_unit_logits is not None
+        self.brief_now = _averaged(logits.micro_logits.float().sigmoid().unsqueeze(-1), seen).squeeze(-1)  # (B, F)
+        expressions = logits.expression_logits.float().softmax(-1)
+        if neutral is not None:
+            others = torch.arange(expressions.shape[-1], device=expressions.device) != neutral
+            expressions = expressions * others
+        self.expressions = _averaged(expressions, seen)  # (B, F, X)
+        self.units = _averaged(logits.action_unit_logits.float().sigmoid(), seen)  # (B, F, A)
+
+    def brief(self, times: torch.Tensor, membership: torch.Tensor) -> FoundExpressions:
+        """The likeliest micro-expression of each segment, by its apex."""
+        height, apex = self.brief_now.unsqueeze(1).masked_fill(~membership, -1.0).max(-1)  # (B, S)
+        return FoundExpressions(
+            present=height >= BRIEF_PROBABILITY,
+            shares=_shares(_picked(self.expressions, apex)),
+            units=_picked(self.units, apex),
+            times=(times.gather(1, apex),),
+        )
+
+    def lasting(self, times: torch.Tensor, membership: torch.Tensor) -> FoundExpressions:
+        """The expression that fills most of each segment, by onset and offset, which may lie outside of it."""
+        height = self.expressions.sum(-1)  # (B, F)
+        lasts = (height >= LASTING_PROBABILITY) & (self.brief_now < BRIEF_PROBABILITY)
+        counted = self.expressions * lasts.unsqueeze(-1)
+        shares = membership.to(counted.dtype) @ counted  # (B, S, X)
+        foremost = shares.argmax(-1)  # (B, S)
+        own = counted.gather(2, foremost.unsqueeze(1).expand(-1, counted.shape[1], -1)).mT  # (B, S, F)
+        middle = own.masked_fill(~membership, -1.0).argmax(-1)  # (B, S)
+        first, last = _runs(height >= LASTING_PROBABILITY)
+        return FoundExpressions(
+            present=(membership & lasts.unsqueeze(1)).sum(-1) >= FEWEST_CROPS,
+            shares=_shares(shares),
+            units=_picked(self.units, middle),
+            times=(times.gather(1, first.gather(1, middle)), times.gather(1, last.gather(1, middle))),
+        )
+
+
+def _averaged(values: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """Values (B, F, X), averaged over the neighbours that are seen (B, F)."""
+    weights = seen.unsqueeze(1).to(values.dtype)
+    pool = {"kernel_size": CROPS_AVERAGED, "stride": 1, "padding": CROPS_AVERAGED // 2}
+    sums = F.avg_pool1d(values.mT * weights, **pool)
+    return (sums / F.avg_pool1d(weights, **pool).clamp(min=1e-6)).mT
+
+
+def _picked(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Values (B, F, X) at index (B, S): (B, S, X)."""
+    return values.gather(1, index.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+
+
+def _shares(masses: torch.Tensor) -> torch.Tensor:
+    return masses / masses.sum(-1, keepdim=True).clamp(min=1e-6)
+
+
+def _runs(inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """First and last place (B, F) long of the run of True around each place of inside (B, F); around False: itself."""
+    places = torch.arange(inside.shape[1], device=inside.device).expand_as(inside)
+    before = torch.where(inside, -1, places).cummax(1).values  # the last place outside, up to here
+    behind = torch.where(inside, inside.shape[1], places).flip(1).cummin(1).values.flip(1)
+    return torch.where(inside, before + 1, places), torch.where(inside, behind - 1, places)

@@ -1,0 +1,140 @@
+"""What the tokens of a segment say about the face."""
+
+import pytest
+import torch
+from tiny_model import tiny_config, tiny_model
+
+from microemo import MicroEmoModel
+from microemo.face_readout import APEX, BRIEF, LASTING, NO_EXPRESSION, NO_FACE, OFFSET, ONSET, FaceReadout
+from microemo.outputs import MicroEmoFaceOutput
+
+NUM_TOKENS = 10
+NAMES = {0: "neutral", 1: "happiness", 2: "fear"}
+
+
+@pytest.fixture
+def readout() -> FaceReadout:
+    torch.manual_seed(0)
+    segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": NUM_TOKENS}
+    return FaceReadout(tiny_config(expression_id2label=NAMES, video_qformer_config=segments, use_face_readout=True))
+
+
+def timeline(
+    *, lasting: tuple[float, float] | None = None, brief: float | None = None, seconds: float = 6.0
+) -> tuple[MicroEmoFaceOutput, torch.Tensor]:
+    """A face at 30 crops a second: happiness from ... to ..., a flash of fear of 0.3 s around ..."""
+    times = torch.arange(0, seconds, 1 / 30)[None]
+    expressions = torch.zeros(1, times.shape[1], 3)
+    expressions[..., 0] = 6.0
+    micro = torch.full_like(times, -6.0)
+    if lasting is not None:
+        inside = (times >= lasting[0] - 1e-3) & (times <= lasting[1] + 1e-3)
+        expressions[inside] = torch.tensor([0.0, 6.0, 0.0])
+    if brief is not None:
+        near = (times - brief).abs() <= 0.15
+        expressions[near] = torch.tensor([0.0, 0.0, 6.0])
+        micro = torch.where(near, 6.0 - 30 * (times - brief).abs(), micro)
+    units = torch.zeros(1, times.shape[1], 3)
+    return MicroEmoFaceOutput(micro_logits=micro, expression_logits=expressions, action_unit_logits=units), times
+
+
+def said(readout: FaceReadout, face, *, spans) -> torch.Tensor:
+    """(S, K, D)."""
+    logits, times = face
+    membership = torch.stack([(times >= start) & (times < end) for start, end in spans], dim=1)
+    with torch.no_grad():
+        return readout(logits, times=times, membership=membership)[0]
+
+
+def noun_of(readout: FaceReadout, token: torch.Tensor) -> str:
+    return NAMES[(readout.expressions.weight - token).square().sum(-1).argmin().item()]
+
+
+def time_of(readout: FaceReadout, tokens: torch.Tensor) -> float:
+    """The seconds that two tokens name, below ten."""
+    digits = [
+        (table.weight - token).square().sum(-1).argmin().item()
+        for table, token in zip((readout.seconds, readout.tenths), tokens, strict=True)
+    ]
+    return digits[0] + digits[1] / 10
+
+
+def test_expressions_and_their_times_are_said(readout):
+    with torch.no_grad():
+        readout.tens.weight[0] = 0.0
+    whole, first, last = said(readout, timeline(lasting=(1.2, 3.4), brief=4.5), spans=[(0, 9), (0.5, 2.0), (4.0, 6.0)])
+    none = readout.states.weight[NO_EXPRESSION]
+    assert noun_of(readout, whole[LASTING]) == "happiness" and noun_of(readout, whole[BRIEF]) == "fear"
+    assert time_of(readout, whole[ONSET : ONSET + 2]) == pytest.approx(1.2, abs=0.11)
+    assert time_of(readout, whole[OFFSET : OFFSET + 2]) == pytest.approx(3.4, abs=0.11)
+    assert time_of(readout, whole[APEX : APEX + 2]) == pytest.approx(4.5, abs=0.11)
+    # An utterance that ends before the expression does still names its whole course, and no flash that comes later.
+    assert time_of(readout, first[OFFSET : OFFSET + 2]) == pytest.approx(3.4, abs=0.11)
+    torch.testing.assert_close(first[BRIEF], none)
+    torch.testing.assert_close(last[LASTING], none)
+    assert noun_of(readout, last[BRIEF]) == "fear"
+
+
+def test_a_face_at_rest_has_no_times(readout):
+    (tokens,) = said(readout, timeline(), spans=[(0, 9)])
+    none = readout.states.weight[NO_EXPRESSION]
+    torch.testing.assert_close(tokens[[LASTING, BRIEF]], none.expand(2, -1))
+    silent = [index for index in range(NUM_TOKENS) if index not in (LASTING, BRIEF)]
+    assert not tokens[silent].any()
+
+
+def test_a_segment_without_crops_says_so_as_a_clip_without_faces_does(readout):
+    seen, unseen = said(readout, timeline(lasting=(1.0, 2.0)), spans=[(0, 4), (8, 9)])
+    torch.testing.assert_close(unseen, readout.nothing_seen(torch.zeros(1, 1))[0, 0])
+    torch.testing.assert_close(unseen[LASTING], readout.states.weight[NO_FACE])
+    assert not torch.equal(seen, unseen)
+
+
+def test_times_beyond_ten_seconds_have_tens(readout):
+    (tokens,) = said(readout, timeline(brief=12.5, seconds=14), spans=[(0, 20)])
+    torch.testing.assert_close(tokens[APEX], readout.seconds.weight[2] + readout.tens.weight[1])
+
+
+def test_padding_changes_nothing(readout):
+    logits, times = timeline(lasting=(1.2, 3.4), brief=5.9)
+    membership = torch.ones(1, 1, times.shape[1], dtype=torch.bool)
+    alone = readout(logits, times=times, membership=membership)
+    behind = {name: torch.cat((value, torch.full_like(value[:, :40], 9.0)), dim=1) for name, value in logits.items()}
+    padded = readout(
+        MicroEmoFaceOutput(**behind),
+        times=torch.nn.functional.pad(times, (0, 40)),
+        membership=torch.nn.functional.pad(membership, (0, 40)),
+    )
+    torch.testing.assert_close(alone, padded)
+
+
+class TestInTheModel:
+    def test_too_few_tokens_are_refused(self):
+        segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 7}
+        with pytest.raises(
+            ValueError, match=r"use_face_readout needs video_qformer_config.num_query_tokens >= 8, got 7"
+        ):
+            tiny_config(use_face_readout=True, video_qformer_config=segments)
+
+    def test_the_video_tokens_carry_it(self):
+        segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
+        model = tiny_model(MicroEmoModel, use_face_readout=True, video_qformer_config=segments)
+        clip = {
+            "pixel_values_videos": torch.rand(1, 4, 3, 32, 32),
+            "frame_times": torch.tensor([[0.0, 1.0, 2.0, 3.0]]),
+            "utterance_times": torch.tensor([[[0.5, 2.5]]]),
+        }
+        times = torch.arange(0, 3, 0.1)[None]
+        with torch.no_grad():
+            faces = model.get_face_features(torch.rand(1, 30, 3, 32, 32), times)
+            spoken = model.get_video_features(**clip, face_features=faces, face_times=times).pooler_output[0]
+            faceless = model.get_video_features(**clip).pooler_output[0]
+            model.config.use_face_readout = False
+            silent = model.get_video_features(**clip, face_features=faces, face_times=times).pooler_output[0]
+            silent_faceless = model.get_video_features(**clip).pooler_output[0]
+        face = model.get_face_logits(torch.rand(1, 30, 3, 32, 32), times)
+        assert face.micro_logits is not None
+        assert spoken.shape == silent.shape == (2 * 8, 32)
+        assert not torch.allclose(spoken, silent, atol=1e-3)
+        no_face = model.face_readout.nothing_seen(torch.zeros(1, 2))[0].flatten(0, 1)
+        torch.testing.assert_close(faceless - silent_faceless, no_face, atol=1e-5, rtol=1e-4)
