@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from .configuration_microemo import FEWEST_READOUT_TOKENS, MicroEmoConfig
 from .heads import ZeroLinear
+from .losses import NEUTRAL
 from .outputs import MicroEmoFaceOutput
 
 LASTING, ONSET, OFFSET, BRIEF, APEX = 0, 1, 3, 5, 6
-NEUTRAL = "neutral"
 NO_EXPRESSION, NO_FACE = 0, 1  # rows of `states`
 CROPS_AVERAGED = 5  # about what `MicroEventRule` averages over, at 30 crops a second
 BRIEF_PROBABILITY = 0.6  # of a micro-expression, from which on one is said

@@ -9,6 +9,7 @@ from .configuration_microemo import MicroEmoConfig
 from .outputs import MicroEmoModelOutputWithPast
 
 UNKNOWN = -100
+NEUTRAL, NEUTRAL_WEIGHT = "neutral", 0.25
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,12 @@ class Labels:
     action_units: torch.Tensor | None = None
 
 
-def head_losses(output: MicroEmoModelOutputWithPast, labels: Labels) -> dict[str, torch.Tensor | None]:
+def head_losses(
+    output: MicroEmoModelOutputWithPast, labels: Labels, config: MicroEmoConfig
+) -> dict[str, torch.Tensor | None]:
     """The heads' losses, by name."""
-    return {"emotion_loss": emotion_loss(output, labels), "face_loss": face_loss(output, labels)}
+    face = face_loss(output, labels, expression_weights=expression_weights(config))
+    return {"emotion_loss": emotion_loss(output, labels), "face_loss": face}
 
 
 def weighted_loss(losses: dict[str, torch.Tensor | None], config: MicroEmoConfig) -> torch.Tensor | None:
@@ -71,6 +75,12 @@ def face_loss(
         logits = _scored("action_unit_labels", output.action_unit_logits)
         terms.append(multi_label_loss("action_unit_labels", logits, labels.action_units))
     return torch.stack(terms).sum()
+
+
+def expression_weights(config: MicroEmoConfig) -> torch.Tensor:
+    """(X,) how much each expression counts: the neutral face, which most crops show, counts little."""
+    names = config.expression_id2label
+    return torch.tensor([NEUTRAL_WEIGHT if names[index] == NEUTRAL else 1.0 for index in range(len(names))])
 
 
 def _scored(name: str, logits: torch.Tensor | None) -> torch.Tensor:

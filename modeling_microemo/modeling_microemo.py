@@ -369,7 +369,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
             else self._language_loss(
                 logits, slice_logits_to_keep(labels[..., None], logits_to_keep)[..., 0], **kwargs
             ),
-            **head_losses(outputs, targets),
+            **head_losses(outputs, targets, self.config),
         }
         return MicroEmoCausalLMOutputWithPast(
             loss=weighted_loss(losses, self.config),
@@ -482,7 +482,7 @@ class MicroEmoForEmotionClassification(MicroEmoPreTrainedModel):
             **kwargs,
         )
         targets = Labels(emotion_labels, valence_arousal_labels, micro_labels, expression_labels, action_unit_labels)
-        losses = head_losses(outputs, targets)
+        losses = head_losses(outputs, targets, self.config)
         return MicroEmoEmotionClassifierOutput(
             loss=weighted_loss(losses, self.config),
             hidden_states=outputs.hidden_states,

@@ -7,12 +7,9 @@ from typing import Any
 import torch
 
 from microemo import MicroEmoConfig, MicroEmoModel, MicroEmoPreTrainedModel
-from microemo.losses import Labels, face_loss, weighted_loss
+from microemo.losses import Labels, expression_weights, face_loss, weighted_loss
 from microemo.outputs import MicroEmoEmotionClassifierOutput, MicroEmoFaceOutput, MicroEmoModelOutputWithPast
 from microemo.stream_features import groups_of, unpacked
-from microemo.training.face_labels import NEUTRAL
-
-NEUTRAL_WEIGHT = 0.25
 
 
 class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
@@ -47,15 +44,12 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
             raise ValueError("no clip of the batch shows a face; a face timeline is trained on clips that do")
         logits = self.logits(face_pixel_values, face_times, face_mask, face_track_ids)
         targets = Labels(micro=micro_labels, expressions=expression_labels, action_units=action_unit_labels)
-        loss = face_loss(MicroEmoModelOutputWithPast(**logits), targets, expression_weights=self.expression_weights())
+        loss = face_loss(
+            MicroEmoModelOutputWithPast(**logits), targets, expression_weights=expression_weights(self.config)
+        )
         return MicroEmoEmotionClassifierOutput(
             loss=weighted_loss({"face_loss": loss}, self.config), face_loss=loss, **logits
         )
-
-    def expression_weights(self) -> torch.Tensor:
-        """How much each expression counts; the neutral face, which most crops show, counts little."""
-        names = self.config.expression_id2label
-        return torch.tensor([NEUTRAL_WEIGHT if names[index] == NEUTRAL else 1.0 for index in range(len(names))])
 
     def logits(
         self,

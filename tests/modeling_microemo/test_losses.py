@@ -4,8 +4,18 @@ import math
 
 import pytest
 import torch
+from tiny_model import tiny_config
 
-from microemo.losses import Labels, class_loss, emotion_loss, face_loss, multi_label_loss, regression_loss
+from microemo.losses import (
+    NEUTRAL_WEIGHT,
+    Labels,
+    class_loss,
+    emotion_loss,
+    expression_weights,
+    face_loss,
+    multi_label_loss,
+    regression_loss,
+)
 from microemo.outputs import MicroEmoModelOutputWithPast
 
 
@@ -15,6 +25,16 @@ def test_unknown_labels_cost_nothing():
     assert regression_loss("x", logits, torch.tensor([[0.5, math.nan, -100.0]])).item() == pytest.approx(0.25)
     wrong = torch.tensor([[0.0, 0.0], [50.0, -50.0]])
     assert class_loss("x", wrong, torch.tensor([1, -100])).item() == pytest.approx(math.log(2))
+
+
+def test_the_neutral_face_counts_little():
+    weights = expression_weights(tiny_config(expression_id2label={0: "happiness", 1: "neutral"}))
+    assert weights.tolist() == [1.0, NEUTRAL_WEIGHT]
+    logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [9.0, 0.0]])
+    loss = class_loss("x", logits, torch.tensor([0, 1, -100]), weights=weights)
+    happy, neutral = math.log(2), math.log(1 + math.exp(2))
+    assert loss.item() == pytest.approx((happy + NEUTRAL_WEIGHT * neutral) / (1 + NEUTRAL_WEIGHT))
+    assert class_loss("x", logits, torch.full((3,), -100), weights=weights).item() == 0
 
 
 def test_nothing_known_is_zero_with_a_gradient():
