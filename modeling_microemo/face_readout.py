@@ -26,7 +26,7 @@ NO_EXPRESSION, NO_FACE = 0, 1  # rows of `states`
 CROPS_AVERAGED = 5  # about what `MicroEventRule` averages over, at 30 crops a second
 BRIEF_PROBABILITY = 0.6  # of a micro-expression, from which on one is said
 LASTING_PROBABILITY = 0.5  # of expressions that are not neutral, from which on one is said to last
-FEWEST_CROPS = 3  # of a lasting expression within a segment
+SHORTEST_SECONDS = 0.5  # of a lasting expression; what is over sooner is a micro-expression
 
 
 class FoundExpressions(NamedTuple):
@@ -132,11 +132,13 @@ class _Timeline:
         own = counted.gather(2, foremost.unsqueeze(1).expand(-1, counted.shape[1], -1)).mT  # (B, S, F)
         middle = own.masked_fill(~membership, -1.0).argmax(-1)  # (B, S)
         first, last = _runs(height >= LASTING_PROBABILITY)
+        onset = times.gather(1, first.gather(1, middle))
+        offset = times.gather(1, last.gather(1, middle))
         return FoundExpressions(
-            present=(membership & lasts.unsqueeze(1)).sum(-1) >= FEWEST_CROPS,
+            present=(membership & lasts.unsqueeze(1)).any(-1) & (offset - onset >= SHORTEST_SECONDS),
             shares=_shares(shares),
             units=_picked(self.units, middle),
-            times=(times.gather(1, first.gather(1, middle)), times.gather(1, last.gather(1, middle))),
+            times=(onset, offset),
         )
 
 

@@ -10,6 +10,7 @@ from .outputs import MicroEmoModelOutputWithPast
 
 UNKNOWN = -100
 NEUTRAL, NEUTRAL_WEIGHT = "neutral", 0.25
+MICRO_WEIGHT, EXPRESSION_WEIGHT = 4.0, 0.5  # a micro-expression fills a small part of the time
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def emotion_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.T
 def face_loss(
     output: MicroEmoModelOutputWithPast, labels: Labels, *, expression_weights: torch.Tensor | None = None
 ) -> torch.Tensor | None:
-    """Micro-expression, expression and action-unit cross-entropies, summed; None without labels.
+    """Micro-expression, expression and action-unit cross-entropies, weighted and summed; None without labels.
 
     Args:
         expression_weights: (X,) how much each expression counts; None for all alike.
@@ -67,10 +68,12 @@ def face_loss(
         return None
     terms = []
     if labels.micro is not None:
-        terms.append(multi_label_loss("micro_labels", _scored("micro_labels", output.micro_logits), labels.micro))
+        micro = multi_label_loss("micro_labels", _scored("micro_labels", output.micro_logits), labels.micro)
+        terms.append(MICRO_WEIGHT * micro)
     if labels.expressions is not None:
         logits = _scored("expression_labels", output.expression_logits)
-        terms.append(class_loss("expression_labels", logits, labels.expressions, weights=expression_weights))
+        expressions = class_loss("expression_labels", logits, labels.expressions, weights=expression_weights)
+        terms.append(EXPRESSION_WEIGHT * expressions)
     if labels.action_units is not None:
         logits = _scored("action_unit_labels", output.action_unit_logits)
         terms.append(multi_label_loss("action_unit_labels", logits, labels.action_units))

@@ -68,9 +68,9 @@ class DynamicsLayer(GradientCheckpointingLayer):
 class MicroDynamics(nn.Module):
     """Face crops -> dynamics tokens that know the moments around them: one of the movement, one of each region.
 
-    The movement is read from difference pictures (`MotionStem`) and stands first. A region enters with its feature and
-    three changes: since the moment before, until the one after, and against its average within the window. The last
-    stands out of the noise when the frame rate is high and the movement slow.
+    The movement is read from optical flow (`MotionStem`) and stands first. A region enters with its feature and three
+    changes: since the moment before, until the one after, and against its average within the window. The last stands
+    out of the noise when the frame rate is high and the movement slow.
     """
 
     def __init__(self, config: MicroEmoDynamicsConfig):
