@@ -22,7 +22,8 @@ GO_EMOTIONS = [
 # fmt: on
 # What voices carry and comments hardly ever do: classes of RAVDESS and EmoDB that GoEmotions does not have.
 VOICE_EMOTIONS = ["calm", "boredom"]
-EXPRESSIONS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
+NEUTRAL = "neutral"
+EXPRESSIONS = [NEUTRAL, "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
 FEWEST_READOUT_TOKENS = 8  # of a segment; what is said, word by word
 TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations")

@@ -16,9 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .configuration_microemo import FEWEST_READOUT_TOKENS, MicroEmoConfig
+from .configuration_microemo import FEWEST_READOUT_TOKENS, NEUTRAL, MicroEmoConfig
 from .heads import ZeroLinear
-from .losses import NEUTRAL
 from .outputs import MicroEmoFaceOutput
 
 LASTING, ONSET, OFFSET, BRIEF, APEX = 0, 1, 3, 5, 6

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .configuration_microemo import MicroEmoConfig
+from .configuration_microemo import NEUTRAL, MicroEmoConfig
 from .outputs import MicroEmoEmotionOutput, MicroEmoFaceOutput
 
 
@@ -37,24 +37,48 @@ class EmotionHead(nn.Module):
 class FaceHead(nn.Module):
     """Crops -> micro-expression, expression and action-unit logits.
 
-    The expression has two terms: a classifier of the still face, trained with the tower, and what the movement adds,
-    which begins at zero.
+    The expression has two terms: a classifier of the still face, trained with the tower, and what the flow adds to an
+    expression that it shows. Movement takes nothing away: a smile that is held does not move. Whether something brief
+    happens is the mean of two opinions, that of the difference pictures and that of the flow.
     """
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__()
         region_size, width = config.dynamics_config.encoder_hidden_size, config.dynamics_config.hidden_size
-        num_expressions = len(config.expression_id2label)
-        self.static_expression = nn.Linear(region_size, num_expressions)
-        self.dynamic_expression = ZeroLinear(width, num_expressions)
+        names = config.expression_id2label
+        self.neutral = next((index for index, name in names.items() if name == NEUTRAL), None)
+        self.static_expression = nn.Linear(region_size, len(names))
+        self.dynamic_expression = ZeroLinear(width, len(names))
         self.micro_expression = nn.Linear(width, 1)
+        self.flow_micro_expression = nn.Linear(width, 1)
         self.action_units = nn.Linear(width, len(config.action_unit_id2label))
 
     def forward(self, pooled_regions: torch.Tensor, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
-        """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, 1 + R, D), the movement first."""
-        movement = dynamics[..., 0, :]  # (B, F, D)
+        """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, 2 + R, D), movement and flow first."""
+        moved = self.of_flow(dynamics)
+        micro = self.of_movement(dynamics).micro_logits
+        assert micro is not None and moved.micro_logits is not None and moved.expression_logits is not None
         return MicroEmoFaceOutput(
-            micro_logits=self.micro_expression(movement).squeeze(-1),
-            expression_logits=self.static_expression(pooled_regions) + self.dynamic_expression(movement),
-            action_unit_logits=self.action_units(movement),
+            micro_logits=(micro + moved.micro_logits) / 2,
+            expression_logits=self.static_expression(pooled_regions) + self._shown(moved.expression_logits),
+            action_unit_logits=moved.action_unit_logits,
         )
+
+    def of_movement(self, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
+        """What the difference pictures say alone: micro-expression logits (B, F)."""
+        return MicroEmoFaceOutput(micro_logits=self.micro_expression(dynamics[..., 0, :]).squeeze(-1))
+
+    def of_flow(self, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
+        """What the flow says alone: all logits, of which a face at rest is neutral whatever it looks like."""
+        flow = dynamics[..., 1, :]  # (B, F, D)
+        return MicroEmoFaceOutput(
+            micro_logits=self.flow_micro_expression(flow).squeeze(-1),
+            expression_logits=self.dynamic_expression(flow),
+            action_unit_logits=self.action_units(flow),
+        )
+
+    def _shown(self, logits: torch.Tensor) -> torch.Tensor:
+        """By how much each expression is likelier than none, zero where it is not."""
+        if self.neutral is None:
+            return logits
+        return (logits - logits[..., self.neutral, None]).clamp(min=0)

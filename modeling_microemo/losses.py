@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from .configuration_microemo import MicroEmoConfig
+from .configuration_microemo import NEUTRAL, MicroEmoConfig
 from .outputs import MicroEmoModelOutputWithPast
 
 UNKNOWN = -100
-NEUTRAL, NEUTRAL_WEIGHT = "neutral", 0.25
+NEUTRAL_WEIGHT = 0.25
 MICRO_WEIGHT, EXPRESSION_WEIGHT = 4.0, 0.5  # a micro-expression fills a small part of the time
 
 

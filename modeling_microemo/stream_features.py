@@ -51,7 +51,7 @@ class StreamFeaturesMixin:
         face_track_ids: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> tuple | BaseModelOutputWithPooling:
-        """Returns dynamics tokens (B, F, 1 + R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
+        """Returns dynamics tokens (B, F, 2 + R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
 
         Args:
             face_pixel_values: (B, F, 3, h, w) float.
@@ -65,7 +65,7 @@ class StreamFeaturesMixin:
         dynamics_config = self.config.dynamics_config
         if not mask.any():
             return BaseModelOutputWithPooling(
-                last_hidden_state=torch.zeros(*mask.shape, 1, dynamics_config.hidden_size, device=mask.device),
+                last_hidden_state=torch.zeros(*mask.shape, 2, dynamics_config.hidden_size, device=mask.device),
                 pooler_output=torch.zeros(*mask.shape, dynamics_config.encoder_hidden_size, device=mask.device),
             )
         tower = self.frame_tower if self.face_tower is None else self.face_tower
@@ -182,8 +182,12 @@ class StreamFeaturesMixin:
         if face_features is None or face_times is None:
             return self.face_readout.nothing_seen(segments.mask)
         mask = all_true(face_times) if face_mask is None else face_mask.bool()
+        logits = self._face_logits(face_features)
+        # What moves: whatever the face looks like at rest, nothing happens on it.
+        dynamics = like_weight(face_features["last_hidden_state"], self.face_head.dynamic_expression.weight)
+        logits["expression_logits"] = self.face_head.of_flow(dynamics).expression_logits
         return self.face_readout(
-            self._face_logits(face_features),
+            logits,
             times=face_times,
             membership=segments.membership(face_times, mask=mask),
         )

@@ -43,7 +43,11 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
         if face_pixel_values is None or face_times is None:
             raise ValueError("no clip of the batch shows a face; a face timeline is trained on clips that do")
         logits = self.logits(face_pixel_values, face_times, face_mask, face_track_ids)
-        targets = Labels(micro=micro_labels, expressions=expression_labels, action_units=action_unit_labels)
+        targets = Labels(
+            micro=micro_labels,
+            expressions=None if logits.expression_logits is None else expression_labels,
+            action_units=None if logits.action_unit_logits is None else action_unit_labels,
+        )
         loss = face_loss(
             MicroEmoModelOutputWithPast(**logits), targets, expression_weights=expression_weights(self.config)
         )
@@ -63,10 +67,9 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
 
 
 class MicroEmoForFaceMovement(MicroEmoForFaceTimeline):
-    """The timeline out of the movement's token alone: no tower is run, and there are no regions to attend to.
+    """Micro-expressions out of the movement's token alone: no tower is run, and there are no regions to attend to.
 
-    A step costs less than half of the whole timeline's. Of the expressions it learns what the movement adds to the
-    still face's score.
+    A step costs less than half of the whole timeline's.
     """
 
     def logits(
@@ -79,15 +82,29 @@ class MicroEmoForFaceMovement(MicroEmoForFaceTimeline):
         """The movement's logits."""
         mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
         pixels = face_pixel_values[mask]
-        tokens = self.model.micro_dynamics(
+        tokens = self.model.micro_dynamics.movement(
             pixels.new_zeros(len(pixels), 0, self.config.dynamics_config.encoder_hidden_size),
             pixel_values=pixels,
             times=face_times[mask],
             groups=groups_of(mask, face_track_ids),
         )
-        head, movement = self.model.face_head, unpacked(tokens[:, 0], mask)
-        return MicroEmoFaceOutput(
-            micro_logits=head.micro_expression(movement).squeeze(-1),
-            expression_logits=head.dynamic_expression(movement),
-            action_unit_logits=head.action_units(movement),
+        return self.model.face_head.of_movement(unpacked(tokens, mask))
+
+
+class MicroEmoForFaceFlow(MicroEmoForFaceTimeline):
+    """The timeline out of the flow's token alone, without a tower."""
+
+    def logits(
+        self,
+        face_pixel_values: torch.Tensor,
+        face_times: torch.Tensor,
+        face_mask: torch.Tensor | None,
+        face_track_ids: torch.Tensor | None,
+    ) -> MicroEmoFaceOutput:
+        """The flow's logits."""
+        mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
+        tokens = self.model.micro_dynamics.flow(
+            face_pixel_values[mask], times=face_times[mask], groups=groups_of(mask, face_track_ids)
         )
+        tokens = unpacked(tokens, mask).unsqueeze(2)
+        return self.model.face_head.of_flow(tokens.expand(-1, -1, 2, -1))

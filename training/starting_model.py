@@ -21,7 +21,7 @@ from microemo import (
 from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.trained_parts import read_checkpoint
 from microemo.training.adapters import quantization_config
-from microemo.training.face_timeline import MicroEmoForFaceMovement, MicroEmoForFaceTimeline
+from microemo.training.face_timeline import MicroEmoForFaceFlow, MicroEmoForFaceMovement, MicroEmoForFaceTimeline
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import ModelRecipe
 from microemo.training.word_alignment import MicroEmoForWordAlignment
@@ -31,6 +31,7 @@ MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "emotions": MicroEmoForEmotionClassification,
     "face": MicroEmoForFaceTimeline,
     "movement": MicroEmoForFaceMovement,
+    "flow": MicroEmoForFaceFlow,
     "words": MicroEmoForWordAlignment,
 }
 # What processor and model must agree on: name in the processor -> path in the config.

@@ -73,7 +73,7 @@ def test_shapes(model):
     assert output.loss is None
 
     faces = model.get_face_features(batch["face_pixel_values"], batch["face_times"], face_mask=batch["face_mask"])
-    assert faces.last_hidden_state.shape == (3, 20, 5, 32)  # the movement, and 2 x 2 regions of a 64 pixel crop
+    assert faces.last_hidden_state.shape == (3, 20, 6, 32)  # movement, flow, and 2 x 2 regions of a 64 pixel crop
     assert faces.pooler_output.shape == (3, 20, model.config.dynamics_config.encoder_hidden_size)
     video = model.get_video_features(
         batch["pixel_values_videos"], batch["frame_times"], frame_mask=batch["frame_mask"]
