@@ -92,19 +92,20 @@ def test_the_papers_recipe_has_the_papers_numbers(name):
 
 
 def test_the_stages_of_mini_follow_each_other():
-    names = ("sentences", "face_movement", "face_dynamics", "alignment", "voices", "explanations")
+    names = ("sentences", "face_movement", "face_dynamics", "face_flow", "alignment", "voices", "explanations")
     stages = {name: load_recipe(name) for name in names}
     output = {name: recipe.training["output_dir"] for name, recipe in stages.items()}
     begun_with = {
         "sentences": None,
         "face_movement": None,
         "face_dynamics": f"{output['face_movement']}/model",
+        "face_flow": f"{output['face_dynamics']}/model",
         "alignment": f"{output['sentences']}/model",
         "voices": None,
         "explanations": f"{output['alignment']}/model",
     }
     assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
-    side_by_side = ("face_dynamics", "voices")
+    side_by_side = ("face_flow", "voices")
     assert stages["alignment"].model.weights == tuple(f"{output[name]}/weights" for name in side_by_side)
     assert {name for name, recipe in stages.items() if recipe.lora is not None} == {"sentences", "explanations"}
     readings = [recipe.data.reading for name, recipe in stages.items() if name != "sentences"]

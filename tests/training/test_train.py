@@ -170,9 +170,13 @@ def test_a_script_of_ones_own_uses_transformers_trainer(workshop, tmp_path, monk
     MicroEmoProcessor.from_pretrained(output)
 
 
-def test_the_movement_is_trained_alone_and_without_a_tower(workshop, tmp_path):
+@pytest.mark.parametrize(
+    ("objective", "learning"),
+    [("movement", ("motion_stem", "micro_expression")), ("flow", ("flow.stem", "flow_micro", "dynamic_expression"))],
+)
+def test_one_token_is_trained_alone_and_without_a_tower(workshop, tmp_path, objective, learning):
     recipe = workshop.recipe(
-        tmp_path, model={"objective": "movement"}, parts=("micro_dynamics", "face_head"), data={"person": "largest"}
+        tmp_path, model={"objective": objective}, parts=("micro_dynamics", "face_head"), data={"person": "largest"}
     )
     run = prepare(recipe, data_root=workshop.root)
     looked = []
@@ -183,6 +187,6 @@ def test_the_movement_is_trained_alone_and_without_a_tower(workshop, tmp_path):
     after = run.trainer.model.state_dict()
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert not looked
-    assert any("motion_stem" in name for name in changed)
-    assert any("dynamic_expression" in name for name in changed)
+    assert all(any(module in name for name in changed) for module in learning)
     assert not any("static_expression" in name for name in changed)
+    assert all((objective == "flow") == ("flow" in name or "dynamic_e" in name or "units" in name) for name in changed)
