@@ -1,6 +1,6 @@
 """What the face head found, said to the language model: expressions and times as tokens of the segment they lie in.
 
-The tokens of a segment carry, besides what the video Q-Former makes of its frames:
+The first tokens of a segment carry, in the place of what the video Q-Former makes of its frames:
 
     token     0            1 2           3 4            5               6 7          8 ...
     says      expression   onset         offset         brief one       its apex     nothing
@@ -51,6 +51,16 @@ class FaceReadout(nn.Module):
         self.tens, self.seconds, self.tenths = (nn.Embedding(10, width) for _ in range(3))
         self.lasting_units = ZeroLinear(len(config.action_unit_id2label), width, bias=False)
         self.brief_units = ZeroLinear(len(config.action_unit_id2label), width, bias=False)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def spoken_over(self, tokens: torch.Tensor, *, said: torch.Tensor) -> torch.Tensor:
+        """The segments' tokens (B, S, K, D) with what is said (B, S, K, D) in the place of those that say something.
+
+        What the token was stays behind a gate that begins at zero. A Q-Former's tokens are several times as long as a
+        word's, and beside them, ungated, no word would be heard.
+        """
+        speaks = (said != 0).any(-1, keepdim=True)
+        return torch.where(speaks, said + self.gate * tokens, tokens)
 
     def forward(self, logits: MicroEmoFaceOutput, *, times: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
         """Returns (B, S, K, D).

@@ -64,7 +64,7 @@ class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
         elif isinstance(module, SegmentQFormer):
             init.normal_(module.queries, mean=0.0, std=std)
             init.normal_(module.null_key, mean=0.0, std=std)
-        elif isinstance(module, GlobalLocalAttention):
+        elif isinstance(module, (GlobalLocalAttention, FaceReadout)):
             init.zeros_(module.gate)
         elif isinstance(module, ZeroLinear):
             init.zeros_(module.weight)

@@ -163,7 +163,8 @@ class StreamFeaturesMixin:
         )
         projected = self.video_projector(segment_tokens)
         if self.config.use_local_branch and self.config.use_face_readout:
-            projected = projected + self._face_readout(face_features, face_times, face_mask, segments)
+            said = self._face_readout(face_features, face_times, face_mask, segments)
+            projected = self.face_readout.spoken_over(projected, said=said.to(projected))
         return MicroEmoStreamOutput(
             last_hidden_state=tokens,
             pooler_output=tokens_by_clip(projected, segments.mask),

@@ -137,4 +137,16 @@ class TestInTheModel:
         assert spoken.shape == silent.shape == (2 * 8, 32)
         assert not torch.allclose(spoken, silent, atol=1e-3)
         no_face = model.face_readout.nothing_seen(torch.zeros(1, 2))[0].flatten(0, 1)
-        torch.testing.assert_close(faceless - silent_faceless, no_face, atol=1e-5, rtol=1e-4)
+        speaks = no_face.any(-1)
+        gated = no_face + model.face_readout.gate * silent_faceless
+        torch.testing.assert_close(faceless[speaks], gated[speaks], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(faceless[~speaks], silent_faceless[~speaks])
+
+    def test_a_new_gate_is_closed_and_words_stand_alone(self, readout):
+        readout.gate.data.zero_()
+        said = torch.zeros(1, 1, NUM_TOKENS, 32)
+        said[..., LASTING, :] = 1.0
+        tokens = torch.randn(1, 1, NUM_TOKENS, 32)
+        mixed = readout.spoken_over(tokens, said=said)
+        assert torch.equal(mixed[..., LASTING, :], said[..., LASTING, :])
+        assert torch.equal(mixed[..., LASTING + 1 :, :], tokens[..., LASTING + 1 :, :])
