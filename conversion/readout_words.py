@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -25,7 +27,8 @@ DIGITS = tuple("0123456789")
 @torch.no_grad()
 def begin_with_words(model: MicroEmoForConditionalGeneration, *, tokenizer: PreTrainedTokenizerBase) -> None:
     """Gives each part of the readout the embedding of its word; a word of several tokens gets their mean."""
-    readout, embedding = model.model.face_readout, model.get_input_embeddings().weight
+    readout = model.model.face_readout
+    embedding = cast(torch.Tensor, model.get_input_embeddings().weight)
 
     def rows(words: tuple[str, ...]) -> torch.Tensor:
         ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]

@@ -154,9 +154,11 @@ class _Timeline:
 def _averaged(values: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """Values (B, F, X), averaged over the neighbours that are seen (B, F)."""
     weights = seen.unsqueeze(1).to(values.dtype)
-    pool = {"kernel_size": CROPS_AVERAGED, "stride": 1, "padding": CROPS_AVERAGED // 2}
-    sums = F.avg_pool1d(values.mT * weights, **pool)
-    return (sums / F.avg_pool1d(weights, **pool).clamp(min=1e-6)).mT
+    sums, counts = (
+        F.avg_pool1d(summed, CROPS_AVERAGED, stride=1, padding=CROPS_AVERAGED // 2)
+        for summed in (values.mT * weights, weights)
+    )
+    return (sums / counts.clamp(min=1e-6)).mT
 
 
 def _picked(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

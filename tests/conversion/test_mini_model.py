@@ -93,6 +93,19 @@ def test_a_checkpoint_changes_its_own_weights_alone(
         assert torch.equal(value, expected.to(value.dtype)), key
 
 
+def test_the_readout_begins_with_words_of_the_language_model(parts: PublicParts) -> None:
+    model, processor = build_mini(parts, checkpoint=UNTRAINED)
+    readout, embedding = model.model.face_readout, model.get_input_embeddings().weight
+    for digit in range(10):
+        (token,) = processor.tokenizer(str(digit), add_special_tokens=False)["input_ids"]
+        assert torch.equal(readout.seconds.weight[digit], embedding[token])
+        assert torch.equal(readout.tenths.weight[digit], embedding[token])
+    words = processor.tokenizer(" fear", add_special_tokens=False)["input_ids"]
+    fear = {name: index for index, name in model.config.expression_id2label.items()}["fear"]
+    torch.testing.assert_close(readout.expressions.weight[fear], embedding[words].mean(0))
+    assert not readout.gate.any() and not readout.tens.weight.any()
+
+
 def test_the_processor_reads_as_the_record_says(parts: PublicParts) -> None:
     default = build_mini(parts, checkpoint=UNTRAINED)[1].reading_settings
     learned = TrainedCheckpoint(reading_settings={"num_frames": 12, "faces_everywhere": True})
