@@ -39,7 +39,7 @@ class FoundExpressions(NamedTuple):
 
 
 class FaceReadout(nn.Module):
-    """Timeline of the face -> what it adds to the tokens of each segment."""
+    """Timeline of the face -> words and times, each in the place of one of a segment's tokens."""
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__()

@@ -55,8 +55,8 @@ class FaceHead(nn.Module):
 
     def forward(self, pooled_regions: torch.Tensor, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
         """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, 2 + R, D), movement and flow first."""
-        moved = self.of_flow(dynamics)
-        micro = self.of_movement(dynamics).micro_logits
+        micro = self.of_movement(dynamics[..., 0, :]).micro_logits
+        moved = self.of_flow(dynamics[..., 1, :])
         assert micro is not None and moved.micro_logits is not None and moved.expression_logits is not None
         return MicroEmoFaceOutput(
             micro_logits=(micro + moved.micro_logits) / 2,
@@ -64,13 +64,12 @@ class FaceHead(nn.Module):
             action_unit_logits=moved.action_unit_logits,
         )
 
-    def of_movement(self, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
-        """What the difference pictures say alone: micro-expression logits (B, F)."""
-        return MicroEmoFaceOutput(micro_logits=self.micro_expression(dynamics[..., 0, :]).squeeze(-1))
+    def of_movement(self, movement: torch.Tensor) -> MicroEmoFaceOutput:
+        """What the difference pictures' tokens (B, F, D) say alone: micro-expression logits (B, F)."""
+        return MicroEmoFaceOutput(micro_logits=self.micro_expression(movement).squeeze(-1))
 
-    def of_flow(self, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
-        """What the flow says alone: all logits, of which a face at rest is neutral whatever it looks like."""
-        flow = dynamics[..., 1, :]  # (B, F, D)
+    def of_flow(self, flow: torch.Tensor) -> MicroEmoFaceOutput:
+        """What the flow's tokens (B, F, D) say alone: all logits; a face at rest is neutral, however it looks."""
         return MicroEmoFaceOutput(
             micro_logits=self.flow_micro_expression(flow).squeeze(-1),
             expression_logits=self.dynamic_expression(flow),

@@ -185,8 +185,8 @@ class StreamFeaturesMixin:
         mask = all_true(face_times) if face_mask is None else face_mask.bool()
         logits = self._face_logits(face_features)
         # What moves: whatever the face looks like at rest, nothing happens on it.
-        dynamics = like_weight(face_features["last_hidden_state"], self.face_head.dynamic_expression.weight)
-        logits["expression_logits"] = self.face_head.of_flow(dynamics).expression_logits
+        flow = like_weight(face_features["last_hidden_state"][..., 1, :], self.face_head.dynamic_expression.weight)
+        logits["expression_logits"] = self.face_head.of_flow(flow).expression_logits
         return self.face_readout(
             logits,
             times=face_times,

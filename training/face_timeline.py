@@ -66,45 +66,54 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
         return self.model.get_face_logits(face_pixel_values, face_times, face_mask, face_track_ids)
 
 
-class MicroEmoForFaceMovement(MicroEmoForFaceTimeline):
-    """Micro-expressions out of the movement's token alone: no tower is run, and there are no regions to attend to.
+class _OneTokenTimeline(MicroEmoForFaceTimeline):
+    """A timeline out of one of the dynamics' tokens alone: no tower is run."""
+
+    def logits(
+        self,
+        face_pixel_values: torch.Tensor,
+        face_times: torch.Tensor,
+        face_mask: torch.Tensor | None,
+        face_track_ids: torch.Tensor | None,
+    ) -> MicroEmoFaceOutput:
+        """The token's logits; shapes as in `forward`."""
+        mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
+        tokens = self.tokens(face_pixel_values[mask], face_times[mask], groups_of(mask, face_track_ids))
+        return self.scored(unpacked(tokens, mask))
+
+    def tokens(self, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+        """(N, D) of N crops; arguments as `MicroDynamics`."""
+        raise NotImplementedError
+
+    def scored(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
+        """The head's logits of tokens (B, F, D)."""
+        raise NotImplementedError
+
+
+class MicroEmoForFaceMovement(_OneTokenTimeline):
+    """Micro-expressions out of the movement's token alone, which has no regions to attend to.
 
     A step costs less than half of the whole timeline's.
     """
 
-    def logits(
-        self,
-        face_pixel_values: torch.Tensor,
-        face_times: torch.Tensor,
-        face_mask: torch.Tensor | None,
-        face_track_ids: torch.Tensor | None,
-    ) -> MicroEmoFaceOutput:
-        """The movement's logits."""
-        mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
-        pixels = face_pixel_values[mask]
-        tokens = self.model.micro_dynamics.movement(
-            pixels.new_zeros(len(pixels), 0, self.config.dynamics_config.encoder_hidden_size),
-            pixel_values=pixels,
-            times=face_times[mask],
-            groups=groups_of(mask, face_track_ids),
-        )
-        return self.model.face_head.of_movement(unpacked(tokens, mask))
+    def tokens(self, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+        """As `_OneTokenTimeline`."""
+        no_regions = pixel_values.new_zeros(len(pixel_values), 0, self.config.dynamics_config.encoder_hidden_size)
+        dynamics = self.model.micro_dynamics
+        return dynamics.movement(no_regions, pixel_values=pixel_values, times=times, groups=groups)[:, 0]
+
+    def scored(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
+        """As `_OneTokenTimeline`."""
+        return self.model.face_head.of_movement(tokens)
 
 
-class MicroEmoForFaceFlow(MicroEmoForFaceTimeline):
-    """The timeline out of the flow's token alone, without a tower."""
+class MicroEmoForFaceFlow(_OneTokenTimeline):
+    """The timeline out of the flow's token alone."""
 
-    def logits(
-        self,
-        face_pixel_values: torch.Tensor,
-        face_times: torch.Tensor,
-        face_mask: torch.Tensor | None,
-        face_track_ids: torch.Tensor | None,
-    ) -> MicroEmoFaceOutput:
-        """The flow's logits."""
-        mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
-        tokens = self.model.micro_dynamics.flow(
-            face_pixel_values[mask], times=face_times[mask], groups=groups_of(mask, face_track_ids)
-        )
-        tokens = unpacked(tokens, mask).unsqueeze(2)
-        return self.model.face_head.of_flow(tokens.expand(-1, -1, 2, -1))
+    def tokens(self, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+        """As `_OneTokenTimeline`."""
+        return self.model.micro_dynamics.flow(pixel_values, times=times, groups=groups)
+
+    def scored(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
+        """As `_OneTokenTimeline`."""
+        return self.model.face_head.of_flow(tokens)

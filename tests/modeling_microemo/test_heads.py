@@ -28,7 +28,7 @@ def test_movement_adds_to_the_still_face_and_takes_nothing_away():
     still = face.static_expression(regions)
     torch.testing.assert_close(logits[0, 0], still[0, 0])
     torch.testing.assert_close(logits[0, 1], still[0, 1] + torch.tensor([0.0, 5.0]))
-    assert face.of_flow(dynamics).expression_logits.argmax(-1).tolist() == [[0, 1]]
+    assert face.of_flow(dynamics[..., 1, :]).expression_logits.argmax(-1).tolist() == [[0, 1]]
 
 
 def test_the_two_opinions_on_something_brief_are_averaged():
@@ -36,5 +36,5 @@ def test_the_two_opinions_on_something_brief_are_averaged():
     dynamics = torch.randn(2, 3, 6, WIDTH)
     both = face(torch.randn(2, 3, face.static_expression.in_features), dynamics).micro_logits
     torch.testing.assert_close(
-        both, (face.of_movement(dynamics).micro_logits + face.of_flow(dynamics).micro_logits) / 2
+        both, (face.of_movement(dynamics[..., 0, :]).micro_logits + face.of_flow(dynamics[..., 1, :]).micro_logits) / 2
     )

@@ -84,9 +84,10 @@ class TestStrictness:
 
 class TestQuantization:
     def test_all_parts_but_the_language_model_are_kept(self, folder):
-        model = MicroEmoForConditionalGeneration.from_pretrained(folder)
-        present = {name for name, _ in model.model.named_children()}
-        assert present | {"face_readout"} == {*KEPT_PARTS, "language_model"}
+        config = MicroEmoForConditionalGeneration.from_pretrained(folder).config
+        segments = {**config.video_qformer_config.to_dict(), "num_query_tokens": 8}
+        model = tiny_model(MicroEmoForConditionalGeneration, use_face_readout=True, video_qformer_config=segments)
+        assert {name for name, _ in model.model.named_children()} == {*KEPT_PARTS, "language_model"}
 
     def test_the_users_choice_wins(self):
         given = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["lm_head"])
