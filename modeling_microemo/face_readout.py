@@ -23,7 +23,7 @@ from .outputs import MicroEmoFaceOutput
 LASTING, ONSET, OFFSET, BRIEF, APEX = 0, 1, 3, 5, 6
 NO_EXPRESSION, NO_FACE = 0, 1  # rows of `states`
 CROPS_AVERAGED = 5  # about what `MicroEventRule` averages over, at 30 crops a second
-BRIEF_PROBABILITY = 0.6  # of a micro-expression, from which on one is said
+BRIEF_PROBABILITY = 0.5  # of a micro-expression, from which on one is said
 LASTING_PROBABILITY = 0.5  # of expressions that are not neutral, from which on one is said to last
 SHORTEST_SECONDS = 0.5  # of a lasting expression; what is over sooner is a micro-expression
 

@@ -25,11 +25,11 @@ class LossParts:
     def __init__(self) -> None:
         self.sums = torch.zeros(len(LOSS_PARTS), 2)
 
-    def add(self, outputs: Mapping[str, Any]) -> None:
-        """Adds what a batch gave; a part that it did not have does not count."""
+    def add(self, outputs: Mapping[str, Any], *, has_answers: bool) -> None:
+        """Adds what a batch gave; a part that it did not have does not count, nor words where nothing was answered."""
         for index, name in enumerate(LOSS_PARTS):
             value = outputs.get(name)
-            if value is not None:
+            if value is not None and (has_answers or name != "language_loss"):
                 self.sums[index] += torch.stack((value.detach().float().cpu(), torch.ones(())))
 
     def take(self, reduce: Any) -> dict[str, float]:
@@ -109,7 +109,8 @@ class MicroEmoTrainer(Trainer):
         outputs = model(**inputs, **self._answers_alone(inputs))
         if outputs.loss is None:
             raise ValueError(f"a batch has no labels that the model learns from; it holds {sorted(inputs)}")
-        (self._train_parts if model.training else self._eval_parts).add(outputs)
+        parts = self._train_parts if model.training else self._eval_parts
+        parts.add(outputs, has_answers=_has_answers(inputs))
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def _answers_alone(self, inputs: Mapping[str, Any]) -> dict[str, int]:
@@ -184,6 +185,11 @@ class MicroEmoTrainer(Trainer):
 
     def _sum_over_processes(self, sums: torch.Tensor) -> torch.Tensor:
         return self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
+
+
+def _has_answers(inputs: Mapping[str, Any]) -> bool:
+    labels = inputs.get("labels")
+    return labels is not None and bool((labels != IGNORE_INDEX).any())
 
 
 def _given(

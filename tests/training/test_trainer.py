@@ -9,6 +9,7 @@ from torch import nn
 from microemo import MicroEmoForConditionalGeneration
 from microemo.training.length_sampler import LengthSampler
 from microemo.training.train import finish, train
+from microemo.training.trainer import LossParts
 
 peft = pytest.importorskip("peft", reason="adapters need PEFT")
 
@@ -34,6 +35,13 @@ def test_every_part_of_the_loss_is_logged(workshop, tmp_path):
         assert entry["loss"] == pytest.approx(
             entry["language_loss"] + entry["emotion_loss"] + entry["face_loss"], rel=1e-5
         )
+
+
+def test_a_batch_without_answers_does_not_count_for_the_words():
+    parts = LossParts()
+    parts.add({"language_loss": torch.tensor(2.0)}, has_answers=True)
+    parts.add({"language_loss": torch.tensor(0.0), "emotion_loss": torch.tensor(1.0)}, has_answers=False)
+    assert parts.take(lambda sums: sums) == {"language_loss": 2.0, "emotion_loss": 1.0}
 
 
 def test_the_loss_of_the_answers_needs_their_logits_alone(workshop, tmp_path):
