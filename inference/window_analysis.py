@@ -13,8 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from transformers import LogitsProcessorList
 
 from microemo import MicroEmoForConditionalGeneration
+from microemo.inference.answer_labels import LabelsOnce
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
 from microemo.inference.micro_events import find_micro_expressions
 from microemo.inference.report import Thumbnail
@@ -133,7 +135,13 @@ def _growing_answers(
         batch = processor.question_inputs(questions[first : first + QUESTIONS_AT_ONCE])
         rows = zip(batch["input_ids"], batch["attention_mask"], strict=True)
         question_ids = [ids[mask.bool()] for ids, mask in rows]
-        sequences = model.generate_from_prefix(prefix, question_ids, max_new_tokens=ANSWER_TOKENS, do_sample=False)
+        sequences = model.generate_from_prefix(
+            prefix,
+            question_ids,
+            max_new_tokens=ANSWER_TOKENS,
+            do_sample=False,
+            logits_processor=LogitsProcessorList([LabelsOnce(processor.tokenizer)]),
+        )
         texts = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
         answers += [processor.parse_emotions(text.strip()) for text in texts]
         progress("explanations", len(answers), len(questions))

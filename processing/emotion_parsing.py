@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_LABEL_LENGTH = 40  # characters; longer is a sentence, not a label
+LABELS_MARK = "Emotions:"
+LABELS_SEPARATOR = ","
 
 _ANSWER = re.compile(
-    r"\s*Emotions:[ \t]*(?P<labels>[^\n]+?)\.?[ \t]*(?:\n\s*Reason:\s*(?P<reason>.+?))?\s*", re.DOTALL
+    rf"\s*{LABELS_MARK}[ \t]*(?P<labels>[^\n]+?)\.?[ \t]*(?:\n\s*Reason:\s*(?P<reason>.+?))?\s*", re.DOTALL
 )
 _LABEL = re.compile(r"[^\W\d_][\w' -]*", re.UNICODE)
 
@@ -37,14 +39,14 @@ def format_emotions(labels: Sequence[str], description: str = "") -> str:
     broken = [label for label in cleaned if not _is_label(label)]
     if broken or not cleaned:
         raise ValueError(f"labels must be one or more short words without punctuation, got {list(labels)}")
-    text = f"Emotions: {', '.join(dict.fromkeys(cleaned))}."
+    text = f"{LABELS_MARK} {f'{LABELS_SEPARATOR} '.join(dict.fromkeys(cleaned))}."
     return f"{text}\nReason: {description.strip()}" if description.strip() else text
 
 
 def parse_emotions(text: str) -> ParsedEmotions:
     """Returns labels (lower case, each once, in order) and description of an answer; strict, and `raw` is kept."""
     match = _ANSWER.fullmatch(text)
-    labels = [" ".join(label.lower().split()) for label in match["labels"].split(",")] if match else []
+    labels = [" ".join(label.lower().split()) for label in match["labels"].split(LABELS_SEPARATOR)] if match else []
     if match is None or not all(_is_label(label) for label in labels):
         return ParsedEmotions(labels=(), description="", raw=text, is_parsed=False)
     description = (match["reason"] or "").strip()

@@ -20,12 +20,12 @@ NOUNS = {
 MACRO_FORMS = (
     "From {onset} s on {movements}, an expression of {noun} that lasts until {offset} s.",
     "The face shows {noun} between {onset} and {offset} s: {movements}.",
-    "{Movements} at {apex} s, a lasting look of {noun}.",
+    "{Movements} from {onset} s until {offset} s, a lasting look of {noun}.",
 )
 MICRO_FORMS = (
-    "At {apex} s {movements} for only {duration} s, a micro-expression of {noun}.",
-    "A flash of {noun} crosses the face at {apex} s ({duration} s): {movements}.",
-    "For {duration} s, at {apex} s, {movements}: a trace of {noun}.",
+    "At {apex} s {movements} for an instant, a micro-expression of {noun}.",
+    "A flash of {noun} crosses the face at {apex} s: {movements}.",
+    "Briefly, at {apex} s, {movements}: a trace of {noun}.",
 )
 AGREES = (" It agrees with the rest.", " It fits what is said and heard.", "")
 LEAKS = (" It contradicts the rest and seems to leak.", " It breaks through what is shown otherwise.",
@@ -71,7 +71,6 @@ def face_reason(event: FaceEvent, *, against: bool, rng: np.random.Generator) ->
         onset=f"{event.onset_seconds:.1f}",
         apex=f"{event.apex_seconds:.1f}",
         offset=f"{event.offset_seconds:.1f}",
-        duration=f"{event.offset_seconds - event.onset_seconds:.2f}",
     )
     if event.kind == "macro":
         return sentence

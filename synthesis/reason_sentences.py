@@ -25,7 +25,7 @@ from .explanation import (
 NO_FACE = "No face is seen."
 ACTED_VOICE_FORM = "The voice sounds of {noun}."
 _FIELDS = {"quote": r'[^"]*', "noun": r"[a-z]+", "sound": r"[a-z ,-]+", "movements": r"[a-z ,-]+"}
-_FIELDS |= {"Movements": r"[A-Z][a-z ,-]+"} | dict.fromkeys(("onset", "apex", "offset", "duration"), r"\d+\.\d+")
+_FIELDS |= {"Movements": r"[A-Z][a-z ,-]+"} | dict.fromkeys(("onset", "apex", "offset"), r"\d+\.\d+")
 _SPAN = r"(?P<span>From \d+\.\d+ to \d+\.\d+ s: )?"
 
 

@@ -238,7 +238,10 @@ def _feeling(scene: _Scene, *, rng: np.random.Generator) -> Feeling:
 
 
 def _reasons(scene: _Scene, *, rng: np.random.Generator) -> list[str]:
-    """Sentences about face, voice and words, in a drawn order."""
+    """Sentences about the face, then the voice, then the words.
+
+    In an order that is drawn, who learns to write never knows what is still to be told, and stops too early.
+    """
     line, text = scene.line, scene.line.script_line.text
     face = [] if line.on_screen else [explanation.unseen_reason(rng=rng)]
     if scene.macro is not None:
@@ -252,7 +255,7 @@ def _reasons(scene: _Scene, *, rng: np.random.Generator) -> list[str]:
     heard = [tell_voice(line.voice_emotion, rng=rng)]
     if text:
         heard.append(explanation.words_reason(text, emotion=line.words_emotion, rng=rng))
-    return face + heard if rng.random() < 0.6 else heard + face
+    return face + heard
 
 
 def clip_feeling(utterances: tuple[UtteranceTruth, ...]) -> Feeling:
