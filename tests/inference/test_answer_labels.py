@@ -1,9 +1,9 @@
 """No emotion is written twice in a generated answer, and nothing else is kept from being written."""
 
 import torch
-from tests.tiny_processor import tiny_tokenizer
 
 from microemo.inference.answer_labels import LabelsOnce
+from tests.tiny_processor import tiny_tokenizer
 
 PIECES = ["<question>", "Emotions", ":", ",", ".", "\n", "Reason", " happy", " sad", " dis", "gusted"]
 
