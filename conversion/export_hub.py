@@ -48,7 +48,7 @@ from microemo.processing.processing_microemo import MicroEmoProcessor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CARRIED_FOLDERS = (SPEECH_RECOGNITION, ADAPTER_FOLDER)
-MINI_LICENCE = "apache-2.0"  # of the whole; the card names those of the parts
+MINI_LICENCE = "cc-by-nc-sa-4.0"  # that of RAVDESS, which streams and language model were trained on; the strictest
 
 
 @dataclass(frozen=True)

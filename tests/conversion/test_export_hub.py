@@ -192,7 +192,7 @@ def test_the_real_mini_reports_the_same_from_its_export(assembled_mini, tmp_path
     folder = export_model(assembled_mini, tmp_path / "microemo-mini", options=ExportOptions(max_shard_size="200MB"))
     assert len(list(folder.glob("model-*.safetensors"))) > 2
     card = ModelCard.load(folder / "README.md")
-    assert card.data.license == "apache-2.0"
+    assert card.data.license == "cc-by-nc-sa-4.0"
     assert card.data.eval_results
     video = Path(__file__).parents[2] / "examples" / "astronaut.mp4"
     spoken = [{"start": 0.4, "end": 3.3, "text": "I am not nervous."}]
