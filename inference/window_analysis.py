@@ -17,6 +17,7 @@ from transformers import LogitsProcessorList
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.inference.answer_labels import LabelsOnce
+from microemo.inference.answer_quotes import QuotesSaid
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
 from microemo.inference.micro_events import find_micro_expressions
 from microemo.inference.report import Thumbnail
@@ -25,7 +26,7 @@ from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.processing.clip import Clip
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.prompt_text import with_utterances
+from microemo.processing.prompt_text import sanitize_utterance, with_utterances
 
 FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
@@ -129,6 +130,8 @@ def _growing_answers(
 ) -> Iterator[tuple[ParsedEmotions, ...]]:
     """Yields the answers so far to the questions about the clip and each utterance: from one prefill, greedily."""
     questions = processor.default_questions(clip)
+    texts = [sanitize_utterance(utterance).text for utterance in clip.utterances]
+    said = [texts, *([text] for text in texts)]
     answers: list[ParsedEmotions] = []
     progress("explanations", 0, len(questions))
     for first in range(0, len(questions), QUESTIONS_AT_ONCE):
@@ -140,10 +143,12 @@ def _growing_answers(
             question_ids,
             max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
-            logits_processor=LogitsProcessorList([LabelsOnce(processor.tokenizer)]),
+            logits_processor=LogitsProcessorList(
+                [LabelsOnce(processor.tokenizer), QuotesSaid(processor.tokenizer, said=said[first:])]
+            ),
         )
-        texts = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
-        answers += [processor.parse_emotions(text.strip()) for text in texts]
+        written = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
+        answers += [processor.parse_emotions(text.strip()) for text in written]
         progress("explanations", len(answers), len(questions))
         yield tuple(answers)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 MAX_LABEL_LENGTH = 40  # characters; longer is a sentence, not a label
 LABELS_MARK = "Emotions:"
 LABELS_SEPARATOR = ","
+QUOTE = '"'
+QUOTED_WORDS = 6
 
 _ANSWER = re.compile(
     rf"\s*{LABELS_MARK}[ \t]*(?P<labels>[^\n]+?)\.?[ \t]*(?:\n\s*Reason:\s*(?P<reason>.+?))?\s*", re.DOTALL
@@ -51,6 +53,16 @@ def parse_emotions(text: str) -> ParsedEmotions:
         return ParsedEmotions(labels=(), description="", raw=text, is_parsed=False)
     description = (match["reason"] or "").strip()
     return ParsedEmotions(tuple(dict.fromkeys(labels)), description, raw=text, is_parsed=True)
+
+
+def quotation(text: str) -> str:
+    """How an answer quotes what was said, without the marks around it: by its first words.
+
+    >>> quotation("I am not nervous. We have trained for this.")
+    'I am not nervous. We have...'
+    """
+    words = text.replace(QUOTE, "'").split()
+    return " ".join(words[:QUOTED_WORDS]).rstrip(".,;") + ("..." if len(words) > QUOTED_WORDS else "")
 
 
 def _is_label(label: str) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from microemo.processing.emotion_parsing import quotation
+
 from .action_units import ACTION_UNITS, ONE_SIDED
 from .speech import TONES
 from .truth import FaceEvent
 
-QUOTED_WORDS = 6
 MOVEMENTS = {unit.label: unit.movement for unit in ACTION_UNITS}
 NOUNS = {
     "neutral": "calm", "happiness": "joy", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
@@ -101,10 +102,8 @@ def acted_voice_reason(emotion: str, *, rng: np.random.Generator) -> str:
 
 def words_reason(text: str, *, emotion: str, rng: np.random.Generator) -> str:
     """A sentence about the words, quoting their beginning."""
-    words = text.replace('"', "'").split()
-    quote = " ".join(words[:QUOTED_WORDS]).rstrip(".,;") + ("..." if len(words) > QUOTED_WORDS else "")
     forms = PLAIN_WORDS_FORMS if emotion == "neutral" else WORDS_FORMS
-    return _choose(forms, rng=rng).format(quote=quote, noun=NOUNS[emotion])
+    return _choose(forms, rng=rng).format(quote=quotation(text), noun=NOUNS[emotion])
 
 
 def still_face_reason(*, rng: np.random.Generator) -> str:

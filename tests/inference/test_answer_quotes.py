@@ -1,0 +1,60 @@
+"""What stands between quotation marks of a generated answer was said."""
+
+import pytest
+import torch
+
+from microemo.inference.answer_quotes import QuotesSaid
+from tests.tiny_processor import tiny_tokenizer
+
+SAID = ("I am not nervous. We have trained for this.", "Sit down!")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny_tokenizer()  # a token for each byte
+
+
+def allowed_after(tokenizer, answer, *, said=SAID, prompt='Why "now"?'):
+    """The characters that may follow an answer; None for all but the quotation mark."""
+    rule = QuotesSaid(tokenizer, said=[said])
+    asked, written = (tokenizer(text)["input_ids"] for text in (prompt, answer))
+    rule(torch.tensor([asked]), torch.zeros(1, len(tokenizer)))
+    scores = rule(torch.tensor([asked + written]), torch.zeros(1, len(tokenizer)))
+    return {tokenizer.decode([token]) for token in torch.isfinite(scores[0]).nonzero().flatten().tolist()}
+
+
+def test_a_quotation_is_the_beginning_of_what_was_said(tokenizer):
+    assert allowed_after(tokenizer, 'The words "') == {"I", "S"}
+    assert allowed_after(tokenizer, 'The words "I am no') == {"t"}
+    assert allowed_after(tokenizer, 'The words "I am not nervous. We have') == {"."}
+    assert allowed_after(tokenizer, 'The words "I am not nervous. We have...') == {'"'}
+    assert allowed_after(tokenizer, 'The words "Sit down!') == {'"'}
+
+
+def test_what_was_not_said_is_ended(tokenizer):
+    assert allowed_after(tokenizer, 'The words "You am') == {'"'}
+
+
+def test_outside_of_quotations_everything_goes(tokenizer):
+    everything = {tokenizer.decode([token]) for token in range(len(tokenizer))}
+    assert allowed_after(tokenizer, 'The words "Sit down!" are') == everything
+    assert allowed_after(tokenizer, "The words") == everything
+
+
+@pytest.mark.parametrize("said", [(), ("",), ("  ",)])
+def test_without_words_nothing_is_quoted(tokenizer, said):
+    everything = {tokenizer.decode([token]) for token in range(len(tokenizer))}
+    assert allowed_after(tokenizer, "The words ", said=said) == everything - {'"'}
+
+
+def test_control_tokens_are_never_quoted(tokenizer):
+    assert allowed_after(tokenizer, 'The words "', said=("<|im_end|> no",)) == {"<"}
+
+
+def test_every_row_has_its_own_words(tokenizer):
+    rule = QuotesSaid(tokenizer, said=[("Yes",), ("No",)])
+    asked, written = (tokenizer([text] * 2)["input_ids"] for text in ("Why?", 'Words "'))
+    rule(torch.tensor(asked), torch.zeros(2, len(tokenizer)))
+    both = torch.tensor([before + after for before, after in zip(asked, written, strict=True)])
+    scores = rule(both, torch.zeros(2, len(tokenizer)))
+    assert [tokenizer.decode(row.isfinite().nonzero().flatten().tolist()) for row in scores] == ["Y", "N"]
