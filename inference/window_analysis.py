@@ -6,16 +6,17 @@ F face crops, U utterances, E emotions, X expressions, A action units.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from transformers import LogitsProcessorList
+from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
 from microemo import MicroEmoForConditionalGeneration
+from microemo.inference.answer_faces import NoFaceSeen
 from microemo.inference.answer_labels import LabelsOnce
 from microemo.inference.answer_quotes import QuotesSaid
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
@@ -143,14 +144,22 @@ def _growing_answers(
             question_ids,
             max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
-            logits_processor=LogitsProcessorList(
-                [LabelsOnce(processor.tokenizer), QuotesSaid(processor.tokenizer, said=said[first:])]
-            ),
+            logits_processor=_answer_rules(clip, said=said[first:], tokenizer=processor.tokenizer),
         )
         written = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
         answers += [processor.parse_emotions(text.strip()) for text in written]
         progress("explanations", len(answers), len(questions))
         yield tuple(answers)
+
+
+def _answer_rules(
+    clip: Clip, *, said: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
+) -> LogitsProcessorList:
+    """What no answer may get wrong, as it is known: words that were said, and that there is no face."""
+    rules = LogitsProcessorList([LabelsOnce(tokenizer), QuotesSaid(tokenizer, said=said)])
+    if clip.face_times is None or len(clip.face_times) == 0:
+        rules.append(NoFaceSeen(tokenizer))
+    return rules
 
 
 def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFindings | None:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 MAX_LABEL_LENGTH = 40  # characters; longer is a sentence, not a label
 LABELS_MARK = "Emotions:"
 LABELS_SEPARATOR = ","
+REASON_MARK = "Reason:"
 QUOTE = '"'
 QUOTED_WORDS = 6
 
 _ANSWER = re.compile(
-    rf"\s*{LABELS_MARK}[ \t]*(?P<labels>[^\n]+?)\.?[ \t]*(?:\n\s*Reason:\s*(?P<reason>.+?))?\s*", re.DOTALL
+    rf"\s*{LABELS_MARK}[ \t]*(?P<labels>[^\n]+?)\.?[ \t]*(?:\n\s*{REASON_MARK}\s*(?P<reason>.+?))?\s*", re.DOTALL
 )
 _LABEL = re.compile(r"[^\W\d_][\w' -]*", re.UNICODE)
 
@@ -42,7 +43,7 @@ def format_emotions(labels: Sequence[str], description: str = "") -> str:
     if broken or not cleaned:
         raise ValueError(f"labels must be one or more short words without punctuation, got {list(labels)}")
     text = f"{LABELS_MARK} {f'{LABELS_SEPARATOR} '.join(dict.fromkeys(cleaned))}."
-    return f"{text}\nReason: {description.strip()}" if description.strip() else text
+    return f"{text}\n{REASON_MARK} {description.strip()}" if description.strip() else text
 
 
 def parse_emotions(text: str) -> ParsedEmotions:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from microemo.processing.clip import Clip
-from microemo.processing.emotion_parsing import format_emotions
+from microemo.processing.emotion_parsing import REASON_MARK, format_emotions
 from microemo.processing.prompt_text import default_questions
 from microemo.synthesis.reason_sentences import told_without
 from microemo.training.example import NO_QUESTION, EmotionTargets, Example, Turn, writable_labels
@@ -16,7 +16,7 @@ from microemo.training.example import NO_QUESTION, EmotionTargets, Example, Turn
 # giving reasons.
 LABELS_QUESTION = "Which emotions are shown? Name them only."
 DESCRIPTION_QUESTION = "Infer the emotional state and give your reasons."
-REASON_MARK = "\nReason: "
+REASON_START = f"\n{REASON_MARK} "
 QUESTION_CHOICES = ("all", "one", "clip", "none")
 
 
@@ -55,9 +55,9 @@ def turn_without(turn: Turn | None, *, hidden: Collection[str]) -> Turn | None:
     """
     if turn is None or not hidden:
         return turn
-    emotions, found, reasons = turn.answer.partition(REASON_MARK)
+    emotions, found, reasons = turn.answer.partition(REASON_START)
     told = told_without(reasons, hidden=hidden) if found else None
-    return replace(turn, answer=f"{emotions}{REASON_MARK}{told}") if told else None
+    return replace(turn, answer=f"{emotions}{REASON_START}{told}") if told else None
 
 
 def spread_questions(examples: Iterable[Example], *, choice: str = "all") -> Iterator[Example]:
