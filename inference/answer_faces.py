@@ -1,13 +1,14 @@
-"""Written answers about a clip without a face say so, and describe none: a language model may have learned otherwise."""
+"""Answers about a clip without a face say so and describe none, whatever the language model has learned."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
-import torch
-from transformers import LogitsProcessor, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from microemo.inference.answer_rules import AnswerRule, NextTokens, text_of
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
 NO_FACE = ("No", "face")  # "No face is seen.", as training's answers begin
@@ -18,36 +19,22 @@ _FACE_WORD = re.compile(
 )
 
 
-class NoFaceSeen(LogitsProcessor):
-    """For clips without a face: the reason begins with "No face", and outside of quotations no part of one is named.
-
-    For one call of `generate`: what stands there at its first step is the prompt.
-    """
+class NoFaceSeen(AnswerRule):
+    """For clips without a face: the reason begins with "No face", and outside of quotations names no part of one."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.tokenizer = tokenizer
+        super().__init__(tokenizer)
         self.face_tokens = _face_tokens(tokenizer)
-        self.prompt_length: int | None = None
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """scores: (N, V) of the next token after input_ids (N, L)."""
-        if self.prompt_length is None:
-            self.prompt_length = input_ids.shape[1]
-        bounded = scores.clone()
-        for row, tokens in enumerate(input_ids[:, self.prompt_length :].tolist()):
-            text = self.tokenizer.decode(tokens)
-            if text.count(QUOTE) % 2:
-                continue
-            said = text.partition(REASON_MARK)[2] if REASON_MARK in text else None
-            forced = self._next(said, part=len(said.split())) if said is not None else None
-            if forced is None:
-                bounded[row, self.face_tokens] = -torch.inf
-            else:
-                bounded[row] = -torch.inf
-                bounded[row, forced] = scores[row, forced]
-        return bounded  # type: ignore[return-value]  # a clone is no FloatTensor to the type checker
+    def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
+        """The beginning of a reason, word by word, then everything that does not begin a word of a face."""
+        if answer.count(QUOTE) % 2:
+            return NextTokens()
+        _, begun, reason = answer.partition(REASON_MARK)
+        forced = self._forced(part=len(reason.split())) if begun else None
+        return NextTokens(banned=self.face_tokens) if forced is None else NextTokens(only=[forced])
 
-    def _next(self, said: str, *, part: int) -> int | None:
+    def _forced(self, *, part: int) -> int | None:
         """The token that a reason goes on with while it has to begin with "No face"; None afterwards."""
         if part >= len(NO_FACE):
             return None
@@ -58,4 +45,4 @@ class NoFaceSeen(LogitsProcessor):
 @lru_cache(maxsize=2)
 def _face_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The tokens with which a word of a face begins."""
-    return [token for token in range(len(tokenizer)) if _FACE_WORD.match(tokenizer.decode([token]))]
+    return [token for token in range(len(tokenizer)) if _FACE_WORD.match(text_of(tokenizer, [token]))]

@@ -1,0 +1,46 @@
+"""Rules of what a generated answer may say next, by what it says already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from transformers import LogitsProcessor, PreTrainedTokenizerBase
+
+
+class NextTokens(NamedTuple):
+    """Tokens that may not come next; where `only` is given, tokens that alone may."""
+
+    banned: Sequence[int] = ()
+    only: Sequence[int] | None = None
+
+
+class AnswerRule(LogitsProcessor):
+    """For one call of `generate`: what stands there at its first step is the prompt, what follows the answers."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        self.prompt_length: int | None = None
+
+    def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
+        """What may follow the answer so far, which is written in these tokens, of this row of the batch."""
+        raise NotImplementedError
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """scores: (N, V) of the next token after input_ids (N, L)."""
+        if self.prompt_length is None:
+            self.prompt_length = input_ids.shape[1]
+        bounded = scores.clone()
+        for row, tokens in enumerate(input_ids[:, self.prompt_length :].tolist()):
+            following = self.next_tokens(text_of(self.tokenizer, tokens), tokens=tokens, row=row)
+            if following.only is not None:
+                bounded[row] = -torch.inf
+                bounded[row, following.only] = scores[row, following.only]
+            bounded[row, following.banned] = -torch.inf
+        return bounded  # type: ignore[return-value]  # a clone is no FloatTensor to the type checker
+
+
+def text_of(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
+    """The text of tokens, special ones included."""
+    return str(tokenizer.decode(list(tokens)))
