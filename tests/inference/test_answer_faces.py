@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from microemo.evaluation.explanation_checks import describes_face
-from microemo.inference.answer_faces import NoFaceSeen
+from microemo.inference.answer_faces import _FACE_WORD, NoFaceSeen
 
 WORDS = ["Why", " the", " face", "?", "Emotions", ":", " calm", ".", "\n", "Reason", " No", " is", " seen", " The"]
 WORDS += [" voice", ' "', '"', " brows", " lips", " expression", " express", " joy", " facet"]
@@ -52,6 +52,13 @@ def test_what_was_said_may_speak_of_faces():
     assert allowed_after(*BEGUN, " No", " face", " is", " seen", ".", ' "') == set(WORDS)
 
 
-@pytest.mark.parametrize("word", sorted(FACE_WORDS - {" facet"}))
-def test_the_words_are_those_that_the_check_looks_for(word):
-    assert describes_face(f"The{word} moves.")
+SPOKEN_OF = (
+    "face facial expression expressions micro-expression brow eyebrows eyes eyelid lids cheeks nose mouth lips chin jaw "
+    "smile smiling frowns grinning"
+)
+
+
+@pytest.mark.parametrize("word", SPOKEN_OF.split())
+def test_every_word_that_the_check_looks_for_is_left_unsaid(word):
+    assert describes_face(f"The {word} moves.")
+    assert _FACE_WORD.match(f" {word}")
