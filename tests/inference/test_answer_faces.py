@@ -53,8 +53,8 @@ def test_what_was_said_may_speak_of_faces():
 
 
 SPOKEN_OF = (
-    "face facial expression expressions micro-expression brow eyebrows eyes eyelid lids cheeks nose mouth lips chin jaw "
-    "smile smiling frowns grinning"
+    "face facial expression expressions micro-expression brow eyebrows eyes eyelid lids cheeks nose mouth lips chin "
+    "jaw smile smiling frowns grinning"
 )
 
 
