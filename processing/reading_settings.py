@@ -18,7 +18,7 @@ class ReadingSettings:
     # Faces
     face_fps: float = 15.0  # crops a second: a micro-expression of 0.2 s still gets three
     face_size: int = 112  # px, side of a crop
-    faces_everywhere: bool = False  # also between the utterances
+    faces_everywhere: bool = False  # also between the utterances of a window
     detection_fps: float = 7.5  # the detector costs most; landmarks in between are interpolated
     search_fps: float = 1.5  # looks at the whole frame; in between, a detector that can follows the faces it knows
     detection_size: int = 416  # px, longest side at the detector
