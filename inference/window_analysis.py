@@ -144,7 +144,9 @@ def _growing_answers(
             question_ids,
             max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
-            logits_processor=_answer_rules(clip, said=said[first:], tokenizer=processor.tokenizer),
+            logits_processor=answer_rules(clip, said=said[first:], tokenizer=processor.tokenizer)
+            if model.config.use_answer_rules
+            else None,
         )
         written = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
         answers += [processor.parse_emotions(text.strip()) for text in written]
@@ -152,7 +154,7 @@ def _growing_answers(
         yield tuple(answers)
 
 
-def _answer_rules(
+def answer_rules(
     clip: Clip, *, said: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
 ) -> LogitsProcessorList:
     """What no answer may get wrong, as it is known: words that were said, and that there is no face."""

@@ -196,6 +196,9 @@ class MicroEmoConfig(PreTrainedConfig):
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
     window_stride: int = 32
 
+    # Whether the analyzer's answers keep the rules of `inference.answer_rules`, made for this package's own forms
+    use_answer_rules: bool = True
+
     # Losses
     language_loss_weight: float = 1.0
     emotion_loss_weight: float = 1.0

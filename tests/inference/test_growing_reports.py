@@ -38,6 +38,21 @@ def test_explanations_come_batch_by_batch(make_analyzer, video, spoken, monkeypa
     assert answered == [0, 0, 0, 1, 2]  # faces, emotions, the clip's answer, then each utterance's
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_rules_of_answers_can_be_left_out(make_analyzer, video, spoken, monkeypatch, kept):
+    analyzer, asked = make_analyzer(), []
+    analyzer.model.config.use_answer_rules = kept
+    generate = analyzer.model.generate_from_prefix
+
+    def watched(*inputs, logits_processor, **settings):
+        asked.append(logits_processor is not None)
+        return generate(*inputs, logits_processor=logits_processor, **settings)
+
+    monkeypatch.setattr(analyzer.model, "generate_from_prefix", watched)
+    analyzer(video, transcript=spoken)
+    assert asked == [kept]
+
+
 def test_windows_follow_one_another(make_analyzer, video, spoken):
     grown = list(make_analyzer(max_window_seconds=1.5).growing_reports(video, transcript=spoken, mode="scores"))
     assert [len(report.utterances) for report in grown] == [1, 1, 2, 2]
