@@ -34,6 +34,7 @@ OWN_KEYS = SUB_CONFIGS | {
     "timestamp",
     "use_local_branch",
     "use_audio_branch",
+    "use_answer_rules",
     "use_face_readout",
     "vision_output_norm_eps",
     "utterance_mode",
