@@ -94,7 +94,8 @@ class FaceReadout(nn.Module):
 
     def _noun(self, found: FoundExpressions, *, seen: torch.Tensor, units: nn.Linear) -> torch.Tensor:
         """(B, S, 1, D): the expression with its action units, or that there is none, or no face."""
-        said = found.shares @ self.expressions.weight + units(found.units)
+        words = self.expressions.weight
+        said = found.shares.to(words.dtype) @ words + units(found.units.to(words.dtype))  # found in float32
         none, no_face = self.states.weight[NO_EXPRESSION], self.states.weight[NO_FACE]
         said = torch.where(found.present.unsqueeze(-1), said, none)
         return torch.where(seen.unsqueeze(-1), said, no_face).unsqueeze(2)

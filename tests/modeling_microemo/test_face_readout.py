@@ -142,6 +142,26 @@ class TestInTheModel:
         torch.testing.assert_close(faceless[speaks], gated[speaks], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(faceless[~speaks], silent_faceless[~speaks])
 
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision_says_the_same(self, dtype):
+        segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
+        model = tiny_model(MicroEmoModel, use_face_readout=True, video_qformer_config=segments)
+        pictures, crops, times = torch.rand(1, 4, 3, 32, 32), torch.rand(1, 30, 3, 32, 32), torch.arange(0, 3, 0.1)
+
+        def spoken(dtype):
+            own = model.to(dtype)
+            faces = own.get_face_features(crops.to(dtype), times[None])
+            frame_times = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
+            tokens = own.get_video_features(
+                pictures.to(dtype), frame_times, face_features=faces, face_times=times[None]
+            )
+            return tokens.pooler_output[0]
+
+        with torch.no_grad():
+            full, half = spoken(torch.float32), spoken(dtype)
+        assert half.dtype == dtype
+        torch.testing.assert_close(half.float(), full, atol=0.1, rtol=0.1)
+
     def test_a_new_gate_is_closed_and_words_stand_alone(self, readout):
         readout.gate.data.zero_()
         said = torch.zeros(1, 1, NUM_TOKENS, 32)
