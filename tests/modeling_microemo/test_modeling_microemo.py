@@ -180,12 +180,22 @@ def test_sdpa_equals_eager():
         torch.testing.assert_close(one[name], other[name], atol=1e-5, rtol=1e-5)
 
 
+def realigned(model):
+    """Moves weights that were read to memory of torch's own.
+
+    A file's lie at any address, and on some CPUs the order of a sum, and so its last bit, depends on that.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+
+
 def test_a_saved_model_is_bit_equal_when_read(model, tmp_path):
     clip = tiny_clip(2)
     model.save_pretrained(tmp_path)
     read = MicroEmoForConditionalGeneration.from_pretrained(tmp_path)
     for name, weight in model.state_dict().items():
         assert torch.equal(read.state_dict()[name], weight), name
+    realigned(read)
     for name in ("logits", *HEADS):
         assert torch.equal(read(**clip)[name], model(**clip)[name])
     assert read.generation_config.suppress_tokens == [VIDEO_TOKEN_ID, AUDIO_TOKEN_ID, UTTERANCE_END_TOKEN_ID]
@@ -197,10 +207,12 @@ def test_the_other_classes_read_the_same_folder(model, tmp_path):
     wanted = model(**clip)
     classifier, info = MicroEmoForEmotionClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
+    realigned(classifier)
     for name in HEADS:
         assert torch.equal(classifier(**clip)[name], wanted[name])
     base = AutoModel.from_pretrained(tmp_path)
     assert type(base) is MicroEmoModel
+    realigned(base)
     assert torch.equal(base(**clip).emotion_logits, wanted.emotion_logits)
 
 
