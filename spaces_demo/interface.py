@@ -25,6 +25,9 @@ PROMISE = (
     "Your files serve this one answer and are then deleted from the server, also after an error. The video that plays "
     "below is your browser's own copy."
 )
+STILL_CHECKED = (
+    "The clip is still being checked. Please click again in a moment; if that does not help, choose the clip again."
+)
 PEOPLE = [("Whoever speaks", "speaker"), ("The largest face", "largest")]
 MODES = [("Scores and explanations", "explain"), ("Scores alone (faster)", "scores")]
 
@@ -116,7 +119,7 @@ def _connect(
     )
     inputs.video.clear(_forget, [taken], [taken], **aside)
     words.upload(partial(_receive_words, session), [words], [words, view], **aside)
-    inputs.button.click(partial(_check, session), [taken, consent, person], None, **asked).success(
+    inputs.button.click(partial(_check, session), [taken, inputs.video, consent, person], None, **asked).success(
         session.analyse, [taken, words, inputs.mode, person, consent, media], [view], **shown
     ).success(lambda: (None, None, None), None, [taken, inputs.video, words], **aside)
     for one, example in zip(tries, EXAMPLES, strict=True):
@@ -146,8 +149,14 @@ def _receive_words(session: Session, path: str) -> tuple[Any, ...]:
     return gr.skip(), gr.skip()
 
 
-def _check(session: Session, taken: PrivateFiles | None, consent: bool, person: str) -> None:
-    """Raises what the page shows as a message when something is missing; the visitor's files stay."""
+def _check(session: Session, taken: PrivateFiles | None, video: str | None, consent: bool, person: str) -> None:
+    """Raises what the page shows as a message when something is missing; the visitor's files stay.
+
+    Args:
+        video: what the player shows; it is there before the clip has been checked and taken.
+    """
+    if taken is None and video is not None:
+        raise gr.Error(STILL_CHECKED, print_exception=False)
     try:
         session.check(taken, consent=consent, person=person)
     except ValueError as error:
