@@ -144,7 +144,7 @@ def _growing_answers(
             question_ids,
             max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
-            logits_processor=answer_rules(clip, said=said[first:], tokenizer=processor.tokenizer)
+            logits_processor=_answer_rules(clip, said=said[first:], tokenizer=processor.tokenizer)
             if model.config.use_answer_rules
             else None,
         )
@@ -154,7 +154,7 @@ def _growing_answers(
         yield tuple(answers)
 
 
-def answer_rules(
+def _answer_rules(
     clip: Clip, *, said: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
 ) -> LogitsProcessorList:
     """What no answer may get wrong, as it is known: words that were said, and that there is no face."""

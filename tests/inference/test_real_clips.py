@@ -128,20 +128,28 @@ def test_words_with_times_beside_a_talking_face(analyzer, clips, tmp_path):
     assert all(one.track_id is not None for one in report.utterances)
 
 
+def whole_and_cut(analyzer, clips):
+    """Times and happiness of one clip, read whole and in two windows, with the same settings.
+
+    What lies between the utterances is left out: silence between windows is in none of them.
+    """
+    spoken = [{"start": 0.1, "end": 1.1, "text": "one"}, {"start": 1.3, "end": 2.3, "text": "two"}]
+    settings = ReadingSettings(**{**analyzer.processor.reading_settings, "faces_everywhere": False})
+    for each in (settings, replace(settings, max_window_seconds=1.2)):
+        reading = EmotionAnalyzer(analyzer.model, analyzer.processor, reader=ClipReader(each))
+        yield expressions(reading(clips / "single_face.mp4", transcript=spoken), "happiness")
+
+
+@pytest.mark.xfail(strict=True, reason="the flow of a window does not reach into the one before: up to 0.34")
+def test_cutting_into_windows_changes_no_expression(analyzer, clips):
+    (times, happiness), (cut_times, cut_happiness) = whole_and_cut(analyzer, clips)
+    np.testing.assert_array_equal(times, cut_times)
+    np.testing.assert_allclose(happiness, cut_happiness, atol=0.05)
+
+
 def test_cutting_into_windows_moves_no_face(analyzer, clips, monkeypatch):
-    # The flow of a window does not reach into the one before; the still face must look the same in both.
     moved = analyzer.model.model.face_head.dynamic_expression
     monkeypatch.setattr(moved, "forward", lambda flow: flow.new_zeros(*flow.shape[:-1], moved.out_features))
-    spoken = [{"start": 0.1, "end": 1.1, "text": "one"}, {"start": 1.3, "end": 2.3, "text": "two"}]
-    # What lies between the utterances is not compared: silence between windows is in none of them.
-    settings = ReadingSettings(**{**analyzer.processor.reading_settings, "faces_everywhere": False})
-    whole, cut = (
-        EmotionAnalyzer(analyzer.model, analyzer.processor, reader=ClipReader(each))(
-            clips / "single_face.mp4", transcript=spoken
-        )
-        for each in (settings, replace(settings, max_window_seconds=1.2))
-    )
-    times, happiness = expressions(whole, "happiness")
-    cut_times, cut_happiness = expressions(cut, "happiness")
+    (times, happiness), (cut_times, cut_happiness) = whole_and_cut(analyzer, clips)
     np.testing.assert_array_equal(times, cut_times)
     np.testing.assert_allclose(happiness, cut_happiness, atol=0.05)
