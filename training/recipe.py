@@ -22,7 +22,7 @@ try:
 except ImportError:
     yaml = None  # type: ignore[assignment]
 
-KEPT_PARTS = (*TOWERS, "micro_dynamics")
+KEPT_PARTS = (*TOWERS, "micro_dynamics", "language_model")
 OBJECTIVES = ("answers", "emotions", "face", "movement", "flow", "words")
 # YAML 1.1 wants a point in a float; people write 2e-5.
 BOOL_TAG, BOOL = "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
@@ -55,8 +55,8 @@ class DataRecipe:
     latest_seconds: up to where clips are moved in time for the word alignment. stretch_seconds: how much of a face is
     given at a time, see `face_stretches`.
     features_dir: keeps what the `kept_towers`, which must be frozen, make of pictures and sound (see
-    `tower_features`); "micro_dynamics" among them keeps all that is seen of faces (`face_features`). streaming: read
-    while training; needs `training.max_steps`.
+    `tower_features`); "micro_dynamics" among them keeps all that is seen of faces (`face_features`), "language_model"
+    the states that the heads read (`language_states`). streaming: read while training; needs `training.max_steps`.
     """
 
     train: tuple[SourceRecipe, ...]

@@ -21,6 +21,7 @@ from microemo.training.clip_features import ClipLoader
 from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
+from microemo.training.language_states import remember_states
 from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only
 from microemo.training.precision import fitting_precision
@@ -28,7 +29,7 @@ from microemo.training.reader_registry import load_examples
 from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
 from microemo.training.starting_model import StartingModel, load_starting_model
 from microemo.training.stream_dropout import StreamDropout
-from microemo.training.tower_features import remember_towers
+from microemo.training.tower_features import TOWERS, remember_towers
 from microemo.training.trained_weights import (
     ADAPTER_FOLDER,
     MODEL_FOLDER,
@@ -94,15 +95,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
     start = load_starting_model(recipe.model, trained_parts=recipe.parts.train)
     begun_with = assembled_weights(start.folder)
     model = _trainable(start.model, recipe=recipe)
-    if recipe.data.features_dir is not None:
-        remember_towers(
-            model,
-            folder=Path(recipe.data.features_dir),
-            towers=recipe.data.kept_towers,
-            writer=f"{arguments.process_index}-{os.getpid()}",  # other runs may write at the same time
-        )
-        if "micro_dynamics" in recipe.data.kept_towers:
-            remember_faces(model, folder=Path(recipe.data.features_dir))
+    _remember(model, data=recipe.data, process=arguments.process_index)
     reading = {**start.processor.reading_settings, **recipe.data.reading}
     clips = ClipLoader(
         ReadingSettings(**reading),
@@ -139,6 +132,19 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
         train_lengths=_lengths(training_data) if arguments.train_sampling_strategy == "group_by_length" else None,
     )
     return TrainingRun(recipe, start, trainer, begun_with)
+
+
+def _remember(model: Any, *, data: DataRecipe, process: int) -> None:
+    """Lets the frozen parts that the recipe names look up what they have seen before."""
+    if data.features_dir is None:
+        return
+    folder, kept = Path(data.features_dir), data.kept_towers
+    writer = f"{process}-{os.getpid()}"  # other runs may write at the same time
+    remember_towers(model, folder=folder, towers=[name for name in kept if name in TOWERS], writer=writer)
+    if "micro_dynamics" in kept:
+        remember_faces(model, folder=folder)
+    if "language_model" in kept:
+        remember_states(model, folder=folder)
 
 
 def training_arguments(recipe: Recipe) -> TrainingArguments:
