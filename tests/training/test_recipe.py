@@ -91,9 +91,20 @@ def test_the_papers_recipe_has_the_papers_numbers(name):
     assert recipe.lora.targets == ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
+STAGES_OF_MINI = (
+    "sentences",
+    "face_movement",
+    "face_dynamics",
+    "face_flow",
+    "alignment",
+    "voices",
+    "explanations",
+    "emotion_head",
+)
+
+
 def test_the_stages_of_mini_follow_each_other():
-    names = ("sentences", "face_movement", "face_dynamics", "face_flow", "alignment", "voices", "explanations")
-    stages = {name: load_recipe(name) for name in names}
+    stages = {name: load_recipe(name) for name in STAGES_OF_MINI}
     output = {name: recipe.training["output_dir"] for name, recipe in stages.items()}
     begun_with = {
         "sentences": None,
@@ -103,6 +114,7 @@ def test_the_stages_of_mini_follow_each_other():
         "alignment": f"{output['sentences']}/model",
         "voices": None,
         "explanations": f"{output['alignment']}/model",
+        "emotion_head": f"{output['explanations']}/model",
     }
     assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
     side_by_side = ("face_flow", "voices")
@@ -113,3 +125,4 @@ def test_the_stages_of_mini_follow_each_other():
     assert {"micro_dynamics"} == set(stages["face_dynamics"].parts.declare)
     trained = {part for recipe in stages.values() for part in recipe.parts.train}
     assert all(trained <= set(stages[name].parts.keep) for name in ("alignment", "explanations"))
+    assert stages["emotion_head"].parts.train == ("emotion_head",), "the answers stay what they are"
