@@ -1,8 +1,9 @@
 """What a frozen language model makes of a prompt is computed once: its last hidden states, kept on disk.
 
-For the heads that read them (`training/recipes/emotion_head.yaml`): their epochs then cost next to nothing. Stream
-tokens depend in their last bits on what else is in a batch, so prompts with pictures or sound are found again only in
-batches of one (`gradient_accumulation_steps` in place of the batch).
+For the heads that read them (`training/recipes/emotion_head.yaml`): a later epoch reads the clips, and runs the
+language model only where other streams are hidden than before. A prompt with pictures or sound is found again only
+where its stream tokens are the same to the last bit: in batches of one (`gradient_accumulation_steps` in place of the
+batch), and without dropout in Q-Formers and dynamics. Else it is computed again, and kept once more.
 """
 
 from __future__ import annotations
