@@ -22,7 +22,7 @@ from microemo.processing.crop_cache import CropCache
 from microemo.training.tower_features import STORED_DTYPE, weights_hash
 
 STATES = "states"
-NO_STATES = ("labels",)  # of answers: a batch brings them along, a model without a language head passes them on
+WITHOUT_EFFECT = ("labels",)  # on states; a model without a language head passes on what its batch brings along
 
 
 def remember_states(model: nn.Module, *, folder: Path) -> None:
@@ -50,7 +50,7 @@ def _remembering(forward: Callable[..., Any], *, cache: CropCache) -> Callable[.
         return_dict: bool | None = None,
         **asked: Any,
     ) -> Any:
-        wanted = [name for name, value in asked.items() if value is not None and name not in NO_STATES]
+        wanted = [name for name, value in asked.items() if value is not None and name not in WITHOUT_EFFECT]
         if inputs_embeds is None or attention_mask is None or use_cache is not False or wanted:
             return forward(
                 inputs_embeds=inputs_embeds,
