@@ -127,7 +127,7 @@ class MicroEmoConfig(PreTrainedConfig):
     """
 
     model_type = "microemo"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["past_key_values", "cache"]
     sub_configs_defaults = {
         "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="mobilenet_v2"),
         "face_config": SubConfigSpec(config_class=AutoConfig, model_type="mobilenet_v2", optional=True),

@@ -19,6 +19,7 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from .audio_encoder import build_audio_tower
 from .configuration_microemo import MicroEmoConfig
 from .face_readout import FaceReadout
+from .generation_cache import CACHE_NAME
 from .global_local_attention import GlobalLocalAttention
 from .heads import EmotionHead, FaceHead, ZeroLinear
 from .losses import UNKNOWN, Labels, head_losses, weighted_loss
@@ -32,7 +33,7 @@ from .outputs import (
     head_outputs,
 )
 from .placeholders import check_counts, place_features, states_at, token_mask
-from .prefix_generation import STREAM_INPUTS, PrefixGenerationMixin
+from .prefix_generation import PrefixGenerationMixin
 from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
 from .strict_loading import StrictLoadingMixin
@@ -47,7 +48,7 @@ class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
     input_modalities = ["video", "audio", "text"]
     supports_gradient_checkpointing = True
     _no_split_modules = ["QFormerLayer", "DynamicsLayer"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = ["past_key_values", "cache"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -159,6 +160,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         utterance_mask: torch.BoolTensor | None = None,
         use_cache: bool | None = None,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoModelOutputWithPast:
         """Reads a batch of clips.
@@ -168,6 +170,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
                 each utterance; or inputs_embeds (B, N, D) in its place.
             mm_encoder_outputs: "video", "audio" and "face" features that were computed before, in place of pixels
                 and sound.
+            cache: the name of `past_key_values` from transformers 5.24 on.
         The other arguments as in `get_video_features`, `get_audio_features` and `get_face_features`.
         """
         if (input_ids is None) == (inputs_embeds is None):
@@ -198,26 +201,27 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
                 input_features, audio_mask, frame_times, frame_mask, utterance_times, utterance_mask, return_dict=True
             )
         ends = self._token_mask(self.config.utterance_end_token_id, input_ids, inputs_embeds)
-        if past_key_values is None or past_key_values.get_seq_length() == 0:
+        cache = past_key_values if cache is None else cache
+        if cache is None or cache.get_seq_length() == 0:
             inputs_embeds = self._with_streams(input_ids, inputs_embeds, features)
         outputs = self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
             return_dict=True,
+            **{CACHE_NAME: cache},
             **kwargs,
         )
         emotion = self._emotions(outputs.last_hidden_state, ends, utterance_times, utterance_mask)
         face = self._face_logits(features["face"]) if "face" in features else MicroEmoFaceOutput()
         return MicroEmoModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             emotion_logits=emotion.logits,
             valence_arousal=emotion.valence_arousal,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
             **face,
         )
 
@@ -327,6 +331,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoCausalLMOutputWithPast:
         """As `MicroEmoModel.forward`, with targets; -100 marks what is not known.
@@ -341,7 +346,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=past_key_values if cache is None else cache,
             inputs_embeds=inputs_embeds,
             pixel_values_videos=pixel_values_videos,
             frame_times=frame_times,
@@ -374,9 +379,9 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         return MicroEmoCausalLMOutputWithPast(
             loss=weighted_loss(losses, self.config),
             logits=logits,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
             **losses,
             **head_outputs(outputs),
         )
@@ -387,31 +392,6 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
                 logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
             )
         return logits.sum() * 0.0  # a batch of clips without answers: a mean over nothing would be NaN
-
-    def prepare_inputs_for_generation(
-        self,
-        input_ids: torch.LongTensor,
-        next_sequence_length: int | None = None,
-        past_key_values: Cache | None = None,
-        attention_mask: torch.LongTensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        is_first_iteration: bool | None = False,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """As transformers'; the streams enter once and live on in the cache."""
-        inputs = super().prepare_inputs_for_generation(  # type: ignore[misc]  # its protocol, not its class
-            input_ids,
-            next_sequence_length=next_sequence_length,
-            past_key_values=past_key_values,
-            attention_mask=attention_mask,
-            inputs_embeds=inputs_embeds,
-            is_first_iteration=is_first_iteration,
-            **kwargs,
-        )
-        if not is_first_iteration and inputs.get("use_cache", True):
-            for name in STREAM_INPUTS:
-                inputs.pop(name, None)
-        return inputs
 
     def _supports_mm_encoder_outputs(self) -> bool:
         # `generate` would encode the video alone and drop the times which the sound needs as well.

@@ -3,24 +3,19 @@
 from dataclasses import dataclass
 
 import torch
-from transformers import Cache
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
 from transformers.utils import ModelOutput
 
 
 @dataclass
-class MicroEmoModelOutputWithPast(ModelOutput):
-    """The language model's states and what the heads say.
+class MicroEmoModelOutputWithPast(BaseModelOutputWithPast):
+    """The language model's states, with its cache, and what the heads say.
 
     last_hidden_state: (B, N, D). emotion_logits: (B, U, E), one sigmoid each. valence_arousal: (B, U, 2) in [-1, 1].
     micro_logits: (B, F). expression_logits: (B, F, X). action_unit_logits: (B, F, A). Heads whose stream is missing
     give None; at padded utterances and crops the values mean nothing.
     """
 
-    last_hidden_state: torch.Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[torch.Tensor, ...] | None = None
-    attentions: tuple[torch.Tensor, ...] | None = None
     emotion_logits: torch.Tensor | None = None
     valence_arousal: torch.Tensor | None = None
     micro_logits: torch.Tensor | None = None
@@ -29,17 +24,12 @@ class MicroEmoModelOutputWithPast(ModelOutput):
 
 
 @dataclass
-class MicroEmoCausalLMOutputWithPast(ModelOutput):
+class MicroEmoCausalLMOutputWithPast(CausalLMOutputWithPast):
     """As `MicroEmoModelOutputWithPast`, with logits (B, N, V) and the losses.
 
     loss is the weighted sum of language_loss, emotion_loss and face_loss, each None without its labels.
     """
 
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[torch.Tensor, ...] | None = None
-    attentions: tuple[torch.Tensor, ...] | None = None
     language_loss: torch.Tensor | None = None
     emotion_loss: torch.Tensor | None = None
     face_loss: torch.Tensor | None = None

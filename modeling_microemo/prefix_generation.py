@@ -1,11 +1,12 @@
-"""Many questions about one clip for the price of one prefill."""
+"""Generation: the streams are read once, and many questions about one clip cost one prefill."""
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers import Cache
 
+from .generation_cache import CACHE_NAME, repeated_cache
 from .outputs import MicroEmoModelOutputWithPast
 
 # What only the first step of a generation needs; afterwards it lives on in the cache.
@@ -39,7 +40,7 @@ class MicroEmoPrefix:
 
 
 class PrefixGenerationMixin:
-    """Adds the shared prefix to a model with `.model` and `.generate`."""
+    """Adds the shared prefix to a model with `.model`, and stands before transformers' `GenerationMixin`."""
 
     model: Any
     generate: Any
@@ -81,16 +82,42 @@ class PrefixGenerationMixin:
         settings = self.generation_config
         num_beams = generation_kwargs.get("num_beams") or settings.num_beams or 1
         num_sequences = generation_kwargs.get("num_return_sequences") or settings.num_return_sequences or 1
-        past_key_values: Any = copy.deepcopy(prefix.output.past_key_values)  # generation writes into it
-        past_key_values.batch_repeat_interleave(len(question_input_ids) * max(num_beams, num_sequences))
+        rows = len(question_input_ids) * max(num_beams, num_sequences)
+        cache = repeated_cache(prefix.output[CACHE_NAME], rows=rows)
         sequences = self.generate(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             return_dict_in_generate=False,
+            **{CACHE_NAME: cache},
             **generation_kwargs,
         )
         return sequences[:, input_ids.shape[1] :]
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: torch.LongTensor,
+        next_sequence_length: int | None = None,
+        past_key_values: Cache | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        is_first_iteration: bool | None = False,
+        cache: Cache | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """As transformers'; the streams enter once and live on in the cache."""
+        inputs = super().prepare_inputs_for_generation(  # type: ignore[misc]  # of the class that comes behind
+            input_ids,
+            next_sequence_length=next_sequence_length,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            is_first_iteration=is_first_iteration,
+            **{CACHE_NAME: past_key_values if cache is None else cache},
+            **kwargs,
+        )
+        if not is_first_iteration and inputs.get("use_cache", True):
+            for name in STREAM_INPUTS:
+                inputs.pop(name, None)
+        return inputs
 
     def _continued(self, prefix: MicroEmoPrefix, questions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """The prefix with each question behind it, padded between the two, and its mask; both (U, P + L) long."""
