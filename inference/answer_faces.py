@@ -1,48 +1,50 @@
-"""Answers about a clip without a face say so and describe none, whatever the language model has learned."""
+"""Answers speak of a face where one is seen and only there, whatever the language model has learned."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
-from microemo.inference.answer_rules import AnswerRule, NextTokens, text_of
+from microemo.inference.answer_rules import AnswerRule, NextTokens, tokens_matching
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
-NO_FACE = ("No", "face")  # "No face is seen.", as training's answers begin
+NO, FACE = "No", "face"  # "No face is seen.", as training's answers begin
 # A word that begins so speaks of a face. Some that do not ("lipid") are left unsaid as well.
 _FACE_WORD = re.compile(
     r"\W*(?:face|facial|expression|micro|brow|eyebrow|eye|lid|lids|cheek|nose|mouth|lip|chin|jaw|smil|frown|grin)",
     re.IGNORECASE,
 )
+_FACE = re.compile(r"\W*face", re.IGNORECASE)
 
 
-class NoFaceSeen(AnswerRule):
-    """For clips without a face: the reason begins with "No face", and outside of quotations names no part of one."""
+class FacesSeen(AnswerRule):
+    """Without a face a reason begins with "No face" and names no part of one; with a face it does not begin so.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    What is quoted may speak of faces.
+
+    Args:
+        seen: for each row, whether what its question is about has a face.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, seen: Sequence[bool]) -> None:
         super().__init__(tokenizer)
-        self.face_tokens = _face_tokens(tokenizer)
+        self.seen = seen
+        self.face_words, self.face = (tokens_matching(tokenizer, pattern) for pattern in (_FACE_WORD, _FACE))
 
     def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
         """The beginning of a reason, word by word, then everything that does not begin a word of a face."""
         if answer.count(QUOTE) % 2:
             return NextTokens()
         _, begun, reason = answer.partition(REASON_MARK)
-        forced = self._forced(part=len(reason.split())) if begun else None
-        return NextTokens(banned=self.face_tokens) if forced is None else NextTokens(only=[forced])
+        told = reason.split()
+        if self.seen[row]:
+            return NextTokens(banned=self.face if told == [NO] else ())
+        forced = self._token((NO, FACE)[len(told)]) if begun and len(told) < 2 else None
+        return NextTokens(banned=self.face_words) if forced is None else NextTokens(only=[forced])
 
-    def _forced(self, *, part: int) -> int | None:
-        """The token that a reason goes on with while it has to begin with "No face"; None afterwards."""
-        if part >= len(NO_FACE):
-            return None
-        tokens = self.tokenizer.encode(f" {NO_FACE[part]}", add_special_tokens=False)
+    def _token(self, word: str) -> int | None:
+        """The token of a word; None where it takes several."""
+        tokens = self.tokenizer.encode(f" {word}", add_special_tokens=False)
         return tokens[0] if len(tokens) == 1 else None
-
-
-@lru_cache(maxsize=2)
-def _face_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens with which a word of a face begins."""
-    return [token for token in range(len(tokenizer)) if _FACE_WORD.match(text_of(tokenizer, [token]))]

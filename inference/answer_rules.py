@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -44,3 +46,9 @@ class AnswerRule(LogitsProcessor):
 def text_of(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
     """The text of tokens, special ones included."""
     return str(tokenizer.decode(list(tokens)))
+
+
+@lru_cache(maxsize=8)
+def tokens_matching(tokenizer: PreTrainedTokenizerBase, pattern: re.Pattern[str]) -> list[int]:
+    """The tokens of the vocabulary whose text, from its beginning, the pattern matches."""
+    return [token for token in range(len(tokenizer)) if pattern.match(text_of(tokenizer, [token]))]

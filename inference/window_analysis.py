@@ -6,32 +6,35 @@ F face crops, U utterances, E emotions, X expressions, A action units.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
 from microemo import MicroEmoForConditionalGeneration
-from microemo.inference.answer_faces import NoFaceSeen
-from microemo.inference.answer_labels import LabelsOnce
-from microemo.inference.answer_quotes import QuotesSaid
+from microemo.generation_cache import CACHE_NAME, cache_bytes
+from microemo.inference.asked_scopes import answer_rules, asked_scopes
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
 from microemo.inference.micro_events import find_micro_expressions
 from microemo.inference.report import Thumbnail
 from microemo.inference.stage_clock import Progress
 from microemo.inference.trained_outputs import TrainedOutputs
+from microemo.prefix_generation import MicroEmoPrefix
 from microemo.processing.clip import Clip
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.prompt_text import sanitize_utterance, with_utterances
+from microemo.processing.prompt_text import with_utterances
 
 FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
-QUESTIONS_AT_ONCE = 8
+# A step of generation reads all weights whatever the number of answers, so many are written at once: as many as their
+# caches leave room for, within these bounds.
+FEWEST_AT_ONCE, MOST_AT_ONCE = 8, 24
+CACHES_BYTES = 1 << 30
 ANSWER_TOKENS = 256
 PICTURES_A_FACE = 3  # for each window
 JPEG_QUALITY = 85
@@ -123,7 +126,7 @@ def _inputs(
 
 def _growing_answers(
     clip: Clip,
-    prefix: Any,
+    prefix: MicroEmoPrefix,
     *,
     model: MicroEmoForConditionalGeneration,
     processor: MicroEmoProcessor,
@@ -131,12 +134,12 @@ def _growing_answers(
 ) -> Iterator[tuple[ParsedEmotions, ...]]:
     """Yields the answers so far to the questions about the clip and each utterance: from one prefill, greedily."""
     questions = processor.default_questions(clip)
-    texts = [sanitize_utterance(utterance).text for utterance in clip.utterances]
-    said = [texts, *([text] for text in texts)]
+    scopes = asked_scopes(clip)
+    at_once = _questions_at_once(len(questions), prefix=prefix)
     answers: list[ParsedEmotions] = []
     progress("explanations", 0, len(questions))
-    for first in range(0, len(questions), QUESTIONS_AT_ONCE):
-        batch = processor.question_inputs(questions[first : first + QUESTIONS_AT_ONCE])
+    for first in range(0, len(questions), at_once):
+        batch = processor.question_inputs(questions[first : first + at_once])
         rows = zip(batch["input_ids"], batch["attention_mask"], strict=True)
         question_ids = [ids[mask.bool()] for ids, mask in rows]
         sequences = model.generate_from_prefix(
@@ -144,7 +147,7 @@ def _growing_answers(
             question_ids,
             max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
-            logits_processor=_answer_rules(clip, said=said[first:], tokenizer=processor.tokenizer)
+            logits_processor=answer_rules(scopes[first : first + at_once], tokenizer=processor.tokenizer)
             if model.config.use_answer_rules
             else None,
         )
@@ -154,14 +157,11 @@ def _growing_answers(
         yield tuple(answers)
 
 
-def _answer_rules(
-    clip: Clip, *, said: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBase
-) -> LogitsProcessorList:
-    """What no answer may get wrong, as it is known: words that were said, and that there is no face."""
-    rules = LogitsProcessorList([LabelsOnce(tokenizer), QuotesSaid(tokenizer, said=said)])
-    if clip.face_times is None or len(clip.face_times) == 0:
-        rules.append(NoFaceSeen(tokenizer))
-    return rules
+def _questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
+    """How many of so many questions are answered in one batch; all batches are about as large."""
+    each = cache_bytes(prefix.output[CACHE_NAME])
+    most = min(max(CACHES_BYTES // max(each, 1), FEWEST_AT_ONCE), MOST_AT_ONCE)
+    return math.ceil(count / math.ceil(count / most))
 
 
 def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFindings | None:

@@ -1,10 +1,10 @@
-"""Answers about clips without a face say so and describe none."""
+"""Answers about clips without a face say so and describe none; those about a face do not deny it."""
 
 import pytest
 import torch
 
 from microemo.evaluation.explanation_checks import describes_face
-from microemo.inference.answer_faces import _FACE_WORD, NoFaceSeen
+from microemo.inference.answer_faces import _FACE_WORD, FacesSeen
 
 WORDS = ["Why", " the", " face", "?", "Emotions", ":", " calm", ".", "\n", "Reason", " No", " is", " seen", " The"]
 WORDS += [" voice", ' "', '"', " brows", " lips", " expression", " express", " joy", " facet"]
@@ -26,8 +26,8 @@ class WordTokenizer:
         return [WORDS.index(text)]
 
 
-def allowed_after(*answer):
-    rule = NoFaceSeen(WordTokenizer())
+def allowed_after(*answer, seen=False):
+    rule = FacesSeen(WordTokenizer(), seen=[seen])
     asked = [WORDS.index(word) for word in ("Why", " the", " face", "?")]
     rule(torch.tensor([asked]), torch.zeros(1, len(WORDS)))
     scores = rule(torch.tensor([asked + [WORDS.index(word) for word in answer]]), torch.zeros(1, len(WORDS)))
@@ -50,6 +50,13 @@ def test_no_part_of_a_face_is_named_afterwards():
 
 def test_what_was_said_may_speak_of_faces():
     assert allowed_after(*BEGUN, " No", " face", " is", " seen", ".", ' "') == set(WORDS)
+
+
+def test_a_face_that_is_seen_is_not_denied():
+    assert allowed_after(*BEGUN, seen=True) == set(WORDS)
+    assert allowed_after(*BEGUN, " No", seen=True) == set(WORDS) - {" face", " facet"}
+    assert allowed_after(*BEGUN, " No", " expression", " is", seen=True) == set(WORDS)
+    assert allowed_after("Emotions", ":", " No", seen=True) == set(WORDS)
 
 
 SPOKEN_OF = (

@@ -1,10 +1,12 @@
 """The report as it grows: more in every step, the complete one last."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from microemo.generation_cache import CACHE_NAME
 from microemo.inference import window_analysis
 from microemo.inference.face_curves import boxes_at
 from microemo.processing.clip import FaceTrack
@@ -32,10 +34,20 @@ def test_the_face_comes_first_and_the_complete_report_last(make_analyzer, video,
 
 
 def test_explanations_come_batch_by_batch(make_analyzer, video, spoken, monkeypatch):
-    monkeypatch.setattr(window_analysis, "QUESTIONS_AT_ONCE", 1)
+    monkeypatch.setattr(window_analysis, "CACHES_BYTES", 0)
+    monkeypatch.setattr(window_analysis, "FEWEST_AT_ONCE", 1)
     grown = list(make_analyzer().growing_reports(video, transcript=spoken))
     answered = [sum(one.raw_answer is not None for one in report.utterances) for report in grown]
     assert answered == [0, 0, 0, 1, 2]  # faces, emotions, the clip's answer, then each utterance's
+
+
+@pytest.mark.parametrize(
+    ("count", "row_bytes", "at_once"), [(18, 1, 18), (25, 1, 13), (3, 1, 3), (61, 1 << 26, 16), (60, 1 << 30, 8)]
+)
+def test_batches_of_questions_are_alike_and_fit(monkeypatch, count, row_bytes, at_once):
+    monkeypatch.setattr(window_analysis, "cache_bytes", lambda cache: row_bytes)
+    prefix = SimpleNamespace(output={CACHE_NAME: None})
+    assert window_analysis._questions_at_once(count, prefix=prefix) == at_once
 
 
 @pytest.mark.parametrize("kept", [True, False])
