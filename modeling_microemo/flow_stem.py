@@ -5,9 +5,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from .configuration_microemo import MicroEmoDynamicsConfig
+from .moment_pairs import moment_pairs
 from .optical_flow import GRID, PicturePlane, local_flow, picture_planes, without_head_movement
 from .placement import like_weight
-from .time_band import moments_at
 
 PICTURE_SIZE = 112
 # Seconds before and after. The near ones see a micro-expression rise and fall; against the far ones a lasting
@@ -51,15 +51,17 @@ class FlowStem(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor, *, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
         """Normalised pixel_values (N, 3, h, w), times (N,) and groups (N,) in `pack_order` -> (N, D)."""
-        index = torch.arange(len(pixel_values), device=pixel_values.device)
-        others = [moments_at(times, groups, seconds=lag) for lag in LAGS_SECONDS]
-        size = CROPS_A_CHUNK_ON_CPU if index.device.type == "cpu" else CROPS_A_CHUNK
+        pairs = moment_pairs(times, groups, lags_seconds=LAGS_SECONDS)
+        size = CROPS_A_CHUNK_ON_CPU if pixel_values.device.type == "cpu" else CROPS_A_CHUNK
         with torch.autocast(pixel_values.device.type, enabled=False):  # half precision rounds faint movement away
             planes = picture_planes(_grey(pixel_values))
-            flows = [_flow_maps(planes, chunk, [other[chunk] for other in others]) for chunk in index.split(size)]
-        return torch.cat([self._read(*(like_weight(flow, self.output.weight) for flow in chunk)) for chunk in flows])
+            chunks = zip(pairs.first.split(size), pairs.second.split(size), strict=True)
+            maps, wholes = map(torch.cat, zip(*(_flow_maps(planes, *chunk) for chunk in chunks), strict=True))
+        chunks = zip(pairs.place.split(size), pairs.forward.split(size), strict=True)
+        return torch.cat([self._read(*_seen_from(maps, wholes, *chunk)) for chunk in chunks])
 
     def _read(self, maps: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        maps, whole = like_weight(maps, self.output.weight), like_weight(whole, self.output.weight)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             maps = F.gelu(norm(convolution(maps)))
         return self.output(self.dropout(maps.flatten(1))) + self.whole(whole)
@@ -74,17 +76,32 @@ def _grey(pixel_values: torch.Tensor) -> torch.Tensor:
 
 
 def _flow_maps(
-    planes: tuple[PicturePlane, ...], moments: torch.Tensor, others: list[torch.Tensor]
+    planes: tuple[PicturePlane, ...], first: torch.Tensor, second: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The flow of n moments to others, as maps (n, NUM_MAPS, GRID, GRID), and the head's movement (n, NUM_WHOLE)."""
+    """The flow from n moments to others, by F windows, and the head's movement.
+
+    Returns:
+        maps (n, F, 3, GRID, GRID): right, down, unexplained. wholes (n, F, 6).
+    """
     maps, wholes = [], []
-    flows = [flow for other in others for plane in planes for flow in local_flow(plane, moments, other)]
-    for flow in flows:
+    for flow in (flow for plane in planes for flow in local_flow(plane, first, second)):
         residual, whole = without_head_movement(flow)
-        maps += [
-            (residual.right / USUAL_PIXELS).clamp(-FARTHEST, FARTHEST),
-            (residual.down / USUAL_PIXELS).clamp(-FARTHEST, FARTHEST),
-            (residual.unexplained - USUAL_UNEXPLAINED) / SPREAD_UNEXPLAINED,
-        ]
+        right, down = ((way / USUAL_PIXELS).clamp(-FARTHEST, FARTHEST) for way in (residual.right, residual.down))
+        unexplained = (residual.unexplained - USUAL_UNEXPLAINED) / SPREAD_UNEXPLAINED
+        maps.append(torch.stack((right, down, unexplained), dim=1))
         wholes.append(whole.clamp(-FARTHEST, FARTHEST))
-    return torch.stack(maps, dim=1), torch.cat(wholes, dim=1)
+    return torch.stack(maps, dim=1), torch.stack(wholes, dim=1)
+
+
+def _seen_from(
+    maps: torch.Tensor, wholes: torch.Tensor, place: torch.Tensor, forward: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What n moments see of L others, out of pairs (`MomentPairs`): seen from its second moment a flow points back.
+
+    Returns:
+        (n, NUM_MAPS, GRID, GRID) and (n, NUM_WHOLE).
+    """
+    way = torch.where(forward, 1.0, -1.0).to(maps)
+    kinds = torch.stack((way, way, torch.ones_like(way)), dim=-1)  # (n, L, 3); what is unexplained has no direction
+    seen = maps[place] * kinds[:, :, None, :, None, None]
+    return seen.flatten(1, 3), (wholes[place] * way[..., None, None]).flatten(1)
