@@ -25,13 +25,13 @@ processor = MicroEmoProcessor.from_pretrained(base)
 train_only(model, parts=["video_qformer", "audio_qformer", "video_projector", "audio_projector", "emotion_head"])
 
 arguments = TrainingArguments(
-    output, num_train_epochs=3, per_device_train_batch_size=2, learning_rate=1e-4, remove_unused_columns=False
+    output, num_train_epochs=1, per_device_train_batch_size=2, learning_rate=1e-4, remove_unused_columns=False
 )
 trainer = Trainer(
     model,
     arguments,
     data_collator=MicroEmoDataCollator(processor, config=model.config),
-    train_dataset=load_examples("jsonl", clips, questions="all"),
+    train_dataset=load_examples("jsonl", clips, questions="one"),
     processing_class=processor,
 )
 trainer.train()
