@@ -4,39 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from microemo.inference.answer_rules import AnswerRule, NextTokens, text_of
-from microemo.processing.emotion_parsing import QUOTE, quotation
+from microemo.inference.answer_spans import lies_in, span_reached
+from microemo.processing.emotion_parsing import QUOTE, REASON_MARK, quotation
 
 AFTER_QUOTE = ("", ".", ",")  # what tokens join to a closing mark
+
+
+class Said(NamedTuple):
+    """The words of an utterance, and when they were said, in seconds on the answer's clock."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
 
 
 class QuotesSaid(AnswerRule):
     """Between quotation marks only the first words of an utterance may stand; without words nothing may be quoted.
 
-    A quotation that holds characters which no token of the vocabulary writes alone ends before them.
+    Of several utterances, an answer quotes the one that it has come to. A quotation that holds characters which no
+    token of the vocabulary writes alone ends before them.
 
     Args:
-        said: for each row, the texts that its answer may quote.
+        said: for each row, what its answer may quote.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, said: Sequence[Sequence[str]]) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, said: Sequence[Sequence[Said]]) -> None:
         super().__init__(tokenizer)
-        self.quotations = [tuple(quotation(text) + QUOTE for text in texts if text.strip()) for texts in said]
+        self.said = [tuple(one for one in spoken if one.text.strip()) for spoken in said]
         self.tokens_of, self.marked, self.mixed = _pieces(tokenizer)
 
     def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
         """Within a quotation, only how it goes on; outside, no token that would begin one with words of its own."""
         *closed, last = answer.split(QUOTE)
         if len(closed) % 2:
-            return NextTokens(only=list(self._continuations(last, row=row)) or self.tokens_of[QUOTE])
-        return NextTokens(banned=self.mixed if self.quotations[row] else self.marked)
+            return NextTokens(only=list(self._continuations(last, answer=answer, row=row)) or self.tokens_of[QUOTE])
+        return NextTokens(banned=self.mixed if self.said[row] else self.marked)
 
-    def _continuations(self, begun: str, *, row: int) -> Iterator[int]:
+    def _continuations(self, begun: str, *, answer: str, row: int) -> Iterator[int]:
         """The tokens by which a quotation that has begun so goes on, up to its closing mark."""
-        for whole in self.quotations[row]:
+        span = span_reached(answer.partition(REASON_MARK)[2])
+        reached = [one for one in self.said[row] if lies_in(span, start=one.start_seconds, end=one.end_seconds)]
+        for one in reached or self.said[row]:
+            whole = quotation(one.text) + QUOTE
             if whole.startswith(begun):
                 rest = whole[len(begun) :]
                 for end in range(1, len(rest)):

@@ -10,34 +10,59 @@ from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
 from microemo.inference.answer_faces import FacesSeen
 from microemo.inference.answer_labels import LabelsOnce
-from microemo.inference.answer_quotes import QuotesSaid
+from microemo.inference.answer_moments import MomentsTold
+from microemo.inference.answer_quotes import QuotesSaid, Said
 from microemo.inference.answer_streams import StreamsHeard
+from microemo.inference.report import MicroExpression
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.prompt_text import sanitize_utterance
+
+MOST_MOMENTS = 2  # an answer stays a few sentences; the timeline has them all
 
 
 @dataclass(frozen=True)
 class AskedScope:
-    """The whole clip, or one utterance. texts: what is said in it."""
+    """The whole clip, or one utterance.
 
-    texts: tuple[str, ...]
+    said: the words of its utterances. moments: apexes of the micro-expressions found in it, in seconds from the
+    clip's start, at most MOST_MOMENTS of each utterance.
+    """
+
+    said: tuple[Said, ...]
     has_face: bool
     has_voice: bool
+    moments: tuple[float, ...] = ()
 
     @property
     def missing(self) -> frozenset[str]:
         """Which of "voice" and "words" are not there."""
-        there = {"voice": self.has_voice, "words": any(text.strip() for text in self.texts)}
+        there = {"voice": self.has_voice, "words": any(one.text.strip() for one in self.said)}
         return frozenset(name for name, is_there in there.items() if not is_there)
 
 
-def asked_scopes(clip: Clip) -> tuple[AskedScope, ...]:
-    """Those of the questions about the whole clip and each of its utterances, as the processor orders them."""
-    has_voice, utterances = clip.waveform is not None, clip.utterances
-    texts = [sanitize_utterance(utterance).text for utterance in utterances]
-    whole = AskedScope(tuple(texts), clip.face_times is not None and len(clip.face_times) > 0, has_voice)
-    parts = zip(utterances, texts, strict=True)
-    return whole, *(AskedScope((text,), _face_in(clip, utterance), has_voice) for utterance, text in parts)
+def asked_scopes(clip: Clip, *, found: Sequence[MicroExpression] = ()) -> tuple[AskedScope, ...]:
+    """Those of the questions about the whole clip and each of its utterances, as the processor orders them.
+
+    Args:
+        found: the micro-expressions of the clip's faces.
+    """
+    has_voice = clip.waveform is not None
+    parts = tuple(
+        AskedScope(
+            (_said(utterance, clip=clip),),
+            has_face=_face_in(clip, utterance),
+            has_voice=has_voice,
+            moments=_moments_in(clip, utterance, found=found),
+        )
+        for utterance in clip.utterances
+    )
+    whole = AskedScope(
+        tuple(one for part in parts for one in part.said),
+        has_face=clip.face_times is not None and len(clip.face_times) > 0,
+        has_voice=has_voice,
+        moments=tuple(moment for part in parts for moment in part.moments),
+    )
+    return whole, *parts
 
 
 def answer_rules(scopes: Sequence[AskedScope], *, tokenizer: PreTrainedTokenizerBase) -> LogitsProcessorList:
@@ -45,11 +70,17 @@ def answer_rules(scopes: Sequence[AskedScope], *, tokenizer: PreTrainedTokenizer
     return LogitsProcessorList(
         [
             LabelsOnce(tokenizer),
-            QuotesSaid(tokenizer, said=[scope.texts for scope in scopes]),
+            QuotesSaid(tokenizer, said=[scope.said for scope in scopes]),
             FacesSeen(tokenizer, seen=[scope.has_face for scope in scopes]),
             StreamsHeard(tokenizer, missing=[scope.missing for scope in scopes]),
+            MomentsTold(tokenizer, moments=[scope.moments for scope in scopes]),
         ]
     )
+
+
+def _said(utterance: Utterance, *, clip: Clip) -> Said:
+    begin = clip.start_seconds
+    return Said(sanitize_utterance(utterance).text, utterance.start_seconds - begin, utterance.end_seconds - begin)
 
 
 def _face_in(clip: Clip, utterance: Utterance) -> bool:
@@ -57,3 +88,9 @@ def _face_in(clip: Clip, utterance: Utterance) -> bool:
         return False
     inside = (clip.face_times >= utterance.start_seconds) & (clip.face_times <= utterance.end_seconds)
     return bool(np.any(inside))
+
+
+def _moments_in(clip: Clip, utterance: Utterance, *, found: Sequence[MicroExpression]) -> tuple[float, ...]:
+    inside = [event for event in found if utterance.start_seconds <= event.apex_seconds <= utterance.end_seconds]
+    clearest = sorted(inside, key=lambda event: -event.score)[:MOST_MOMENTS]
+    return tuple(sorted(event.apex_seconds - clip.start_seconds for event in clearest))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +17,10 @@ import torch
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.generation_cache import CACHE_NAME, cache_bytes
-from microemo.inference.asked_scopes import answer_rules, asked_scopes
+from microemo.inference.asked_scopes import AskedScope, answer_rules, asked_scopes
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
 from microemo.inference.micro_events import find_micro_expressions
-from microemo.inference.report import Thumbnail
+from microemo.inference.report import MicroExpression, Thumbnail
 from microemo.inference.stage_clock import Progress
 from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.prefix_generation import MicroEmoPrefix
@@ -113,7 +113,10 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        for answers in _growing_answers(fitted, prefix, model=model, processor=processor, progress=progress):
+        scopes = asked_scopes(fitted, found=() if faces is None else _micro_expressions(faces))
+        for answers in _growing_answers(
+            fitted, prefix, scopes=scopes, model=model, processor=processor, progress=progress
+        ):
             yield replace(findings, answers=answers)
 
 
@@ -128,13 +131,13 @@ def _growing_answers(
     clip: Clip,
     prefix: MicroEmoPrefix,
     *,
+    scopes: Sequence[AskedScope],
     model: MicroEmoForConditionalGeneration,
     processor: MicroEmoProcessor,
     progress: Progress,
 ) -> Iterator[tuple[ParsedEmotions, ...]]:
     """Yields the answers so far to the questions about the clip and each utterance: from one prefill, greedily."""
     questions = processor.default_questions(clip)
-    scopes = asked_scopes(clip)
     at_once = _questions_at_once(len(questions), prefix=prefix)
     answers: list[ParsedEmotions] = []
     progress("explanations", 0, len(questions))
@@ -178,6 +181,17 @@ def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFi
     )
 
 
+def _micro_expressions(faces: FaceFindings) -> tuple[MicroExpression, ...]:
+    """Those of all faces, in order of time; none where the output is untrained."""
+    if faces.micro is None:
+        return ()
+    found: list[MicroExpression] = []
+    for track_id in np.unique(faces.track_ids).tolist():
+        rows = np.flatnonzero(faces.track_ids == track_id)
+        found += find_micro_expressions(faces.times[rows], scores=faces.micro[rows], track_id=track_id)
+    return tuple(sorted(found, key=lambda event: event.apex_seconds))
+
+
 def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
     """Pictures of the moments that matter: where an expression is strongest, and each micro-expression's apex.
 
@@ -186,6 +200,7 @@ def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
     thumbnails: list[Thumbnail] = []
     if clip.face_crops is None:
         return ()
+    events = _micro_expressions(faces)
     for track_id in np.unique(faces.track_ids).tolist():
         rows = np.flatnonzero(faces.track_ids == track_id)
         times = faces.times[rows]
@@ -194,9 +209,7 @@ def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
             columns = tuple(str(column) for column in range(faces.expressions.shape[1]))
             trace = ExpressionTrace(track_id, times, smooth(times, faces.expressions[rows]), columns)
             moments.update(strongest_moments(trace, count=PICTURES_A_FACE))
-        if faces.micro is not None:
-            events = find_micro_expressions(times, scores=faces.micro[rows], track_id=track_id)
-            moments.update(event.apex_seconds for event in events)
+        moments.update(event.apex_seconds for event in events if event.track_id == track_id)
         for moment in sorted(moments or {float(times[len(times) // 2])}):
             row = rows[int(np.argmin(np.abs(times - moment)))]
             thumbnails.append(Thumbnail(track_id, round(float(faces.times[row]), 3), _jpeg(clip.face_crops[row])))

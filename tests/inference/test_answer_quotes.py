@@ -3,10 +3,15 @@
 import pytest
 import torch
 
-from microemo.inference.answer_quotes import QuotesSaid
+from microemo.inference.answer_quotes import QuotesSaid, Said
 from tests.tiny_processor import tiny_tokenizer
 
 SAID = ("I am not nervous. We have trained for this.", "Sit down!")
+
+
+def spoken(*texts):
+    """Utterances of two seconds, one after the other."""
+    return [Said(text, 2.0 * place, 2.0 * place + 2.0) for place, text in enumerate(texts)]
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +21,7 @@ def tokenizer():
 
 def allowed_after(tokenizer, answer, *, said=SAID, prompt='Why "now"?'):
     """The characters that may follow an answer; None for all but the quotation mark."""
-    rule = QuotesSaid(tokenizer, said=[said])
+    rule = QuotesSaid(tokenizer, said=[spoken(*said)])
     asked, written = (tokenizer(text)["input_ids"] for text in (prompt, answer))
     rule(torch.tensor([asked]), torch.zeros(1, len(tokenizer)))
     scores = rule(torch.tensor([asked + written]), torch.zeros(1, len(tokenizer)))
@@ -29,6 +34,13 @@ def test_a_quotation_is_the_beginning_of_what_was_said(tokenizer):
     assert allowed_after(tokenizer, 'The words "I am not nervous. We have') == {"."}
     assert allowed_after(tokenizer, 'The words "I am not nervous. We have...') == {'"'}
     assert allowed_after(tokenizer, 'The words "Sit down!') == {'"'}
+
+
+def test_of_several_the_utterance_that_the_answer_has_come_to_is_quoted(tokenizer):
+    first, second = "Reason: From 0.0 to 2.0 s:", " From 2.1 to 3.9 s:"
+    assert allowed_after(tokenizer, f'{first} The words "') == {"I"}
+    assert allowed_after(tokenizer, f'{first} The voice is even.{second} The words "') == {"S"}
+    assert allowed_after(tokenizer, 'Reason: From 7.0 to 9.0 s: The words "') == {"I", "S"}
 
 
 def test_what_was_not_said_is_ended(tokenizer):
@@ -52,7 +64,7 @@ def test_control_tokens_are_never_quoted(tokenizer):
 
 
 def test_every_row_has_its_own_words(tokenizer):
-    rule = QuotesSaid(tokenizer, said=[("Yes",), ("No",)])
+    rule = QuotesSaid(tokenizer, said=[spoken("Yes"), spoken("No")])
     asked, written = (tokenizer([text] * 2)["input_ids"] for text in ("Why?", 'Words "'))
     rule(torch.tensor(asked), torch.zeros(2, len(tokenizer)))
     both = torch.tensor([before + after for before, after in zip(asked, written, strict=True)])

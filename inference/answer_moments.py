@@ -1,0 +1,54 @@
+"""Answers tell of the micro-expressions that were found, at their times, even where the language model would not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from microemo.inference.answer_rules import AnswerRule, NextTokens
+from microemo.inference.answer_spans import NEAR_SECONDS, lies_in, span_reached
+from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
+
+_SENTENCE_ENDED = re.compile(r"(?<!\d)[.!?]$")
+_TOLD = re.compile(r"\bat (\d+\.\d) s\b", re.IGNORECASE)
+
+
+class MomentsTold(AnswerRule):
+    """Behind the first sentence of a reason, one begins "At 1.8 s" for each micro-expression that is not told yet.
+
+    What it is of and what moves in it, the language model says. An answer about several utterances tells of those of
+    the utterance that it has come to.
+
+    Args:
+        moments: for each row, the apexes in seconds on the answer's clock, in order of time.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, moments: Sequence[Sequence[float]]) -> None:
+        super().__init__(tokenizer)
+        self.moments = moments
+
+    def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
+        """The beginning of a sentence about the next moment, where one has ended or this one has begun."""
+        _, begun, reason = answer.partition(REASON_MARK)
+        if not (begun and self.moments[row]) or reason.count(QUOTE) % 2:
+            return NextTokens()
+        for moment in self._untold(reason, row=row):
+            opening = f" At {moment:.1f} s"
+            for length in range(len(opening)):
+                before, part = reason[: len(reason) - length], reason[len(reason) - length :]
+                if opening.startswith(part) and _SENTENCE_ENDED.search(before):
+                    return NextTokens(only=self.tokenizer.encode(opening[length:], add_special_tokens=False)[:1])
+            break
+        return NextTokens()
+
+    def _untold(self, reason: str, *, row: int) -> list[float]:
+        """The moments of the utterance in question that the reason does not name."""
+        told = [float(match[1]) for match in _TOLD.finditer(reason)]
+        span = span_reached(reason)
+        return [
+            moment
+            for moment in self.moments[row]
+            if lies_in(span, start=moment, end=moment) and all(abs(moment - other) > NEAR_SECONDS for other in told)
+        ]

@@ -1,0 +1,19 @@
+"""Which utterance an answer about several has come to: the one whose span it named last."""
+
+from __future__ import annotations
+
+import re
+
+NEAR_SECONDS = 0.15  # times of answers are rounded to tenths
+_SPAN = re.compile(r"\bFrom (\d+\.\d) to (\d+\.\d) s:")
+
+
+def span_reached(reason: str) -> tuple[float, float]:
+    """Start and end in seconds on the answer's clock; without bounds where no span is named."""
+    spans = _SPAN.findall(reason)
+    return (float(spans[-1][0]), float(spans[-1][1])) if spans else (float("-inf"), float("inf"))
+
+
+def lies_in(span: tuple[float, float], *, start: float, end: float) -> bool:
+    """Whether what lasts from `start` to `end` lies within the span, as far as tenths tell."""
+    return span[0] - NEAR_SECONDS <= start and end <= span[1] + NEAR_SECONDS

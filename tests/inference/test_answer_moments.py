@@ -1,0 +1,76 @@
+"""Micro-expressions that were found are told, at their times."""
+
+import pytest
+import torch
+
+from microemo.inference.answer_moments import MomentsTold
+from tests.tiny_processor import tiny_tokenizer
+
+REASON = "Emotions: calm.\nReason:"
+FIRST = f"{REASON} The face stays at rest."
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny_tokenizer()  # a token for each byte
+
+
+def following(tokenizer, answer, *, moments=(1.84,)):
+    """What has to follow an answer, as far as it has to; "" where everything may."""
+    rule, forced = MomentsTold(tokenizer, moments=[moments]), ""
+    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
+    while True:
+        tokens = tokenizer(answer + forced)["input_ids"]
+        allowed = torch.isfinite(rule(torch.tensor([tokens]), torch.zeros(1, len(tokenizer)))[0]).nonzero().flatten()
+        if len(allowed) > 1:
+            return forced
+        forced += tokenizer.decode(allowed.tolist())
+
+
+def test_behind_the_first_sentence_the_moment_is_told(tokenizer):
+    assert following(tokenizer, FIRST) == " At 1.8 s"
+    assert following(tokenizer, f"{FIRST} A") == "t 1.8 s"
+
+
+@pytest.mark.parametrize("answer", ["Emotions: calm.", REASON, f"{REASON} The", f"{REASON} The face until 2."])
+def test_elsewhere_everything_may_follow(tokenizer, answer):
+    assert following(tokenizer, answer) == ""
+
+
+def test_a_moment_is_told_once(tokenizer):
+    assert following(tokenizer, f"{FIRST} At 1.8 s the brows lift.") == ""
+    assert following(tokenizer, f"{REASON} A flash of fear crosses the face at 1.9 s: the brows lift.") == ""
+
+
+def test_several_are_told_in_order(tokenizer):
+    moments = (0.5, 1.84)
+    assert following(tokenizer, FIRST, moments=moments) == " At 0.5 s"
+    assert following(tokenizer, f"{FIRST} At 0.5 s the brows lift.", moments=moments) == " At 1.8 s"
+    assert following(tokenizer, f"{FIRST} At 0.5 s the brows lift. At 1.8 s they drop.", moments=moments) == ""
+
+
+def test_without_any_nothing_is_told(tokenizer):
+    assert following(tokenizer, FIRST, moments=()) == ""
+
+
+def test_a_quotation_is_not_broken_into(tokenizer):
+    assert following(tokenizer, f'{REASON} The words "I see.') == ""
+    assert following(tokenizer, f'{REASON} The words "I see." are factual.') == " At 1.8 s"
+
+
+def test_an_answer_about_several_utterances_tells_of_the_one_it_has_come_to(tokenizer):
+    moments = (1.84, 5.0)
+    first = f"{REASON} From 0.4 to 3.2 s: The face stays at rest."
+    assert following(tokenizer, first, moments=moments) == " At 1.8 s"
+    told = f"{first} At 1.8 s the brows lift."
+    assert following(tokenizer, told, moments=moments) == ""
+    assert following(tokenizer, f"{told} From 4.0 to 6.0 s:", moments=moments) == ""
+    assert following(tokenizer, f"{told} From 4.0 to 6.0 s: The voice is even.", moments=moments) == " At 5.0 s"
+
+
+def test_every_row_has_its_own(tokenizer):
+    rule = MomentsTold(tokenizer, moments=[(1.0,), (), (2.0,)])
+    rule(torch.zeros(3, 0, dtype=torch.long), torch.zeros(3, len(tokenizer)))
+    tokens = torch.tensor([tokenizer(f"{FIRST} At ")["input_ids"]] * 3)
+    allowed = [torch.isfinite(row).nonzero().flatten() for row in rule(tokens, torch.zeros(3, len(tokenizer)))]
+    assert [tokenizer.decode(row.tolist()) if len(row) == 1 else None for row in allowed] == ["1", None, "2"]
