@@ -14,6 +14,11 @@ def span_reached(reason: str) -> tuple[float, float]:
     return (float(spans[-1][0]), float(spans[-1][1])) if spans else (float("-inf"), float("inf"))
 
 
+def behind_span(reason: str) -> str:
+    """What stands behind the span that was named last; all where none is."""
+    return _SPAN.split(reason)[-1]
+
+
 def lies_in(span: tuple[float, float], *, start: float, end: float) -> bool:
     """Whether what lasts from `start` to `end` lies within the span, as far as tenths tell."""
     return span[0] - NEAR_SECONDS <= start and end <= span[1] + NEAR_SECONDS

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
 from microemo.inference.answer_faces import FacesSeen
 from microemo.inference.answer_labels import LabelsOnce
+from microemo.inference.answer_lasting import Lasting, LastingTold
 from microemo.inference.answer_moments import MomentsTold
 from microemo.inference.answer_quotes import QuotesSaid, Said
 from microemo.inference.answer_streams import StreamsHeard
@@ -25,13 +27,15 @@ class AskedScope:
     """The whole clip, or one utterance.
 
     said: the words of its utterances. moments: apexes of the micro-expressions found in it, in seconds from the
-    clip's start, at most MOST_MOMENTS of each utterance.
+    clip's start, at most MOST_MOMENTS of each utterance. lasting: the expressions that last in them.
     """
 
     said: tuple[Said, ...]
     has_face: bool
     has_voice: bool
     moments: tuple[float, ...] = ()
+    lasting: tuple[Lasting, ...] = ()
+    is_clip: bool = False
 
     @property
     def missing(self) -> frozenset[str]:
@@ -40,11 +44,14 @@ class AskedScope:
         return frozenset(name for name, is_there in there.items() if not is_there)
 
 
-def asked_scopes(clip: Clip, *, found: Sequence[MicroExpression] = ()) -> tuple[AskedScope, ...]:
+def asked_scopes(
+    clip: Clip, *, found: Sequence[MicroExpression] = (), lasting: Sequence[Lasting | None] = ()
+) -> tuple[AskedScope, ...]:
     """Those of the questions about the whole clip and each of its utterances, as the processor orders them.
 
     Args:
         found: the micro-expressions of the clip's faces.
+        lasting: the expression that lasts in each utterance; none at all where they are not known.
     """
     has_voice = clip.waveform is not None
     parts = tuple(
@@ -53,14 +60,17 @@ def asked_scopes(clip: Clip, *, found: Sequence[MicroExpression] = ()) -> tuple[
             has_face=_face_in(clip, utterance),
             has_voice=has_voice,
             moments=_moments_in(clip, utterance, found=found),
+            lasting=() if expression is None else (expression,),
         )
-        for utterance in clip.utterances
+        for utterance, expression in zip(clip.utterances, lasting or repeat(None), strict=False)
     )
     whole = AskedScope(
         tuple(one for part in parts for one in part.said),
         has_face=clip.face_times is not None and len(clip.face_times) > 0,
         has_voice=has_voice,
         moments=tuple(moment for part in parts for moment in part.moments),
+        lasting=tuple(one for part in parts for one in part.lasting),
+        is_clip=True,
     )
     return whole, *parts
 
@@ -73,6 +83,11 @@ def answer_rules(scopes: Sequence[AskedScope], *, tokenizer: PreTrainedTokenizer
             QuotesSaid(tokenizer, said=[scope.said for scope in scopes]),
             FacesSeen(tokenizer, seen=[scope.has_face for scope in scopes]),
             StreamsHeard(tokenizer, missing=[scope.missing for scope in scopes]),
+            LastingTold(
+                tokenizer,
+                lasting=[scope.lasting for scope in scopes],
+                of_clip=[scope.is_clip for scope in scopes],
+            ),
             MomentsTold(tokenizer, moments=[scope.moments for scope in scopes]),
         ]
     )

@@ -17,8 +17,10 @@ import torch
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.generation_cache import CACHE_NAME, cache_bytes
+from microemo.inference.answer_lasting import Lasting
 from microemo.inference.asked_scopes import AskedScope, answer_rules, asked_scopes
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
+from microemo.inference.lasting_expressions import lasting_expressions
 from microemo.inference.micro_events import find_micro_expressions
 from microemo.inference.report import MicroExpression, Thumbnail
 from microemo.inference.stage_clock import Progress
@@ -30,6 +32,7 @@ from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import with_utterances
 
 FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
+SPAN_KEYS = ("face_times", "utterance_times")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 # A step of generation reads all weights whatever the number of answers, so many are written at once: as many as their
 # caches leave room for, within these bounds.
@@ -113,7 +116,12 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        scopes = asked_scopes(fitted, found=() if faces is None else _micro_expressions(faces))
+        lasting: Sequence[Lasting | None] = ()
+        if face_logits is not None and outputs.expressions and outputs.micro_expressions:
+            lasting = lasting_expressions(
+                face_logits, **{name: inputs[name] for name in SPAN_KEYS}, id2label=model.config.expression_id2label
+            )
+        scopes = asked_scopes(fitted, found=() if faces is None else _micro_expressions(faces), lasting=lasting)
         for answers in _growing_answers(
             fitted, prefix, scopes=scopes, model=model, processor=processor, progress=progress
         ):

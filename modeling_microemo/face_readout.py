@@ -69,7 +69,7 @@ class FaceReadout(nn.Module):
             logits: of F crops, in the order of time.
             times: (B, F) seconds. membership: (B, S, F), the crops that are seen in each segment.
         """
-        timeline = _Timeline(logits, neutral=self.neutral, seen=membership.any(1))
+        timeline = FaceTimeline(logits, neutral=self.neutral, seen=membership.any(1))
         seen = membership.any(-1)
         lasting = timeline.lasting(times, membership)
         brief = timeline.brief(times, membership)
@@ -108,8 +108,14 @@ class FaceReadout(nn.Module):
         return torch.stack((ones, self.tenths(tenths % 10)), dim=2) * said[..., None, None]
 
 
-class _Timeline:
-    """Probabilities of every crop, averaged over its neighbours."""
+class FaceTimeline:
+    """Probabilities of every crop, averaged over its neighbours, and the expressions found in them.
+
+    Args:
+        logits: of F crops, in the order of time.
+        neutral: the number of the expression that is none; None where every one is.
+        seen: (B, F) bool, which crops there are.
+    """
 
     def __init__(self, logits: MicroEmoFaceOutput, *, neutral: int | None, seen: torch.Tensor):
         assert logits.micro_logits is not None

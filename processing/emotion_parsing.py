@@ -16,6 +16,11 @@ LABELS_SEPARATOR = ","
 REASON_MARK = "Reason:"
 QUOTE = '"'
 QUOTED_WORDS = 6
+# The nouns by which texts call the face's expressions.
+EXPRESSION_NOUNS = {
+    "neutral": "calm", "happiness": "joy", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
+    "disgust": "disgust", "fear": "fear", "contempt": "contempt",
+}  # fmt: skip
 
 _ANSWER = re.compile(
     rf"\s*{LABELS_MARK}[ \t]*(?P<labels>[^\n]+?)\.?[ \t]*(?:\n\s*{REASON_MARK}\s*(?P<reason>.+?))?\s*", re.DOTALL

@@ -6,17 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from microemo.processing.emotion_parsing import quotation
+from microemo.processing.emotion_parsing import EXPRESSION_NOUNS, quotation
 
 from .action_units import ACTION_UNITS, ONE_SIDED
 from .speech import TONES
 from .truth import FaceEvent
 
 MOVEMENTS = {unit.label: unit.movement for unit in ACTION_UNITS}
-NOUNS = {
-    "neutral": "calm", "happiness": "joy", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
-    "disgust": "disgust", "fear": "fear", "contempt": "contempt",
-}  # fmt: skip
 
 MACRO_FORMS = (
     "From {onset} s on {movements}, an expression of {noun} that lasts until {offset} s.",
@@ -68,7 +64,7 @@ def face_reason(event: FaceEvent, *, against: bool, rng: np.random.Generator) ->
     sentence = _choose(forms, rng=rng).format(
         movements=movements,
         Movements=movements[0].upper() + movements[1:],
-        noun=NOUNS[event.emotion],
+        noun=EXPRESSION_NOUNS[event.emotion],
         onset=f"{event.onset_seconds:.1f}",
         apex=f"{event.apex_seconds:.1f}",
         offset=f"{event.offset_seconds:.1f}",
@@ -90,20 +86,20 @@ def voice_reason(emotion: str, *, rng: np.random.Generator) -> str:
     """A sentence about the voice."""
     if emotion == "neutral":
         return _choose(EVEN_VOICE_FORMS, rng=rng)
-    return _choose(VOICE_FORMS, rng=rng).format(sound=TONES[emotion].sound, noun=NOUNS[emotion])
+    return _choose(VOICE_FORMS, rng=rng).format(sound=TONES[emotion].sound, noun=EXPRESSION_NOUNS[emotion])
 
 
 def acted_voice_reason(emotion: str, *, rng: np.random.Generator) -> str:
     """A sentence about a recorded voice, whose pitch and rate are not known."""
     if emotion == "neutral":
         return _choose(EVEN_VOICE_FORMS[:1], rng=rng)
-    return f"The voice sounds of {NOUNS[emotion]}."
+    return f"The voice sounds of {EXPRESSION_NOUNS[emotion]}."
 
 
 def words_reason(text: str, *, emotion: str, rng: np.random.Generator) -> str:
     """A sentence about the words, quoting their beginning."""
     forms = PLAIN_WORDS_FORMS if emotion == "neutral" else WORDS_FORMS
-    return _choose(forms, rng=rng).format(quote=quotation(text), noun=NOUNS[emotion])
+    return _choose(forms, rng=rng).format(quote=quotation(text), noun=EXPRESSION_NOUNS[emotion])
 
 
 def still_face_reason(*, rng: np.random.Generator) -> str:

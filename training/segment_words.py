@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from microemo.processing.clip import Clip
-from microemo.synthesis.explanation import NOUNS
+from microemo.processing.emotion_parsing import EXPRESSION_NOUNS
 from microemo.training.emotion_targets import emotion_of_word
 from microemo.training.example import EmotionTargets, FaceEvent, FaceTimeline
 
@@ -76,7 +76,7 @@ def _foremost(events: Sequence[FaceEvent], *, kind: str, span: tuple[float, floa
 
 
 def _noun(event: FaceEvent | None) -> tuple[str]:
-    return (NO_EVENT,) if event is None else (f" {NOUNS.get(event.emotion, event.emotion)}",)
+    return (NO_EVENT,) if event is None else (f" {EXPRESSION_NOUNS.get(event.emotion, event.emotion)}",)
 
 
 def _time(seconds: float | None, *, shift: float) -> tuple[str | None, str | None]:

@@ -1,0 +1,57 @@
+"""Lasting expressions that were found are told first, by their noun and times."""
+
+import pytest
+import torch
+
+from microemo.inference.answer_lasting import Lasting, LastingTold
+from tests.tiny_processor import tiny_tokenizer
+
+REASON = "Emotions: calm.\nReason:"
+JOY = Lasting("joy", 0.52, 3.31, 0.4, 3.9)
+FEAR = Lasting("fear", 4.0, 9.0, 4.6, 6.3)  # goes on outside of its utterance
+JOY_TOLD = " The face shows joy between 0.5 and 3.3 s:"
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny_tokenizer()  # a token for each byte
+
+
+def following(tokenizer, answer, *, lasting=(JOY,), of_clip=False):
+    """What has to follow an answer, as far as it has to; "" where everything may."""
+    rule, forced = LastingTold(tokenizer, lasting=[lasting], of_clip=[of_clip]), ""
+    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
+    while True:
+        tokens = tokenizer(answer + forced)["input_ids"]
+        allowed = torch.isfinite(rule(torch.tensor([tokens]), torch.zeros(1, len(tokenizer)))[0]).nonzero().flatten()
+        if len(allowed) > 1:
+            return forced
+        forced += tokenizer.decode(allowed.tolist())
+
+
+def test_a_reason_begins_with_what_lasts(tokenizer):
+    assert following(tokenizer, REASON) == JOY_TOLD
+    assert following(tokenizer, f"{REASON} The fa") == JOY_TOLD.removeprefix(" The fa")
+
+
+@pytest.mark.parametrize("answer", ["Emotions: calm.", f"{REASON}{JOY_TOLD}", f"{REASON}{JOY_TOLD} the lids tighten."])
+def test_elsewhere_everything_may_follow(tokenizer, answer):
+    assert following(tokenizer, answer) == ""
+
+
+def test_without_one_nothing_is_told(tokenizer):
+    assert following(tokenizer, REASON, lasting=()) == ""
+
+
+def test_of_one_that_goes_on_outside_the_part_within_the_utterance_is_told(tokenizer):
+    assert following(tokenizer, REASON, lasting=(FEAR,)) == " The face shows fear between 4.6 and 6.3 s:"
+
+
+def test_an_answer_about_the_clip_names_the_utterance_first(tokenizer):
+    both = (JOY, FEAR)
+    assert following(tokenizer, REASON, lasting=both, of_clip=True) == ""
+    first = f"{REASON} From 0.4 to 3.9 s:"
+    assert following(tokenizer, first, lasting=both, of_clip=True) == JOY_TOLD
+    second = f"{first}{JOY_TOLD} the cheeks lift. From 4.6 to 6.3 s:"
+    assert following(tokenizer, second, lasting=both, of_clip=True) == " The face shows fear between 4.6 and 6.3 s:"
+    assert following(tokenizer, f"{first}{JOY_TOLD} the cheeks lift. From 7.0 to 8.0 s:", of_clip=True) == ""
