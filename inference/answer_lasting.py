@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from microemo.inference.answer_places import behind_span, lies_in, span_reached
 from microemo.inference.answer_rules import AnswerRule, NextTokens
-from microemo.inference.answer_spans import behind_span, lies_in, span_reached
 from microemo.processing.emotion_parsing import REASON_MARK
+
+_SPAN_BEGINS = " From"
 
 
 class Lasting(NamedTuple):
@@ -24,7 +26,8 @@ class Lasting(NamedTuple):
 
 class LastingTold(AnswerRule):
     """What is said of an utterance begins with the expression that lasts in it, as it was found; of an expression
-    that goes on outside, with that part of it. What moves in it, the language model says.
+    that goes on outside, with that part of it. What moves in it, the language model says. What is said of a clip
+    begins with an utterance's span.
 
     Args:
         lasting: for each row, what was found in its utterances, at most one in each.
@@ -44,13 +47,15 @@ class LastingTold(AnswerRule):
     def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
         """The beginning of the sentence, up to what moves."""
         _, begun, reason = answer.partition(REASON_MARK)
+        if begun and self.of_clip[row] and _SPAN_BEGINS.startswith(reason) and reason != _SPAN_BEGINS:
+            return self._forced(_SPAN_BEGINS[len(reason) :])
         found = self._reached(reason, row=row) if begun else None
         if found is None:
             return NextTokens()
         opening, told = _opening(found), behind_span(reason)
         if not opening.startswith(told) or opening == told:
             return NextTokens()
-        return NextTokens(only=self.tokenizer.encode(opening[len(told) :], add_special_tokens=False)[:1])
+        return self._forced(opening[len(told) :])
 
     def _reached(self, reason: str, *, row: int) -> Lasting | None:
         """What was found in the utterance that the reason has come to."""

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from microemo.inference.answer_places import NEAR_SECONDS, ended_sentences, lies_in, span_reached
 from microemo.inference.answer_rules import AnswerRule, NextTokens
-from microemo.inference.answer_spans import NEAR_SECONDS, lies_in, span_reached
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
-_SENTENCE_ENDED = re.compile(r"(?<!\d)[.!?]$")
 _TOLD = re.compile(r"\bat (\d+\.\d) s\b", re.IGNORECASE)
 
 
@@ -38,8 +37,8 @@ class MomentsTold(AnswerRule):
             opening = f" At {moment:.1f} s"
             for length in range(len(opening)):
                 before, part = reason[: len(reason) - length], reason[len(reason) - length :]
-                if opening.startswith(part) and _SENTENCE_ENDED.search(before):
-                    return NextTokens(only=self.tokenizer.encode(opening[length:], add_special_tokens=False)[:1])
+                if before and opening.startswith(part) and ended_sentences(before) == before:
+                    return self._forced(opening[length:])
             break
         return NextTokens()
 

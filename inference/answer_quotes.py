@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from microemo.inference.answer_places import lies_in, span_reached
 from microemo.inference.answer_rules import AnswerRule, NextTokens, text_of
-from microemo.inference.answer_spans import lies_in, span_reached
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK, quotation
 
 AFTER_QUOTE = ("", ".", ",")  # what tokens join to a closing mark

@@ -19,7 +19,10 @@ class NextTokens(NamedTuple):
 
 
 class AnswerRule(LogitsProcessor):
-    """For one call of `generate`: what stands there at its first step is the prompt, what follows the answers."""
+    """For one call of `generate`: what stands there at its first step is the prompt, what follows the answers.
+
+    Of several rules the first ones win: where a rule would leave nothing that they allow, it is not applied.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
@@ -29,6 +32,10 @@ class AnswerRule(LogitsProcessor):
         """What may follow the answer so far, which is written in these tokens, of this row of the batch."""
         raise NotImplementedError
 
+    def _forced(self, text: str) -> NextTokens:
+        """The first token of a text that has to follow."""
+        return NextTokens(only=self.tokenizer.encode(text, add_special_tokens=False)[:1])
+
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """scores: (N, V) of the next token after input_ids (N, L)."""
         if self.prompt_length is None:
@@ -36,7 +43,7 @@ class AnswerRule(LogitsProcessor):
         bounded = scores.clone()
         for row, tokens in enumerate(input_ids[:, self.prompt_length :].tolist()):
             following = self.next_tokens(text_of(self.tokenizer, tokens), tokens=tokens, row=row)
-            if following.only is not None:
+            if following.only is not None and scores[row, following.only].isfinite().any():
                 bounded[row] = -torch.inf
                 bounded[row, following.only] = scores[row, following.only]
             bounded[row, following.banned] = -torch.inf

@@ -1,4 +1,4 @@
-"""Answers tell of a voice where there is sound, and of words where something was said."""
+"""Answers tell of a voice where there is sound and of words where something was said, each once, and then end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from microemo.inference.answer_places import behind_span, ended_sentences
 from microemo.inference.answer_rules import AnswerRule, NextTokens, tokens_matching
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
@@ -16,22 +17,35 @@ _WORDS_OF = {
     "voice": re.compile(r"\W*(?:voice|sound|heard|tone|pitch|[Ff]its\b)|\s*In$"),
     "words": re.compile(r"\W*(?:word|said|says|spoken|[Ff]its\b)|\s*(?:What|By)$|.*['\u2018\u2019]"),
 }
+_TOLD = {"voice": re.compile(r"\bvoice\b"), "words": re.compile(QUOTE)}
+_NEXT_UTTERANCE = re.compile(r"\s*From$")
 
 
-class StreamsHeard(AnswerRule):
-    """Outside of quotations a reason says nothing of what a row's clip does not have.
+class StreamsTold(AnswerRule):
+    """Outside of quotations nothing is said of a stream that is not there, or that was told of in this utterance.
+
+    When there is none left to tell of, the answer ends, or goes on to the next utterance.
 
     Args:
         missing: for each row, which of "voice" and "words" are not there.
+        of_clip: for each row, whether its answer names the utterances that it speaks of.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, missing: Sequence[Collection[str]]) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, missing: Sequence[Collection[str]], of_clip: Sequence[bool]
+    ) -> None:
         super().__init__(tokenizer)
-        tokens_of = {stream: tokens_matching(tokenizer, pattern) for stream, pattern in _WORDS_OF.items()}
-        self.banned = [sorted({token for stream in streams for token in tokens_of[stream]}) for streams in missing]
+        self.missing, self.of_clip = missing, of_clip
+        self.tokens_of = {stream: tokens_matching(tokenizer, pattern) for stream, pattern in _WORDS_OF.items()}
+        self.end, self.next_utterance = [tokenizer.eos_token_id], tokens_matching(tokenizer, _NEXT_UTTERANCE)
 
     def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
-        """Everything but the words of what is missing."""
-        if REASON_MARK not in answer or answer.count(QUOTE) % 2:
+        """Everything but the words of what is missing or told; behind a sentence that leaves nothing, the end."""
+        _, begun, reason = answer.partition(REASON_MARK)
+        if not begun or reason.count(QUOTE) % 2:
             return NextTokens()
-        return NextTokens(banned=self.banned[row])
+        ended = ended_sentences(behind_span(reason))
+        silent = {*self.missing[row], *(stream for stream, pattern in _TOLD.items() if pattern.search(ended))}
+        if silent >= _WORDS_OF.keys() and ended and behind_span(reason).endswith(ended):
+            return NextTokens(only=[*self.end, *(self.next_utterance if self.of_clip[row] else ())])
+        return NextTokens(banned=[token for stream in sorted(silent) for token in self.tokens_of[stream]])

@@ -14,7 +14,7 @@ from microemo.inference.answer_labels import LabelsOnce
 from microemo.inference.answer_lasting import Lasting, LastingTold
 from microemo.inference.answer_moments import MomentsTold
 from microemo.inference.answer_quotes import QuotesSaid, Said
-from microemo.inference.answer_streams import StreamsHeard
+from microemo.inference.answer_streams import StreamsTold
 from microemo.inference.report import MicroExpression
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.prompt_text import sanitize_utterance
@@ -76,19 +76,16 @@ def asked_scopes(
 
 
 def answer_rules(scopes: Sequence[AskedScope], *, tokenizer: PreTrainedTokenizerBase) -> LogitsProcessorList:
-    """What answers to questions about these scopes may not get wrong, as it is known."""
+    """What answers to questions about these scopes may not get wrong, as it is known. The first rules win."""
+    of_clip = [scope.is_clip for scope in scopes]
     return LogitsProcessorList(
         [
             LabelsOnce(tokenizer),
             QuotesSaid(tokenizer, said=[scope.said for scope in scopes]),
             FacesSeen(tokenizer, seen=[scope.has_face for scope in scopes]),
-            StreamsHeard(tokenizer, missing=[scope.missing for scope in scopes]),
-            LastingTold(
-                tokenizer,
-                lasting=[scope.lasting for scope in scopes],
-                of_clip=[scope.is_clip for scope in scopes],
-            ),
+            LastingTold(tokenizer, lasting=[scope.lasting for scope in scopes], of_clip=of_clip),
             MomentsTold(tokenizer, moments=[scope.moments for scope in scopes]),
+            StreamsTold(tokenizer, missing=[scope.missing for scope in scopes], of_clip=of_clip),
         ]
     )
 

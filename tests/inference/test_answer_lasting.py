@@ -49,7 +49,8 @@ def test_of_one_that_goes_on_outside_the_part_within_the_utterance_is_told(token
 
 def test_an_answer_about_the_clip_names_the_utterance_first(tokenizer):
     both = (JOY, FEAR)
-    assert following(tokenizer, REASON, lasting=both, of_clip=True) == ""
+    assert following(tokenizer, REASON, lasting=both, of_clip=True) == " From"
+    assert following(tokenizer, f"{REASON} From 0.4", lasting=both, of_clip=True) == ""
     first = f"{REASON} From 0.4 to 3.9 s:"
     assert following(tokenizer, first, lasting=both, of_clip=True) == JOY_TOLD
     second = f"{first}{JOY_TOLD} the cheeks lift. From 4.6 to 6.3 s:"

@@ -1,9 +1,9 @@
-"""Answers say nothing of a voice or of words that are not there."""
+"""Answers say nothing of a voice or of words that are not there, and of those that are once."""
 
 import pytest
 import torch
 
-from microemo.inference.answer_streams import StreamsHeard
+from microemo.inference.answer_streams import StreamsTold
 from microemo.synthesis.explanation import (
     AGREES,
     EVEN_VOICE_FORMS,
@@ -15,6 +15,7 @@ from microemo.synthesis.explanation import (
     WORDS_FORMS,
 )
 
+END = "<end>"
 BEGUN = "Emotions: calm.\nReason:"
 FACE = [*MACRO_FORMS, *MICRO_FORMS, *STILL_FACE_FORMS, "No face is seen.", AGREES[0]]
 VOICE = [*VOICE_FORMS, *EVEN_VOICE_FORMS, "The voice sounds of {noun}."]
@@ -29,7 +30,8 @@ class PieceTokenizer:
     """A tokenizer of words with the space before them, and of marks."""
 
     def __init__(self, pieces):
-        self.pieces = sorted(set(pieces))
+        self.pieces = sorted({*pieces, END})
+        self.eos_token_id = self.pieces.index(END)
 
     def __len__(self):
         return len(self.pieces)
@@ -50,7 +52,7 @@ def refused(sentence, *, missing, before=BEGUN):
     """The pieces of a sentence that could not be written behind the answer so far."""
     pieces = pieces_of(sentence.format(**FILLED))
     tokenizer = PieceTokenizer([before, *pieces])
-    rule = StreamsHeard(tokenizer, missing=[missing])
+    rule = StreamsTold(tokenizer, missing=[missing], of_clip=[False])
     number = {piece: index for index, piece in enumerate(tokenizer.pieces)}
     rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
     found, tokens = [], [number[before]]
@@ -108,9 +110,45 @@ def test_labels_are_left_alone():
 
 def test_rows_are_judged_one_by_one():
     tokenizer = PieceTokenizer([BEGUN, " voice", " words"])
-    rule = StreamsHeard(tokenizer, missing=[{"voice"}, {"words"}, ()])
+    rule = StreamsTold(tokenizer, missing=[{"voice"}, {"words"}, ()], of_clip=[False] * 3)
     rule(torch.zeros(3, 0, dtype=torch.long), torch.zeros(3, 3))
     begun = torch.full((3, 1), tokenizer.pieces.index(BEGUN))
     scores = rule(begun, torch.zeros(3, 3))
     banned = [tokenizer.decode(row.isinf().nonzero().flatten().tolist()) for row in scores]
     assert banned == [" voice", " words", ""]
+
+
+def allowed_after(*answer, missing=(), of_clip=False):
+    """What may follow an answer, of a few pieces."""
+    tokenizer = PieceTokenizer([*answer, " From", " The", " voice", " words", ' "'])
+    rule = StreamsTold(tokenizer, missing=[missing], of_clip=[of_clip])
+    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
+    tokens = torch.tensor([[tokenizer.pieces.index(piece) for piece in answer]])
+    scores = rule(tokens, torch.zeros(1, len(tokenizer)))
+    return {tokenizer.pieces[index] for index in torch.isfinite(scores[0]).nonzero().flatten().tolist()} - {*answer}
+
+
+FREE = {" From", " The", " voice", " words", ' "', END}
+VOICE_TOLD, WORDS_TOLD = " The voice is even.", ' The words "I see. So" are factual.'
+
+
+def test_each_stream_is_told_once():
+    assert allowed_after(BEGUN, VOICE_TOLD) == FREE - {" voice"}
+    assert allowed_after(BEGUN, WORDS_TOLD) == FREE - {" words"}
+    assert allowed_after(BEGUN, " The voice is even and") == FREE  # the sentence goes on
+    assert allowed_after(BEGUN, ' The words "I see. The voice. So" are') == FREE
+
+
+def test_when_all_is_told_the_answer_ends():
+    assert allowed_after(BEGUN, VOICE_TOLD, WORDS_TOLD) == {END}
+    assert allowed_after(BEGUN, VOICE_TOLD, missing={"words"}) == {END}
+    assert allowed_after(BEGUN, " The face stays at rest.", missing={"voice", "words"}) == {END}
+    assert allowed_after(BEGUN, missing={"voice", "words"}) == FREE - {" voice", " words"}  # nothing is told yet
+    assert allowed_after(BEGUN, " The face until 2.", missing={"voice", "words"}) == FREE - {" voice", " words"}
+
+
+def test_of_a_clip_the_next_utterance_may_follow():
+    assert allowed_after(BEGUN, VOICE_TOLD, WORDS_TOLD, of_clip=True) == {END, " From"}
+    span = " From 4.0 to 5.0 s:"
+    assert allowed_after(BEGUN, VOICE_TOLD, WORDS_TOLD, span, of_clip=True) == FREE
+    assert allowed_after(BEGUN, VOICE_TOLD, WORDS_TOLD, span, VOICE_TOLD, of_clip=True) == FREE - {" voice"}

@@ -1,10 +1,12 @@
-"""Which utterance an answer about several has come to: the one whose span it named last."""
+"""Where a growing answer stands: which utterance it has come to, by the span that it named last, and its sentences."""
 
 from __future__ import annotations
 
 import re
 
 NEAR_SECONDS = 0.15  # times of answers are rounded to tenths
+_SENTENCE_END = re.compile(r"(?<!\d)[.!?](?=\s|$)")  # of no number
+_QUOTED = re.compile(r'"[^"]*"')
 _SPAN = re.compile(r"\bFrom (\d+\.\d) to (\d+\.\d) s:")
 
 
@@ -22,3 +24,10 @@ def behind_span(reason: str) -> str:
 def lies_in(span: tuple[float, float], *, start: float, end: float) -> bool:
     """Whether what lasts from `start` to `end` lies within the span, as far as tenths tell."""
     return span[0] - NEAR_SECONDS <= start and end <= span[1] + NEAR_SECONDS
+
+
+def ended_sentences(text: str) -> str:
+    """The text up to the end of its last complete sentence, for which ends within quotations do not count."""
+    unquoted = _QUOTED.sub(lambda match: '"' + "_" * (len(match.group()) - 2) + '"', text)
+    ends = [match.end() for match in _SENTENCE_END.finditer(unquoted)]
+    return text[: ends[-1]] if ends else ""
