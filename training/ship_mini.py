@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
 from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.assembled_folder import swap_folder
@@ -92,15 +92,16 @@ def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
     _check_finite(kept, lora=lora)
     for name in staying:
         kept = _without(kept, held=before.state_dicts[name], file=name)
-    for path in folder.glob("*.safetensors"):
-        if path.name not in staying:
-            path.unlink()
+    written_before = {path: path.read_bytes() for path in folder.glob("*.safetensors") if path.name not in staying}
+    for path in written_before:
+        path.unlink()
     for name, parts in SHIPPED_FILES.items():
         group = {key: stored(value, dtype=torch.float16) for key, value in kept.items() if part_of(key) in parts}
         if group:
             save_file(group, folder / name, metadata={"format": "pt"})
     if lora is not None:
         write_lora(folder / LORA_FILE, lora=lora, dtype=torch.float16)
+    _keep_unchanged(written_before)
     for path in folder.glob("*.safetensors"):
         path.chmod(0o644)  # safetensors makes private files
     written = {
@@ -110,6 +111,20 @@ def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
     merged = merge_record({**record, "files": written, "stages": earlier}, stages=stages)
     (folder / RECORD).write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
     _check_size(folder)
+
+
+def _keep_unchanged(before: Mapping[Path, bytes]) -> None:
+    """Gives files whose weights are what they were their old bytes: metadata is written in any order, and a version
+    control would keep the same weights once more."""
+    for path, content in before.items():
+        if path.is_file() and _same_weights(load(content), load(path.read_bytes())):
+            path.write_bytes(content)
+
+
+def _same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[key].dtype == other[key].dtype and torch.equal(one[key], other[key]) for key in one
+    )
 
 
 def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) -> dict[str, Any]:

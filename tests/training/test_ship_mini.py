@@ -295,3 +295,19 @@ def _logits(model: MicroEmoForConditionalGeneration) -> torch.Tensor:
             utterance_times=torch.tensor([[[0.0, 1.0]]]),
         )
     return torch.cat([output.logits.flatten(), output.emotion_logits.flatten(), output.micro_logits.flatten()])
+
+
+def test_a_file_whose_weights_stay_keeps_its_bytes(tmp_path):
+    weights = {"model.emotion_head.bias": torch.arange(3.0), "model.face_readout.gate": torch.ones(1)}
+    before = {tmp_path / name: b"" for name in ("same", "other", "gone")}
+    for path in before:
+        save_file(weights, path, metadata={"order": "first"})
+    contents = {path: path.read_bytes() for path in before}
+    save_file(weights, tmp_path / "same", metadata={"order": "second"})
+    save_file({**weights, "model.face_readout.gate": torch.zeros(1)}, tmp_path / "other")
+    (tmp_path / "gone").unlink()
+    changed = (tmp_path / "other").read_bytes()
+    ship_mini._keep_unchanged(contents)
+    assert (tmp_path / "same").read_bytes() == contents[tmp_path / "same"]
+    assert (tmp_path / "other").read_bytes() == changed
+    assert not (tmp_path / "gone").exists()
