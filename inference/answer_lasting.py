@@ -11,23 +11,24 @@ from microemo.inference.answer_places import behind_span, lies_in, span_reached
 from microemo.inference.answer_rules import AnswerRule, NextTokens
 from microemo.processing.emotion_parsing import REASON_MARK
 
-_SPAN_BEGINS = " From"
-
 
 class Lasting(NamedTuple):
-    """A lasting expression of an utterance, and the utterance's span. Seconds on the answer's clock."""
+    """A lasting expression of an utterance, and the utterance's span. Seconds on the answer's clock.
+
+    is_held: the face looks so all the time, and nobody saw it begin.
+    """
 
     noun: str
     onset_seconds: float
     offset_seconds: float
     start_seconds: float
     end_seconds: float
+    is_held: bool = False
 
 
 class LastingTold(AnswerRule):
     """What is said of an utterance begins with the expression that lasts in it, as it was found; of an expression
-    that goes on outside, with that part of it. What moves in it, the language model says. What is said of a clip
-    begins with an utterance's span.
+    that goes on outside, with that part of it. What moves in it, the language model says.
 
     Args:
         lasting: for each row, what was found in its utterances, at most one in each.
@@ -47,8 +48,6 @@ class LastingTold(AnswerRule):
     def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
         """The beginning of the sentence, up to what moves."""
         _, begun, reason = answer.partition(REASON_MARK)
-        if begun and self.of_clip[row] and _SPAN_BEGINS.startswith(reason) and reason != _SPAN_BEGINS:
-            return self._forced(_SPAN_BEGINS[len(reason) :])
         found = self._reached(reason, row=row) if begun else None
         if found is None:
             return NextTokens()
@@ -67,6 +66,8 @@ class LastingTold(AnswerRule):
 
 
 def _opening(found: Lasting) -> str:
+    if found.is_held:
+        return f" The face shows {found.noun} throughout:"
     onset = max(found.onset_seconds, found.start_seconds)
     offset = min(found.offset_seconds, found.end_seconds)
     return f" The face shows {found.noun} between {onset:.1f} and {offset:.1f} s:"

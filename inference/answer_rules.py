@@ -32,9 +32,9 @@ class AnswerRule(LogitsProcessor):
         """What may follow the answer so far, which is written in these tokens, of this row of the batch."""
         raise NotImplementedError
 
-    def _forced(self, text: str) -> NextTokens:
-        """The first token of a text that has to follow."""
-        return NextTokens(only=self.tokenizer.encode(text, add_special_tokens=False)[:1])
+    def _forced(self, *texts: str) -> NextTokens:
+        """The first tokens of texts one of which has to follow."""
+        return NextTokens(only=[self.tokenizer.encode(text, add_special_tokens=False)[0] for text in texts])
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """scores: (N, V) of the next token after input_ids (N, L)."""

@@ -15,6 +15,7 @@ from microemo.inference.answer_lasting import Lasting, LastingTold
 from microemo.inference.answer_moments import MomentsTold
 from microemo.inference.answer_quotes import QuotesSaid, Said
 from microemo.inference.answer_streams import StreamsTold
+from microemo.inference.answer_utterances import UtterancesNamed
 from microemo.inference.report import MicroExpression
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.prompt_text import sanitize_utterance
@@ -36,6 +37,11 @@ class AskedScope:
     moments: tuple[float, ...] = ()
     lasting: tuple[Lasting, ...] = ()
     is_clip: bool = False
+
+    @property
+    def spans(self) -> tuple[tuple[float, float], ...]:
+        """Start and end of its utterances, in seconds from the clip's start."""
+        return tuple((one.start_seconds, one.end_seconds) for one in self.said)
 
     @property
     def missing(self) -> frozenset[str]:
@@ -83,6 +89,7 @@ def answer_rules(scopes: Sequence[AskedScope], *, tokenizer: PreTrainedTokenizer
             LabelsOnce(tokenizer),
             QuotesSaid(tokenizer, said=[scope.said for scope in scopes]),
             FacesSeen(tokenizer, seen=[scope.has_face for scope in scopes]),
+            UtterancesNamed(tokenizer, spans=[scope.spans if scope.is_clip else () for scope in scopes]),
             LastingTold(tokenizer, lasting=[scope.lasting for scope in scopes], of_clip=of_clip),
             MomentsTold(tokenizer, moments=[scope.moments for scope in scopes]),
             StreamsTold(tokenizer, missing=[scope.missing for scope in scopes], of_clip=of_clip),

@@ -119,7 +119,10 @@ def window_steps(
         lasting: Sequence[Lasting | None] = ()
         if face_logits is not None and outputs.expressions and outputs.micro_expressions:
             lasting = lasting_expressions(
-                face_logits, **{name: inputs[name] for name in SPAN_KEYS}, id2label=model.config.expression_id2label
+                model.model.moving_logits(features),
+                shown=face_logits,
+                id2label=model.config.expression_id2label,
+                **{name: inputs[name] for name in SPAN_KEYS},
             )
         scopes = asked_scopes(fitted, found=() if faces is None else _micro_expressions(faces), lasting=lasting)
         for answers in _growing_answers(

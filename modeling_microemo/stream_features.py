@@ -172,6 +172,14 @@ class StreamFeaturesMixin:
             attentions=pictures.attentions,
         )
 
+    def moving_logits(self, features: BaseModelOutputWithPooling) -> MicroEmoFaceOutput:
+        """As `get_face_logits`, of face features, with the expressions that move: a face at rest shows none, whatever
+        it looks like."""
+        logits = self._face_logits(features)
+        flow = like_weight(features["last_hidden_state"][..., 1, :], self.face_head.dynamic_expression.weight)
+        logits["expression_logits"] = self.face_head.of_flow(flow).expression_logits
+        return logits
+
     def _face_readout(
         self,
         face_features: BaseModelOutputWithPooling | None,
@@ -183,12 +191,8 @@ class StreamFeaturesMixin:
         if face_features is None or face_times is None:
             return self.face_readout.nothing_seen(segments.mask)
         mask = all_true(face_times) if face_mask is None else face_mask.bool()
-        logits = self._face_logits(face_features)
-        # What moves: whatever the face looks like at rest, nothing happens on it.
-        flow = like_weight(face_features["last_hidden_state"][..., 1, :], self.face_head.dynamic_expression.weight)
-        logits["expression_logits"] = self.face_head.of_flow(flow).expression_logits
         return self.face_readout(
-            logits,
+            self.moving_logits(face_features),
             times=face_times,
             membership=segments.membership(face_times, mask=mask),
         )

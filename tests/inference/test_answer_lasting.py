@@ -47,10 +47,14 @@ def test_of_one_that_goes_on_outside_the_part_within_the_utterance_is_told(token
     assert following(tokenizer, REASON, lasting=(FEAR,)) == " The face shows fear between 4.6 and 6.3 s:"
 
 
+def test_of_one_that_is_held_no_time_is_told(tokenizer):
+    held = JOY._replace(is_held=True)
+    assert following(tokenizer, REASON, lasting=(held,)) == " The face shows joy throughout:"
+
+
 def test_an_answer_about_the_clip_names_the_utterance_first(tokenizer):
     both = (JOY, FEAR)
-    assert following(tokenizer, REASON, lasting=both, of_clip=True) == " From"
-    assert following(tokenizer, f"{REASON} From 0.4", lasting=both, of_clip=True) == ""
+    assert following(tokenizer, REASON, lasting=both, of_clip=True) == ""
     first = f"{REASON} From 0.4 to 3.9 s:"
     assert following(tokenizer, first, lasting=both, of_clip=True) == JOY_TOLD
     second = f"{first}{JOY_TOLD} the cheeks lift. From 4.6 to 6.3 s:"

@@ -8,16 +8,19 @@ from microemo.outputs import MicroEmoFaceOutput
 NAMES = {0: "neutral", 1: "happiness", 2: "boredom"}
 
 
-def found(expressions, *, utterances, micro=None):
-    """expressions: the number of what each of F crops shows, 10 a second."""
-    shown = torch.tensor(expressions)
-    logits = MicroEmoFaceOutput(
-        micro_logits=torch.full((1, len(shown)), -9.0) if micro is None else micro,
-        expression_logits=9.0 * torch.nn.functional.one_hot(shown, len(NAMES)).float()[None],
-        action_unit_logits=torch.zeros(1, len(shown), 2),
+def found(moving, *, utterances, micro=None, shown=None, sureness=9.0):
+    """moving, shown: the number of the expression of each of F crops, 10 a second; shown: else neutral."""
+    neutral = [0] * len(moving)
+    of_moving, of_shown = (
+        MicroEmoFaceOutput(
+            micro_logits=torch.full((1, len(moving)), -9.0) if micro is None else micro,
+            expression_logits=sureness * torch.nn.functional.one_hot(torch.tensor(numbers), len(NAMES)).float()[None],
+            action_unit_logits=torch.zeros(1, len(moving), 2),
+        )
+        for numbers in (moving, shown or neutral)
     )
-    times = torch.arange(len(shown))[None] / 10
-    return lasting_expressions(logits, face_times=times, utterance_times=torch.tensor([utterances]), id2label=NAMES)
+    spans = {"face_times": torch.arange(len(moving))[None] / 10, "utterance_times": torch.tensor([utterances])}
+    return lasting_expressions(of_moving, shown=of_shown, id2label=NAMES, **spans)
 
 
 def test_each_utterance_has_its_own():
@@ -39,3 +42,16 @@ def test_what_is_brief_does_not_last():
 
 def test_an_utterance_without_crops_has_none():
     assert found([1] * 20, utterances=[(0.0, 2.0), (5.0, 6.0)])[1] is None
+
+
+def test_an_expression_that_does_not_move_is_held():
+    none, held = found([0] * 40, shown=[0] * 20 + [1] * 20, utterances=[(0.0, 1.8), (2.0, 3.9)])
+    assert none is None and held.noun == "joy" and held.is_held
+    (half,) = found([0] * 40, shown=[0] * 20 + [1] * 20, utterances=[(0.0, 3.9)])
+    (unsure,) = found([0] * 40, shown=[1] * 40, utterances=[(0.0, 3.9)], sureness=1.0)
+    assert half is None and unsure is None
+
+
+def test_what_moves_is_told_before_what_is_held():
+    (lasting,) = found([0] * 10 + [2] * 20, shown=[1] * 30, utterances=[(0.0, 2.9)])
+    assert lasting.noun == "boredom" and not lasting.is_held

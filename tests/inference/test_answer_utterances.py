@@ -1,0 +1,65 @@
+"""An answer about a clip names utterances that there are."""
+
+import pytest
+import torch
+
+from microemo.inference.answer_utterances import UtterancesNamed
+from tests.tiny_processor import tiny_tokenizer
+
+REASON = "Emotions: calm.\nReason:"
+SPANS = ((0.41, 3.2), (4.0, 5.96), (12.0, 13.0))
+FIRST = f"{REASON} From 0.4 to 3.2 s: The voice is even."
+LAST = f"{REASON} From 12.0 to 13.0 s: The voice is even."
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny_tokenizer()  # a token for each byte
+
+
+def allowed_after(tokenizer, answer, *, spans=SPANS):
+    """The characters that may follow; all of them: None."""
+    rule = UtterancesNamed(tokenizer, spans=[spans])
+    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
+    scores = rule(torch.tensor([tokenizer(answer)["input_ids"]]), torch.zeros(1, len(tokenizer)))
+    allowed = torch.isfinite(scores[0])
+    return None if allowed.all() else set(tokenizer.decode(allowed.nonzero().flatten().tolist()))
+
+
+def test_a_reason_begins_with_a_span(tokenizer):
+    assert allowed_after(tokenizer, REASON) == {" "}
+    assert allowed_after(tokenizer, f"{REASON} From ") == {"0", "4", "1"}
+    assert allowed_after(tokenizer, f"{REASON} From 4.0 to 6.0") == {" "}
+    assert allowed_after(tokenizer, f"{REASON} From 4.0 to 6.0 s") == {":"}
+    assert allowed_after(tokenizer, f"{REASON} From 4.0 to 6.0 s:") is None
+
+
+def test_another_is_that_of_a_later_utterance(tokenizer):
+    assert allowed_after(tokenizer, FIRST) is None
+    assert allowed_after(tokenizer, f"{FIRST} From ") == {"4", "1"}
+    assert allowed_after(tokenizer, f"{FIRST} From 1") == {"2"}
+
+
+def test_words_within_sentences_and_quotations_are_free(tokenizer):
+    assert allowed_after(tokenizer, f"{REASON} From 0.4 to 3.2 s: The voice From ") is None
+    assert allowed_after(tokenizer, f'{FIRST} The words "I see. From ') is None
+
+
+def test_answers_about_one_utterance_are_left_alone(tokenizer):
+    assert allowed_after(tokenizer, REASON, spans=()) is None
+    assert allowed_after(tokenizer, f"{REASON} From ", spans=()) is None
+
+
+def test_when_none_is_left_no_other_is_begun():
+    class WordTokenizer:
+        words = (LAST, " From", " The")
+
+        def __len__(self):
+            return len(self.words)
+
+        def decode(self, tokens):
+            return "".join(self.words[token] for token in tokens)
+
+    rule = UtterancesNamed(WordTokenizer(), spans=[SPANS])
+    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 3))
+    assert torch.isfinite(rule(torch.tensor([[0]]), torch.zeros(1, 3))[0]).tolist() == [True, False, True]
