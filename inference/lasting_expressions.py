@@ -42,17 +42,14 @@ def lasting_expressions(
     moved = zip(found.present[0].tolist(), found.shares[0].argmax(-1).tolist(), strict=True)
     held = _held(shown, membership=membership, neutral=neutral)
 
-    def noun(number: int) -> str:
-        return EXPRESSION_NOUNS.get(id2label[number], id2label[number])
-
-    return tuple(
-        Lasting(noun(number), *spans)
-        if is_seen
-        else None
-        if still is None
-        else Lasting(noun(still), *spans, is_held=True)
-        for (is_seen, number), still, spans in zip(moved, held, times, strict=True)
-    )
+    lasting: list[Lasting | None] = []
+    for (is_seen, number), still, (onset, offset, start_seconds, end_seconds) in zip(moved, held, times, strict=True):
+        label = id2label[number if is_seen or still is None else still]
+        expression = Lasting(
+            EXPRESSION_NOUNS.get(label, label), onset, offset, start_seconds, end_seconds, is_held=not is_seen
+        )
+        lasting.append(expression if is_seen or still is not None else None)
+    return tuple(lasting)
 
 
 def _held(shown: MicroEmoFaceOutput, *, membership: torch.Tensor, neutral: int | None) -> list[int | None]:

@@ -29,6 +29,7 @@ class RoomyLayer(DynamicLayer):
         """Puts states (B, H, n, d) behind those that are there; returns all keys and values (B, H, N, d)."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
+        assert self.keys is not None and self.values is not None
         begin = self.get_seq_length()
         end = begin + key_states.shape[-2]
         if self._room is None or self.keys is not self._filled or end > self._room[0].shape[-2]:
@@ -54,8 +55,8 @@ def repeated_cache(cache: Cache, *, rows: int) -> Cache:
 
 def cache_bytes(cache: Cache) -> int:
     """What the keys and values of all layers take."""
-    states = [state for layer in cache.layers for state in (layer.keys, layer.values) if state is not None]
-    return sum(state.numel() * state.element_size() for state in states)
+    states = [getattr(layer, name, None) for layer in cache.layers for name in ("keys", "values")]
+    return sum(state.numel() * state.element_size() for state in states if state is not None)
 
 
 def _roomy(layer: DynamicLayer) -> RoomyLayer:

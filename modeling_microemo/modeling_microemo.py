@@ -368,7 +368,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         )
         logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
         targets = Labels(emotion_labels, valence_arousal_labels, micro_labels, expression_labels, action_unit_labels)
-        losses = {
+        losses: dict[str, Any] = {
             "language_loss": None
             if labels is None
             else self._language_loss(

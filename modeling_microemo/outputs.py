@@ -1,6 +1,7 @@
 """What the models return. Key for shapes in `modeling_microemo.py`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
@@ -83,6 +84,6 @@ class MicroEmoStreamOutput(BaseModelOutputWithPooling):
 HEAD_FIELDS = ("emotion_logits", "valence_arousal", "micro_logits", "expression_logits", "action_unit_logits")
 
 
-def head_outputs(output: MicroEmoModelOutputWithPast) -> dict[str, torch.Tensor | None]:
+def head_outputs(output: MicroEmoModelOutputWithPast) -> dict[str, Any]:
     """The heads' fields, by name."""
     return {name: output.get(name) for name in HEAD_FIELDS}
