@@ -16,6 +16,11 @@ def span_reached(reason: str) -> tuple[float, float]:
     return (float(spans[-1][0]), float(spans[-1][1])) if spans else (float("-inf"), float("inf"))
 
 
+def count_spans(reason: str) -> int:
+    """How many spans are named."""
+    return len(_SPAN.findall(reason))
+
+
 def behind_span(reason: str) -> str:
     """What stands behind the span that was named last; all where none is."""
     return _SPAN.split(reason)[-1]

@@ -42,7 +42,7 @@ class AnswerRule(LogitsProcessor):
             self.prompt_length = input_ids.shape[1]
         bounded = scores.clone()
         for row, tokens in enumerate(input_ids[:, self.prompt_length :].tolist()):
-            following = self.next_tokens(text_of(self.tokenizer, tokens), tokens=tokens, row=row)
+            following = self.next_tokens(_answer_text(self.tokenizer, tuple(tokens)), tokens=tokens, row=row)
             if following.only is not None and scores[row, following.only].isfinite().any():
                 bounded[row] = -torch.inf
                 bounded[row, following.only] = scores[row, following.only]
@@ -53,6 +53,12 @@ class AnswerRule(LogitsProcessor):
 def text_of(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
     """The text of tokens, special ones included."""
     return str(tokenizer.decode(list(tokens)))
+
+
+@lru_cache(maxsize=64)
+def _answer_text(tokenizer: PreTrainedTokenizerBase, tokens: tuple[int, ...]) -> str:
+    """Every rule reads the same answers at each step."""
+    return text_of(tokenizer, tokens)
 
 
 @lru_cache(maxsize=8)

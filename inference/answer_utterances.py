@@ -7,16 +7,19 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from microemo.inference.answer_places import ended_sentences, span_reached
+from microemo.inference.answer_places import count_spans, ended_sentences, span_reached
 from microemo.inference.answer_rules import AnswerRule, NextTokens, tokens_matching
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
+MOST_UTTERANCES = 2  # an answer about a clip stays short: each utterance has one of its own
 _FROM = " From"
 _BEGINS_FROM = re.compile(r"\s*From$")
 
 
 class UtterancesNamed(AnswerRule):
     """A reason about a clip begins with an utterance's span, and each span in it is that of a later utterance.
+
+    It names MOST_UTTERANCES at most.
 
     Args:
         spans: for each row, start and end of the utterances in seconds on the answer's clock; none for a row whose
@@ -34,7 +37,9 @@ class UtterancesNamed(AnswerRule):
             return NextTokens()
         written = reason[len(ended_sentences(reason)) :]
         last = span_reached(reason)[0]
-        left = [f"{_FROM} {start:.1f} to {end:.1f} s:" for start, end in self.spans[row] if round(start, 1) > last]
+        later = [(start, end) for start, end in self.spans[row] if round(start, 1) > last]
+        named = count_spans(reason)
+        left = [f"{_FROM} {start:.1f} to {end:.1f} s:" for start, end in later if named < MOST_UTTERANCES]
         if reason and not written.startswith(_FROM):
             return NextTokens(banned=() if left else self.begins_from)
         open_ = [span[len(written) :] for span in left if span.startswith(written) and span != written]

@@ -9,6 +9,7 @@ from tests.tiny_processor import tiny_tokenizer
 REASON = "Emotions: calm.\nReason:"
 SPANS = ((0.41, 3.2), (4.0, 5.96), (12.0, 13.0))
 FIRST = f"{REASON} From 0.4 to 3.2 s: The voice is even."
+TWO = f"{FIRST} From 4.0 to 6.0 s: The voice is even."
 LAST = f"{REASON} From 12.0 to 13.0 s: The voice is even."
 
 
@@ -52,7 +53,7 @@ def test_answers_about_one_utterance_are_left_alone(tokenizer):
 
 def test_when_none_is_left_no_other_is_begun():
     class WordTokenizer:
-        words = (LAST, " From", " The")
+        words = (LAST, " From", " The", TWO)
 
         def __len__(self):
             return len(self.words)
@@ -60,6 +61,7 @@ def test_when_none_is_left_no_other_is_begun():
         def decode(self, tokens):
             return "".join(self.words[token] for token in tokens)
 
-    rule = UtterancesNamed(WordTokenizer(), spans=[SPANS])
-    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 3))
-    assert torch.isfinite(rule(torch.tensor([[0]]), torch.zeros(1, 3))[0]).tolist() == [True, False, True]
+    for told in (0, 3):
+        rule = UtterancesNamed(WordTokenizer(), spans=[SPANS])
+        rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 4))
+        assert torch.isfinite(rule(torch.tensor([[told]]), torch.zeros(1, 4))[0]).tolist() == [True, False, True, True]
