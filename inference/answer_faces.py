@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from microemo.inference.answer_rules import AnswerRule, NextTokens, tokens_matching
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
-NO, FACE = "No", "face"  # "No face is seen.", as training's answers begin
+_OPENING = " No face"  # "No face is seen.", as training's answers begin
 # A word that begins so speaks of a face. Some that do not ("lipid") are left unsaid as well.
 _FACE_WORD = re.compile(
     r"\W*(?:face|facial|expression|micro|brow|eyebrow|eye|lid|lids|cheek|nose|mouth|lip|chin|jaw|smil|frown|grin)",
@@ -38,13 +38,7 @@ class FacesSeen(AnswerRule):
         if answer.count(QUOTE) % 2:
             return NextTokens()
         _, begun, reason = answer.partition(REASON_MARK)
-        told = reason.split()
         if self.seen[row]:
-            return NextTokens(banned=self.face if told == [NO] else ())
-        forced = self._token((NO, FACE)[len(told)]) if begun and len(told) < 2 else None
-        return NextTokens(banned=self.face_words) if forced is None else NextTokens(only=[forced])
-
-    def _token(self, word: str) -> int | None:
-        """The token of a word; None where it takes several."""
-        tokens = self.tokenizer.encode(f" {word}", add_special_tokens=False)
-        return tokens[0] if len(tokens) == 1 else None
+            return NextTokens(banned=self.face if reason.strip() == _OPENING.split()[0] else ())
+        opening = self._going_on(_OPENING, written=reason) if begun else None
+        return opening or NextTokens(banned=self.face_words)

@@ -51,10 +51,7 @@ class LastingTold(AnswerRule):
         found = self._reached(reason, row=row) if begun else None
         if found is None:
             return NextTokens()
-        opening, told = _opening(found), behind_span(reason)
-        if not opening.startswith(told) or opening == told:
-            return NextTokens()
-        return self._forced(opening[len(told) :])
+        return self._going_on(_opening(found), written=behind_span(reason)) or NextTokens()
 
     def _reached(self, reason: str, *, row: int) -> Lasting | None:
         """What was found in the utterance that the reason has come to."""

@@ -33,14 +33,10 @@ class MomentsTold(AnswerRule):
         _, begun, reason = answer.partition(REASON_MARK)
         if not (begun and self.moments[row]) or reason.count(QUOTE) % 2:
             return NextTokens()
-        for moment in self._untold(reason, row=row):
-            opening = f" At {moment:.1f} s"
-            for length in range(len(opening)):
-                before, part = reason[: len(reason) - length], reason[len(reason) - length :]
-                if before and opening.startswith(part) and ended_sentences(before) == before:
-                    return self._forced(opening[length:])
-            break
-        return NextTokens()
+        ended, untold = ended_sentences(reason), self._untold(reason, row=row)
+        if not (ended and untold):
+            return NextTokens()
+        return self._going_on(f" At {untold[0]:.1f} s", written=reason[len(ended) :]) or NextTokens()
 
     def _untold(self, reason: str, *, row: int) -> list[float]:
         """The moments of the utterance in question that the reason does not name."""

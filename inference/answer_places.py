@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 NEAR_SECONDS = 0.15  # times of answers are rounded to tenths
+BEGINS_SPAN = re.compile(r"\s*From$")  # the token with which a span begins
 _SENTENCE_END = re.compile(r"(?<!\d)[.!?](?=\s|$)")  # of no number
 _QUOTED = re.compile(r'"[^"]*"')
 _SPAN = re.compile(r"\bFrom (\d+\.\d) to (\d+\.\d) s:")

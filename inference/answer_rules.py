@@ -32,9 +32,12 @@ class AnswerRule(LogitsProcessor):
         """What may follow the answer so far, which is written in these tokens, of this row of the batch."""
         raise NotImplementedError
 
-    def _forced(self, *texts: str) -> NextTokens:
-        """The first tokens of texts one of which has to follow."""
-        return NextTokens(only=[self.tokenizer.encode(text, add_special_tokens=False)[0] for text in texts])
+    def _going_on(self, *openings: str, written: str) -> NextTokens | None:
+        """How one of the openings goes on behind what is written of it; None where none of them is half written."""
+        rests = [opening[len(written) :] for opening in openings if opening.startswith(written) and opening != written]
+        if not rests:
+            return None
+        return NextTokens(only=[self.tokenizer.encode(rest, add_special_tokens=False)[0] for rest in rests])
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """scores: (N, V) of the next token after input_ids (N, L)."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from microemo.inference.answer_places import behind_span, ended_sentences
+from microemo.inference.answer_places import BEGINS_SPAN, behind_span, ended_sentences
 from microemo.inference.answer_rules import AnswerRule, NextTokens, tokens_matching
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
@@ -18,7 +18,6 @@ _WORDS_OF = {
     "words": re.compile(r"\W*(?:word|said|says|spoken|[Ff]its\b)|\s*(?:What|By)$|.*['\u2018\u2019]"),
 }
 _TOLD = {"voice": re.compile(r"\bvoice\b"), "words": re.compile(QUOTE)}
-_NEXT_UTTERANCE = re.compile(r"\s*From$")
 
 
 class StreamsTold(AnswerRule):
@@ -37,7 +36,7 @@ class StreamsTold(AnswerRule):
         super().__init__(tokenizer)
         self.missing, self.of_clip = missing, of_clip
         self.tokens_of = {stream: tokens_matching(tokenizer, pattern) for stream, pattern in _WORDS_OF.items()}
-        self.end, self.next_utterance = [tokenizer.eos_token_id], tokens_matching(tokenizer, _NEXT_UTTERANCE)
+        self.end, self.next_utterance = [tokenizer.eos_token_id], tokens_matching(tokenizer, BEGINS_SPAN)
 
     def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
         """Everything but the words of what is missing or told; behind a sentence that leaves nothing, the end."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from microemo.inference.answer_places import count_spans, ended_sentences, span_reached
+from microemo.inference.answer_places import BEGINS_SPAN, count_spans, ended_sentences, span_reached
 from microemo.inference.answer_rules import AnswerRule, NextTokens, tokens_matching
 from microemo.processing.emotion_parsing import QUOTE, REASON_MARK
 
 MOST_UTTERANCES = 2  # an answer about a clip stays short: each utterance has one of its own
 _FROM = " From"
-_BEGINS_FROM = re.compile(r"\s*From$")
 
 
 class UtterancesNamed(AnswerRule):
@@ -28,7 +26,7 @@ class UtterancesNamed(AnswerRule):
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, spans: Sequence[Sequence[tuple[float, float]]]) -> None:
         super().__init__(tokenizer)
-        self.spans, self.begins_from = spans, tokens_matching(tokenizer, _BEGINS_FROM)
+        self.spans, self.begins_from = spans, tokens_matching(tokenizer, BEGINS_SPAN)
 
     def next_tokens(self, answer: str, *, tokens: Sequence[int], row: int) -> NextTokens:
         """At the beginning and behind a sentence's "From" how a span goes on; no "From" when none is left."""
@@ -42,5 +40,4 @@ class UtterancesNamed(AnswerRule):
         left = [f"{_FROM} {start:.1f} to {end:.1f} s:" for start, end in later if named < MOST_UTTERANCES]
         if reason and not written.startswith(_FROM):
             return NextTokens(banned=() if left else self.begins_from)
-        open_ = [span[len(written) :] for span in left if span.startswith(written) and span != written]
-        return self._forced(*open_) if open_ else NextTokens()
+        return self._going_on(*left, written=written) or NextTokens()

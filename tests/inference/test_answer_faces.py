@@ -23,7 +23,8 @@ class WordTokenizer:
         return "".join(WORDS[token] for token in tokens)
 
     def encode(self, text, add_special_tokens):
-        return [WORDS.index(text)]
+        """A text of whole words, each with the space before it."""
+        return [WORDS.index(f" {word}") for word in text.split()]
 
 
 def allowed_after(*answer, seen=False):

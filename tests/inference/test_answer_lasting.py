@@ -1,9 +1,9 @@
 """Lasting expressions that were found are told first, by their noun and times."""
 
 import pytest
-import torch
 
 from microemo.inference.answer_lasting import Lasting, LastingTold
+from tests.answer_following import following as what_follows
 from tests.tiny_processor import tiny_tokenizer
 
 REASON = "Emotions: calm.\nReason:"
@@ -18,15 +18,8 @@ def tokenizer():
 
 
 def following(tokenizer, answer, *, lasting=(JOY,), of_clip=False):
-    """What has to follow an answer, as far as it has to; "" where everything may."""
-    rule, forced = LastingTold(tokenizer, lasting=[lasting], of_clip=[of_clip]), ""
-    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
-    while True:
-        tokens = tokenizer(answer + forced)["input_ids"]
-        allowed = torch.isfinite(rule(torch.tensor([tokens]), torch.zeros(1, len(tokenizer)))[0]).nonzero().flatten()
-        if len(allowed) > 1:
-            return forced
-        forced += tokenizer.decode(allowed.tolist())
+    rule = LastingTold(tokenizer, lasting=[lasting], of_clip=[of_clip])
+    return what_follows(rule, tokenizer, answer)
 
 
 def test_a_reason_begins_with_what_lasts(tokenizer):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from microemo.inference.answer_moments import MomentsTold
+from tests.answer_following import following as what_follows
 from tests.tiny_processor import tiny_tokenizer
 
 REASON = "Emotions: calm.\nReason:"
@@ -16,15 +17,7 @@ def tokenizer():
 
 
 def following(tokenizer, answer, *, moments=(1.84,)):
-    """What has to follow an answer, as far as it has to; "" where everything may."""
-    rule, forced = MomentsTold(tokenizer, moments=[moments]), ""
-    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
-    while True:
-        tokens = tokenizer(answer + forced)["input_ids"]
-        allowed = torch.isfinite(rule(torch.tensor([tokens]), torch.zeros(1, len(tokenizer)))[0]).nonzero().flatten()
-        if len(allowed) > 1:
-            return forced
-        forced += tokenizer.decode(allowed.tolist())
+    return what_follows(MomentsTold(tokenizer, moments=[moments]), tokenizer, answer)
 
 
 def test_behind_the_first_sentence_the_moment_is_told(tokenizer):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from microemo.inference.answer_utterances import UtterancesNamed
+from tests.answer_following import allowed_tokens
 from tests.tiny_processor import tiny_tokenizer
 
 REASON = "Emotions: calm.\nReason:"
@@ -20,11 +21,8 @@ def tokenizer():
 
 def allowed_after(tokenizer, answer, *, spans=SPANS):
     """The characters that may follow; all of them: None."""
-    rule = UtterancesNamed(tokenizer, spans=[spans])
-    rule(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(tokenizer)))
-    scores = rule(torch.tensor([tokenizer(answer)["input_ids"]]), torch.zeros(1, len(tokenizer)))
-    allowed = torch.isfinite(scores[0])
-    return None if allowed.all() else set(tokenizer.decode(allowed.nonzero().flatten().tolist()))
+    allowed = allowed_tokens(UtterancesNamed(tokenizer, spans=[spans]), tokenizer, answer)
+    return None if len(allowed) == len(tokenizer) else set(tokenizer.decode(allowed))
 
 
 def test_a_reason_begins_with_a_span(tokenizer):
