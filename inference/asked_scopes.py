@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 import numpy as np
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
@@ -28,7 +27,8 @@ class AskedScope:
     """The whole clip, or one utterance.
 
     said: the words of its utterances. moments: apexes of the micro-expressions found in it, in seconds from the
-    clip's start, at most MOST_MOMENTS of each utterance. lasting: the expressions that last in them.
+    clip's start, at most MOST_MOMENTS of each utterance. lasting: the expressions that last in its utterances, at
+    most one in each. is_clip: the question is about the whole clip.
     """
 
     said: tuple[Said, ...]
@@ -68,7 +68,7 @@ def asked_scopes(
             moments=_moments_in(clip, utterance, found=found),
             lasting=() if expression is None else (expression,),
         )
-        for utterance, expression in zip(clip.utterances, lasting or repeat(None), strict=False)
+        for utterance, expression in zip(clip.utterances, lasting or [None] * len(clip.utterances), strict=True)
     )
     whole = AskedScope(
         tuple(one for part in parts for one in part.said),

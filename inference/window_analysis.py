@@ -17,7 +17,6 @@ import torch
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.generation_cache import CACHE_NAME, cache_bytes
-from microemo.inference.answer_lasting import Lasting
 from microemo.inference.asked_scopes import AskedScope, answer_rules, asked_scopes
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
 from microemo.inference.lasting_expressions import lasting_expressions
@@ -116,15 +115,15 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        lasting: Sequence[Lasting | None] = ()
+        found: dict[str, Any] = {} if faces is None else {"found": _micro_expressions(faces)}
         if face_logits is not None and outputs.expressions and outputs.micro_expressions:
-            lasting = lasting_expressions(
+            found["lasting"] = lasting_expressions(
                 model.model.moving_logits(features),
                 shown=face_logits,
                 id2label=model.config.expression_id2label,
                 **{name: inputs[name] for name in SPAN_KEYS},
             )
-        scopes = asked_scopes(fitted, found=() if faces is None else _micro_expressions(faces), lasting=lasting)
+        scopes = asked_scopes(fitted, **found)
         for answers in _growing_answers(
             fitted, prefix, scopes=scopes, model=model, processor=processor, progress=progress
         ):

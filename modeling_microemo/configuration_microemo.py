@@ -196,7 +196,7 @@ class MicroEmoConfig(PreTrainedConfig):
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
     window_stride: int = 32
 
-    # Whether the analyzer's answers keep the rules of `inference.answer_rules`, made for this package's own forms
+    # Whether the analyzer's answers keep the rules of `inference.asked_scopes`, made for this package's own forms
     use_answer_rules: bool = True
 
     # Losses

@@ -50,6 +50,30 @@ def test_batches_of_questions_are_alike_and_fit(monkeypatch, count, row_bytes, a
     assert window_analysis._questions_at_once(count, prefix=prefix) == at_once
 
 
+def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken, monkeypatch):
+    """Seconds from the window's start, in which its answers are written."""
+    seen, lasting = [], window_analysis.lasting_expressions
+    scopes = window_analysis.asked_scopes
+
+    def watched_lasting(*logits, utterance_times, **settings):
+        seen.append(utterance_times[0].tolist())
+        return lasting(*logits, utterance_times=utterance_times, **settings)
+
+    def watched_scopes(clip, **found):
+        if found:
+            assert clip.start_seconds == pytest.approx(starts.pop(0))
+            assert [list(span) for span in scopes(clip)[0].spans] == [pytest.approx(span) for span in seen[-1]]
+        return scopes(clip, **found)
+
+    analyzer = make_analyzer(max_window_seconds=1.5)
+    starts = [window.start_seconds for window in analyzer.reader.read(video, transcript=spoken)]
+    assert len(starts) == 2 and starts[1] > 0
+    monkeypatch.setattr(window_analysis, "lasting_expressions", watched_lasting)
+    monkeypatch.setattr(window_analysis, "asked_scopes", watched_scopes)
+    analyzer(video, transcript=spoken)
+    assert not starts
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_the_rules_of_answers_can_be_left_out(make_analyzer, video, spoken, monkeypatch, kept):
     analyzer, asked = make_analyzer(), []
