@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import comparisons, stages, whole
+from benchmarks import comparisons, decoding, stages, whole
 from benchmarks.measuring import ROOT, Figure, run_alone
 from benchmarks.tables import machine, to_json, to_markdown
 
 Run = Callable[[], list[Figure]]
-PARTS = ("start", "whole", "stages", "faces", "model", "memory", "growth")
+PARTS = ("start", "whole", "stages", "decode", "faces", "model", "memory", "growth")
 
 
 def main() -> int:
@@ -47,6 +47,7 @@ def _selection(only: tuple[str, ...], *, quick: bool, folder: str) -> Iterator[t
         "start": _start,
         "whole": _whole,
         "stages": _stages,
+        "decode": _decode,
         "faces": _faces,
         "model": _model,
         "memory": _memory,
@@ -92,7 +93,6 @@ def _whole(quick: bool, folder: str) -> Iterator[Run]:
         yield _alone(whole.analyze, seconds=60, height=height, people=people, folder=folder)
     for utterances in (1, 10, 30, 60):
         yield _alone(whole.analyze, seconds=60, utterances=utterances, folder=folder)
-    yield _alone(whole.analyze, seconds=600, folder=folder)
 
 
 def _stages(quick: bool, folder: str) -> Iterator[Run]:
@@ -101,6 +101,13 @@ def _stages(quick: bool, folder: str) -> Iterator[Run]:
         arguments = {"seconds": seconds, "utterances": utterances, "height": height, "people": people}
         yield _alone(stages.reading_stages, folder=folder, **arguments)
     yield _alone(stages.model_stages, seconds=seconds, utterances=utterances, folder=folder)
+
+
+def _decode(quick: bool, folder: str) -> Iterator[Run]:
+    for height in (360, 1080):
+        for backend in ("pyav", "decord", "opencv"):
+            arguments = {"seconds": 10 if quick else 60, "height": height, "backend": backend, "folder": folder}
+            yield _alone(decoding.decoding, **arguments)
 
 
 def _faces(quick: bool, folder: str) -> Iterator[Run]:
@@ -125,7 +132,7 @@ def _memory(quick: bool, folder: str) -> Iterator[Run]:
 
 
 def _growth(quick: bool, folder: str) -> Iterator[Run]:
-    minutes = [1.0, 2.0, 3.0] if quick else [5.0, 10.0, 20.0, 40.0, 60.0]
+    minutes = [1.0, 2.0, 3.0] if quick else [5.0, 10.0, 20.0, 60.0]
 
     def run() -> list[Figure]:
         figures = [

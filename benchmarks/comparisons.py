@@ -17,6 +17,7 @@ from benchmarks.clips import ClipSpec, make_clip, spread_utterances
 from benchmarks.measuring import Figure, peak_mib, timed
 from benchmarks.whole import complete_analyzer
 from microemo.inference.report import EmotionReport, Settings
+from microemo.inference.window_analysis import questions_at_once
 from microemo.placement import has_fast_bfloat16
 from microemo.processing.clip import Clip, FaceTrack
 from microemo.processing.clip_reading import ClipReader
@@ -201,8 +202,9 @@ def shared_prefix(*, utterances: int, seconds: float, folder: str) -> list[Figur
 
     def shared() -> None:
         prefix = model.encode_prefix(**processor.from_clip(clip).to(model.device))
-        for first in range(0, len(questions), 8):
-            batch = processor.question_inputs(questions[first : first + 8])
+        at_once = questions_at_once(len(questions), prefix=prefix)
+        for first in range(0, len(questions), at_once):
+            batch = processor.question_inputs(questions[first : first + at_once])
             ids = [row[mask.bool()] for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
             model.generate_from_prefix(prefix, ids, **length)
 

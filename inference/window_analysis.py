@@ -148,7 +148,7 @@ def _growing_answers(
 ) -> Iterator[tuple[ParsedEmotions, ...]]:
     """Yields the answers so far to the questions about the clip and each utterance: from one prefill, greedily."""
     questions = processor.default_questions(clip)
-    at_once = _questions_at_once(len(questions), prefix=prefix)
+    at_once = questions_at_once(len(questions), prefix=prefix)
     answers: list[ParsedEmotions] = []
     progress("explanations", 0, len(questions))
     for first in range(0, len(questions), at_once):
@@ -170,7 +170,7 @@ def _growing_answers(
         yield tuple(answers)
 
 
-def _questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
+def questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
     """How many of so many questions are answered in one batch; all batches are about as large."""
     each = cache_bytes(prefix.output[CACHE_NAME])
     most = min(max(CACHES_BYTES // max(each, 1), FEWEST_AT_ONCE), MOST_AT_ONCE)

@@ -80,9 +80,5 @@ def view_difference(first: np.ndarray, second: np.ndarray) -> float:
     reach = VIEW_SHIFT
     height, width = first.shape
     inner = first[reach : height - reach, reach : width - reach]
-    differences = [
-        np.mean(np.abs(inner - second[top : top + inner.shape[0], left : left + inner.shape[1]]))
-        for top in range(2 * reach + 1)
-        for left in range(2 * reach + 1)
-    ]
-    return float(min(differences))
+    shifted = np.lib.stride_tricks.sliding_window_view(second, inner.shape)  # (shifts down, across, *inner)
+    return float(np.abs(shifted - inner).mean(axis=(2, 3)).min())

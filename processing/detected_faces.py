@@ -63,12 +63,13 @@ def keep_best(faces: FaceDetections, *, scale: float, width: int, height: int) -
 
 def distinct_faces(faces: FaceDetections) -> list[int]:
     """Places of the faces that are left by non-maximum suppression, best score first."""
-    order = np.argsort(-faces.scores, kind="stable")
+    same = box_overlaps(faces.boxes, faces.boxes) > OVERLAP_THRESHOLD  # (M, M)
+    waiting = np.argsort(-faces.scores, kind="stable")
     kept: list[int] = []
-    for candidate in order:
-        overlaps = box_overlaps(faces.boxes[candidate][None], faces.boxes[kept])[0]
-        if not np.any(overlaps > OVERLAP_THRESHOLD):
-            kept.append(int(candidate))
+    while len(waiting):
+        best = int(waiting[0])
+        kept.append(best)
+        waiting = waiting[1:][~same[best, waiting[1:]]]
     return kept
 
 

@@ -223,7 +223,8 @@ def fit_frames(
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
     padded = fitted_shape(height, width, longest_side=longest_side)
     fitted = np.empty((len(frames), *padded, 3), dtype=np.uint8)
-    fitted[:] = fill
+    fitted[:, new_height:] = fill
+    fitted[:, :, new_width:] = fill
     for index, frame in enumerate(frames):
         small = frame if scale == 1 else cv2.resize(frame, (new_width, new_height), interpolation=cv2.INTER_AREA)
         fitted[index, :new_height, :new_width] = small

@@ -8,6 +8,7 @@ after a reverse shot, gets its number back where position and size agree.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,10 +122,11 @@ class FaceTracker:
         enough = min(MIN_DETECTIONS, len(self.update_times))
         return {face.track_id for face in self.faces if face.detections() >= enough}
 
-    def landmarks_at(self, time: float, *, thumbnail: np.ndarray) -> dict[int, np.ndarray]:
+    def landmarks_at(self, time: float, *, thumbnail: Callable[[], np.ndarray]) -> dict[int, np.ndarray]:
         """Smoothed landmarks (5, 2) of every face present in the frame at `time`, by track id.
 
-        Final once the tracker has been updated up to `time + RUN_GAP_SECONDS`.
+        `thumbnail` makes the `view_thumbnail` of that frame: asked for only where a face comes or goes. Final once
+        the tracker has been updated up to `time + RUN_GAP_SECONDS`.
         """
         present = {}
         for face in self.faces:
@@ -138,7 +140,7 @@ class FaceTracker:
                     break
         return present
 
-    def _reaches(self, run: _Run, time: float, *, thumbnail: np.ndarray) -> bool:
+    def _reaches(self, run: _Run, time: float, *, thumbnail: Callable[[], np.ndarray]) -> bool:
         """Is the face there: between its detections, or nearer to one end of the run than to a detection without it::
 
             detections   -   -   F   F   F   -   -      F: found, -: not found
@@ -156,7 +158,7 @@ class FaceTracker:
             distance = abs(self.update_times[place + step] - end)
             same_shot = self.update_views[place + step] == self.update_views[place]
             limit = min(limit, distance / 2 if same_shot else distance)
-        return abs(time - end) < limit and view_difference(picture, thumbnail) < SHOT_CHANGE
+        return abs(time - end) < limit and view_difference(picture, thumbnail()) < SHOT_CHANGE
 
     def _is_active(self, face: _Face) -> bool:
         return face.view == self.views.current and self.time - face.last_time <= RUN_GAP_SECONDS

@@ -32,7 +32,7 @@ class ReadingSettings:
     recognition_block_seconds: float = 300.0  # of sound in memory at a time
 
     sampling_rate: int = 16_000
-    backend: str | None = None  # "decord", "pyav" or the better one for the file
+    backend: str | None = None  # "pyav", "decord"; None: PyAV, the faster one
 
     def __post_init__(self) -> None:
         for setting in fields(self):

@@ -1,10 +1,11 @@
-"""Frames of a video with their true times: decord where it is right, PyAV everywhere else, arrays as they are.
+"""Frames of a video with their true times: through PyAV, through decord where the caller asks, arrays as they are.
 
-decord decodes containers whose every packet is a displayed, upright frame, as nearly all mp4 and mkv files are. It
-miscounts with edit lists, shuffles MPEG transport streams, invents times for AVI, shifts the clock to zero, and may
-hang on damaged files: those go to PyAV, and the times always come from the container itself (`media_index`). It also
-decodes far ahead of what is asked, which is stopped after each batch (`video_decoders`); long groups of pictures make
-that dear, so they go to PyAV too.
+PyAV decodes what is asked for and converts only the frames that are wanted. decord gives the same pictures, but
+converts each frame on its way and decodes on ahead without a bound, so it takes two to five times as long (`make
+bench BENCH="--only decode"`) and hundreds of MB. It is right for containers whose every packet is a displayed, upright
+frame, as nearly all mp4 and mkv files are. It miscounts with edit lists, shuffles MPEG transport streams, invents
+times for AVI, shifts the clock to zero, and may hang on damaged files: those go to PyAV all the same, with a warning.
+The times always come from the container itself (`media_index`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from .media_index import MediaIndex, VideoIndex, index_media
 from .media_source import MediaSource, VideoArray, local_file
-from .video_decoders import DecordDecoder, DecordError, PyAVDecoder, decord
+from .video_decoders import DecordDecoder, DecordError, PyAVDecoder
 
 try:
     import cv2
@@ -26,7 +27,7 @@ except ImportError:
     cv2 = None  # type: ignore[assignment]
 
 BACKENDS = ("decord", "pyav")
-BATCH_BYTES = 48 << 20  # of decoded pictures at a time
+BATCH_BYTES = 24 << 20  # of decoded pictures at a time; under 32 MiB, so that malloc keeps and gives them again
 DECORD_FORMATS = {b"ftyp": 4, b"\x1a\x45\xdf\xa3": 0}  # mp4 and mov, matroska and webm: mark and where it stands
 DECORD_LONGEST_GROUP = 120  # frames from keyframe to keyframe: decord has to start at one again for every batch
 SINGLE_FRAME_SECONDS = 0.04  # how long an array's only frame lasts
@@ -144,7 +145,7 @@ def open_video(source: MediaSource, *, backend: str | None = None, index: MediaI
     """The frames of a path, URL, bytes, open file or `VideoArray`.
 
     Args:
-        backend: "decord" or "pyav"; None takes decord where it is installed and right for the file.
+        backend: "pyav", or "decord" where it is right for the file; None: PyAV, the faster one.
         index: of `index_media`, where the caller has it already (for a path).
 
     Raises `FileNotFoundError`, or `ValueError` for what is not a video.
@@ -158,10 +159,13 @@ def open_video(source: MediaSource, *, backend: str | None = None, index: MediaI
         media = index or index_media(path)
         if media.video is None:
             raise ValueError(f"{path.name} has no video that can be read: {'; '.join(media.warnings) or 'sound only'}")
-        chosen = backend or ("decord" if decord is not None and suits_decord(path, index=media.video) else "pyav")
-        decoder_class = DecordDecoder if chosen == "decord" else PyAVDecoder
+        warnings = media.warnings
+        if backend == "decord" and not suits_decord(path, index=media.video):
+            warnings += (f"decord cannot be trusted with {path.name}; read with PyAV",)
+            backend = "pyav"
+        decoder_class = DecordDecoder if backend == "decord" else PyAVDecoder
         decoder = decoder_class(path, index=media.video)
-        return VideoReader(media.video, decoder=decoder, resources=resources.pop_all(), warnings=media.warnings)
+        return VideoReader(media.video, decoder=decoder, resources=resources.pop_all(), warnings=warnings)
 
 
 def suits_decord(path: Path, *, index: VideoIndex) -> bool:

@@ -156,7 +156,7 @@ class WindowReader:
     def landmarks_at(self, time: float, *, picture: np.ndarray) -> dict[int, np.ndarray]:
         """Landmarks (5, 2) by track id in pixels of the decoded picture."""
         if self.tracker is not None:
-            return self.tracker.landmarks_at(time, thumbnail=view_thumbnail(picture))
+            return self.tracker.landmarks_at(time, thumbnail=lambda: view_thumbnail(picture))
         present = boxed_landmarks_at(self.boxed_tracks, time=time)
         return {track_id: points * self.scale for track_id, points in present.items()}
 

@@ -47,7 +47,7 @@ def test_explanations_come_batch_by_batch(make_analyzer, video, spoken, monkeypa
 def test_batches_of_questions_are_alike_and_fit(monkeypatch, count, row_bytes, at_once):
     monkeypatch.setattr(window_analysis, "cache_bytes", lambda cache: row_bytes)
     prefix = SimpleNamespace(output={CACHE_NAME: None})
-    assert window_analysis._questions_at_once(count, prefix=prefix) == at_once
+    assert window_analysis.questions_at_once(count, prefix=prefix) == at_once
 
 
 def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken, monkeypatch):

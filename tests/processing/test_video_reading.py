@@ -19,6 +19,10 @@ def read_all(reader, indices=None, **how):
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
+def distrust(path):
+    return f"decord cannot be trusted with {path.name}; read with PyAV"
+
+
 def numbers(pictures):
     return [frame_number(picture) for picture in pictures]
 
@@ -61,10 +65,9 @@ def test_both_backends_give_the_same_pictures(plain, size):
     assert difference.max() == 0 if size is None else difference.mean() < 0.5 and difference.max() <= 24
 
 
-@needs_decord
-def test_decord_is_preferred_for_plain_files(plain):
+def test_pyav_reads_what_names_no_backend(plain):
     with open_video(plain) as reader:
-        assert reader.backend == "decord"
+        assert reader.backend == "pyav" and reader.warnings == ()
 
 
 @needs_decord
@@ -87,15 +90,12 @@ def test_decord_does_not_decode_ahead(tmp_path):
 
 def test_long_groups_of_pictures_go_to_pyav(plain, monkeypatch):
     monkeypatch.setattr(video_reading, "DECORD_LONGEST_GROUP", 5)
-    with open_video(plain) as reader:
-        assert reader.backend == "pyav"
+    with open_video(plain, backend="decord") as reader:
+        assert reader.backend == "pyav" and reader.warnings == (distrust(plain),)
 
 
-def test_without_decord_pyav_takes_over(plain, monkeypatch):
-    monkeypatch.setattr(video_reading, "decord", None)
+def test_decord_that_is_not_installed_is_named(plain, monkeypatch):
     monkeypatch.setattr(video_decoders, "decord", None)
-    with open_video(plain) as reader:
-        assert reader.backend == "pyav"
     with pytest.raises(ImportError, match="pip install decord"):
         open_video(plain, backend="decord")
 
@@ -110,12 +110,14 @@ def test_variable_frame_rate_keeps_true_times(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, -1), (180, 2), (270, 1)])
-def test_rotated_videos_come_upright(tmp_path, degrees, turns):
+@pytest.mark.parametrize("backend", [None, "decord"])
+def test_rotated_videos_come_upright(tmp_path, degrees, turns, backend):
     frames = moving_squares(count=5)
     path = rotate_display(write_video(tmp_path / "rotated.mp4", frames), clockwise_degrees=degrees)
     expected = np.rot90(frames, turns, axes=(1, 2))
-    with open_video(path) as reader:
+    with open_video(path, backend=backend) as reader:
         assert reader.backend == "pyav"  # decord turns some and not others
+        assert reader.warnings == (() if backend is None else (distrust(path),))
         assert (reader.height, reader.width) == expected.shape[1:3]
         pictures = read_all(reader)[1]
         assert np.abs(pictures.astype(int) - expected).mean() < 6
@@ -130,10 +132,12 @@ def test_odd_sizes(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".avi"])
-def test_containers_that_decord_gets_wrong(tmp_path, suffix):
+@pytest.mark.parametrize("backend", [None, "decord"])
+def test_containers_that_decord_gets_wrong(tmp_path, suffix, backend):
     path = write_video(tmp_path / f"clip{suffix}", moving_squares(count=40))
-    with open_video(path) as reader:
+    with open_video(path, backend=backend) as reader:
         assert reader.backend == "pyav"
+        assert (distrust(path) in reader.warnings) is (backend == "decord")
         assert numbers(read_all(reader)[1]) == list(range(40))
         assert numbers(read_all(reader, [5, 35])[1]) == [5, 35]
         # An AVI holds decoding times, of which the muxer presses the last one close to its neighbour.
@@ -160,13 +164,14 @@ def test_video_that_lost_its_index_is_a_clear_error(tmp_path):
         open_video(path)
 
 
-def test_damaged_middle_does_not_hang(tmp_path):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_damaged_middle_does_not_hang(tmp_path, backend):
     path = write_video(tmp_path / "damaged.mp4", moving_squares(count=60), moov_first=True)
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 600] = bytes(600)
     path.write_bytes(content)
-    with open_video(path) as reader:
+    with open_video(path, backend=backend) as reader:
         indices, _ = read_all(reader)
     assert len(indices) >= 20
 
@@ -189,7 +194,7 @@ def test_a_failing_decord_is_replaced_in_the_middle(plain, monkeypatch):
             raise RuntimeError("[12:03:04] /build/src/video/video_reader.cc:270: no such frame\nStack trace")
 
     monkeypatch.setattr(decord, "VideoReader", FailingReader)
-    with open_video(plain) as reader:
+    with open_video(plain, backend="decord") as reader:
         assert numbers(read_all(reader)[1]) == list(range(60))
         assert reader.backend == "pyav"
         assert reader.warnings == ("decord: no such frame; continued with PyAV",)

@@ -1,0 +1,54 @@
+"""Decoding alone: the frames that the reader wants, by each of its decoders, and every frame as scripts do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.clips import ClipSpec, make_clip
+from benchmarks.measuring import Figure, peak_mib, timed
+from microemo.processing.frame_sampling import thin_indices
+from microemo.processing.reading_settings import ReadingSettings
+from microemo.processing.video_reading import fit_size, open_video
+
+FACE_FPS = 15.0
+
+
+def decoding(*, seconds: float, height: int, backend: str, folder: str) -> list[Figure]:
+    """Frames at `FACE_FPS`, at the size at which faces are looked for; `backend` "opencv" takes every frame whole."""
+    spec = ClipSpec(seconds, height)
+    path = make_clip(spec, folder=Path(folder))
+    before = peak_mib()
+    read = _every_frame if backend == "opencv" else _wanted_frames
+    count, wall, processor = timed(lambda: read(path, backend=backend))
+    return [
+        Figure(
+            "decode",
+            f"{backend}: {spec.name}",
+            wall,
+            processor,
+            peak_mib=peak_mib(),
+            facts={"frames": count, "MiB beyond the libraries": round(peak_mib() - before)},
+        )
+    ]
+
+
+def _wanted_frames(path: Path, *, backend: str) -> int:
+    with open_video(path, backend=backend) as video:
+        wanted = thin_indices(video.times, rate=FACE_FPS)
+        size = fit_size(height=video.height, width=video.width, longest=ReadingSettings().max_picture_side)
+        return sum(len(pictures) for _, pictures in video.read(np.asarray(wanted), size=size))
+
+
+def _every_frame(path: Path, *, backend: str) -> int:
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while True:
+        ok, frame = capture.read()
+        if not ok:
+            break
+        cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        count += 1
+    capture.release()
+    return count
