@@ -30,7 +30,7 @@ class RoomyLayer(DynamicLayer):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         assert self.keys is not None and self.values is not None
-        begin = self.get_seq_length()
+        begin = self.own_length()
         end = begin + key_states.shape[-2]
         if self._room is None or self.keys is not self._filled or end > self._room[0].shape[-2]:
             self._room = tuple(  # type: ignore[assignment]
@@ -43,6 +43,10 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = (room[..., :end, :] for room in self._room)
         self._filled = self.keys
         return self.keys, self.values
+
+    def own_length(self) -> int:
+        """How many moments the keys of this layer hold."""
+        return super().get_seq_length()
 
 
 def repeated_cache(cache: Cache, *, rows: int) -> Cache:

@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from transformers import Cache
 
-from .generation_cache import CACHE_NAME, repeated_cache
+from .generation_cache import CACHE_NAME
 from .outputs import MicroEmoModelOutputWithPast
+from .packed_linears import packed_linears
+from .shared_prefix import continued_cache
 
 # What only the first step of a generation needs; afterwards it lives on in the cache.
 STREAM_INPUTS = (
@@ -43,6 +45,7 @@ class PrefixGenerationMixin:
     """Adds the shared prefix to a model with `.model`, and stands before transformers' `GenerationMixin`."""
 
     model: Any
+    lm_head: Any
     generate: Any
     generation_config: Any
 
@@ -83,14 +86,18 @@ class PrefixGenerationMixin:
         num_beams = generation_kwargs.get("num_beams") or settings.num_beams or 1
         num_sequences = generation_kwargs.get("num_return_sequences") or settings.num_return_sequences or 1
         rows = len(question_input_ids) * max(num_beams, num_sequences)
-        cache = repeated_cache(prefix.output[CACHE_NAME], rows=rows)
-        sequences = self.generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            return_dict_in_generate=False,
-            **{CACHE_NAME: cache},
-            **generation_kwargs,
-        )
+        language_model = self.model.language_model
+        with (
+            continued_cache(language_model, prefix.output[CACHE_NAME], rows=rows) as cache,
+            packed_linears(language_model, self.lm_head, rows=rows),
+        ):
+            sequences = self.generate(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                return_dict_in_generate=False,
+                **{CACHE_NAME: cache},
+                **generation_kwargs,
+            )
         return sequences[:, input_ids.shape[1] :]
 
     def prepare_inputs_for_generation(
