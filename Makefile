@@ -1,7 +1,7 @@
 # make demo      sets everything up and analyses the sample clip
 # make test      sets everything up, checks style and types, runs the tests
 # make test-slow runs the slow tests (real weights, large downloads)
-# make bench     measures time and memory (hours; BENCH=--quick: minutes), writes runs/benchmarks/
+# make bench     measures time and memory (an hour or more; BENCH=--quick: minutes), writes runs/benchmarks/
 # make style     rewrites the code in the project's format
 PYTHON ?= python3
 VENV ?= .venv
