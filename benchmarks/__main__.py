@@ -35,7 +35,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short clips: minutes on two cores instead of an hour or more")
+    parser.add_argument("--quick", action="store_true", help="short clips: minutes on two cores, not an hour")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "benchmarks", help="folder of the table")
     parser.add_argument("--clips", type=Path, default=ROOT / "runs" / "benchmark_clips", help="folder of the clips")
