@@ -5,41 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from benchmarks.clips import ClipSpec, make_clip
-from benchmarks.measuring import Figure, peak_mib, timed
+from benchmarks.measuring import Figure, timed
 from microemo.processing.frame_sampling import thin_indices
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.processing.video_reading import fit_size, open_video
 
-FACE_FPS = 15.0
-
 
 def decoding(*, seconds: float, height: int, backend: str, folder: str) -> list[Figure]:
-    """Frames at `FACE_FPS`, at the size at which faces are looked for; `backend` "opencv" takes every frame whole."""
+    """Frames at the reader's `face_fps`, at the size at which faces are looked for; `backend` "opencv" takes every frame whole."""
     spec = ClipSpec(seconds, height)
     path = make_clip(spec, folder=Path(folder))
-    before = peak_mib()
     read = _every_frame if backend == "opencv" else _wanted_frames
     count, wall, processor = timed(lambda: read(path, backend=backend))
-    return [
-        Figure(
-            "decode",
-            f"{backend}: {spec.name}",
-            wall,
-            processor,
-            peak_mib=peak_mib(),
-            facts={"frames": count, "MiB beyond the libraries": round(peak_mib() - before)},
-        )
-    ]
+    return [Figure("decode", f"{backend}: {spec.name}", wall, processor, facts={"frames": count})]
 
 
 def _wanted_frames(path: Path, *, backend: str) -> int:
+    settings = ReadingSettings()
     with open_video(path, backend=backend) as video:
-        wanted = thin_indices(video.times, rate=FACE_FPS)
-        size = fit_size(height=video.height, width=video.width, longest=ReadingSettings().max_picture_side)
-        return sum(len(pictures) for _, pictures in video.read(np.asarray(wanted), size=size))
+        wanted = thin_indices(video.times, rate=settings.face_fps)
+        size = fit_size(height=video.height, width=video.width, longest=settings.max_picture_side)
+        return sum(len(pictures) for _, pictures in video.read(wanted, size=size))
 
 
 def _every_frame(path: Path, *, backend: str) -> int:
