@@ -14,7 +14,7 @@ from microemo.processing.video_reading import fit_size, open_video
 
 
 def decoding(*, seconds: float, height: int, backend: str, folder: str) -> list[Figure]:
-    """Frames at the reader's `face_fps`, in the size in which faces are looked for; "opencv" takes all frames whole."""
+    """Frames at the reader's `face_fps`, in the size in which faces are looked for; "opencv" takes all, whole."""
     spec = ClipSpec(seconds, height)
     path = make_clip(spec, folder=Path(folder))
     read = _every_frame if backend == "opencv" else _wanted_frames
