@@ -68,7 +68,8 @@ def choose(page, clip, transcript=None):
     if transcript is not None:
         page.get_by_text("Add a transcript").click()
         page.locator("#transcript input[type=file]").set_input_files(str(transcript))
-        page.locator("#transcript").get_by_text(transcript.name).first.wait_for()
+        # The list of received files; the name stands in one text only while the file is on its way.
+        page.locator("#transcript").get_by_label(transcript.name).wait_for()
     page.locator("#consent input").check()
 
 
