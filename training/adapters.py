@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +68,23 @@ def merged_adapter(base: PreTrainedModel, *, folder: Path) -> tuple[Any, Lora]:
     return adapted.merge_and_unload(), lora
 
 
+def adapted_modules(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """The modules that have adapters, by the names that they have without."""
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            yield name.removeprefix("base_model.model."), module
+
+
 def lora_weights(model: nn.Module) -> Lora:
     """The adapters' matrices by the names that their modules have without adapters.
 
     Raises `ValueError` for adapters of several ranks or scales, and where there is none.
     """
     factors, kinds = {}, set()
-    for name, module in model.named_modules():
-        if hasattr(module, "lora_A") and "default" in module.lora_A:
-            down, up = (getattr(module, matrix)["default"].weight.detach().clone() for matrix in ("lora_A", "lora_B"))
-            factors[name.removeprefix("base_model.model.")] = (down, up)
-            kinds.add((len(down), module.scaling["default"]))
+    for name, module in adapted_modules(model):
+        down, up = (getattr(module, matrix)["default"].weight.detach().clone() for matrix in ("lora_A", "lora_B"))
+        factors[name] = (down, up)
+        kinds.add((len(down), module.scaling["default"]))
     if len(kinds) != 1:
         raise ValueError(f"the model must have adapters of one rank and scale, got {sorted(kinds)}")
     rank, scale = kinds.pop()

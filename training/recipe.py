@@ -134,12 +134,19 @@ class PartsRecipe:
 
 @dataclass(frozen=True)
 class LoraRecipe:
-    """Low-rank adapters on the language model. targets: projections of each of its layers."""
+    """Low-rank adapters on the language model. targets: projections of each of its layers.
+
+    continues: the file of a LoRA that the model already has in its weights ("runs/explanations/weights/
+    language_model_lora.safetensors"), or "microemo-mini" for the one that the package ships. It is taken out of the
+    weights, and the adapter begins with it: what is trained on stays of its rank. r and alpha must be the file's; the
+    adapter that is saved belongs to the model without the file's LoRA.
+    """
 
     r: int = 16
     alpha: int = 32
     dropout: float = 0.05
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    continues: str | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +168,8 @@ class Recipe:
             raise ValueError("data.streaming needs training.max_steps, as a stream has no length")
         if self.model.quantization is not None and self.lora is None:
             raise ValueError("model.quantization needs lora: quantized weights cannot be trained themselves")
+        if self.model.quantization is not None and self.lora is not None and self.lora.continues is not None:
+            raise ValueError("lora.continues needs whole weights: nothing can be taken out of quantized ones")
 
 
 def load_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Recipe:

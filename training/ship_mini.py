@@ -87,8 +87,8 @@ def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     staying = {record[part]["file"] for part in before.trained_parts if "file" in record.get(part, {})}
     built_on = _built_on(stages[0], before=before, staying=staying)
-    checkpoints = [built_on, *(stage.checkpoint for stage in stages)]
-    kept, lora = kept_weights(checkpoints), kept_lora(checkpoints)
+    kept = kept_weights([built_on, *(stage.checkpoint for stage in stages)])
+    lora = kept_lora(built_on, stages=stages)
     _check_finite(kept, lora=lora)
     for name in staying:
         kept = _without(kept, held=before.state_dicts[name], file=name)

@@ -19,6 +19,7 @@ from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.clip_features import ClipLoader
 from microemo.training.collator import MicroEmoDataCollator
+from microemo.training.continued_lora import begin_with, continued_lora, take_out
 from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
 from microemo.training.language_states import remember_states
@@ -209,7 +210,12 @@ def _trainable(model: Any, *, recipe: Recipe) -> Any:
     if recipe.lora is not None:
         if any(recipe.training.get(name) for name in CHECKPOINTING):
             model.enable_input_require_grads()
+        continued = continued_lora(recipe.lora)
+        if continued is not None:
+            take_out(model, lora=continued)
         model = add_lora(model, lora=recipe.lora, parts=recipe.parts.train)
+        if continued is not None:
+            begin_with(model, lora=continued)
     train_only(model, parts=recipe.parts.train, frozen=recipe.parts.frozen)
     return model
 
@@ -263,6 +269,8 @@ def _saved_model(run: TrainingRun, *, folder: Path) -> tuple[Any, Lora | None]:
         return type(run.start.model).from_pretrained(folder / MODEL_FOLDER), None
     whole = replace(run.recipe.model, quantization=None)
     base = load_starting_model(whole, trained_parts=run.recipe.parts.train).model
+    if (continued := continued_lora(run.recipe.lora)) is not None:
+        take_out(base, lora=continued)
     return merged_adapter(base, folder=folder / ADAPTER_FOLDER)
 
 

@@ -25,6 +25,11 @@ class TrainingStage:
     record: dict[str, Any]
     checkpoint: TrainedCheckpoint
 
+    @property
+    def continues_lora(self) -> bool:
+        """Whether its LoRA is the one of the stages before, trained on, and not one beside it."""
+        return (self.record["recipe"].get("lora") or {}).get("continues") is not None
+
 
 def training_stages(run: Path) -> tuple[TrainingStage, ...]:
     """The stages up to `run`, the one that began with microemo-mini first.
@@ -51,12 +56,12 @@ def kept_weights(checkpoints: Sequence[TrainedCheckpoint]) -> dict[str, torch.Te
     return {key: value for checkpoint in checkpoints for key, value in checkpoint.state_dict.items()}
 
 
-def kept_lora(checkpoints: Sequence[TrainedCheckpoint]) -> Lora | None:
-    """What checkpoints one after the other add to the language model, as one LoRA."""
+def kept_lora(built_on: TrainedCheckpoint, *, stages: Sequence[TrainingStage]) -> Lora | None:
+    """What a checkpoint and the stages after it add to the language model, as one LoRA."""
     total: Lora | None = None
-    for checkpoint in checkpoints:
+    for checkpoint, continues in [(built_on, False), *((stage.checkpoint, stage.continues_lora) for stage in stages)]:
         for lora in checkpoint.loras.values():
-            total = lora if total is None else stack_loras(total, second=lora)
+            total = lora if total is None or continues else stack_loras(total, second=lora)
     return total
 
 

@@ -57,6 +57,10 @@ def test_values_can_be_changed(tmp_path):
         ({"training": {}}, "output_dir"),
         ({"model": {"objective": "nothing"}}, "model.objective .'nothing'"),
         ({"model": {"quantization": {"load_in_4bit": True}}}, "needs lora"),
+        (
+            {"model": {"quantization": {"load_in_4bit": True}}, "lora": {"continues": "x"}},
+            "lora.continues needs whole",
+        ),
         ({"data": {**SMALL["data"], "streaming": True}}, "max_steps"),
         ({"data": {"train": [{"reader": "jsonl", "path": "x", "repeat": 0}]}}, "repeat .0"),
     ],

@@ -133,6 +133,18 @@ def test_a_run_that_began_with_the_shipped_model_builds_on_it(workshop, works, s
     assert (out / "streams.safetensors").read_bytes() == (shipped / "streams.safetensors").read_bytes()
 
 
+def test_a_lora_that_is_trained_on_stays_one_of_its_rank(workshop, works, shipped, tmp_path):
+    """`ship` compares the assembled model with the run's, so that nothing of the LoRA is there twice or lost."""
+    before = read_lora(shipped / LORA_FILE)
+    lora = {**LORA, "continues": str(shipped / LORA_FILE)}
+    model = {"path": str(works.assemble(shipped))}
+    run = _train(workshop, tmp_path / "runs" / "on", declared={}, model=model, parts=("emotion_head",), lora=lora)
+    after = read_lora(ship(run, out=_copy(shipped, tmp_path / "mini")) / LORA_FILE)
+    assert after.rank == before.rank and after.factors.keys() == before.factors.keys()
+    moved = max((after.factors[name][1] - up).abs().max() for name, (_, up) in before.factors.items())
+    assert 0.001 < moved < 0.1  # two steps of 0.01: it went on, and did not begin anew
+
+
 def test_moved_runs_are_found_beside_each_other(works, tmp_path):
     moved = tmp_path / "elsewhere"
     shutil.copytree(works.runs, moved)
