@@ -29,7 +29,8 @@ def continued_lora(recipe: LoraRecipe | None) -> Lora | None:
     lora = read_lora(path)
     if (lora.rank, lora.alpha) != (recipe.r, recipe.alpha):
         raise ValueError(
-            f"lora.continues: {path} has r {lora.rank} and alpha {lora.alpha:g}, the recipe {recipe.r} and {recipe.alpha}"
+            f"lora.continues: {path} has r {lora.rank} and alpha {lora.alpha:g}, "
+            f"the recipe {recipe.r} and {recipe.alpha}"
         )
     return lora
 
