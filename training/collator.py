@@ -26,6 +26,7 @@ from microemo.training.face_labels import action_unit_labels, expression_labels,
 from microemo.training.face_stretches import draw_stretch, mirrored
 from microemo.training.segment_words import video_words, voice_words
 from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hidden_channels, hide_streams
+from microemo.training.voice_variants import check_voice_speed, other_speaker
 
 logger = logging.get_logger(__name__)
 
@@ -59,6 +60,8 @@ class MicroEmoDataCollator:
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
         segment_words: whether the tokens' words are wanted as well.
         latest_seconds: up to where a clip is moved for them; 0: not at all.
+        voice_speed: how much faster or slower recordings without pictures are played, drawn each time; see
+            `voice_variants`.
         stretch_seconds: only so much of each face is given, another part each time, and half of them mirrored; None:
             all, as it is.
     """
@@ -74,9 +77,11 @@ class MicroEmoDataCollator:
         segment_words: bool = False,
         latest_seconds: float = 0.0,
         stretch_seconds: float | None = None,
+        voice_speed: float = 0.0,
     ) -> None:
         if unreadable not in UNREADABLE_POLICIES:
             raise ValueError(f"unreadable ({unreadable!r}) must be one of {', '.join(UNREADABLE_POLICIES)}")
+        check_voice_speed(voice_speed)
         config = config or MicroEmoConfig()
         self.processor = processor
         self.clips = clips or ClipLoader(ReadingSettings(**processor.reading_settings))
@@ -84,6 +89,7 @@ class MicroEmoDataCollator:
         self.unreadable = unreadable
         self.segment_words, self.latest_seconds = segment_words, latest_seconds
         self.stretch_seconds = stretch_seconds
+        self.voice_speed = voice_speed
         self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
@@ -92,6 +98,7 @@ class MicroEmoDataCollator:
     def __call__(self, rows: Sequence[Example | Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """The batch of some examples."""
         read = self._read([row if isinstance(row, Example) else Example.from_row(row) for row in rows])
+        read = [replace(entry, clip=other_speaker(entry.clip, spread=self.voice_speed)) for entry in read]
         read = [replace(entry, clip=self.processor.fit_clip(entry.clip)) for entry in read]
         turns = [turn_of(entry.example, clip=entry.clip) for entry in read]
         if self.stretch_seconds is not None:

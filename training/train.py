@@ -115,6 +115,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             segment_words=recipe.model.objective == "words",
             latest_seconds=recipe.data.latest_seconds if training else 0.0,
             stretch_seconds=recipe.data.stretch_seconds if training else None,
+            voice_speed=recipe.data.voice_speed if training else 0.0,
         )
         for training in (True, False)
     ]
