@@ -190,3 +190,17 @@ def test_words_of_segments_and_how_far_they_are_moved(processor, clips, folder):
     assert still["time_shifts"].tolist() == [0.0, 0.0]
     moved = MicroEmoDataCollator(processor, clips=clips, segment_words=True, latest_seconds=12.0)(rows)
     assert ((moved["time_shifts"] > 0) & (moved["time_shifts"] < 12)).all()
+
+
+def test_voices_without_pictures_are_played_at_other_speeds(processor, clips, folder):
+    heard = Example("heard", audio=str(folder / "voice.wav"))
+    seen = next(read_examples("jsonl", folder / "clips.jsonl"))
+    torch.manual_seed(2)
+    quick = MicroEmoDataCollator(processor, clips=clips, voice_speed=0.3)
+    plain = MicroEmoDataCollator(processor, clips=clips)
+    lasted = [float(quick([heard])["utterance_times"].max()) / float(plain([heard])["utterance_times"].max())]
+    lasted += [float(quick([heard])["utterance_times"].max()) / float(plain([heard])["utterance_times"].max())]
+    assert lasted[0] != lasted[1] and all(1 / 1.3 <= factor <= 1 / 0.7 and factor != 1 for factor in lasted)
+    torch.testing.assert_close(quick([seen])["utterance_times"], plain([seen])["utterance_times"])
+    with pytest.raises(ValueError, match=r"voice_speed \(2\)"):
+        MicroEmoDataCollator(processor, clips=clips, voice_speed=2)
