@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperation, CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.utils import httpx  # the client that this version of the Hub's library speaks through
 
 # What an earlier export has left there and this one does not write is removed; the user's own files stay.
 STALE_PATTERNS = ("*.py", "model*.safetensors", "model.safetensors.index.json")
@@ -32,11 +33,19 @@ def push_folder(
         api: The Hub's client with its token and endpoint; by default `HfApi()`, which takes the user's.
 
     Raises `ValueError` when the folder has no model card or weights, or when it should be private and the repository
-    is public. The Hub's own errors (no token, no permission) pass through.
+    is public, and `ConnectionError` where the Hub cannot be reached. Its own errors (no token, no permission) pass
+    through.
     """
     options, api, folder = options or PushOptions(), api or HfApi(), Path(folder)
     if not (folder / "README.md").is_file() or not any(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} is no exported folder: it needs a README.md and safetensors")
+    try:
+        return _push(folder, repo_id, options=options, api=api)
+    except httpx.TransportError as error:
+        raise ConnectionError(f"the Hub at {api.endpoint} cannot be reached: {error}") from error
+
+
+def _push(folder: Path, repo_id: str, *, options: PushOptions, api: HfApi) -> CommitInfo:
     repo = api.create_repo(repo_id, private=options.private, exist_ok=True).repo_id
     if options.private and not api.model_info(repo).private:
         raise ValueError(f"{repo} is public already; make it private on the Hub first, or push without private")

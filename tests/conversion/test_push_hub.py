@@ -224,3 +224,9 @@ class TestCommand:
     def test_wrong_usage(self, arguments, words, capsys):
         assert main(["export", *arguments]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_a_hub_that_cannot_be_reached_is_named(exported):
+    nowhere = "http://127.0.0.1:9"  # the port of discarded messages, where nobody listens
+    with pytest.raises(ConnectionError, match=f"the Hub at {nowhere} cannot be reached: "):
+        push_folder(exported, REPO, api=HfApi(endpoint=nowhere, token=TOKEN))
