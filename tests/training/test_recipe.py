@@ -5,6 +5,7 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.reader_registry import READERS
+from microemo.training.continued_lora import continued_lora
 from microemo.training.recipe import load_recipe, packaged_recipes, parse_yaml, recipe_of
 from microemo.training.stream_dropout import StreamDropout
 
@@ -104,6 +105,7 @@ STAGES_OF_MINI = (
     "voices",
     "explanations",
     "emotion_head",
+    "rehearsal",
 )
 
 
@@ -119,11 +121,14 @@ def test_the_stages_of_mini_follow_each_other():
         "voices": None,
         "explanations": f"{output['alignment']}/model",
         "emotion_head": f"{output['explanations']}/model",
+        "rehearsal": None,
     }
     assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
     side_by_side = ("face_flow", "voices")
     assert stages["alignment"].model.weights == tuple(f"{output[name]}/weights" for name in side_by_side)
-    assert {name for name, recipe in stages.items() if recipe.lora is not None} == {"sentences", "explanations"}
+    loras = {name: recipe.lora.continues for name, recipe in stages.items() if recipe.lora is not None}
+    assert loras == {"sentences": None, "explanations": None, "rehearsal": "microemo-mini"}
+    continued_lora(stages["rehearsal"].lora)  # of the rank that ships
     readings = [recipe.data.reading for name, recipe in stages.items() if name != "sentences"]
     assert all(reading == readings[0] for reading in readings), "clips and features are kept once"
     assert {"micro_dynamics"} == set(stages["face_dynamics"].parts.declare)
