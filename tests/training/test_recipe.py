@@ -4,8 +4,8 @@ import pytest
 from transformers import HfArgumentParser, TrainingArguments
 
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.reader_registry import READERS
 from microemo.training.continued_lora import continued_lora
+from microemo.training.reader_registry import READERS
 from microemo.training.recipe import load_recipe, packaged_recipes, parse_yaml, recipe_of
 from microemo.training.stream_dropout import StreamDropout
 
