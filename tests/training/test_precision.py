@@ -20,7 +20,10 @@ def test_a_plain_cpu_trains_in_float32(machine):
     assert fitting_precision({"bf16": True, "seed": 1}) == {"bf16": False, "seed": 1}
 
 
-@pytest.mark.parametrize(("accelerator", "capabilities"), [(True, {}), (False, {"amx_bf16": True})])
+@pytest.mark.parametrize(
+    ("accelerator", "capabilities"),
+    [(True, {}), (False, {"amx_bf16": True}), (False, {"avx512_bf16": True})],
+)
 def test_hardware_that_has_bfloat16_uses_it(machine, accelerator, capabilities):
     machine(accelerator=accelerator, **capabilities)
     assert fitting_precision({"bf16": True}) == {"bf16": True}
