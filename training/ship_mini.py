@@ -87,7 +87,7 @@ def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     staying = {record[part]["file"] for part in before.trained_parts if "file" in record.get(part, {})}
     built_on = _built_on(stages[0], before=before, staying=staying)
-    kept = kept_weights([built_on, *(stage.checkpoint for stage in stages)])
+    kept = kept_weights(built_on, stages=stages)
     lora = kept_lora(built_on, stages=stages)
     _check_finite(kept, lora=lora)
     for name in staying:

@@ -51,9 +51,20 @@ def _stages(run: Path, *, later: tuple[Path, ...]) -> dict[Path, TrainingStage]:
     return {**stages, folder: stage}
 
 
-def kept_weights(checkpoints: Sequence[TrainedCheckpoint]) -> dict[str, torch.Tensor]:
-    """The whole weights of checkpoints laid over each other; of one that several hold, the last one's."""
-    return {key: value for checkpoint in checkpoints for key, value in checkpoint.state_dict.items()}
+def kept_weights(built_on: TrainedCheckpoint, *, stages: Sequence[TrainingStage]) -> dict[str, torch.Tensor]:
+    """The whole weights of a checkpoint and of the stages after it; of one that several trained, the last one's.
+
+    A stage that began with the checkpoint keeps whole parts, of which it may have trained a half and another stage
+    beside it the other: what is still the checkpoint's in the half precision of files is no weight of its own.
+    """
+    before = built_on.state_dict
+    kept = dict(before)
+    for stage in stages:
+        began_with_it = stage.record["begun_with"] is not None
+        for key, value in stage.checkpoint.state_dict.items():
+            if not (began_with_it and key in before and torch.equal(value.half(), before[key].half())):
+                kept[key] = value
+    return kept
 
 
 def kept_lora(built_on: TrainedCheckpoint, *, stages: Sequence[TrainingStage]) -> Lora | None:

@@ -133,6 +133,21 @@ def test_a_run_that_began_with_the_shipped_model_builds_on_it(workshop, works, s
     assert (out / "streams.safetensors").read_bytes() == (shipped / "streams.safetensors").read_bytes()
 
 
+def test_halves_of_a_part_that_were_trained_side_by_side_come_together(workshop, works, shipped, tmp_path):
+    """Each run keeps the whole part, with the other's half as it was."""
+    mini, runs, out = str(works.assemble(shipped)), tmp_path / "runs", _copy(shipped, tmp_path / "mini")
+    halves = ("dense", "classifier")
+    for trained, frozen in (halves, halves[::-1]):
+        declared = {"frozen": [f"emotion_head.{frozen}"]}
+        _train(workshop, runs / trained, declared=declared, model={"path": mini}, parts=("emotion_head",))
+    model = {"path": mini, "weights": [str(runs / half / "weights") for half in halves]}
+    run = _train(workshop, runs / "both", declared={}, model=model, parts=("video_qformer",))
+    after, before = (read_checkpoint(folder).state_dict for folder in (ship(run, out=out), shipped))
+    for half in halves:
+        name = f"model.emotion_head.{half}.weight"
+        assert (after[name].float() - before[name].float()).abs().max() > 1e-3
+
+
 def test_a_lora_that_is_trained_on_stays_one_of_its_rank(workshop, works, shipped, tmp_path):
     """`ship` compares the assembled model with the run's, so that nothing of the LoRA is there twice or lost."""
     before = read_lora(shipped / LORA_FILE)
