@@ -95,7 +95,8 @@ def lay_over(model: PreTrainedModel, *, folders: Sequence[Path]) -> None:
     Raises `ValueError` for a LoRA, which belongs to the language model that its run began with, and for weights that
     the model does not have.
     """
-    own, changed = model.state_dict(), {}
+    own = model.state_dict()
+    changed: dict[str, torch.Tensor] = {}
     for folder in folders:
         checkpoint = read_checkpoint(folder)
         if checkpoint.loras:
