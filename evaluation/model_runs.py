@@ -16,7 +16,7 @@ from microemo.evaluation.ablation import FULL, AblatedAnalyzer, Ablation
 from microemo.evaluation.prediction_store import EvaluatedClip, PredictionStore, prediction_key
 from microemo.evaluation.tower_cache import remembered_towers
 from microemo.inference.analyzer import EmotionAnalyzer, Mode
-from microemo.inference.report import Settings
+from microemo.inference.report import SCHEMA_VERSION, Settings
 from microemo.inference.stage_clock import Progress
 from microemo.processing.crop_cache import content_hash
 from microemo.processing.reading_settings import ReadingSettings
@@ -83,6 +83,7 @@ class _Runs:
         self.identity = (
             model_fingerprint(analyzer),
             metadata.version("microemo"),
+            SCHEMA_VERSION,
             str(analyzer.model.dtype),
             settings.mode,
             settings.person,

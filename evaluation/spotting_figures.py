@@ -11,19 +11,21 @@ from microemo.evaluation.labelled_parts import true_events
 from microemo.evaluation.open_vocabulary import harmonic_mean
 from microemo.evaluation.prediction_store import EvaluatedClip
 from microemo.evaluation.spotting import ExpressionInterval, Match, match_intervals, recognition_scores
-from microemo.inference.report import EmotionReport, MicroExpression
+from microemo.inference.report import EmotionReport
 
 RIGHT, TRUE, SPOTTED = range(3)  # columns of the counts
-NO_EMOTION = "neutral"  # of the expressions the one that a micro-expression cannot be
 
 
 def spotting_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
     """F1 at IoU 0.5, errors in ms, and STRS, over the clips whose timeline is known; none where spotting is untrained.
 
-    A micro-expression's class is the strongest expression but neutral of the face at its apex.
+    A micro-expression's class is the expression that its report gives it.
     """
     rows = [number for number, clip in enumerate(clips) if clip.example.timeline is not None]
-    if not rows or clips[rows[0]].report.status.micro_expressions != "trained":
+    if not rows:
+        return []
+    status = clips[rows[0]].report.status
+    if status.micro_expressions != "trained":
         return []
     truths = [true_intervals(clips[row]) for row in rows]
     spotted = [spotted_intervals(clips[row].report) for row in rows]
@@ -50,7 +52,7 @@ def spotting_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
             for point in ("onset", "apex", "offset")
         ),
     ]
-    if any(curve.expressions for row in rows for curve in clips[row].report.face_curves):
+    if status.face_expressions == "trained":
         figures.append(figure("Recognition F1 of the spotted", recognition))
         figures.append(figure("STRS", lambda chosen: _f1(counts[chosen]) * recognition(chosen)))
     return figures
@@ -67,21 +69,9 @@ def true_intervals(clip: EvaluatedClip) -> list[ExpressionInterval]:
 def spotted_intervals(report: EmotionReport) -> list[ExpressionInterval]:
     """The micro-expressions that a report found, seconds."""
     return [
-        ExpressionInterval(
-            event.onset_seconds, event.offset_seconds, apex=event.apex_seconds, label=expression_at(event, report)
-        )
+        ExpressionInterval(event.onset_seconds, event.offset_seconds, apex=event.apex_seconds, label=event.expression)
         for event in report.summary.micro_expressions or ()
     ]
-
-
-def expression_at(event: MicroExpression, report: EmotionReport) -> str | None:
-    """The strongest expression but neutral of the event's face at its apex; None where expressions are untrained."""
-    for curve in report.face_curves:
-        if curve.track_id == event.track_id and curve.expressions:
-            place = int(np.argmin(np.abs(np.asarray(curve.times) - event.apex_seconds)))
-            shown = {each.label: each.probabilities[place] for each in curve.expressions if each.label != NO_EMOTION}
-            return max(shown, key=lambda label: shown[label])
-    return None
 
 
 def _mean_error(matches_of: Sequence[Sequence[Match]], *, point: str) -> Callable[[np.ndarray], float]:

@@ -11,12 +11,13 @@ from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 from microemo.inference.answer_faces import FacesSeen
 from microemo.inference.answer_labels import LabelsOnce
 from microemo.inference.answer_lasting import Lasting, LastingTold
-from microemo.inference.answer_moments import MomentsTold
+from microemo.inference.answer_moments import Moment, MomentsTold
 from microemo.inference.answer_quotes import QuotesSaid, Said
 from microemo.inference.answer_streams import StreamsTold
 from microemo.inference.answer_utterances import UtterancesNamed
 from microemo.inference.report import MicroExpression
 from microemo.processing.clip import Clip, Utterance
+from microemo.processing.emotion_parsing import EXPRESSION_NOUNS
 from microemo.processing.prompt_text import sanitize_utterance
 
 MOST_MOMENTS = 2  # an answer stays a few sentences; the timeline has them all
@@ -26,15 +27,15 @@ MOST_MOMENTS = 2  # an answer stays a few sentences; the timeline has them all
 class AskedScope:
     """The whole clip, or one utterance.
 
-    said: the words of its utterances. moments: apexes of the micro-expressions found in it, in seconds from the
-    clip's start, at most MOST_MOMENTS of each utterance. lasting: the expressions that last in its utterances, at
+    said: the words of its utterances. moments: the micro-expressions found in it, on the clock of the clip's start,
+    at most MOST_MOMENTS of each utterance. lasting: the expressions that last in its utterances, at
     most one in each. is_clip: the question is about the whole clip.
     """
 
     said: tuple[Said, ...]
     has_face: bool
     has_voice: bool
-    moments: tuple[float, ...] = ()
+    moments: tuple[Moment, ...] = ()
     lasting: tuple[Lasting, ...] = ()
     is_clip: bool = False
 
@@ -109,7 +110,10 @@ def _face_in(clip: Clip, utterance: Utterance) -> bool:
     return bool(np.any(inside))
 
 
-def _moments_in(clip: Clip, utterance: Utterance, *, found: Sequence[MicroExpression]) -> tuple[float, ...]:
+def _moments_in(clip: Clip, utterance: Utterance, *, found: Sequence[MicroExpression]) -> tuple[Moment, ...]:
     inside = [event for event in found if utterance.start_seconds <= event.apex_seconds <= utterance.end_seconds]
     clearest = sorted(inside, key=lambda event: -event.score)[:MOST_MOMENTS]
-    return tuple(sorted(event.apex_seconds - clip.start_seconds for event in clearest))
+    return tuple(
+        Moment(event.apex_seconds - clip.start_seconds, EXPRESSION_NOUNS.get(event.expression or "", event.expression))
+        for event in sorted(clearest, key=lambda event: event.apex_seconds)
+    )

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 # The pairs are the JSON schema's constraints.
 Probability = Annotated[float, ("minimum", 0), ("maximum", 1)]
@@ -50,13 +50,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class MicroExpression:
-    """A brief facial movement of one person: 0.04 to 0.5 s from onset to offset, strongest at the apex."""
+    """A brief facial movement of one person: 0.04 to 0.5 s from onset to offset, strongest at the apex.
+
+    expression: which one comes with it and goes; None where expressions are untrained.
+    """
 
     track_id: int
     onset_seconds: Seconds
     apex_seconds: Seconds
     offset_seconds: Seconds
     score: Probability
+    expression: str | None = None
     action_units: tuple[LabelScore, ...] = ()
 
     def __post_init__(self) -> None:

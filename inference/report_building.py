@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microemo.inference.brief_expressions import with_expressions
 from microemo.inference.explanations import explanation_evidence, shift_times
 from microemo.inference.face_curves import (
     ExpressionTrace,
@@ -156,13 +157,13 @@ def _joined(found: Sequence[FaceFindings], track_id: int) -> FaceFindings:
         expressions=_concatenated([part.expressions for part in parts], first),
         micro=_concatenated([part.micro for part in parts], first),
         action_units=_concatenated([part.action_units for part in parts], first),
+        moving=_concatenated([part.moving for part in parts], first),
     )
 
 
 def _rows(faces: FaceFindings, mask: np.ndarray) -> FaceFindings:
-    chosen = [
-        None if values is None else values[mask] for values in (faces.expressions, faces.micro, faces.action_units)
-    ]
+    kinds = (faces.expressions, faces.micro, faces.action_units, faces.moving)
+    chosen = [None if values is None else values[mask] for values in kinds]
     return FaceFindings(faces.times[mask], faces.track_ids[mask], *chosen)
 
 
@@ -184,6 +185,8 @@ def _face_timeline(faces: FaceFindings, *, boxed: Sequence[FaceTrack], labels: H
             action_units=faces.action_units,
             action_unit_labels=labels.action_units,
         )
+        if faces.moving is not None:
+            events = with_expressions(events, times=faces.times, moving=faces.moving, labels=labels.expressions)
     curve = FaceCurve(
         track_id=track_id,
         times=tuple(faces.times.round(3).tolist()),

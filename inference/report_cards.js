@@ -62,7 +62,7 @@ class Cards {
     const units = event.action_units.map((unit) => unit.label).join(" + ");
     const milliseconds = Math.round(1000 * (event.offset_seconds - event.onset_seconds));
     const moments = ["onset", "apex", "offset"].map((name) => this.seekButton(event[`${name}_seconds`], `${name} ${event[`${name}_seconds`].toFixed(2)} s`, { className: "chip" }));
-    const title = `${SIGNS.micro_expression} Micro-expression, ${milliseconds} ms, score ${event.score.toFixed(2)}${units ? `, ${units}` : ""}`;
+    const title = `${SIGNS.micro_expression} Micro-expression${event.expression ? ` of ${event.expression}` : ""}, ${milliseconds} ms, score ${event.score.toFixed(2)}${units ? `, ${units}` : ""}`;
     return element("div", { className: "found" },
       picture ? element("img", { src: `data:image/jpeg;base64,${picture.jpeg_base64}`, alt: `Face at the apex, ${event.apex_seconds.toFixed(2)} s` }) : null,
       element("div", {}, element("p", { textContent: title }), element("div", { className: "moments" }, ...moments)));

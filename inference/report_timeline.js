@@ -143,7 +143,7 @@ class Timeline {
   }
   mark(event) {
     const length = Math.max(event.offset_seconds - event.onset_seconds, 1e-3);
-    const text = `Micro-expression: onset ${event.onset_seconds.toFixed(2)} s, apex ${event.apex_seconds.toFixed(2)} s, offset ${event.offset_seconds.toFixed(2)} s, score ${event.score.toFixed(2)}`;
+    const text = `Micro-expression${event.expression ? ` of ${event.expression}` : ""}: onset ${event.onset_seconds.toFixed(2)} s, apex ${event.apex_seconds.toFixed(2)} s, offset ${event.offset_seconds.toFixed(2)} s, score ${event.score.toFixed(2)}`;
     return this.seekButton(event.apex_seconds, "", {
       className: "event", title: text, "aria-label": text,
       style: { left: this.percent(event.onset_seconds), width: this.percent(length), "--apex": `${(100 * (event.apex_seconds - event.onset_seconds)) / length}%` },

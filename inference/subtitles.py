@@ -46,7 +46,8 @@ def _findings(utterance: UtteranceReport) -> list[str]:
     if utterance.expressions:
         found.append(f"face: {format_labels(utterance.expressions, count=1)}")
     for event in utterance.micro_expressions or ():
-        found.append(f"micro-expression at {event.apex_seconds:.2f} s")
+        shown = f" of {event.expression}" if event.expression else ""
+        found.append(f"micro-expression{shown} at {event.apex_seconds:.2f} s")
     return [f"[{'; '.join(found)}]"] if found else []
 
 

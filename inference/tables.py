@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from microemo.inference.report import EmotionReport, FaceCurve, LabelScore, UtteranceReport
+from microemo.inference.report import EmotionReport, FaceCurve, LabelScore, MicroExpression, UtteranceReport
 
 UTTERANCE_COLUMNS = (
     "source",
@@ -46,7 +46,7 @@ def to_faces_csv(report: EmotionReport) -> str:
 
 def _utterance_row(report: EmotionReport, utterance: UtteranceReport, number: int) -> list[object]:
     events = (
-        f"{event.onset_seconds}-{event.apex_seconds}-{event.offset_seconds}:{event.score}"
+        ":".join(filter(None, (_event_span(event), event.expression, str(event.score))))
         for event in utterance.micro_expressions or ()
     )
     return [
@@ -80,6 +80,10 @@ def _face_rows(report: EmotionReport, face: FaceCurve, labels: Sequence[str]) ->
         ]
         for index, seconds in enumerate(face.times)
     ]
+
+
+def _event_span(event: MicroExpression) -> str:
+    return f"{event.onset_seconds}-{event.apex_seconds}-{event.offset_seconds}"
 
 
 def _label_cell(labels: Sequence[LabelScore] | None) -> str:

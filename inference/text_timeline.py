@@ -58,9 +58,10 @@ def format_span(start_seconds: float, end_seconds: float) -> str:
 
 
 def format_micro_expression(event: MicroExpression) -> str:
-    """Such as "1.20-1.40 s, apex 1.28 s, score 0.83, AU12 0.90"."""
+    """Such as "1.20-1.40 s, apex 1.28 s, happiness, score 0.83, AU12 0.90"."""
     times = f"{event.onset_seconds:.2f}-{event.offset_seconds:.2f} s, apex {event.apex_seconds:.2f} s"
-    return ", ".join([times, f"score {event.score:.2f}", *filter(None, [format_labels(event.action_units)])])
+    known = [event.expression, f"score {event.score:.2f}", format_labels(event.action_units)]
+    return ", ".join([times, *filter(None, known)])
 
 
 def format_status(status: OutputStatus) -> str:

@@ -18,6 +18,7 @@ import torch
 from microemo import MicroEmoForConditionalGeneration
 from microemo.generation_cache import CACHE_NAME, cache_bytes
 from microemo.inference.asked_scopes import AskedScope, answer_rules, asked_scopes
+from microemo.inference.brief_expressions import with_expressions
 from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
 from microemo.inference.lasting_expressions import lasting_expressions
 from microemo.inference.micro_events import find_micro_expressions
@@ -45,13 +46,14 @@ JPEG_QUALITY = 85
 @dataclass(frozen=True)
 class FaceFindings:
     """times (F,) seconds on the video's clock, increasing; track_ids (F,); probabilities, None where untrained:
-    expressions (F, X), micro (F,), action_units (F, A)."""
+    expressions (F, X), micro (F,), action_units (F, A), moving (F, X) of the expressions that move."""
 
     times: np.ndarray
     track_ids: np.ndarray
     expressions: np.ndarray | None
     micro: np.ndarray | None
     action_units: np.ndarray | None
+    moving: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,17 @@ def window_steps(
     fitted = processor.fit_clip(clip)
     inputs: dict[str, Any] = _inputs(fitted, model=model, processor=processor)
     progress("model", 0, 1)
-    face_logits = None
+    face_logits: Any = None
+    moving: Any = None
     if outputs.face and "face_pixel_values" in inputs:
         features: Any = model.get_face_features(
             inputs.pop("face_pixel_values"), **{name: inputs[name] for name in FACE_KEYS}
         )
         face_logits = model.model.face_head(features.pooler_output, features.last_hidden_state)
+        if outputs.expressions and outputs.micro_expressions:
+            moving = model.model.moving_logits(features)
         inputs["mm_encoder_outputs"] = {"face": features}
-    faces = _face_findings(clip, face_logits, outputs=outputs)
+    faces = _face_findings(clip, face_logits, moving=moving, outputs=outputs)
     findings = WindowFindings(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),
@@ -115,12 +120,15 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        found: dict[str, Any] = {} if faces is None else {"found": _micro_expressions(faces)}
-        if face_logits is not None and outputs.expressions and outputs.micro_expressions:
+        id2label = model.config.expression_id2label
+        found: dict[str, Any] = {}
+        if faces is not None:
+            found["found"] = _micro_expressions(faces, labels=tuple(id2label.values()))
+        if moving is not None:
             found["lasting"] = lasting_expressions(
-                model.model.moving_logits(features),
+                moving,
                 shown=face_logits,
-                id2label=model.config.expression_id2label,
+                id2label=id2label,
                 **{name: inputs[name] for name in SPAN_KEYS},
             )
         scopes = asked_scopes(fitted, **found)
@@ -177,7 +185,7 @@ def questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
     return math.ceil(count / math.ceil(count / most))
 
 
-def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFindings | None:
+def _face_findings(clip: Clip, heads: Any, *, moving: Any, outputs: TrainedOutputs) -> FaceFindings | None:
     """When the attended faces were seen, and what the trained outputs say of them."""
     if clip.face_times is None or clip.face_track_ids is None:
         return None
@@ -188,17 +196,22 @@ def _face_findings(clip: Clip, heads: Any, *, outputs: TrainedOutputs) -> FaceFi
         expressions=_array(heads.expression_logits[0].float().softmax(-1)) if outputs.expressions else None,
         micro=_array(heads.micro_logits[0].float().sigmoid()) if micro else None,
         action_units=_array(heads.action_unit_logits[0].float().sigmoid()) if micro else None,
+        moving=None if moving is None else _array(moving.expression_logits[0].float().softmax(-1)),
     )
 
 
-def _micro_expressions(faces: FaceFindings) -> tuple[MicroExpression, ...]:
-    """Those of all faces, in order of time; none where the output is untrained."""
+def _micro_expressions(faces: FaceFindings, *, labels: Sequence[str] = ()) -> tuple[MicroExpression, ...]:
+    """Those of all faces, in order of time; none where the output is untrained. labels: of the expressions, where it
+    is asked for what they show."""
     if faces.micro is None:
         return ()
     found: list[MicroExpression] = []
     for track_id in np.unique(faces.track_ids).tolist():
         rows = np.flatnonzero(faces.track_ids == track_id)
-        found += find_micro_expressions(faces.times[rows], scores=faces.micro[rows], track_id=track_id)
+        events = find_micro_expressions(faces.times[rows], scores=faces.micro[rows], track_id=track_id)
+        if faces.moving is not None and labels:
+            events = with_expressions(events, times=faces.times[rows], moving=faces.moving[rows], labels=labels)
+        found += events
     return tuple(sorted(found, key=lambda event: event.apex_seconds))
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from microemo.evaluation.prediction_store import EvaluatedClip
 from microemo.inference.report import (
     ClipSummary,
     EmotionReport,
-    ExpressionCurve,
-    FaceCurve,
     LabelScore,
     MicroExpression,
     Modality,
@@ -42,22 +38,17 @@ def utterance(
     return UtteranceReport(start_seconds=start, end_seconds=start + 1, text="words", **said)
 
 
-def micro(onset: float, *, apex: float, offset: float, track_id: int = 0) -> MicroExpression:
-    return MicroExpression(track_id, onset, apex, offset, score=0.9)
+def micro(onset: float, *, apex: float, offset: float, expression: str | None = None) -> MicroExpression:
+    return MicroExpression(0, onset, apex, offset, score=0.9, expression=expression)
 
 
 def report(
     *utterances: UtteranceReport,
     spotted: Sequence[MicroExpression] | None = None,
     status: OutputStatus = TRAINED,
-    curve: Mapping[str, Sequence[float]] | None = None,
     has_face: bool = True,
     **summary,
 ) -> EmotionReport:
-    """A report. curve: probabilities of expressions at 0.0, 0.1, ... seconds."""
-    curves = tuple(ExpressionCurve(label, tuple(values)) for label, values in (curve or {}).items())
-    length = len(curves[0].probabilities) if curves else 0
-    times = tuple(np.round(np.arange(length) / 10, 3).tolist())
     return EmotionReport(
         source="clip.mp4",
         duration_seconds=5.0,
@@ -65,7 +56,7 @@ def report(
         status=status,
         utterances=utterances,
         summary=ClipSummary(micro_expressions=None if spotted is None else tuple(spotted), **summary),
-        face_curves=(FaceCurve(0, times, curves, None),) if curves else (),
+        face_curves=(),
         model=MODEL,
         settings=Settings("explain", "speaker", None, "given"),
     )

@@ -129,9 +129,8 @@ def test_calibration_of_known_labels():
 
 def test_spotting_by_hand():
     truth = [event(1.0, apex=1.2, offset=1.4, emotion="fear"), event(3.0, apex=3.1, offset=3.2, emotion="anger")]
-    spotted = [micro(1.05, apex=1.2, offset=1.4), micro(4.0, apex=4.1, offset=4.2)]
-    curve = {"neutral": [0.9] * 20, "fear": [0.06] * 20, "anger": [0.04] * 20}
-    found = values([evaluated(report(spotted=spotted, curve=curve), events=truth)], "spotting")
+    spotted = [micro(1.05, apex=1.2, offset=1.4, expression="fear"), micro(4.0, apex=4.1, offset=4.2)]
+    found = values([evaluated(report(spotted=spotted), events=truth)], "spotting")
     assert found["Spotting F1 (IoU 0.5)"] == found["Spotting precision"] == found["Spotting recall"] == 0.5
     assert found["Onset error (ms)"] == pytest.approx(50) and found["Apex error (ms)"] == pytest.approx(0)
     # fear was spotted and recognised, anger was not spotted: precision and recall of the classes are 1 and 0

@@ -40,6 +40,7 @@ EVENT = MicroExpression(
     apex_seconds=1.0,
     offset_seconds=1.2,
     score=0.83,
+    expression="happiness",
     action_units=(LabelScore("AU12", 0.9), LabelScore("AU6", 0.61)),
 )
 

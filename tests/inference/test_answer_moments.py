@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from microemo.inference.answer_moments import MomentsTold
+from microemo.inference.answer_moments import Moment, MomentsTold
 from tests.answer_following import following as what_follows
 from tests.tiny_processor import tiny_tokenizer
 
@@ -17,12 +17,21 @@ def tokenizer():
 
 
 def following(tokenizer, answer, *, moments=(1.84,)):
-    return what_follows(MomentsTold(tokenizer, moments=[moments]), tokenizer, answer)
+    row = [moment if isinstance(moment, Moment) else Moment(moment) for moment in moments]
+    return what_follows(MomentsTold(tokenizer, moments=[row]), tokenizer, answer)
 
 
 def test_behind_the_first_sentence_the_moment_is_told(tokenizer):
     assert following(tokenizer, FIRST) == " At 1.8 s"
     assert following(tokenizer, f"{FIRST} A") == "t 1.8 s"
+
+
+def test_what_it_is_of_is_told_where_that_is_known(tokenizer):
+    of_fear = (Moment(1.84, "fear"),)
+    sentence = " A flash of fear crosses the face at 1.8 s"
+    assert following(tokenizer, FIRST, moments=of_fear) == sentence
+    assert following(tokenizer, f"{FIRST} A flash of", moments=of_fear) == sentence[11:]
+    assert following(tokenizer, f"{FIRST}{sentence}", moments=of_fear) == ""
 
 
 @pytest.mark.parametrize("answer", ["Emotions: calm.", REASON, f"{REASON} The", f"{REASON} The face until 2."])
@@ -62,7 +71,7 @@ def test_an_answer_about_several_utterances_tells_of_the_one_it_has_come_to(toke
 
 
 def test_every_row_has_its_own(tokenizer):
-    rule = MomentsTold(tokenizer, moments=[(1.0,), (), (2.0,)])
+    rule = MomentsTold(tokenizer, moments=[[Moment(1.0)], [], [Moment(2.0)]])
     rule(torch.zeros(3, 0, dtype=torch.long), torch.zeros(3, len(tokenizer)))
     tokens = torch.tensor([tokenizer(f"{FIRST} At ")["input_ids"]] * 3)
     allowed = [torch.isfinite(row).nonzero().flatten() for row in rule(tokens, torch.zeros(3, len(tokenizer)))]

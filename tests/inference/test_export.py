@@ -22,7 +22,7 @@ def test_subtitles_parse_back(report, write, form):
     events = pysubs2.SSAFile.from_string(write(report), format_=form)
     assert [(event.start, event.end) for event in events] == [(400, 2900), (3100, 4500)]
     assert "You came back." in events[0].plaintext and "Of course." in events[1].plaintext
-    assert "happy, relieved; face: happiness 0.72; micro-expression at 1.00 s" in events[0].plaintext
+    assert "happy, relieved; face: happiness 0.72; micro-expression of happiness at 1.00 s" in events[0].plaintext
 
 
 def test_subtitles_say_nothing_that_was_not_measured(report):
@@ -53,7 +53,7 @@ def test_csv_has_a_row_for_each_utterance(report):
     rows = list(csv.DictReader(io.StringIO(to_csv(report))))
     assert [row["start_seconds"] for row in rows] == ["0.4", "3.1"]
     assert rows[0]["expressions"] == "happiness:0.72;neutral:0.2;surprise:0.08"
-    assert rows[0]["micro_expressions"] == "0.9-1.0-1.2:0.83"
+    assert rows[0]["micro_expressions"] == "0.9-1.0-1.2:happiness:0.83"
     assert rows[1]["emotions"] == rows[1]["valence"] == rows[1]["micro_expressions"] == ""
 
 

@@ -70,7 +70,7 @@ def test_everything_is_drawn(report, open_page):
 @pytest.mark.parametrize(
     ("name", "seconds"),
     [
-        ("Micro-expression: onset 0.90 s, apex 1.00 s, offset 1.20 s, score 0.83", 1.0),
+        ("Micro-expression of happiness: onset 0.90 s, apex 1.00 s, offset 1.20 s, score 0.83", 1.0),
         ("onset 0.90 s", 0.9),
         ("offset 1.20 s", 1.2),
         ("☺ happiness rises from 0.10 to 0.91 between 0.6 and 1.6 s1.60 s", 1.6),

@@ -20,7 +20,7 @@ model microemo-mini; face expressions: trained; micro-expressions: trained; emot
     emotions    joy 0.81, relief 0.40
     in words    happy, relieved
     feeling     valence +0.60, arousal +0.30
-    micro-expr. 0.90-1.20 s, apex 1.00 s, score 0.83, AU12 0.90, AU6 0.61
+    micro-expr. 0.90-1.20 s, apex 1.00 s, happiness, score 0.83, AU12 0.90, AU6 0.61
     why         She smiles at 1.0 s and her voice grows lighter.
     evidence    1.6 s face: happiness rises from 0.10 to 0.91 between 0.6 and 1.6 s
     evidence    voice: lighter than before
