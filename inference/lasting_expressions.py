@@ -12,6 +12,7 @@ from microemo.inference.answer_lasting import Lasting
 from microemo.outputs import MicroEmoFaceOutput
 from microemo.processing.emotion_parsing import EXPRESSION_NOUNS
 
+FEWEST_SECONDS = 0.2  # of an expression within an utterance; of less, its times would read the same
 HELD_PROBABILITY = 0.8  # mean over an utterance; a mouth that talks looks surprised or disgusted with less
 
 
@@ -43,7 +44,8 @@ def lasting_expressions(
     held = _held(shown, membership=membership, neutral=neutral)
 
     lasting: list[Lasting | None] = []
-    for (is_seen, number), still, (onset, offset, start_seconds, end_seconds) in zip(moved, held, times, strict=True):
+    for (is_found, number), still, (onset, offset, start_seconds, end_seconds) in zip(moved, held, times, strict=True):
+        is_seen = is_found and min(offset, end_seconds) - max(onset, start_seconds) >= FEWEST_SECONDS
         label = id2label[number if is_seen or still is None else still]
         expression = Lasting(
             EXPRESSION_NOUNS.get(label, label), onset, offset, start_seconds, end_seconds, is_held=not is_seen

@@ -55,3 +55,8 @@ def test_an_expression_that_does_not_move_is_held():
 def test_what_moves_is_told_before_what_is_held():
     (lasting,) = found([0] * 10 + [2] * 20, shown=[1] * 30, utterances=[(0.0, 2.9)])
     assert lasting.noun == "boredom" and not lasting.is_held
+
+
+def test_what_begins_as_an_utterance_ends_is_told_of_the_next():
+    first, second = found([0] * 20 + [1] * 20, utterances=[(0.0, 2.1), (2.1, 3.9)])
+    assert first is None and second.noun == "joy"
