@@ -1,10 +1,15 @@
 """What a micro-expression shows is what comes and goes with it, not what the face shows anyway."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from microemo.inference.brief_expressions import with_expressions
 from microemo.inference.report import MicroExpression
+from microemo.inference.report_building import HeadLabels, face_timelines
+from microemo.inference.window_analysis import FaceFindings, WindowFindings
+from microemo.processing.clip import Clip, Utterance
 
 LABELS = ("neutral", "happiness", "fear")
 TIMES = np.arange(60) / 30
@@ -63,3 +68,19 @@ def test_a_wrong_shape_is_named():
         with_expressions((EVENT,), times=TIMES, moving=np.zeros((60, 2)), shown=AT_REST, labels=LABELS)
     with pytest.raises(ValueError, match=r"shown must have shape"):
         with_expressions((EVENT,), times=TIMES, moving=AT_REST, shown=AT_REST[:3], labels=LABELS)
+
+
+def test_a_face_s_timeline_says_what_its_events_show():
+    brief = (TIMES > 0.79) & (TIMES < 1.11)
+    moving = AT_REST.copy()
+    moving[brief] = (0.2, 0.1, 0.7)
+    faces = FaceFindings(TIMES, np.zeros(60, int), AT_REST, np.where(brief, 0.9, 0.01), None, moving)
+    clip = Clip("clip.mp4", 0.0, 2.0, (Utterance(0.0, 2.0, "words"),))
+    labels = HeadLabels(emotions=(), expressions=LABELS, action_units=())
+
+    def shown(found):
+        (timeline,) = face_timelines([WindowFindings(clip, frozenset(), found)], labels=labels)
+        return [event.expression for event in timeline.events]
+
+    assert shown(faces) == ["fear"]
+    assert shown(replace(faces, moving=None)) == [None]
