@@ -31,7 +31,7 @@ def other_look(clip: Clip, *, spread: float) -> Clip:
         spread: how far each coefficient of the affine map goes from none, as a part of the crop's side; gamma and
             contrast go `LIGHT` times as far, as a logarithm. 0 leaves the clip as it is.
     """
-    if clip.face_crops is None or spread == 0:
+    if clip.face_crops is None or len(clip.face_crops) == 0 or spread == 0:  # a stretch may lie where no face is seen
         return clip
     drawn = spread * (2 * torch.rand(8, dtype=torch.float64).numpy() - 1)
     crops = np.asarray(clip.face_crops)

@@ -62,6 +62,8 @@ def test_without_spread_or_faces_nothing_changes():
     assert other_look(whole, spread=0.0) is whole
     faceless = Clip("clip", 0.0, 1.0, ())
     assert other_look(faceless, spread=0.1) is faceless
+    unseen = clip(np.zeros((0, SIDE, SIDE, 3), np.uint8))
+    assert other_look(unseen, spread=0.1) is unseen
 
 
 @pytest.mark.parametrize("spread", [-0.1, 0.31, 2])
