@@ -23,7 +23,6 @@ from microemo.training.clip_features import ClipLoader, ReadExample
 from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
 from microemo.training.example import EmotionTargets, Example, Turn
 from microemo.training.face_labels import action_unit_labels, expression_labels, micro_labels
-from microemo.training.face_looks import check_face_spread, other_look
 from microemo.training.face_stretches import draw_stretch, mirrored
 from microemo.training.segment_words import video_words, voice_words
 from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hidden_channels, hide_streams
@@ -66,7 +65,6 @@ class MicroEmoDataCollator:
             `voice_variants`. voice_masks: how much of them is hidden, see `voice_masks`; with pictures too.
         stretch_seconds: only so much of each face is given, another part each time, and half of them mirrored; None:
             all, as it is.
-        face_spread: how far the shape and light of such a part are changed, see `face_looks`.
     """
 
     def __init__(
@@ -82,13 +80,11 @@ class MicroEmoDataCollator:
         stretch_seconds: float | None = None,
         voice_speed: float = 0.0,
         voice_masks: float = 0.0,
-        face_spread: float = 0.0,
     ) -> None:
         if unreadable not in UNREADABLE_POLICIES:
             raise ValueError(f"unreadable ({unreadable!r}) must be one of {', '.join(UNREADABLE_POLICIES)}")
         check_voice_speed(voice_speed)
         check_voice_masks(voice_masks)
-        check_face_spread(face_spread)
         config = config or MicroEmoConfig()
         self.processor = processor
         self.clips = clips or ClipLoader(ReadingSettings(**processor.reading_settings))
@@ -97,7 +93,6 @@ class MicroEmoDataCollator:
         self.segment_words, self.latest_seconds = segment_words, latest_seconds
         self.stretch_seconds = stretch_seconds
         self.voice_speed, self.voice_masks = voice_speed, voice_masks
-        self.face_spread = face_spread
         self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
@@ -110,10 +105,7 @@ class MicroEmoDataCollator:
         read = [replace(entry, clip=self.processor.fit_clip(entry.clip)) for entry in read]
         turns = [turn_of(entry.example, clip=entry.clip) for entry in read]
         if self.stretch_seconds is not None:
-            read = [
-                replace(entry, clip=_a_stretch(entry, seconds=self.stretch_seconds, spread=self.face_spread))
-                for entry in read
-            ]
+            read = [replace(entry, clip=_a_stretch(entry, seconds=self.stretch_seconds)) for entry in read]
         clips = [entry.clip for entry in read]
         if self.dropout is not None:
             drawn = [self.dropout.draw() for _ in clips]
@@ -244,9 +236,9 @@ class MicroEmoDataCollator:
         return ids
 
 
-def _a_stretch(entry: ReadExample, *, seconds: float, spread: float) -> Clip:
+def _a_stretch(entry: ReadExample, *, seconds: float) -> Clip:
     clip = draw_stretch(entry.clip, timeline=entry.example.timeline, seconds=seconds)
-    return other_look(mirrored(clip) if torch.rand(()) < 0.5 else clip, spread=spread)
+    return mirrored(clip) if torch.rand(()) < 0.5 else clip
 
 
 def face_track_ids(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:

@@ -53,9 +53,8 @@ class DataRecipe:
 
     reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
     latest_seconds: up to where clips are moved in time for the word alignment. stretch_seconds: how much of a face is
-    given at a time, see `face_stretches`. face_spread: how far such a part's shape and light are changed, see
-    `face_looks`. voice_speed: how much faster or slower voices without pictures are played, see `voice_variants`.
-    voice_masks: how much of voices is hidden, see `voice_masks`.
+    given at a time, see `face_stretches`. voice_speed: how much faster or slower voices without pictures are played,
+    see `voice_variants`. voice_masks: how much of voices is hidden, see `voice_masks`.
     features_dir: keeps what the `kept_towers`, which must be frozen, make of pictures and sound (see
     `tower_features`); "micro_dynamics" among them keeps all that is seen of faces (`face_features`), "language_model"
     the states that the heads read (`language_states`). streaming: read while training; needs `training.max_steps`.
@@ -74,7 +73,6 @@ class DataRecipe:
     stretch_seconds: float | None = None
     voice_speed: float = 0.0
     voice_masks: float = 0.0
-    face_spread: float = 0.0
     unreadable: str = "raise"
     streaming: bool = False
     shuffle_buffer: int = 1000

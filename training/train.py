@@ -117,7 +117,6 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             stretch_seconds=recipe.data.stretch_seconds if training else None,
             voice_speed=recipe.data.voice_speed if training else 0.0,
             voice_masks=recipe.data.voice_masks if training else 0.0,
-            face_spread=recipe.data.face_spread if training else 0.0,
         )
         for training in (True, False)
     ]

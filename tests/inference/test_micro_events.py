@@ -6,7 +6,8 @@ import pytest
 from microemo.inference.micro_events import MicroEventRule, find_micro_expressions
 
 FPS = 25
-PLAIN = MicroEventRule(enter=0.5, leave=0.3, smooth_seconds=0.0)
+# Log-odds of 0.1 and 0.9 are opposite numbers, so an event that peaks at 0.9 is measured where they pass zero.
+PLAIN = MicroEventRule(enter=0.5, leave=0.3, rest=0.1, smooth_seconds=0.0)
 
 
 def events_of(scores, *, times=None, **arguments):
@@ -21,17 +22,20 @@ def events_of(scores, *, times=None, **arguments):
     [
         ("nothing", [0.1] * 10, []),
         ("empty", [], []),
-        ("below enter", [0, 0.4, 0.45, 0.4, 0], []),
-        # 0 -> 0.6 crosses 0.3 half way between crops 0 and 1, 0.6 -> 0 half way between 3 and 4.
-        ("a plain event", [0, 0.6, 0.9, 0.6, 0, 0], [(0.02, 0.08, 0.14)]),
-        ("one crop reaches out between its neighbours", [0, 0, 0.6, 0, 0], [(0.06, 0.08, 0.1)]),
-        ("begins before it is seen", [0.9, 0.6, 0, 0], [(0.0, 0.0, 0.06)]),
-        ("goes on after it is seen", [0, 0, 0.6, 0.9], [(0.06, 0.12, 0.12)]),
-        ("too short", [0, 0, 0.5, 0, 0, 0], []),
-        ("too long", [0] + [0.8] * 14 + [0], []),
-        ("trembling is one event", [0, 0.6, 0.4, 0.6, 0.35, 0.7, 0], [(0.02, 0.2, pytest.approx(0.223))]),
-        ("a short dip is bridged", [0, 0.6, 0.29, 0.29, 0.9, 0], [(0.02, 0.16, pytest.approx(0.187))]),
-        ("two events", [0, 0.6, 0, 0, 0, 0, 0.6, 0], [(0.02, 0.04, 0.06), (0.22, 0.24, 0.26)]),
+        ("below enter", [0.1, 0.4, 0.45, 0.4, 0.1], []),
+        ("a plain event", [0.1, 0.9, 0.9, 0.9, 0.1, 0.1], [(0.02, 0.04, 0.14)]),
+        ("one crop reaches half way to its neighbours", [0.1, 0.1, 0.9, 0.1, 0.1], [(0.06, 0.08, 0.1)]),
+        # Half way from -2.197 (0.1) to 0.201 (0.55) is -0.998, passed 0.669 of a crop after 0.1.
+        ("a faint event is wide", [0.1, 0.4, 0.55, 0.4, 0.1], [(0.027, 0.08, 0.133)]),
+        # Half way to 4.595 (0.99) is 1.199, passed 0.321 of a crop after 0.4 (-0.405).
+        ("a strong event is narrow", [0.1, 0.4, 0.99, 0.4, 0.1], [(0.053, 0.08, 0.107)]),
+        ("begins before it is seen", [0.9, 0.9, 0.1, 0.1], [(0.0, 0.0, 0.06)]),
+        ("goes on after it is seen", [0.1, 0.1, 0.9, 0.9], [(0.06, 0.08, 0.12)]),
+        ("too short", [0, 0, 0.9, 0, 0, 0], []),
+        ("too long", [0.1] + [0.9] * 14 + [0.1], []),
+        ("trembling is one event", [0.1, 0.9, 0.4, 0.9, 0.35, 0.9, 0.1], [(0.02, 0.04, 0.22)]),
+        ("a short dip is bridged", [0.1, 0.9, 0.2, 0.2, 0.9, 0.1], [(0.02, 0.04, 0.18)]),
+        ("two events", [0.1, 0.9, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1], [(0.02, 0.04, 0.06), (0.22, 0.24, 0.26)]),
     ],
 )
 def test_events(name, scores, expected):
@@ -47,11 +51,10 @@ def test_bridged_flicker_is_no_row_of_micro_expressions():
 def test_scores_are_averaged_over_what_is_near_in_time():
     smooth = replace(PLAIN, smooth_seconds=0.08)  # one crop on each side
     assert events_of([0, 0, 0.9, 0, 0, 0], rule=smooth) == []
-    assert events_of([0, 0.9, 0.9, 0.9, 0, 0], rule=smooth) == [(0.0, 0.08, 0.16)]
+    # 0.45, 0.6, 0.9, 0.6, 0.3, 0 on average
+    assert events_of([0, 0.9, 0.9, 0.9, 0, 0], rule=smooth) == [(0.013, 0.08, 0.133)]
     far_apart = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
-    assert events_of([0, 0, 0.9, 0, 0, 0], rule=smooth, times=far_apart) == [
-        (pytest.approx(0.133), 0.2, pytest.approx(0.267))
-    ]
+    assert events_of([0.1, 0.1, 0.9, 0.1, 0.1, 0.1], rule=smooth, times=far_apart) == [(0.15, 0.2, 0.25)]
 
 
 def test_a_movement_that_one_crop_shows_is_none_by_default():
@@ -62,12 +65,12 @@ def test_a_movement_that_one_crop_shows_is_none_by_default():
 
 def test_nothing_joins_across_a_blind_gap():
     times = [0.0, 0.04, 0.08, 0.48, 0.52, 0.56]
-    assert events_of([0, 0.6, 0.8, 0.8, 0.6, 0], times=times) == [(0.02, 0.08, 0.08), (0.48, 0.48, 0.54)]
+    assert events_of([0, 0.6, 0.8, 0.8, 0.6, 0], times=times) == [(0.037, 0.08, 0.08), (0.48, 0.48, 0.523)]
 
 
 def test_uneven_times_count_not_indices():
-    dense, sparse = [0.0, 0.04, 0.08, 0.12, 0.16], [0.0, 0.18, 0.36, 0.54, 0.72]
-    scores = [0, 0.6, 0.9, 0.6, 0]
+    dense, sparse = np.arange(6) * 0.04, np.arange(6) * 0.18
+    scores = [0, 0.6, 0.9, 0.9, 0.6, 0]
     assert len(events_of(scores, times=dense)) == 1
     assert events_of(scores, times=sparse) == []  # 0.54 s: an ordinary expression
 
@@ -116,6 +119,12 @@ def test_logits_are_no_scores():
 def test_impossible_levels(levels):
     with pytest.raises(ValueError, match="0 < leave <= enter < 1"):
         MicroEventRule(**levels)
+
+
+@pytest.mark.parametrize("rest", [0.0, 0.35])
+def test_impossible_rest(rest):
+    with pytest.raises(ValueError, match=rf"rest \({rest}\) must be > 0 and <= leave \(0.3\)"):
+        MicroEventRule(rest=rest)
 
 
 def test_impossible_smoothing():

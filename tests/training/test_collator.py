@@ -206,26 +206,6 @@ def test_voices_without_pictures_are_played_at_other_speeds(processor, clips, fo
         MicroEmoDataCollator(processor, clips=clips, voice_speed=2)
 
 
-def test_parts_of_a_face_look_like_others_where_that_is_asked(processor, clips, folder):
-    seen = next(read_examples("jsonl", folder / "clips.jsonl"))
-
-    def faces(spread):
-        torch.manual_seed(0)
-        collator = MicroEmoDataCollator(processor, clips=clips, stretch_seconds=0.5, face_spread=spread)
-        return collator([seen])
-
-    plain, other = faces(0.0), faces(0.1)
-    assert plain["face_times"].shape == other["face_times"].shape
-    torch.testing.assert_close(plain["micro_labels"], other["micro_labels"])
-    assert not torch.equal(plain["face_pixel_values"], other["face_pixel_values"])
-    whole = MicroEmoDataCollator(processor, clips=clips, face_spread=0.1)([seen])
-    torch.testing.assert_close(
-        whole["face_pixel_values"], MicroEmoDataCollator(processor, clips=clips)([seen])["face_pixel_values"]
-    )
-    with pytest.raises(ValueError, match=r"face_spread \(2\)"):
-        MicroEmoDataCollator(processor, clips=clips, face_spread=2)
-
-
 def test_parts_of_voices_are_hidden_where_that_is_asked(processor, clips, folder):
     heard = Example("heard", audio=str(folder / "voice.wav"))
     plain = MicroEmoDataCollator(processor, clips=clips)([heard])
