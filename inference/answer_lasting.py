@@ -15,10 +15,10 @@ from microemo.processing.emotion_parsing import REASON_MARK
 class Lasting(NamedTuple):
     """A lasting expression of an utterance, and the utterance's span. Seconds on the answer's clock.
 
-    is_held: the face looks so all the time, and nobody saw it begin.
+    noun: None where the face is seen and none lasts. is_held: the face looks so all the time, and nobody saw it begin.
     """
 
-    noun: str
+    noun: str | None
     onset_seconds: float
     offset_seconds: float
     start_seconds: float
@@ -28,7 +28,8 @@ class Lasting(NamedTuple):
 
 class LastingTold(AnswerRule):
     """What is said of an utterance begins with the expression that lasts in it, as it was found; of an expression
-    that goes on outside, with that part of it. What moves in it, the language model says.
+    that goes on outside, with that part of it. What moves in it, the language model says. Where none lasts, it begins
+    with that: left to itself the language model makes one up.
 
     Args:
         lasting: for each row, what was found in its utterances, at most one in each.
@@ -63,6 +64,8 @@ class LastingTold(AnswerRule):
 
 
 def _opening(found: Lasting) -> str:
+    if found.noun is None:
+        return " The face stays at rest."
     if found.is_held:
         return f" The face shows {found.noun} throughout:"
     onset = max(found.onset_seconds, found.start_seconds)

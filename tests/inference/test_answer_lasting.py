@@ -45,6 +45,14 @@ def test_of_one_that_is_held_no_time_is_told(tokenizer):
     assert following(tokenizer, REASON, lasting=(held,)) == " The face shows joy throughout:"
 
 
+def test_that_none_lasts_is_told(tokenizer):
+    rest = Lasting(None, 0.4, 3.9, 0.4, 3.9)
+    assert following(tokenizer, REASON, lasting=(rest,)) == " The face stays at rest."
+    assert following(tokenizer, f"{REASON} The face stays at rest.", lasting=(rest,)) == ""
+    clip = f"{REASON} From 0.4 to 3.9 s:"
+    assert following(tokenizer, clip, lasting=(rest, FEAR), of_clip=True) == " The face stays at rest."
+
+
 def test_an_answer_about_the_clip_names_the_utterance_first(tokenizer):
     both = (JOY, FEAR)
     assert following(tokenizer, REASON, lasting=both, of_clip=True) == ""
