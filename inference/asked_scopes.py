@@ -67,9 +67,9 @@ def asked_scopes(
             has_face=_face_in(clip, utterance),
             has_voice=has_voice,
             moments=_moments_in(clip, utterance, found=found),
-            lasting=_lasting_in(clip, utterance, found=lasting[number] if lasting else None, are_known=bool(lasting)),
+            lasting=() if expression is None else (expression,),
         )
-        for number, utterance in enumerate(clip.utterances)
+        for utterance, expression in zip(clip.utterances, lasting or [None] * len(clip.utterances), strict=True)
     )
     whole = AskedScope(
         tuple(one for part in parts for one in part.said),
@@ -108,16 +108,6 @@ def _face_in(clip: Clip, utterance: Utterance) -> bool:
         return False
     inside = (clip.face_times >= utterance.start_seconds) & (clip.face_times <= utterance.end_seconds)
     return bool(np.any(inside))
-
-
-def _lasting_in(clip: Clip, utterance: Utterance, *, found: Lasting | None, are_known: bool) -> tuple[Lasting, ...]:
-    """What lasts in an utterance, or that nothing does, where its face is seen."""
-    if found is not None:
-        return (found,)
-    if not (are_known and _face_in(clip, utterance)):
-        return ()
-    start, end = utterance.start_seconds - clip.start_seconds, utterance.end_seconds - clip.start_seconds
-    return (Lasting(None, start, end, start, end),)
 
 
 def _moments_in(clip: Clip, utterance: Utterance, *, found: Sequence[MicroExpression]) -> tuple[Moment, ...]:

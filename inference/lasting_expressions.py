@@ -16,6 +16,9 @@ FEWEST_SECONDS = 0.2  # of an expression within an utterance; of less, its times
 # Mean over its time in the utterance. Of what moves with less, half was nothing (on 160 unseen clips of the training's
 # people 26 of 54 wrong ones are left out so, and 5 of 152 right ones).
 SEEN_PROBABILITY = 0.5
+REST_PROBABILITY = (
+    0.5  # mean over an utterance; a face that looks like an expression with more is not said to be at rest
+)
 HELD_PROBABILITY = 0.8  # mean over an utterance; a mouth that talks looks surprised or disgusted with less
 
 
@@ -27,7 +30,8 @@ def lasting_expressions(
     utterance_times: torch.Tensor,
     id2label: Mapping[int, str],
 ) -> tuple[Lasting | None, ...]:
-    """For each of U utterances the expression that fills most of it; None where there is none.
+    """For each of U utterances the expression that fills most of it, or that there is none; None where that is not
+    sure, or no face is seen.
 
     One that is seen to come has its times. Without one, an expression that the face has all the time is held.
 
@@ -44,19 +48,23 @@ def lasting_expressions(
     found = timeline.lasting(face_times, membership)
     times = zip(*(column[0].tolist() for column in (*found.times, *utterance_times.unbind(2))), strict=True)
     foremost = found.shares.argmax(-1)
-    height = _mean_height(timeline, foremost, membership=membership & _between(face_times, *found.times))
-    moved = zip((found.present & (height >= SEEN_PROBABILITY))[0].tolist(), foremost[0].tolist(), strict=True)
-    held = _held(shown, membership=membership, neutral=neutral)
+    sureness = _mean_height(timeline, foremost, membership=membership & _between(face_times, *found.times))
+    moved = zip((found.present & (sureness >= SEEN_PROBABILITY))[0].tolist(), foremost[0].tolist(), strict=True)
+    looks = _looks(shown, membership=membership, neutral=neutral)
 
     lasting: list[Lasting | None] = []
-    for (is_found, number), still, (onset, offset, start_seconds, end_seconds) in zip(moved, held, times, strict=True):
-        is_seen = is_found and min(offset, end_seconds) - max(onset, start_seconds) >= FEWEST_SECONDS
-        label = id2label[number if is_seen or still is None else still]
-        expression = Lasting(
-            EXPRESSION_NOUNS.get(label, label), onset, offset, start_seconds, end_seconds, is_held=not is_seen
-        )
-        lasting.append(expression if is_seen or still is not None else None)
+    for (is_found, number), (look, height), (onset, offset, start, end) in zip(moved, looks, times, strict=True):
+        if is_found and min(offset, end) - max(onset, start) >= FEWEST_SECONDS:
+            lasting.append(Lasting(_noun(id2label[number]), onset, offset, start, end))
+        elif height >= HELD_PROBABILITY:
+            lasting.append(Lasting(_noun(id2label[look]), onset, offset, start, end, is_held=True))
+        else:
+            lasting.append(Lasting(None, start, end, start, end) if 0 < height < REST_PROBABILITY else None)
     return tuple(lasting)
+
+
+def _noun(label: str) -> str:
+    return EXPRESSION_NOUNS.get(label, label)
 
 
 def _between(times: torch.Tensor, onset: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
@@ -70,14 +78,13 @@ def _mean_height(timeline: FaceTimeline, expression: torch.Tensor, *, membership
     return (own * membership).sum(-1) / membership.sum(-1).clamp(min=1)
 
 
-def _held(shown: MicroEmoFaceOutput, *, membership: torch.Tensor, neutral: int | None) -> list[int | None]:
-    """For each utterance the expression that the face has all the time, unless it is at rest."""
+def _looks(shown: MicroEmoFaceOutput, *, membership: torch.Tensor, neutral: int | None) -> list[tuple[int, float]]:
+    """For each utterance the expression, other than none, that the face looks like most, and its mean probability; 0
+    without crops."""
     assert shown.expression_logits is not None
     probabilities = shown.expression_logits.float().softmax(-1)
+    if neutral is not None:
+        probabilities[..., neutral] = 0.0
     inside = membership.to(probabilities.dtype)
-    means = (inside @ probabilities / inside.sum(-1, keepdim=True).clamp(min=1.0))[0]
-    height, number = means.max(-1)
-    return [
-        place if mean >= HELD_PROBABILITY and place != neutral else None
-        for mean, place in zip(height.tolist(), number.tolist(), strict=True)
-    ]
+    heights, numbers = (inside @ probabilities / inside.sum(-1, keepdim=True).clamp(min=1.0))[0].max(-1)
+    return list(zip(numbers.tolist(), heights.tolist(), strict=True))

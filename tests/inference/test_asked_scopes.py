@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from microemo.inference.answer_lasting import Lasting
 from microemo.inference.asked_scopes import MOST_MOMENTS, asked_scopes
 from microemo.inference.report import MicroExpression
 from microemo.processing.clip import Clip, Utterance
@@ -75,20 +74,3 @@ def test_what_a_micro_expression_shows_is_told_by_its_noun():
     first, second = found((0.5, 0.9), (1.5, 0.9))
     told = asked_scopes(clip(), found=[replace(first, expression="happiness"), second])[1].moments
     assert [moment.noun for moment in told] == ["joy", None]
-
-
-def test_where_a_face_is_seen_and_nothing_lasts_that_is_known():
-    joy = Lasting("joy", 0.5, 1.5, 0.0, 2.0)
-    faces = clip(face_times=(1.0, 3.0))
-    whole, first, second = asked_scopes(faces, lasting=[joy, None])
-    rest = Lasting(None, 2.5, 4.5, 2.5, 4.5)
-    assert first.lasting == (joy,) and second.lasting == (rest,) and whole.lasting == (joy, rest)
-    assert [scope.lasting for scope in asked_scopes(clip(), lasting=[None, None])][2] == ()  # no face there
-    assert not any(scope.lasting for scope in asked_scopes(faces))  # not known
-
-
-def test_rest_is_counted_from_the_clip_s_start():
-    window = replace(
-        clip(face_times=(61.0,)), start_seconds=60.0, end_seconds=65.0, utterances=(Utterance(60.0, 62.0, "a"),)
-    )
-    assert asked_scopes(window, lasting=[None])[1].lasting == (Lasting(None, 0.0, 2.0, 0.0, 2.0),)
