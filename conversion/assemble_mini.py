@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import transformers
 from tqdm import tqdm
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 import microemo
 import microemo.conversion
@@ -116,6 +117,12 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
         steps.finish_one()
         model.save_pretrained(folder, max_shard_size=ONE_FILE)
         processor.save_pretrained(folder)
+        # transformers writes nothing where another process is the main one.
+        if not (folder / SAFE_WEIGHTS_NAME).is_file():
+            raise RuntimeError(
+                "microemo-mini must be assembled by the main process of a distributed run, before the others; "
+                "`python -m microemo.conversion.assemble_mini` does it once"
+            )
         steps.finish_one()
 
 

@@ -31,6 +31,7 @@ SEEDED_PARTS = (
     "emotion_head",
     "face_head",
     "face_readout",
+    "voice_readout",
 )
 
 
@@ -107,6 +108,7 @@ def mini_config(
         audio_token_id=audio_token_id,
         utterance_end_token_id=utterance_end_token_id,
         use_face_readout=True,
+        use_voice_readout=True,
         trained_parts=list(checkpoint.trained_parts),
         dtype="float32",
     )

@@ -1,4 +1,4 @@
-"""The face readout's parts as words of the language model, where training begins."""
+"""The readouts' parts as words of the language model, where training begins."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ EXPRESSION_WORDS = {
     "fear": " fear",
     "contempt": " contempt",
 }
+BORED = {"boredom": " bored"}  # of voices, which are otherwise said as their emotions are called
 STATE_WORDS = (" none", " nobody")
 DIGITS = tuple("0123456789")
 
 
 @torch.no_grad()
 def begin_with_words(model: MicroEmoForConditionalGeneration, *, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Gives each part of the readout the embedding of its word; a word of several tokens gets their mean."""
-    readout = model.model.face_readout
+    """Gives each part of the readouts the embedding of its word; a word of several tokens gets their mean."""
+    readout, voice = model.model.face_readout, model.model.voice_readout
     embedding = cast(torch.Tensor, model.get_input_embeddings().weight)
 
     def rows(words: tuple[str, ...]) -> torch.Tensor:
@@ -36,6 +37,8 @@ def begin_with_words(model: MicroEmoForConditionalGeneration, *, tokenizer: PreT
 
     names = model.config.expression_id2label
     readout.expressions.weight.copy_(rows(tuple(EXPRESSION_WORDS[names[index]] for index in range(len(names)))))
+    names = model.config.voice_id2label
+    voice.words.weight.copy_(rows(tuple(BORED.get(names[index], f" {names[index]}") for index in range(len(names)))))
     readout.states.weight.copy_(rows(STATE_WORDS))
     readout.seconds.weight.copy_(rows(DIGITS))
     readout.tenths.weight.copy_(rows(DIGITS))

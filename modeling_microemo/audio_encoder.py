@@ -19,7 +19,8 @@ class AudioFeatures:
 
     states: (B, N, C), zeros where nothing was heard. times: (N,) float seconds, the middle of each feature.
     windows: (N,) long, number of its window. mask: (B, N) bool, False at padding. hidden_states, attentions: of the
-    tower, for the windows that hold sound.
+    tower, for the windows that hold sound. inner_states: those between the tower's layers, (B, N, C) each, where
+    hidden states were asked for.
     """
 
     states: torch.Tensor
@@ -28,6 +29,7 @@ class AudioFeatures:
     mask: torch.Tensor
     hidden_states: tuple[torch.Tensor, ...] | None
     attentions: tuple[torch.Tensor, ...] | None
+    inner_states: tuple[torch.Tensor, ...] = ()
 
 
 def build_audio_tower(config: PreTrainedConfig) -> PreTrainedModel:
@@ -71,18 +73,27 @@ def encode_audio(
         for chunk, mask in zip(windows.split(WINDOWS_A_CHUNK), masks.split(WINDOWS_A_CHUNK), strict=True)
     ]
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])  # (M, n, C)
-    states = features.new_zeros(*heard.shape, *features.shape[1:])
-    states[heard.to(states.device)] = features
+    hidden_states = joined([chunk.get("hidden_states") for chunk in chunks])
     rate = MEL_FRAMES_PER_SECOND if input_features.ndim == 4 else SAMPLES_PER_SECOND
-    times, windows_of_features, real = place_in_time(audio_mask.to(states.device), count=features.shape[1], rate=rate)
+    times, windows_of_features, real = place_in_time(
+        audio_mask.to(features.device), count=features.shape[1], rate=rate
+    )
     return AudioFeatures(
-        states=states.flatten(1, 2),
+        states=_laid_out(features, heard),
         times=times,
         windows=windows_of_features,
         mask=real,
-        hidden_states=joined([chunk.get("hidden_states") for chunk in chunks]),
+        hidden_states=hidden_states,
         attentions=joined([chunk.get("attentions") for chunk in chunks]),
+        inner_states=tuple(_laid_out(states, heard) for states in (hidden_states or ())[1:-1]),
     )
+
+
+def _laid_out(features: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+    """Features (M, n, C) of the M windows with sound, heard (B, W), laid out (B, W * n, C) with zeros between."""
+    states = features.new_zeros(*heard.shape, *features.shape[1:])
+    states[heard.to(states.device)] = features
+    return states.flatten(1, 2)
 
 
 def place_in_time(
@@ -121,4 +132,5 @@ def silence(num_clips: int, *, width: int, tower: PreTrainedModel) -> AudioFeatu
         mask=torch.zeros(num_clips, 0, dtype=torch.bool, device=device),
         hidden_states=None,
         attentions=None,
+        inner_states=(states,) * (tower.config.num_hidden_layers - 1),
     )

@@ -25,6 +25,8 @@ VOICE_EMOTIONS = ["calm", "boredom"]
 NEUTRAL = "neutral"
 EXPRESSIONS = [NEUTRAL, "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
+# What voices are known to sound of: the classes of RAVDESS and EmoDB, as the emotions above are called.
+VOICES = [NEUTRAL, "calm", "joy", "surprise", "sadness", "anger", "disgust", "fear", "boredom"]
 FEWEST_READOUT_TOKENS = 8  # of a segment; what is said, word by word
 TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations")
 
@@ -192,6 +194,7 @@ class MicroEmoConfig(PreTrainedConfig):
     use_local_branch: bool = True
     use_audio_branch: bool = True
     use_face_readout: bool = False  # the local branch says what it found in words; not in the paper
+    use_voice_readout: bool = False  # the audio branch says how voices sound in a word; not in the paper
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
     window_stride: int = 32
@@ -208,6 +211,7 @@ class MicroEmoConfig(PreTrainedConfig):
     emotion_id2label: dict = field(default_factory=lambda: dict(enumerate(GO_EMOTIONS + VOICE_EMOTIONS)))
     expression_id2label: dict = field(default_factory=lambda: dict(enumerate(EXPRESSIONS)))
     action_unit_id2label: dict = field(default_factory=lambda: dict(enumerate(ACTION_UNITS)))
+    voice_id2label: dict = field(default_factory=lambda: dict(enumerate(VOICES)))
 
     # What has been trained: reports call the rest untrained
     trained_parts: list[str] = field(default_factory=list)
@@ -220,6 +224,7 @@ class MicroEmoConfig(PreTrainedConfig):
         self.emotion_id2label = numbered(self.emotion_id2label)
         self.expression_id2label = numbered(self.expression_id2label)
         self.action_unit_id2label = numbered(self.action_unit_id2label)
+        self.voice_id2label = numbered(self.voice_id2label)
         # The language model's own config says whether its output shares the input embeddings.
         self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
         self._fill_widths()
@@ -256,6 +261,11 @@ class MicroEmoConfig(PreTrainedConfig):
             raise ValueError(
                 f"use_face_readout needs video_qformer_config.num_query_tokens >= {FEWEST_READOUT_TOKENS}, "
                 f"got {self.video_qformer_config.num_query_tokens}"
+            )
+        if self.use_voice_readout and self.audio_config.num_hidden_layers < 2:
+            raise ValueError(
+                "use_voice_readout needs an audio_config of at least 2 layers, between which there are states, got "
+                f"{self.audio_config.num_hidden_layers}"
             )
         token_ids = (self.video_token_id, self.audio_token_id, self.utterance_end_token_id)
         if len(set(token_ids)) < len(token_ids):

@@ -38,6 +38,7 @@ from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
 from .strict_loading import StrictLoadingMixin
 from .visual_encoder import FrameQFormer, build_tower
+from .voice_readout import VoiceReadout
 
 logger = logging.get_logger(__name__)
 
@@ -65,8 +66,11 @@ class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
         elif isinstance(module, SegmentQFormer):
             init.normal_(module.queries, mean=0.0, std=std)
             init.normal_(module.null_key, mean=0.0, std=std)
-        elif isinstance(module, (GlobalLocalAttention, FaceReadout)):
+        elif isinstance(module, (GlobalLocalAttention, FaceReadout, VoiceReadout)):
             init.zeros_(module.gate)
+            if isinstance(module, VoiceReadout):
+                init.zeros_(module.centre)
+                init.ones_(module.scale)
         elif isinstance(module, ZeroLinear):
             init.zeros_(module.weight)
 
@@ -99,6 +103,8 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         self.emotion_head = EmotionHead(config)
         if config.use_local_branch and config.use_face_readout:
             self.face_readout = FaceReadout(config)
+        if config.use_audio_branch and config.use_voice_readout:
+            self.voice_readout = VoiceReadout(config)
         self.post_init()
 
     def train(self, mode: bool = True) -> "MicroEmoModel":

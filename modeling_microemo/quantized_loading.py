@@ -20,6 +20,7 @@ KEPT_PARTS = (
     "audio_qformer",
     "video_projector",
     "audio_projector",
+    "voice_readout",
     "emotion_head",
 )
 # Names from the whole model and from `MicroEmoModel` alone.

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
-from .audio_encoder import encode_audio
+from .audio_encoder import AudioFeatures, encode_audio
 from .face_readout import FaceReadout
 from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
@@ -19,6 +19,7 @@ from .segment_qformer import SegmentQFormer
 from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
 from .time_embedding import check_times
 from .visual_encoder import FrameQFormer, encode_pictures, recorded
+from .voice_readout import VoiceReadout, VoiceStatistics, voice_statistics
 
 
 class StreamFeaturesMixin:
@@ -40,6 +41,7 @@ class StreamFeaturesMixin:
     audio_tower: PreTrainedModel
     audio_qformer: SegmentQFormer
     audio_projector: nn.Linear
+    voice_readout: VoiceReadout
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -217,31 +219,68 @@ class StreamFeaturesMixin:
             frame_times, frame_mask: (B, T), where windows follow the frames (utterance_mode "window").
             utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
         """
+        asked = recorded(kwargs)
+        audio = self._heard(input_features, audio_mask, record=asked)
+        segments = self._audio_segments(audio, frame_times, frame_mask, utterance_times, utterance_mask)
+        membership = audio_membership(audio, segments)
+        tokens = self.audio_qformer(
+            audio.states, positions=audio.windows.expand(len(audio.states), -1), membership=membership
+        )
+        projected = self.audio_projector(tokens)
+        if self.config.use_voice_readout:
+            statistics = voice_statistics(audio.inner_states, membership=membership)
+            projected = self.voice_readout.spoken_over(projected, statistics=statistics)
+        return MicroEmoStreamOutput(
+            last_hidden_state=audio.states,
+            pooler_output=tokens_by_clip(projected, segments.mask),
+            hidden_states=audio.hidden_states if "output_hidden_states" in asked else None,
+            attentions=audio.attentions,
+        )
+
+    def get_voice_statistics(
+        self,
+        input_features: torch.Tensor,
+        audio_mask: torch.Tensor | None = None,
+        frame_times: torch.Tensor | None = None,
+        frame_mask: torch.Tensor | None = None,
+        utterance_times: torch.Tensor | None = None,
+        utterance_mask: torch.Tensor | None = None,
+    ) -> VoiceStatistics:
+        """How each segment (the clip, then its utterances) sounds, which `voice_readout` makes logits of; arguments as
+        `get_audio_features`.
+        """
+        if not self.config.use_voice_readout:
+            raise ValueError("this model was built without a voice readout (config.use_voice_readout is False)")
+        audio = self._heard(input_features, audio_mask, record={})
+        segments = self._audio_segments(audio, frame_times, frame_mask, utterance_times, utterance_mask)
+        return voice_statistics(audio.inner_states, membership=audio_membership(audio, segments))
+
+    def _heard(
+        self, input_features: torch.Tensor, audio_mask: torch.Tensor | None, *, record: dict[str, bool]
+    ) -> AudioFeatures:
         if not self.config.use_audio_branch:
             raise ValueError("this model was built without an audio branch (config.use_audio_branch is False)")
-        audio = encode_audio(
+        return encode_audio(
             self.audio_tower,
             input_features,
             audio_mask=audio_mask,
             width=self.config.audio_qformer_config.encoder_hidden_size,
-            record=recorded(kwargs),
+            record={**record, "output_hidden_states": True} if self.config.use_voice_readout else record,
         )
-        num_clips = len(audio.states)
+
+    def _audio_segments(
+        self,
+        audio: AudioFeatures,
+        frame_times: torch.Tensor | None,
+        frame_mask: torch.Tensor | None,
+        utterance_times: torch.Tensor | None,
+        utterance_mask: torch.Tensor | None,
+    ) -> Segments:
+        """The segments of the clips in which something is heard."""
         if frame_times is None:
-            frame_times = torch.zeros(num_clips, 0, device=audio.times.device)
+            frame_times = torch.zeros(len(audio.states), 0, device=audio.times.device)
         mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
-        segments = self._segments(frame_times, mask, utterance_times, utterance_mask).where(audio.mask.any(1))
-        tokens = self.audio_qformer(
-            audio.states,
-            positions=audio.windows.expand(num_clips, -1),
-            membership=segments.membership(audio.times.expand(num_clips, -1), mask=audio.mask),
-        )
-        return MicroEmoStreamOutput(
-            last_hidden_state=audio.states,
-            pooler_output=tokens_by_clip(self.audio_projector(tokens), segments.mask),
-            hidden_states=audio.hidden_states,
-            attentions=audio.attentions,
-        )
+        return self._segments(frame_times, mask, utterance_times, utterance_mask).where(audio.mask.any(1))
 
     def _segments(
         self,
@@ -267,6 +306,11 @@ class StreamFeaturesMixin:
     def _no_tokens(self, num_clips: int) -> tuple[torch.Tensor, ...]:
         weight = self.video_projector.weight
         return (like_weight(torch.zeros(0, weight.shape[0]), weight),) * num_clips
+
+
+def audio_membership(audio: AudioFeatures, segments: Segments) -> torch.Tensor:
+    """Which moments of sound lie in each segment, (B, S, N) bool."""
+    return segments.membership(audio.times.expand(len(audio.states), -1), mask=audio.mask)
 
 
 def all_true(times: torch.Tensor) -> torch.Tensor:

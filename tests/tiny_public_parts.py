@@ -96,7 +96,7 @@ def _whisper() -> ConvertedWhisper:
         vocab_size=40,
         num_mel_bins=16,
         d_model=32,
-        encoder_layers=1,
+        encoder_layers=2,
         decoder_layers=1,
         encoder_attention_heads=2,
         decoder_attention_heads=2,

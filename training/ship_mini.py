@@ -44,7 +44,7 @@ SHIPPED_FILES = {
         "video_projector",
         "audio_projector",
     ),
-    "heads.safetensors": ("emotion_head", "face_readout"),
+    "heads.safetensors": ("emotion_head", "face_readout", "voice_readout"),
     "towers.safetensors": ("frame_tower", "face_tower", "audio_tower"),
     "language_model.safetensors": ("language_model",),
 }
@@ -137,11 +137,12 @@ def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) 
         }
         for stage in stages
     ]
+    told = [{**stage, "curves": _short(stage["curves"])} for stage in [*record.get("stages", []), *entries]]
     return {
         **record,
         "trained_parts": last["trained_parts"],  # the model's, with those that training began with
         "reading_settings": last["reading_settings"],
-        "stages": [*record.get("stages", []), *entries],
+        "stages": told,
     }
 
 
@@ -191,6 +192,14 @@ def _placeless(entry: Any) -> Any:
     if isinstance(entry, str) and (Path(entry).is_absolute() or entry.startswith("~")):
         return Path(entry).name
     return entry
+
+
+def _short(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Curves in the few digits that can be seen of them: the record is shipped, too."""
+    return [
+        {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in entry.items()}
+        for entry in curves
+    ]
 
 
 def _check_size(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate import PartialState
 from huggingface_hub import snapshot_download
 from transformers import PreTrainedModel
 
@@ -33,6 +34,7 @@ MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "movement": MicroEmoForFaceMovement,
     "flow": MicroEmoForFaceFlow,
     "words": MicroEmoForWordAlignment,
+    "voice": MicroEmoForEmotionClassification,
 }
 # What processor and model must agree on: name in the processor -> path in the config.
 SHARED_SETTINGS = {
@@ -132,7 +134,8 @@ def changed_config(config: MicroEmoConfig, *, changes: Mapping[str, Any]) -> Mic
 
 def _folder(path: str | None) -> Path:
     if path is None:
-        return assemble_mini()
+        with PartialState().local_main_process_first():  # transformers lets the other processes write no weights
+            return assemble_mini()
     folder = Path(path).expanduser()
     return folder if folder.is_dir() else Path(snapshot_download(path))
 

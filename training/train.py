@@ -42,6 +42,7 @@ from microemo.training.trained_weights import (
     write_record,
 )
 from microemo.training.trainer import MicroEmoTrainer
+from microemo.training.voice_fit import fit_voice_readout
 
 try:
     import datasets
@@ -83,7 +84,11 @@ def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = F
     folder = run.trainer.args.output_dir
     if resume is True and folder is not None and Path(folder).is_dir():
         checkpoint = get_last_checkpoint(folder)
-    run.trainer.train(resume_from_checkpoint=checkpoint)
+    if recipe.model.objective == "voice":
+        batches, decay = run.trainer.get_train_dataloader(), run.trainer.args.weight_decay
+        run.trainer.state.log_history.append(fit_voice_readout(run.start.model, batches=batches, weight_decay=decay))
+    else:
+        run.trainer.train(resume_from_checkpoint=checkpoint)
     if run.trainer.eval_dataset is not None:
         run.trainer.evaluate()
     return finish(run)
@@ -113,6 +118,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             dropout=StreamDropout(**recipe.data.dropout) if training and recipe.data.dropout else None,
             unreadable=recipe.data.unreadable,
             segment_words=recipe.model.objective == "words",
+            voice_labels=recipe.model.objective == "voice",
             latest_seconds=recipe.data.latest_seconds if training else 0.0,
             stretch_seconds=recipe.data.stretch_seconds if training else None,
             voice_speed=recipe.data.voice_speed if training else 0.0,
@@ -269,7 +275,7 @@ def _saved_model(run: TrainingRun, *, folder: Path) -> tuple[Any, Lora | None]:
     """The model that was saved, with adapters merged, and the adapters' matrices."""
     if run.recipe.lora is None:
         return type(run.start.model).from_pretrained(folder / MODEL_FOLDER), None
-    whole = replace(run.recipe.model, quantization=None)
+    whole = replace(run.recipe.model, path=str(run.start.folder), quantization=None)
     base = load_starting_model(whole, trained_parts=run.recipe.parts.train).model
     if (continued := continued_lora(run.recipe.lora)) is not None:
         take_out(base, lora=continued)

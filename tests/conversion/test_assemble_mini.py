@@ -21,6 +21,7 @@ from transformers import (
     AutoModelForSpeechSeq2Seq,
     AutoProcessor,
     AutoVideoProcessor,
+    PreTrainedModel,
 )
 
 import microemo
@@ -79,6 +80,14 @@ def test_a_new_file_of_trained_weights_makes_it_assemble_again(
     assert {key for key, value in after.items() if not torch.equal(value, before[key])} == {f"{module}.weight"}
     torch.testing.assert_close(after[f"{module}.weight"], before[f"{module}.weight"] + 1)
     assert after[f"{module}.weight"].dtype == torch.float32
+
+
+def test_a_process_that_may_not_save_leaves_no_hollow_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assemble_of_tiny_parts(monkeypatch)
+    monkeypatch.setattr(PreTrainedModel, "should_save_on_this_rank", lambda *_: False)
+    with pytest.raises(RuntimeError, match="must be assembled by the main process"):
+        assemble_mini(cache_dir=tmp_path, checkpoint_dir=tmp_path / "none")
+    assert not (tmp_path / "microemo-mini").exists()
 
 
 def test_command_line_refuses_a_folder_of_somebody_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

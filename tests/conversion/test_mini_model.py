@@ -106,6 +106,15 @@ def test_the_readout_begins_with_words_of_the_language_model(parts: PublicParts)
     assert not readout.gate.any() and not readout.tens.weight.any()
 
 
+def test_voices_begin_with_words_too(parts: PublicParts) -> None:
+    model, processor = build_mini(parts, checkpoint=UNTRAINED)
+    voice, embedding = model.model.voice_readout, model.get_input_embeddings().weight
+    for index, name in model.config.voice_id2label.items():
+        words = processor.tokenizer(" bored" if name == "boredom" else f" {name}", add_special_tokens=False)
+        torch.testing.assert_close(voice.words.weight[index], embedding[words["input_ids"]].mean(0))
+    assert not voice.gate.any()
+
+
 def test_the_processor_reads_as_the_record_says(parts: PublicParts) -> None:
     default = build_mini(parts, checkpoint=UNTRAINED)[1].reading_settings
     learned = TrainedCheckpoint(reading_settings={"num_frames": 12, "faces_everywhere": True})

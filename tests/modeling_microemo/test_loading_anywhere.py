@@ -86,7 +86,8 @@ class TestQuantization:
     def test_all_parts_but_the_language_model_are_kept(self, folder):
         config = MicroEmoForConditionalGeneration.from_pretrained(folder).config
         segments = {**config.video_qformer_config.to_dict(), "num_query_tokens": 8}
-        model = tiny_model(MicroEmoForConditionalGeneration, use_face_readout=True, video_qformer_config=segments)
+        readouts = {"use_face_readout": True, "use_voice_readout": True}
+        model = tiny_model(MicroEmoForConditionalGeneration, **readouts, video_qformer_config=segments)
         assert {name for name, _ in model.model.named_children()} == {*KEPT_PARTS, "language_model"}
 
     def test_the_users_choice_wins(self):

@@ -94,6 +94,16 @@ def test_streams_may_be_missing_clip_by_clip(collator, processor, folder):
     assert [collator.emotion_names[index] for index in unknown] == ["calm", "boredom"], "GoEmotions never asked"
 
 
+def test_voices_are_labelled_where_nothing_else_can_tell(processor, clips, folder):
+    full = next(read_examples("jsonl", folder / "clips.jsonl"))
+    voice = Example("v", audio=str(folder / "voice.wav"), targets=EmotionTargets(closed_label="happiness"))
+    unnamed = Example("u", audio=str(folder / "voice.wav"), targets=EmotionTargets(closed_label="contempt"))
+    collator = MicroEmoDataCollator(processor, clips=clips, voice_labels=True)
+    labels = collator([full, voice, unnamed])["voice_labels"]
+    assert labels.tolist() == [[IGNORE_INDEX] * 2, [collator.voice_ids["joy"], IGNORE_INDEX], [IGNORE_INDEX] * 2]
+    assert "voice_labels" not in MicroEmoDataCollator(processor, clips=clips)([voice])
+
+
 def test_a_row_of_a_mixed_batch_equals_its_own_batch(collator, folder):
     full = next(read_examples("jsonl", folder / "clips.jsonl"))
     words = Example("w", utterances=(LabelledUtterance("thanks"),))

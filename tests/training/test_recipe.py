@@ -103,6 +103,7 @@ STAGES_OF_MINI = (
     "face_flow",
     "alignment",
     "voices",
+    "voice_readout",
     "explanations",
     "emotion_head",
     "rehearsal",
@@ -119,12 +120,13 @@ def test_the_stages_of_mini_follow_each_other():
         "face_flow": f"{output['face_dynamics']}/model",
         "alignment": f"{output['sentences']}/model",
         "voices": None,
+        "voice_readout": None,
         "explanations": f"{output['alignment']}/model",
         "emotion_head": f"{output['explanations']}/model",
         "rehearsal": None,
     }
     assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
-    side_by_side = ("face_flow", "voices")
+    side_by_side = ("face_flow", "voices", "voice_readout")
     assert stages["alignment"].model.weights == tuple(f"{output[name]}/weights" for name in side_by_side)
     loras = {name: recipe.lora.continues for name, recipe in stages.items() if recipe.lora is not None}
     assert loras == {"sentences": None, "explanations": None, "rehearsal": "microemo-mini"}

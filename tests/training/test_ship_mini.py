@@ -95,6 +95,7 @@ def test_the_record_tells_of_every_stage(works, shipped):
     for stage in record["stages"]:
         assert stage["seed"] == 42 and len(stage["data"]["train"]) == 64
         assert {"step", "loss"} <= stage["curves"][0].keys()
+        assert all(value == float(f"{value:.4g}") for entry in stage["curves"] for value in entry.values())
     assert record["stages"][1]["recipe"]["lora"]["alpha"] == LORA["alpha"]
     assert record["stages"][1]["recipe"]["training"]["output_dir"] == "explanations"
     assert str(works.runs) not in json.dumps(record)
