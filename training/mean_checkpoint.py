@@ -2,8 +2,8 @@
 
     python -m microemo.training.mean_checkpoint BEFORE AFTER OUT
 
-Weights of one training run continued lie close enough for their mean to be a model (Wortsman et al., "Model soups", ICML
-2022). OUT is AFTER with the mean of every float that BEFORE has too, and says so in its record.
+Weights of one training run continued lie close enough for their mean to be a model (Wortsman et al., "Model soups",
+ICML 2022). OUT is AFTER with the mean of every float that BEFORE has too, and says so in its record.
 """
 
 from __future__ import annotations
