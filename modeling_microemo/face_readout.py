@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from .configuration_microemo import FEWEST_READOUT_TOKENS, NEUTRAL, MicroEmoConfig
 from .heads import ZeroLinear
 from .outputs import MicroEmoFaceOutput
+from .placement import all_rows
 
 LASTING, ONSET, OFFSET, BRIEF, APEX = 0, 1, 3, 5, 6
 NO_EXPRESSION, NO_FACE = 0, 1  # rows of `states`
@@ -53,17 +54,32 @@ class FaceReadout(nn.Module):
         self.brief_units = ZeroLinear(len(config.action_unit_id2label), width, bias=False)
         self.gate = nn.Parameter(torch.zeros(1))
 
-    def spoken_over(self, tokens: torch.Tensor, *, said: torch.Tensor) -> torch.Tensor:
-        """The segments' tokens (B, S, K, D) with what is said (B, S, K, D) in the place of those that say something.
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        *,
+        logits: MicroEmoFaceOutput | None,
+        times: torch.Tensor | None,
+        membership: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """The segments' tokens (B, S, K, D), with what is said in the place of those that say something.
 
         What the token was stays behind a gate that begins at zero. A Q-Former's tokens are several times as long as a
         word's, and beside them, ungated, no word would be heard.
-        """
-        speaks = (said != 0).any(-1, keepdim=True)
-        return torch.where(speaks, said + self.gate * tokens, tokens)
 
-    def forward(self, logits: MicroEmoFaceOutput, *, times: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
-        """Returns (B, S, K, D).
+        Args:
+            logits, times, membership: as in `said`; None without any face.
+        """
+        if logits is None or times is None or membership is None:
+            said = self.nothing_seen(tokens[:, :, 0, 0])
+        else:
+            said = self.said(logits, times=times, membership=membership)
+        said = said.to(tokens)
+        speaks = (said != 0).any(-1, keepdim=True)
+        return torch.where(speaks, said + self.gate.to(tokens) * tokens, tokens)
+
+    def said(self, logits: MicroEmoFaceOutput, *, times: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
+        """What the face head found, (B, S, K, D).
 
         Args:
             logits: of F crops, in the order of time.
@@ -86,7 +102,7 @@ class FaceReadout(nn.Module):
 
     def nothing_seen(self, segments: torch.Tensor) -> torch.Tensor:
         """(B, S, K, D) of clips without any face; segments: (B, S), for its shape."""
-        no_face = self.states.weight[NO_FACE].expand(*segments.shape, 1, -1)
+        no_face = all_rows(self.states, device=segments.device)[NO_FACE].expand(*segments.shape, 1, -1)
         silent = torch.zeros_like(no_face)
         silences = silent.expand(-1, -1, BRIEF - LASTING - 1, -1)
         after = silent.expand(-1, -1, self.num_tokens - BRIEF - 1, -1)
@@ -94,11 +110,10 @@ class FaceReadout(nn.Module):
 
     def _noun(self, found: FoundExpressions, *, seen: torch.Tensor, units: nn.Linear) -> torch.Tensor:
         """(B, S, 1, D): the expression with its action units, or that there is none, or no face."""
-        words = self.expressions.weight
+        words, states = (all_rows(table, device=seen.device) for table in (self.expressions, self.states))
         said = found.shares.to(words.dtype) @ words + units(found.units.to(words.dtype))  # found in float32
-        none, no_face = self.states.weight[NO_EXPRESSION], self.states.weight[NO_FACE]
-        said = torch.where(found.present.unsqueeze(-1), said, none)
-        return torch.where(seen.unsqueeze(-1), said, no_face).unsqueeze(2)
+        said = torch.where(found.present.unsqueeze(-1), said, states[NO_EXPRESSION])
+        return torch.where(seen.unsqueeze(-1), said, states[NO_FACE]).unsqueeze(2)
 
     def _time(self, times: torch.Tensor, *, said: torch.Tensor) -> torch.Tensor:
         """(B, S, 2, D): seconds and tenths of (B, S), rounded as answers round them; zeros where nothing is said."""

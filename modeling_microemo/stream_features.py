@@ -165,8 +165,7 @@ class StreamFeaturesMixin:
         )
         projected = self.video_projector(segment_tokens)
         if self.config.use_local_branch and self.config.use_face_readout:
-            said = self._face_readout(face_features, face_times, face_mask, segments)
-            projected = self.face_readout.spoken_over(projected, said=said.to(projected))
+            projected = self._with_face_readout(projected, face_features, face_times, face_mask, segments)
         return MicroEmoStreamOutput(
             last_hidden_state=tokens,
             pooler_output=tokens_by_clip(projected, segments.mask),
@@ -182,19 +181,21 @@ class StreamFeaturesMixin:
         logits["expression_logits"] = self.face_head.of_flow(flow).expression_logits
         return logits
 
-    def _face_readout(
+    def _with_face_readout(
         self,
+        tokens: torch.Tensor,
         face_features: BaseModelOutputWithPooling | None,
         face_times: torch.Tensor | None,
         face_mask: torch.Tensor | None,
         segments: Segments,
     ) -> torch.Tensor:
-        """What the face head found in each segment, (B, S, K, D)."""
+        """The segments' tokens (B, S, K, D), which also say what the face head found in each."""
         if face_features is None or face_times is None:
-            return self.face_readout.nothing_seen(segments.mask)
+            return self.face_readout(tokens, logits=None, times=None, membership=None)
         mask = all_true(face_times) if face_mask is None else face_mask.bool()
         return self.face_readout(
-            self.moving_logits(face_features),
+            tokens,
+            logits=self.moving_logits(face_features),
             times=face_times,
             membership=segments.membership(face_times, mask=mask),
         )
@@ -229,7 +230,7 @@ class StreamFeaturesMixin:
         projected = self.audio_projector(tokens)
         if self.config.use_voice_readout:
             statistics = voice_statistics(audio.inner_states, membership=membership)
-            projected = self.voice_readout.spoken_over(projected, statistics=statistics)
+            projected = self.voice_readout(projected, statistics=statistics)
         return MicroEmoStreamOutput(
             last_hidden_state=audio.states,
             pooler_output=tokens_by_clip(projected, segments.mask),

@@ -9,14 +9,16 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from .configuration_microemo import MicroEmoConfig
+from .placement import all_rows, like_weight
 
 
 class VoiceStatistics(NamedTuple):
-    """Mean and spread of the tower's inner states in every segment. values: (B, S, 2 * L * C) float32, zeros where
-    nothing is heard. heard: (B, S) bool."""
+    """Mean and spread (standard deviation) of the tower's inner states in every segment.
+
+    values: (B, S, 2 * L * C) float32, all means before all spreads, zeros where nothing is heard. heard: (B, S) bool.
+    """
 
     values: torch.Tensor
     heard: torch.Tensor
@@ -45,28 +47,29 @@ class VoiceReadout(nn.Module):
         super().__init__()
         width, names = config.text_config.hidden_size, config.voice_id2label
         size = 2 * num_inner_states(config) * config.audio_qformer_config.encoder_hidden_size
-        self.num_tokens = config.audio_qformer_config.num_query_tokens
         self.register_buffer("centre", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
         self.emotion = nn.Linear(size, len(names))
         self.words = nn.Embedding(len(names), width)
         self.gate = nn.Parameter(torch.zeros(1))
 
-    def forward(self, statistics: VoiceStatistics) -> torch.Tensor:
-        """The logits (B, S, X) of the voice's emotions, in float32: half precision rounds states of large means."""
-        with torch.autocast(statistics.values.device.type, enabled=False):
-            values = (statistics.values - self.centre.float()) * self.scale.float()
-            return F.linear(values, self.emotion.weight.float(), self.emotion.bias.float())
-
-    def spoken_over(self, tokens: torch.Tensor, *, statistics: VoiceStatistics) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, *, statistics: VoiceStatistics) -> torch.Tensor:
         """The segments' tokens (B, S, K, D), the first of which says the emotion where a voice is heard.
 
         What the token was stays behind a gate that begins at zero, as in `FaceReadout`.
         """
-        said = self(statistics).softmax(-1).to(tokens.dtype) @ self.words.weight.to(tokens.dtype)  # (B, S, D)
+        shares = self.logits(statistics).float().softmax(-1).to(tokens)
+        said = shares @ all_rows(self.words, device=tokens.device).to(tokens)  # (B, S, D)
         first = tokens[:, :, 0]
         spoken = torch.where(statistics.heard.unsqueeze(-1), said + self.gate.to(first) * first, first)
         return torch.cat((spoken.unsqueeze(2), tokens[:, :, 1:]), dim=2)
+
+    def logits(self, statistics: VoiceStatistics) -> torch.Tensor:
+        """Of the voice's emotions, (B, S, X)."""
+        # Half precision would round statistics of large means, and autocast with it.
+        with torch.autocast(statistics.values.device.type, enabled=False):
+            values = (statistics.values - self.centre.float()) * self.scale.float()
+            return self.emotion(like_weight(values, self.emotion.weight))
 
 
 def num_inner_states(config: MicroEmoConfig) -> int:

@@ -3,7 +3,8 @@
     python -m microemo.training.mean_checkpoint BEFORE AFTER OUT
 
 Weights of one training run continued lie close enough for their mean to be a model (Wortsman et al., "Model soups",
-ICML 2022). OUT is AFTER with the mean of every float that BEFORE has too, and says so in its record.
+ICML 2022). OUT is AFTER with the mean of every float that BEFORE has too, of each factor of a LoRA by itself, and the
+last stage in its record says so ("mean_with": BEFORE's last stage).
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -23,32 +24,40 @@ from microemo.conversion.trained_parts import RECORD
 
 
 def mean_checkpoint(before: Path, after: Path, *, out: Path) -> Path:
-    """Writes the mean of two checkpoint folders into `out`, which must not be there yet, and returns it."""
+    """Writes the mean of two checkpoint folders into `out` and returns it.
+
+    Raises `ValueError` where `out` is there already, a folder is no checkpoint, or a weight has two shapes.
+    """
     if out.exists():
         raise ValueError(f"{out} is there already")
     for folder in (before, after):
         if not (folder / RECORD).is_file():
             raise ValueError(f"{folder} must be a checkpoint folder, but has no {RECORD}")
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(after, partial)
-    record = json.loads((partial / RECORD).read_text(encoding="utf-8"))
-    for name in record["files"]:
-        if (before / name).is_file():
-            _write_mean(before / name, after / name, out=partial / name)
-        record["files"][name] = file_sha256(partial / name)
-    others = [stage["name"] for stage in json.loads((before / RECORD).read_text(encoding="utf-8")).get("stages", [])]
-    record["mean_of"] = [others[-1:], [stage["name"] for stage in record["stages"]][-1:]]
-    (partial / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.rename(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-") as scratch:
+        partial = Path(scratch, out.name)
+        shutil.copytree(after, partial)
+        earlier, record = (json.loads((folder / RECORD).read_text(encoding="utf-8")) for folder in (before, partial))
+        for name in record["files"]:
+            if (before / name).is_file():
+                _write_mean(before / name, after / name, out=partial / name)
+            record["files"][name] = file_sha256(partial / name)
+        record["stages"][-1]["mean_with"] = earlier["stages"][-1]["name"]
+        (partial / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        partial.rename(out)
     return out
 
 
 def _write_mean(before: Path, after: Path, *, out: Path) -> None:
     earlier, later = load_file(before), load_file(after)
+    for key in earlier.keys() & later.keys():
+        if earlier[key].shape != later[key].shape:
+            raise ValueError(
+                f"{key} has shape {tuple(earlier[key].shape)} in {before}, {tuple(later[key].shape)} in {after}"
+            )
     means = {
         key: ((earlier[key].float() + value.float()) / 2).to(value.dtype)
-        if key in earlier and value.is_floating_point() and not torch.equal(earlier[key], value)
+        if key in earlier and value.is_floating_point()
         else value
         for key, value in later.items()
     }

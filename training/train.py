@@ -85,6 +85,8 @@ def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = F
     if resume is True and folder is not None and Path(folder).is_dir():
         checkpoint = get_last_checkpoint(folder)
     if recipe.model.objective == "voice":
+        if run.trainer.args.world_size > 1:
+            raise ValueError('model.objective "voice" is fitted by one process, which hears every recording')
         batches, decay = run.trainer.get_train_dataloader(), run.trainer.args.weight_decay
         run.trainer.state.log_history.append(fit_voice_readout(run.start.model, batches=batches, weight_decay=decay))
     else:

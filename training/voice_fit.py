@@ -5,7 +5,7 @@ The tower is frozen and the readout linear, so each recording is heard once and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ VOICE_INPUTS = ("input_features", "audio_mask", "utterance_times", "utterance_ma
 
 
 def fit_voice_readout(
-    model: nn.Module, *, batches: Sequence[Mapping[str, Any]] | Iterable[Mapping[str, Any]], weight_decay: float
+    model: nn.Module, *, batches: Iterable[Mapping[str, Any]], weight_decay: float
 ) -> dict[str, float]:
     """Fits the readout of `model` in place.
 

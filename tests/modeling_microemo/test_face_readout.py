@@ -43,7 +43,7 @@ def said(readout: FaceReadout, face, *, spans) -> torch.Tensor:
     logits, times = face
     membership = torch.stack([(times >= start) & (times < end) for start, end in spans], dim=1)
     with torch.no_grad():
-        return readout(logits, times=times, membership=membership)[0]
+        return readout.said(logits, times=times, membership=membership)[0]
 
 
 def noun_of(readout: FaceReadout, token: torch.Tensor) -> str:
@@ -98,9 +98,9 @@ def test_times_beyond_ten_seconds_have_tens(readout):
 def test_padding_changes_nothing(readout):
     logits, times = timeline(lasting=(1.2, 3.4), brief=5.9)
     membership = torch.ones(1, 1, times.shape[1], dtype=torch.bool)
-    alone = readout(logits, times=times, membership=membership)
+    alone = readout.said(logits, times=times, membership=membership)
     behind = {name: torch.cat((value, torch.full_like(value[:, :40], 9.0)), dim=1) for name, value in logits.items()}
-    padded = readout(
+    padded = readout.said(
         MicroEmoFaceOutput(**behind),
         times=torch.nn.functional.pad(times, (0, 40)),
         membership=torch.nn.functional.pad(membership, (0, 40)),
@@ -164,9 +164,7 @@ class TestInTheModel:
 
     def test_a_new_gate_is_closed_and_words_stand_alone(self, readout):
         readout.gate.data.zero_()
-        said = torch.zeros(1, 1, NUM_TOKENS, 32)
-        said[..., LASTING, :] = 1.0
         tokens = torch.randn(1, 1, NUM_TOKENS, 32)
-        mixed = readout.spoken_over(tokens, said=said)
-        assert torch.equal(mixed[..., LASTING, :], said[..., LASTING, :])
-        assert torch.equal(mixed[..., LASTING + 1 :, :], tokens[..., LASTING + 1 :, :])
+        mixed = readout(tokens, logits=None, times=None, membership=None)
+        assert torch.equal(mixed[0, 0, LASTING], readout.states.weight[NO_FACE])
+        assert torch.equal(mixed[..., LASTING + 1 : BRIEF, :], tokens[..., LASTING + 1 : BRIEF, :])

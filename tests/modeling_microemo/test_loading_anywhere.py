@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_model import LLAMA, tiny_clip, tiny_model
+from tiny_model import LLAMA, tiny_clip, tiny_config, tiny_model
 from transformers import (
     AutoModel,
     AutoModelForImageTextToText,
@@ -171,10 +171,38 @@ class TestDevices:
         )
         self.check(outputs_of(loaded), expected)
 
+    def test_readouts_that_lie_on_the_disk(self, tmp_path):
+        segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
+        readouts = {"use_face_readout": True, "use_voice_readout": True}
+        full = tiny_model(MicroEmoModel, **readouts, video_qformer_config=segments).eval()
+        full.save_pretrained(tmp_path / "model")
+        device_map = {name: "disk" if name in KEPT_PARTS else "cpu" for name, _ in full.named_children()}
+        loaded = MicroEmoModel.from_pretrained(
+            tmp_path / "model", device_map=device_map, offload_folder=tmp_path / "disk"
+        )
+        assert loaded.voice_readout.words.weight.is_meta and loaded.face_readout.gate.is_meta
+        self.check(tokens_of(loaded), tokens_of(full))
+
     @staticmethod
     def check(found, expected):
         for name, value in expected.items():
             assert torch.equal(found[name], value), name
+
+
+@torch.no_grad()
+def tokens_of(model):
+    """The streams' tokens of a clip, with a face and without."""
+    clip = tiny_clip()
+    face = {name: clip[name] for name in ("face_times", "face_mask")}
+    video = {name: clip[name] for name in ("pixel_values_videos", "frame_times", "frame_mask", "utterance_times")}
+    found = model.get_face_features(clip["face_pixel_values"], **face)
+    return {
+        "seen": model.get_video_features(**video, face_features=found, **face).pooler_output[0],
+        "faceless": model.get_video_features(**video).pooler_output[0],
+        "heard": model.get_audio_features(
+            clip["input_features"], clip["audio_mask"], utterance_times=clip["utterance_times"]
+        ).pooler_output[0],
+    }
 
 
 def compiled(folder, **settings):

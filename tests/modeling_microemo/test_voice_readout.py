@@ -42,12 +42,11 @@ class TestReadout:
             readout.emotion.weight.zero_()
             readout.emotion.bias.zero_()
             readout.emotion.bias[3] = 50.0
-        states = tuple(torch.randn(1, 6, config.audio_qformer_config.encoder_hidden_size) for _ in range(1))
-        states = states * num_inner_states(config)
+        states = (torch.randn(1, 6, 32),) * num_inner_states(config)
         membership = torch.tensor([[[True] * 6, [False] * 6]])
         tokens = torch.randn(1, 2, AUDIO_TOKENS, 32)
         with torch.no_grad():
-            spoken = readout.spoken_over(tokens, statistics=voice_statistics(states, membership=membership))
+            spoken = readout(tokens, statistics=voice_statistics(states, membership=membership))
         torch.testing.assert_close(spoken[0, 0, 0], readout.words.weight[3])
         assert torch.equal(spoken[0, 1], tokens[0, 1]), "nothing is said where nothing is heard"
         assert torch.equal(spoken[:, :, 1:], tokens[:, :, 1:])
@@ -56,13 +55,13 @@ class TestReadout:
         config = tiny_config(use_voice_readout=True)
         readout = VoiceReadout(config)
         statistics = voice_statistics(
-            (torch.randn(1, 6, 2 * len(readout.centre) // 4),), membership=torch.ones(1, 1, 6, dtype=torch.bool)
+            (torch.randn(1, 6, len(readout.centre) // 2),), membership=torch.ones(1, 1, 6, dtype=torch.bool)
         )
         with torch.no_grad():
-            before = readout(statistics)
+            before = readout.logits(statistics)
             readout.centre += 1.0
             readout.emotion.bias += readout.emotion.weight.sum(1)
-            torch.testing.assert_close(readout(statistics), before, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(readout.logits(statistics), before, atol=1e-4, rtol=1e-4)
 
     def test_a_tower_of_one_layer_has_nothing_between(self):
         audio = {**tiny_config().audio_config.to_dict(), "encoder_layers": 1, "num_hidden_layers": 1}
@@ -91,10 +90,9 @@ class TestInTheModel:
         assert unasked.hidden_states is None and recorded.hidden_states is not None
         inner = recorded.hidden_states[1:-1]
         assert len(inner) == num_inner_states(model.config)
-        mask = clip.get("audio_mask")
-        if mask is None or mask.all():
-            whole = torch.cat([states.flatten(0, 1) for states in inner], dim=-1)
-            torch.testing.assert_close(statistics.values[0, 0, : whole.shape[-1]], whole.mean(0), atol=1e-4, rtol=1e-4)
+        whole = torch.cat([states.flatten(0, 1) for states in inner], dim=-1)  # this clip sounds from end to end
+        expected = torch.cat((whole.mean(0), whole.std(0, correction=0)))
+        torch.testing.assert_close(statistics.values[0, 0], expected, atol=1e-4, rtol=1e-4)
 
     def test_a_clip_without_sound_says_nothing(self):
         model = tiny_model(MicroEmoModel, use_voice_readout=True)

@@ -32,8 +32,16 @@ def test_what_both_have_is_the_mean_and_the_rest_the_laters(tmp_path):
     assert found["x"].tolist() == [0.5, 0.5] and found["x"].dtype == torch.float16
     assert found["n"].item() == 4 and found["new"].item() == 1
     read_checkpoint(out)  # its hashes are its own
-    assert json.loads((out / RECORD).read_text())["mean_of"] == [["first"], ["second"]]
+    assert json.loads((out / RECORD).read_text())["stages"] == [{"name": "second", "mean_with": "first"}]
     assert load_file(after / "heads.safetensors")["x"].tolist() == [1.0, 1.0]
+
+
+def test_another_models_weights_are_refused(tmp_path):
+    one = checkpoint(tmp_path / "a", {"x": torch.zeros(2)}, stage="first")
+    other = checkpoint(tmp_path / "b", {"x": torch.zeros(1)}, stage="second")
+    with pytest.raises(ValueError, match=r"x has shape \(2,\) in .*, \(1,\) in "):
+        mean_checkpoint(one, other, out=tmp_path / "c")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_nothing_is_overwritten(tmp_path, capsys):

@@ -26,7 +26,7 @@ def voices(readout: VoiceReadout, *, count: int, seed: int):
 
 def told(readout: VoiceReadout, values: torch.Tensor) -> torch.Tensor:
     statistics = VoiceStatistics(values[:, None], heard=torch.ones(len(values), 1, dtype=torch.bool))
-    return readout(statistics)[:, 0].argmax(-1)
+    return readout.logits(statistics)[:, 0].argmax(-1)
 
 
 def test_other_recordings_are_told_too():
@@ -42,10 +42,10 @@ def test_half_precision_files_keep_what_was_fitted():
     fitted = readout()
     values, labels = voices(fitted, count=300, seed=1)
     fit_statistics(fitted, values=values, labels=labels, weight_decay=0.05)
-    before = fitted(VoiceStatistics(values[:, None], heard=torch.ones(300, 1, dtype=torch.bool)))
+    before = fitted.logits(VoiceStatistics(values[:, None], heard=torch.ones(300, 1, dtype=torch.bool)))
     halved = readout()
     halved.load_state_dict({name: value.half().float() for name, value in fitted.state_dict().items()})
-    after = halved(VoiceStatistics(values[:, None], heard=torch.ones(300, 1, dtype=torch.bool)))
+    after = halved.logits(VoiceStatistics(values[:, None], heard=torch.ones(300, 1, dtype=torch.bool)))
     torch.testing.assert_close(after, before, atol=0.02, rtol=0.01)
 
 
