@@ -228,13 +228,15 @@ class StreamFeaturesMixin:
             audio.states, positions=audio.windows.expand(len(audio.states), -1), membership=membership
         )
         projected = self.audio_projector(tokens)
+        # The readout asks the tower for more than the caller may have; a tower's own config is asked as well.
+        is_asked = "output_hidden_states" in asked or self.audio_tower.config.output_hidden_states
         if self.config.use_voice_readout:
             statistics = voice_statistics(audio.inner_states, membership=membership)
             projected = self.voice_readout(projected, statistics=statistics)
         return MicroEmoStreamOutput(
             last_hidden_state=audio.states,
             pooler_output=tokens_by_clip(projected, segments.mask),
-            hidden_states=audio.hidden_states if "output_hidden_states" in asked else None,
+            hidden_states=audio.hidden_states if is_asked else None,
             attentions=audio.attentions,
         )
 

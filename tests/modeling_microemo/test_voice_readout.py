@@ -87,7 +87,10 @@ class TestInTheModel:
             statistics = model.get_voice_statistics(**clip)
             recorded = model.get_audio_features(**clip, output_hidden_states=True)
             unasked = model.get_audio_features(**clip)
+            model.audio_tower.config.output_hidden_states = True
+            by_config = model.get_audio_features(**clip)
         assert unasked.hidden_states is None and recorded.hidden_states is not None
+        assert len(by_config.hidden_states) == len(recorded.hidden_states)
         inner = recorded.hidden_states[1:-1]
         assert len(inner) == num_inner_states(model.config)
         whole = torch.cat([states.flatten(0, 1) for states in inner], dim=-1)  # this clip sounds from end to end
