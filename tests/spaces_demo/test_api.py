@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from demo_models import load_quickly
+from demo_models import quick_report
 
 from microemo.inference.report import EmotionReport
 
@@ -39,7 +39,7 @@ def test_it_gives_the_librarys_report(client, server, clip, transcript, model_fo
         api_name="/analyze",
     )
     monkeypatch.chdir(clip.parent)
-    own = load_quickly(model_folder)(clip.name, transcript=transcript.name, mode="scores", person="largest")
+    own = quick_report(model_folder, clip.name, transcript=transcript.name, mode="scores", person="largest")
     assert replace(EmotionReport.from_json(text), timings=()).to_json() == replace(own, timings=()).to_json()
     assert text == EmotionReport.from_json(text).to_json()
     assert not list(server.uploads.rglob("*.mp4"))

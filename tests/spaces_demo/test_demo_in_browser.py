@@ -11,7 +11,7 @@ import av
 import pysubs2
 import pytest
 from browser import needs_browser, open_browser
-from demo_models import load_quickly
+from demo_models import quick_report
 
 from microemo.inference.report import EmotionReport
 
@@ -121,7 +121,7 @@ def test_from_upload_to_files(visit, server, clip, transcript, model_folder, mon
 
     # The demo is the library: the same bytes but for the timings.
     monkeypatch.chdir(clip.parent)
-    own = load_quickly(model_folder)(clip.name, transcript=transcript.name, mode="explain")
+    own = quick_report(model_folder, clip.name, transcript=transcript.name, mode="explain")
     assert replace(report, timings=()).to_json() == replace(own, timings=()).to_json()
 
     rows = list(csv.DictReader(io.StringIO(saved(page, "CSV")[1])))
