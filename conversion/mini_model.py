@@ -107,6 +107,7 @@ def mini_config(
         video_token_id=video_token_id,
         audio_token_id=audio_token_id,
         utterance_end_token_id=utterance_end_token_id,
+        dynamics_config={"use_mirrored_view": True},
         use_face_readout=True,
         use_voice_readout=True,
         trained_parts=list(checkpoint.trained_parts),

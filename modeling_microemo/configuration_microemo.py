@@ -116,6 +116,7 @@ class MicroEmoDynamicsConfig(MicroEmoPartConfig):
     layer_norm_eps: float = 1e-6
     max_regions: int = 64  # regions a crop: 4 x 4 of mini's tower; a ViT that is shared needs 257
     dynamics_window_seconds: float = 0.5  # a micro-expression lasts at most half a second
+    use_mirrored_view: bool = False  # each face is seen as it is and mirrored, and the two are averaged
 
 
 @strict

@@ -27,6 +27,8 @@ CROPS_AVERAGED = 5  # about what `MicroEventRule` averages over, at 30 crops a s
 BRIEF_PROBABILITY = 0.5  # of a micro-expression, from which on one is said
 LASTING_PROBABILITY = 0.5  # of expressions that are not neutral, from which on one is said to last
 SHORTEST_SECONDS = 0.5  # of a lasting expression; what is over sooner is a micro-expression
+EDGE_PROBABILITY = 0.1  # of a lasting expression, down to which it is followed to its onset and offset
+HELD_SECONDS = 0.8  # a held expression does not move; where it comes back no later than so, it was there all along
 
 
 class FoundExpressions(NamedTuple):
@@ -160,27 +162,32 @@ class FaceTimeline:
         counted = self.expressions * lasts.unsqueeze(-1)
         shares = membership.to(counted.dtype) @ counted  # (B, S, X)
         foremost = shares.argmax(-1)  # (B, S)
-        own = counted.gather(2, foremost.unsqueeze(1).expand(-1, counted.shape[1], -1)).mT  # (B, S, F)
-        middle = own.masked_fill(~membership, -1.0).argmax(-1)  # (B, S)
-        first, last = _runs(height >= LASTING_PROBABILITY)
-        onset = times.gather(1, first.gather(1, middle))
-        offset = times.gather(1, last.gather(1, middle))
+        middle = _of(foremost, counted).masked_fill(~membership, -1.0).argmax(-1)  # (B, S)
+        surely = (height >= LASTING_PROBABILITY).unsqueeze(1).expand_as(membership)
+        start, end = _span(surely, middle, times=times)
+        own = _of(foremost, self.expressions) >= EDGE_PROBABILITY
+        own = own.scatter(2, middle.unsqueeze(-1), True)
         return FoundExpressions(
-            present=(membership & lasts.unsqueeze(1)).any(-1) & (offset - onset >= SHORTEST_SECONDS),
+            present=(membership & lasts.unsqueeze(1)).any(-1) & (end - start >= SHORTEST_SECONDS),
             shares=_shares(shares),
             units=_picked(self.units, middle),
-            times=(onset, offset),
+            times=_span(_bridged(own, times=times, seconds=HELD_SECONDS), middle, times=times),
         )
 
 
 def _averaged(values: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """Values (B, F, X), averaged over the neighbours that are seen (B, F)."""
+    """Values (B, F, X), averaged over the neighbours that are seen (B, F); zeros where nothing is seen."""
     weights = seen.unsqueeze(1).to(values.dtype)
     sums, counts = (
         F.avg_pool1d(summed, CROPS_AVERAGED, stride=1, padding=CROPS_AVERAGED // 2)
         for summed in (values.mT * weights, weights)
     )
-    return (sums / counts.clamp(min=1e-6)).mT
+    return (sums / counts.clamp(min=1e-6) * weights).mT
+
+
+def _of(expressions: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Of values (B, F, X) those of each segment's expression (B, S): (B, S, F)."""
+    return values.gather(2, expressions.unsqueeze(1).expand(-1, values.shape[1], -1)).mT
 
 
 def _picked(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -192,9 +199,24 @@ def _shares(masses: torch.Tensor) -> torch.Tensor:
     return masses / masses.sum(-1, keepdim=True).clamp(min=1e-6)
 
 
+def _span(inside: torch.Tensor, middle: torch.Tensor, *, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """First and last time (B, S) of the run of inside (B, S, F) around each middle (B, S), of times (B, F)."""
+    first, last = (places.gather(2, middle.unsqueeze(-1)).squeeze(-1) for places in _runs(inside))
+    return times.gather(1, first), times.gather(1, last)
+
+
+def _bridged(inside: torch.Tensor, *, times: torch.Tensor, seconds: float) -> torch.Tensor:
+    """inside (B, S, F), and what lies between two of its moments no farther apart than so, of times (B, F)."""
+    times = times.unsqueeze(1).expand_as(inside)
+    before = times.masked_fill(~inside, float("-inf")).cummax(-1).values
+    behind = times.masked_fill(~inside, float("inf")).flip(-1).cummin(-1).values.flip(-1)
+    return inside | (behind - before <= seconds)
+
+
 def _runs(inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """First and last place (B, F) long of the run of True around each place of inside (B, F); around False: itself."""
-    places = torch.arange(inside.shape[1], device=inside.device).expand_as(inside)
-    before = torch.where(inside, -1, places).cummax(1).values  # the last place outside, up to here
-    behind = torch.where(inside, inside.shape[1], places).flip(1).cummin(1).values.flip(1)
+    """First and last place of the run of True around each place of inside (..., F); around False: itself."""
+    count = inside.shape[-1]
+    places = torch.arange(count, device=inside.device).expand_as(inside)
+    before = torch.where(inside, -1, places).cummax(-1).values  # the last place outside, up to here
+    behind = torch.where(inside, count, places).flip(-1).cummin(-1).values.flip(-1)
     return torch.where(inside, before + 1, places), torch.where(inside, behind - 1, places)

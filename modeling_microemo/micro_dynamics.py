@@ -1,5 +1,7 @@
 """Micro-dynamics: how each region of a face changes within half a second."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -19,6 +21,9 @@ class MicroDynamics(nn.Module):
     faint and small. The flow (`FlowDynamics`), which stands second and knows the flow alone, tells what it is. A
     region enters with its feature and three changes: since the moment before, until the one after, and against its
     average within the window. The last stands out of the noise when the frame rate is high and the movement slow.
+
+    With `use_mirrored_view` the first two tokens are the mean over the face and its mirror picture: which side moves
+    says nothing about what is felt, and what one view takes for a movement the other seldom does.
     """
 
     def __init__(self, config: MicroEmoDynamicsConfig):
@@ -36,10 +41,20 @@ class MicroDynamics(nn.Module):
     def forward(
         self, regions: torch.Tensor, *, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor
     ) -> torch.Tensor:
-        """Returns the dynamics tokens (N, 2 + R, D), in the order of the crops; arguments as `movement`."""
+        """Returns the dynamics tokens (N, 2 + R, D), in the order of the crops; arguments as `movement`.
+
+        Raises `ValueError` when regions that lie in no square are to be mirrored.
+        """
         movement = self.movement(regions, pixel_values=pixel_values, times=times, groups=groups)
-        flow = self.flow(pixel_values, times=times, groups=groups)
-        return torch.cat((movement[:, :1], flow.unsqueeze(1), movement[:, 1:]), dim=1)
+        first, regions_seen = movement[:, :1], movement[:, 1:]
+        flow = self.flow(pixel_values, times=times, groups=groups).unsqueeze(1)
+        if self.config.use_mirrored_view:
+            # The tower is not run again: what it says of a mirrored face is close to what it said, mirrored.
+            regions, pixel_values = mirrored_regions(regions), pixel_values.flip(-1)
+            mirrored = self.movement(regions, pixel_values=pixel_values, times=times, groups=groups)
+            first = (first + mirrored[:, :1]) / 2
+            flow = (flow + self.flow(pixel_values, times=times, groups=groups).unsqueeze(1)) / 2
+        return torch.cat((first, flow, regions_seen), dim=1)
 
     def movement(
         self, regions: torch.Tensor, *, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor
@@ -80,3 +95,13 @@ class MicroDynamics(nn.Module):
         )
         regions = torch.arange(features.shape[1], device=features.device)
         return features + self.change(changes) + self.region_embedding(regions)
+
+
+def mirrored_regions(regions: torch.Tensor) -> torch.Tensor:
+    """Regions (N, R, C) with left and right exchanged: a square row by row, behind a class token if there is one."""
+    count = regions.shape[1]
+    side = math.isqrt(count)
+    if count not in (side * side, side * side + 1):
+        raise ValueError(f"use_mirrored_view needs regions in a square, with or without a class token; got {count}")
+    square = regions[:, count - side * side :].unflatten(1, (side, side)).flip(2).flatten(1, 2)
+    return torch.cat((regions[:, : count - side * side], square), dim=1)

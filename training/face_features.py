@@ -39,8 +39,9 @@ def remember_faces(model: nn.Module, *, folder: Path) -> None:
     config = core.config.dynamics_config
     if config.hidden_dropout_prob or config.attention_probs_dropout_prob:
         raise ValueError("what the dynamics see cannot be kept, as dynamics_config has dropout; set it to 0")
+    views = "-mirrored" if config.use_mirrored_view else ""
     hashes = f"{weights_hash(tower)}-{weights_hash(core.micro_dynamics)}"
-    cache = CropCache(folder / f"faces-{hashes}")
+    cache = CropCache(folder / f"faces-{hashes}{views}")
     # On the instance, as the towers' forwards are: the names of the weights stay.
     core.get_face_features = _remembering(core.get_face_features, cache=cache)
 

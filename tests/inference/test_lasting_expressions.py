@@ -60,12 +60,13 @@ def test_what_moves_is_told_before_what_is_held():
 
 
 def test_what_begins_as_an_utterance_ends_is_told_of_the_next():
-    first, second = found([0] * 20 + [1] * 20, utterances=[(0.0, 2.1), (2.1, 3.9)])
+    # Averaging over neighbours shows it two crops early, from 1.8 s on.
+    first, second = found([0] * 20 + [1] * 20, utterances=[(0.0, 1.9), (1.9, 3.9)])
     assert first.noun is None and second.noun == "joy"
 
 
-def test_an_expression_that_is_unlikelier_than_not_is_none():
-    # 0.45 and 0.58 of one expression beside two others; that something moves is likely in both.
-    (faint,) = found([1] * 30, utterances=[(0.0, 2.9)], sureness=0.5)
+def test_an_expression_that_is_hardly_likelier_than_others_is_none():
+    # 0.38 and 0.58 of one expression beside two others; that something moves is likely in both.
+    (faint,) = found([1] * 30, utterances=[(0.0, 2.9)], sureness=0.2)
     (likely,) = found([1] * 30, utterances=[(0.0, 2.9)], sureness=1.0)
     assert faint.noun is None and likely.noun == "joy"

@@ -72,7 +72,7 @@ PART_KEYS = {
     MicroEmoVideoQFormerConfig: QFORMER_KEYS | {"max_encoder_positions"},
     MicroEmoAudioQFormerConfig: QFORMER_KEYS | {"max_encoder_positions"},
     MicroEmoDynamicsConfig: (QFORMER_KEYS - {"num_query_tokens", "cross_attention_frequency"})
-    | {"max_regions", "dynamics_window_seconds"},
+    | {"max_regions", "dynamics_window_seconds", "use_mirrored_view"},
 }
 
 

@@ -5,7 +5,17 @@ import torch
 from tiny_model import tiny_config, tiny_model
 
 from microemo import MicroEmoModel
-from microemo.face_readout import APEX, BRIEF, LASTING, NO_EXPRESSION, NO_FACE, OFFSET, ONSET, FaceReadout
+from microemo.face_readout import (
+    APEX,
+    BRIEF,
+    LASTING,
+    NO_EXPRESSION,
+    NO_FACE,
+    OFFSET,
+    ONSET,
+    FaceReadout,
+    FaceTimeline,
+)
 from microemo.outputs import MicroEmoFaceOutput
 
 NUM_TOKENS = 10
@@ -73,6 +83,33 @@ def test_expressions_and_their_times_are_said(readout):
     torch.testing.assert_close(first[BRIEF], none)
     torch.testing.assert_close(last[LASTING], none)
     assert noun_of(readout, last[BRIEF]) == "fear"
+
+
+def edges_of(logits, times) -> tuple[float, float]:
+    """Onset and offset of what lasts."""
+    seen = torch.ones_like(times, dtype=torch.bool)
+    onset, offset = FaceTimeline(logits, neutral=0, seen=seen).lasting(times, seen.unsqueeze(1)).times
+    return onset.item(), offset.item()
+
+
+@pytest.mark.parametrize(("back", "offset"), [(3.2, 5.5), (3.9, 2.6)])
+def test_an_expression_that_comes_back_soon_was_held(back, offset):
+    logits, times = timeline(lasting=(1.2, 5.5))
+    still = (times > 2.6) & (times < back)
+    logits.expression_logits[still] = torch.tensor([6.0, 0.0, 0.0])
+    assert edges_of(logits, times) == (pytest.approx(1.2, abs=0.11), pytest.approx(offset, abs=0.11))
+
+
+def test_another_expression_is_no_part_of_one_that_was_held():
+    logits, times = timeline(lasting=(1.2, 5.5))
+    logits.expression_logits[times < 2.0] = torch.tensor([0.0, 0.0, 6.0])
+    assert edges_of(logits, times) == (pytest.approx(2.0, abs=0.11), pytest.approx(5.5, abs=0.11))
+
+
+def test_a_lasting_expression_is_followed_to_where_it_is_faint():
+    logits, times = timeline(lasting=(2.0, 4.0))
+    logits.expression_logits[(times > 1.0) & (times < 2.0)] = torch.tensor([1.0, 0.0, -9.0])  # a probability of 0.27
+    assert edges_of(logits, times) == (pytest.approx(1.0, abs=0.11), pytest.approx(4.0, abs=0.11))
 
 
 def test_a_face_at_rest_has_no_times(readout):

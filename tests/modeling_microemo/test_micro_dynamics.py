@@ -7,7 +7,7 @@ from tiny_model import PART
 from microemo import MicroEmoDynamicsConfig
 from microemo.attention import attend, merge_heads, split_heads
 from microemo.dynamics_layer import TemporalAttention
-from microemo.micro_dynamics import MicroDynamics
+from microemo.micro_dynamics import MicroDynamics, mirrored_regions
 from microemo.motion_stem import LAGS_SECONDS, MotionStem
 from microemo.time_band import farthest_neighbour, moments_at, pack_order, time_band
 from microemo.time_embedding import rotate_by_time
@@ -211,3 +211,41 @@ def test_who_it_is_and_the_light_cancel_out(dynamics):
     moved = dynamics.movement(regions, pixel_values=pixels, times=times, groups=groups)
     other = dynamics.movement(regions, pixel_values=pixels + torch.randn(1, 3, 16, 16), times=times, groups=groups)
     torch.testing.assert_close(other, moved, atol=1e-3, rtol=1e-3)
+
+
+class TestTheMirroredView:
+    @pytest.fixture
+    def seeing_both(self, config, dynamics):
+        both = MicroDynamics(MicroEmoDynamicsConfig(**{**config.to_dict(), "use_mirrored_view": True})).eval()
+        both.load_state_dict(dynamics.state_dict())
+        return both
+
+    def test_averages_movement_and_flow_over_the_face_and_its_mirror_picture(self, dynamics, seeing_both):
+        regions, pictures, times = crops(40)
+        groups = torch.zeros(40, dtype=torch.long)
+        plain = dynamics(regions, pixel_values=pictures, times=times, groups=groups)
+        swapped = regions[:, [1, 0, 3, 2]]  # 2 x 2 regions
+        mirrored = dynamics(swapped, pixel_values=pictures.flip(-1), times=times, groups=groups)
+        tokens = seeing_both(regions, pixel_values=pictures, times=times, groups=groups)
+        torch.testing.assert_close(tokens[:, :2], (plain[:, :2] + mirrored[:, :2]) / 2)
+        torch.testing.assert_close(tokens[:, 2:], plain[:, 2:])
+        assert not torch.allclose(plain[:, :2], mirrored[:, :2], atol=1e-3)
+
+    def test_says_the_same_of_a_mirrored_face(self, seeing_both):
+        regions, pictures, times = crops(40)
+        groups = torch.zeros(40, dtype=torch.long)
+        tokens = seeing_both(regions, pixel_values=pictures, times=times, groups=groups)
+        mirrored = seeing_both(mirrored_regions(regions), pixel_values=pictures.flip(-1), times=times, groups=groups)
+        torch.testing.assert_close(tokens[:, :2], mirrored[:, :2])
+
+    def test_mirrors_a_square_of_regions_row_by_row_and_leaves_a_class_token_where_it_stands(self):
+        numbers = torch.arange(9.0).view(1, 9, 1)
+        wanted = [2, 1, 0, 5, 4, 3, 8, 7, 6]
+        assert mirrored_regions(numbers).flatten().tolist() == wanted
+        with_class = torch.cat((torch.full((1, 1, 1), -1.0), numbers), dim=1)
+        assert mirrored_regions(with_class).flatten().tolist() == [-1, *wanted]
+        assert mirrored_regions(numbers[:, :0]).shape == (1, 0, 1)
+
+    def test_refuses_regions_that_lie_in_no_square(self):
+        with pytest.raises(ValueError, match="use_mirrored_view needs regions in a square.*got 7"):
+            mirrored_regions(torch.zeros(1, 7, 3))

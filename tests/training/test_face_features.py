@@ -46,6 +46,18 @@ def test_other_times_are_other_faces(model, tmp_path):
     assert len(computed) == 2
 
 
+def test_faces_seen_mirrored_too_are_other_faces(tmp_path):
+    seen = []
+    for mirrored in (False, True, True):
+        model = tiny_model(MicroEmoForConditionalGeneration).requires_grad_(False)
+        for name, value in {**CALM, "use_mirrored_view": mirrored}.items():
+            setattr(model.config.dynamics_config, name, value)
+        remember_faces(model, folder=tmp_path)
+        model.model.micro_dynamics.register_forward_hook(lambda *parts, mirrored=mirrored: seen.append(mirrored))
+        model(**tiny_clip())
+    assert seen == [False, True]
+
+
 def test_a_batch_without_faces_is_left_alone(model, tmp_path):
     clip = tiny_clip()
     clip["face_mask"] = torch.zeros_like(clip["face_mask"])
