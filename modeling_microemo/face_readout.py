@@ -156,7 +156,11 @@ class FaceTimeline:
         )
 
     def lasting(self, times: torch.Tensor, membership: torch.Tensor) -> FoundExpressions:
-        """The expression that fills most of each segment, by onset and offset, which may lie outside of it."""
+        """The expression that fills most of each segment, by onset and offset, which may lie outside of it.
+
+        It lasts where it is surely there for long enough; its edges lie where it is faint, beyond pauses in which it
+        is held.
+        """
         height = self.expressions.sum(-1)  # (B, F)
         lasts = (height >= LASTING_PROBABILITY) & (self.brief_now < BRIEF_PROBABILITY)
         counted = self.expressions * lasts.unsqueeze(-1)

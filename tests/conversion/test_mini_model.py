@@ -12,6 +12,7 @@ from tiny_public_parts import tiny_public_parts, write_checkpoint
 from microemo import MicroEmoForConditionalGeneration
 from microemo.conversion.mini_model import PublicParts, build_mini, extend_embedding
 from microemo.conversion.trained_parts import TrainedCheckpoint, read_checkpoint
+from microemo.presets import preset_config
 from microemo.processing.prompt_text import SPECIAL_TOKENS
 
 UNTRAINED = TrainedCheckpoint()
@@ -62,6 +63,16 @@ def test_special_tokens_have_the_ids_of_the_config(parts: PublicParts) -> None:
     assert expected == list(range(config.text_config.vocab_size - 3, config.text_config.vocab_size))
     assert model.generation_config.suppress_tokens == expected
     assert len(parts.language_model.tokenizer) == config.text_config.vocab_size - 3  # the converted one is untouched
+
+
+def test_the_preset_switches_on_what_mini_has(mini: MicroEmoForConditionalGeneration) -> None:
+    preset = preset_config("mini")
+    switches = {name for name in preset.to_dict() if name.startswith("use_")}
+    assert {"use_face_readout", "use_voice_readout"} <= switches
+    assert {name: getattr(mini.config, name) for name in switches} == {
+        name: getattr(preset, name) for name in switches
+    }
+    assert mini.config.dynamics_config.use_mirrored_view and preset.dynamics_config.use_mirrored_view
 
 
 def test_the_seed_decides_the_rest_whatever_was_drawn_before(
