@@ -185,14 +185,8 @@ def _face_timeline(faces: FaceFindings, *, boxed: Sequence[FaceTrack], labels: H
             action_units=faces.action_units,
             action_unit_labels=labels.action_units,
         )
-        if faces.moving is not None and faces.expressions is not None:
-            events = with_expressions(
-                events,
-                times=faces.times,
-                moving=faces.moving,
-                shown=faces.expressions,
-                labels=labels.expressions,
-            )
+        if faces.moving is not None:
+            events = with_expressions(events, times=faces.times, moving=faces.moving, labels=labels.expressions)
     curve = FaceCurve(
         track_id=track_id,
         times=tuple(faces.times.round(3).tolist()),

@@ -209,9 +209,8 @@ def _micro_expressions(faces: FaceFindings, *, labels: Sequence[str] = ()) -> tu
     for track_id in np.unique(faces.track_ids).tolist():
         rows = np.flatnonzero(faces.track_ids == track_id)
         events = find_micro_expressions(faces.times[rows], scores=faces.micro[rows], track_id=track_id)
-        if faces.moving is not None and faces.expressions is not None and labels:
-            moving, shown = faces.moving[rows], faces.expressions[rows]
-            events = with_expressions(events, times=faces.times[rows], moving=moving, shown=shown, labels=labels)
+        if faces.moving is not None and labels:
+            events = with_expressions(events, times=faces.times[rows], moving=faces.moving[rows], labels=labels)
         found += events
     return tuple(sorted(found, key=lambda event: event.apex_seconds))
 

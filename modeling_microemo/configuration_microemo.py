@@ -195,6 +195,7 @@ class MicroEmoConfig(PreTrainedConfig):
     use_local_branch: bool = True
     use_audio_branch: bool = True
     use_face_readout: bool = False  # the local branch says what it found in words; not in the paper
+    use_found_expressions: bool = False  # the emotion head is told them too; not in the paper
     use_voice_readout: bool = False  # the audio branch says how voices sound in a word; not in the paper
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
@@ -263,6 +264,8 @@ class MicroEmoConfig(PreTrainedConfig):
                 f"use_face_readout needs video_qformer_config.num_query_tokens >= {FEWEST_READOUT_TOKENS}, "
                 f"got {self.video_qformer_config.num_query_tokens}"
             )
+        if self.use_found_expressions and not self.use_face_readout:
+            raise ValueError("use_found_expressions needs use_face_readout, which finds them, got False")
         if self.use_voice_readout and self.audio_config.num_hidden_layers < 2:
             raise ValueError(
                 "use_voice_readout needs an audio_config of at least 2 layers, between which there are states, got "

@@ -23,6 +23,8 @@ from .placement import all_rows
 
 LASTING, ONSET, OFFSET, BRIEF, APEX = 0, 1, 3, 5, 6
 NO_EXPRESSION, NO_FACE = 0, 1  # rows of `states`
+BESIDE_SECONDS = 0.3  # before and after its apex a brief expression is not there
+BESIDE_FLOOR = 0.03  # a rise from nearly nothing to nearly nothing is none
 CROPS_AVERAGED = 5  # about what `MicroEventRule` averages over, at 30 crops a second
 BRIEF_PROBABILITY = 0.5  # of a micro-expression, from which on one is said
 LASTING_PROBABILITY = 0.5  # of expressions that are not neutral, from which on one is said to last
@@ -32,10 +34,12 @@ HELD_SECONDS = 0.8  # a held expression does not move; where it comes back no la
 
 
 class FoundExpressions(NamedTuple):
-    """One kind of expression in every segment. present: (B, S) bool. shares: (B, S, X), how sure each expression is,
-    with the sum 1. units: (B, S, A) action-unit probabilities. times: (B, S) seconds, a tuple of the kind's times."""
+    """One kind of expression in every segment. present: (B, S) bool. certainty: (B, S), how sure it is that there is
+    one, 1 where it is present. shares: (B, S, X), how sure each expression is, with the sum 1. units: (B, S, A)
+    action-unit probabilities. times: (B, S) seconds, a tuple of the kind's times."""
 
     present: torch.Tensor
+    certainty: torch.Tensor
     shares: torch.Tensor
     units: torch.Tensor
     times: tuple[torch.Tensor, ...]
@@ -102,6 +106,18 @@ class FaceReadout(nn.Module):
         )
         return F.pad(tokens, (0, 0, 0, self.num_tokens - FEWEST_READOUT_TOKENS))
 
+    def found(self, logits: MicroEmoFaceOutput, *, times: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
+        """The same in numbers of 0..1, (B, S, 2 X + 1): how sure each expression is of being the lasting one of a
+        segment and of being its brief one, and whether a face is seen in it.
+
+        A brief expression is told where it is less sure, too, and of what comes and goes with it. Arguments as `said`.
+        """
+        timeline = FaceTimeline(logits, neutral=self.neutral, seen=membership.any(1))
+        lasting, brief = timeline.lasting(times, membership), timeline.brief(times, membership)
+        risen = timeline.risen(times, *brief.times)
+        lasts, flashes = (kind.certainty.unsqueeze(-1) for kind in (lasting, brief))
+        return torch.cat((lasts * lasting.shares, flashes * risen, membership.any(-1, keepdim=True)), dim=-1)
+
     def nothing_seen(self, segments: torch.Tensor) -> torch.Tensor:
         """(B, S, K, D) of clips without any face; segments: (B, S), for its shape."""
         no_face = all_rows(self.states, device=segments.device)[NO_FACE].expand(*segments.shape, 1, -1)
@@ -138,11 +154,12 @@ class FaceTimeline:
         assert logits.micro_logits is not None
         assert logits.expression_logits is not None and logits.action_unit_logits is not None
         self.brief_now = _averaged(logits.micro_logits.float().sigmoid().unsqueeze(-1), seen).squeeze(-1)  # (B, F)
+        self.seen = seen
         expressions = logits.expression_logits.float().softmax(-1)
+        self.is_one = torch.ones(expressions.shape[-1], dtype=torch.bool, device=expressions.device)
         if neutral is not None:
-            others = torch.arange(expressions.shape[-1], device=expressions.device) != neutral
-            expressions = expressions * others
-        self.expressions = _averaged(expressions, seen)  # (B, F, X)
+            self.is_one[neutral] = False
+        self.expressions = _averaged(expressions * self.is_one, seen)  # (B, F, X)
         self.units = _averaged(logits.action_unit_logits.float().sigmoid(), seen)  # (B, F, A)
 
     def brief(self, times: torch.Tensor, membership: torch.Tensor) -> FoundExpressions:
@@ -150,10 +167,29 @@ class FaceTimeline:
         height, apex = self.brief_now.unsqueeze(1).masked_fill(~membership, -1.0).max(-1)  # (B, S)
         return FoundExpressions(
             present=height >= BRIEF_PROBABILITY,
+            certainty=(height / BRIEF_PROBABILITY).clamp(0, 1),
             shares=_shares(_picked(self.expressions, apex)),
             units=_picked(self.units, apex),
             times=(times.gather(1, apex),),
         )
+
+    def risen(self, times: torch.Tensor, apexes: torch.Tensor) -> torch.Tensor:
+        """How sure each expression is of coming and going with a flash at apexes (B, S): (B, S, X), with the sum 1.
+
+        A lasting expression, however strong it is, was there before and stays. Of two that rise, the flash is of the
+        one that rises more, hence the squares.
+        """
+        at_apex, before, behind = (
+            _picked(self.expressions, self._nearest(apexes + offset, times=times))
+            for offset in (0.0, -BESIDE_SECONDS, BESIDE_SECONDS)
+        )
+        rise = (at_apex + BESIDE_FLOOR) / ((before + behind) / 2 + BESIDE_FLOOR)
+        return _shares(rise.square() * self.is_one)
+
+    def _nearest(self, moments: torch.Tensor, *, times: torch.Tensor) -> torch.Tensor:
+        """(B, S) long, the crop that is seen nearest to each moment (B, S), of times (B, F)."""
+        distances = (times.unsqueeze(1) - moments.unsqueeze(-1)).abs()  # (B, S, F)
+        return distances.masked_fill(~self.seen.unsqueeze(1), float("inf")).argmin(-1)
 
     def lasting(self, times: torch.Tensor, membership: torch.Tensor) -> FoundExpressions:
         """The expression that fills most of each segment, by onset and offset, which may lie outside of it.
@@ -171,8 +207,10 @@ class FaceTimeline:
         start, end = _span(surely, middle, times=times)
         own = _of(foremost, self.expressions) >= EDGE_PROBABILITY
         own = own.scatter(2, middle.unsqueeze(-1), True)
+        present = (membership & lasts.unsqueeze(1)).any(-1) & (end - start >= SHORTEST_SECONDS)
         return FoundExpressions(
-            present=(membership & lasts.unsqueeze(1)).any(-1) & (end - start >= SHORTEST_SECONDS),
+            present=present,
+            certainty=present.to(height.dtype),
             shares=_shares(shares),
             units=_picked(self.units, middle),
             times=_span(_bridged(own, times=times, seconds=HELD_SECONDS), middle, times=times),

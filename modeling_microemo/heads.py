@@ -5,6 +5,7 @@ from torch import nn
 
 from .configuration_microemo import NEUTRAL, MicroEmoConfig
 from .outputs import MicroEmoEmotionOutput, MicroEmoFaceOutput
+from .placement import like_weight
 
 
 class ZeroLinear(nn.Linear):
@@ -16,7 +17,12 @@ class ZeroLinear(nn.Linear):
 
 
 class EmotionHead(nn.Module):
-    """Hidden state at an utterance's end -> logits of the emotions, valence and arousal."""
+    """Hidden state at an utterance's end -> logits of the emotions, valence and arousal.
+
+    With `use_found_expressions` those that the face readout found in the utterance, a lasting and a brief one, add to
+    what the language model made of all streams: beside the loud emotion of an utterance a small one hardly hears the
+    brief one that contradicts it.
+    """
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__()
@@ -25,13 +31,19 @@ class EmotionHead(nn.Module):
         self.activation = nn.GELU()
         self.classifier = nn.Linear(width, len(config.emotion_id2label))
         self.valence_arousal = nn.Linear(width, 2)
+        self.found = None
+        if config.use_found_expressions:
+            num_found = 2 * len(config.expression_id2label) + 1
+            self.found = ZeroLinear(num_found, len(config.emotion_id2label) + 2, bias=False)
 
-    def forward(self, states: torch.Tensor) -> MicroEmoEmotionOutput:
-        """states (B, U, D)."""
+    def forward(self, states: torch.Tensor, found: torch.Tensor | None = None) -> MicroEmoEmotionOutput:
+        """states (B, U, D); found (B, U, 2 X + 1) of `FaceReadout.found`, None where no face was looked at."""
         hidden = self.activation(self.dense(states))
-        return MicroEmoEmotionOutput(
-            logits=self.classifier(hidden), valence_arousal=self.valence_arousal(hidden).tanh()
-        )
+        logits, valence_arousal = self.classifier(hidden), self.valence_arousal(hidden)
+        if found is not None and self.found is not None:
+            shown, shown_affect = self.found(like_weight(found, self.found.weight)).to(logits).tensor_split((-2,), -1)
+            logits, valence_arousal = logits + shown, valence_arousal + shown_affect
+        return MicroEmoEmotionOutput(logits=logits, valence_arousal=valence_arousal.tanh())
 
 
 class FaceHead(nn.Module):

@@ -181,6 +181,29 @@ class StreamFeaturesMixin:
         logits["expression_logits"] = self.face_head.of_flow(flow).expression_logits
         return logits
 
+    def found_expressions(
+        self,
+        face_features: BaseModelOutputWithPooling | None,
+        face_times: torch.Tensor | None,
+        face_mask: torch.Tensor | None,
+        utterance_times: torch.Tensor | None,
+        utterance_mask: torch.Tensor | None,
+    ) -> torch.Tensor | None:
+        """What the face readout found in each utterance, (B, U, 2 X + 1) of `FaceReadout.found`; None without faces or
+        utterances, and without `use_found_expressions`."""
+        if not (self.config.use_local_branch and self.config.use_found_expressions):
+            return None
+        if face_features is None or face_times is None or utterance_times is None:
+            return None
+        mask = all_true(face_times) if face_mask is None else face_mask.bool()
+        if not mask.any():
+            return None
+        spoken = all_true(utterance_times[..., 0]) if utterance_mask is None else utterance_mask.bool()
+        segments = clip_and_utterances(utterance_times, utterance_mask=spoken)
+        membership = segments.membership(face_times, mask=mask) & segments.mask.unsqueeze(-1)
+        logits = self.moving_logits(face_features)
+        return self.face_readout.found(logits, times=face_times, membership=membership)[:, 1:]  # the first is the clip
+
     def _with_face_readout(
         self,
         tokens: torch.Tensor,

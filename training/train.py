@@ -22,6 +22,7 @@ from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.continued_lora import begin_with, continued_lora, take_out
 from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
+from microemo.training.found_fit import fit_found_expressions
 from microemo.training.language_states import remember_states
 from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only
@@ -51,6 +52,8 @@ except ImportError:
 
 logger = logging.get_logger(__name__)
 
+# Objectives that no gradient step is taken for.
+FITS = {"voice": fit_voice_readout, "found": fit_found_expressions}
 # What this package's batches need of `TrainingArguments`, and may not be changed by a recipe.
 FIXED_ARGUMENTS = {"remove_unused_columns": False, "label_names": ["labels"]}
 DEFAULT_ARGUMENTS = {"report_to": ["tensorboard"], "logging_steps": 10, "save_total_limit": 2}
@@ -84,11 +87,12 @@ def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = F
     folder = run.trainer.args.output_dir
     if resume is True and folder is not None and Path(folder).is_dir():
         checkpoint = get_last_checkpoint(folder)
-    if recipe.model.objective == "voice":
+    fit = FITS.get(recipe.model.objective)
+    if fit is not None:
         if run.trainer.args.world_size > 1:
-            raise ValueError('model.objective "voice" is fitted by one process, which hears every recording')
+            raise ValueError(f'model.objective "{recipe.model.objective}" is fitted by one process, which reads all')
         batches, decay = run.trainer.get_train_dataloader(), run.trainer.args.weight_decay
-        run.trainer.state.log_history.append(fit_voice_readout(run.start.model, batches=batches, weight_decay=decay))
+        run.trainer.state.log_history.append(fit(run.start.model, batches=batches, weight_decay=decay))
     else:
         run.trainer.train(resume_from_checkpoint=checkpoint)
     if run.trainer.eval_dataset is not None:

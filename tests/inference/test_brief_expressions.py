@@ -21,7 +21,7 @@ def expressions(*heights, events=(EVENT,)):
     """Of events: heights are rows (before and after, at the apex) of probabilities."""
     without, at_apex = (np.array(height, dtype=float) for height in heights)
     moving = np.where(((TIMES > 0.79) & (TIMES < 1.11))[:, None], at_apex, without)
-    found = with_expressions(events, times=TIMES, moving=moving, shown=AT_REST, labels=LABELS)
+    found = with_expressions(events, times=TIMES, moving=moving, labels=LABELS)
     return [event.expression for event in found]
 
 
@@ -37,14 +37,6 @@ def test_a_rise_from_nothing_to_nearly_nothing_is_none():
     assert expressions((0.8999, 0.1, 0.0001), (0.497, 0.5, 0.003)) == ["happiness"]
 
 
-def test_what_the_face_shows_counts_as_what_moves_does():
-    moving, shown = AT_REST.copy(), AT_REST.copy()
-    brief = (TIMES > 0.79) & (TIMES < 1.11)
-    moving[brief], shown[brief] = (0.2, 0.45, 0.35), (0.2, 0.1, 0.7)
-    (found,) = with_expressions((EVENT,), times=TIMES, moving=moving, shown=shown, labels=LABELS)
-    assert found.expression == "fear"
-
-
 def test_neutral_is_never_shown():
     assert expressions((0.01, 0.5, 0.49), (0.9, 0.06, 0.04)) != ["neutral"]
 
@@ -53,21 +45,19 @@ def test_at_the_edge_of_what_is_seen_the_nearest_crops_count():
     first = MicroExpression(track_id=0, onset_seconds=0.0, apex_seconds=0.03, offset_seconds=0.1, score=0.8)
     moving = AT_REST.copy()
     moving[:3] = (0.2, 0.1, 0.7)
-    (found,) = with_expressions((first,), times=TIMES, moving=moving, shown=AT_REST, labels=LABELS)
+    (found,) = with_expressions((first,), times=TIMES, moving=moving, labels=LABELS)
     assert found.expression == "fear"
 
 
 def test_everything_else_of_an_event_stays():
-    (found,) = with_expressions((EVENT,), times=TIMES, moving=AT_REST, shown=AT_REST, labels=LABELS)
+    (found,) = with_expressions((EVENT,), times=TIMES, moving=AT_REST, labels=LABELS)
     assert (found.onset_seconds, found.apex_seconds, found.score) == (0.8, 0.9, 0.8)
-    assert with_expressions((), times=TIMES, moving=AT_REST, shown=AT_REST, labels=LABELS) == ()
+    assert with_expressions((), times=TIMES, moving=AT_REST, labels=LABELS) == ()
 
 
 def test_a_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"moving must have shape \(60, 3\), got \(60, 2\)"):
-        with_expressions((EVENT,), times=TIMES, moving=np.zeros((60, 2)), shown=AT_REST, labels=LABELS)
-    with pytest.raises(ValueError, match=r"shown must have shape"):
-        with_expressions((EVENT,), times=TIMES, moving=AT_REST, shown=AT_REST[:3], labels=LABELS)
+        with_expressions((EVENT,), times=TIMES, moving=np.zeros((60, 2)), labels=LABELS)
 
 
 def test_a_face_s_timeline_says_what_its_events_show():

@@ -1,5 +1,7 @@
 """What the tokens of a segment say about the face."""
 
+import math
+
 import pytest
 import torch
 from tiny_model import tiny_config, tiny_model
@@ -83,6 +85,57 @@ def test_expressions_and_their_times_are_said(readout):
     torch.testing.assert_close(first[BRIEF], none)
     torch.testing.assert_close(last[LASTING], none)
     assert noun_of(readout, last[BRIEF]) == "fear"
+
+
+def found(readout: FaceReadout, face, *, spans) -> torch.Tensor:
+    """(S, 2, X): the lasting one and the brief one."""
+    logits, times = face
+    membership = torch.stack([(times >= start) & (times < end) for start, end in spans], dim=1)
+    told = readout.found(logits, times=times, membership=membership)[0]
+    assert torch.equal(told[:, -1], membership.any(-1)[0].float())
+    return told[:, :-1].unflatten(-1, (2, len(NAMES)))
+
+
+def test_what_is_found_is_told_in_numbers(readout):
+    face = timeline(lasting=(1.2, 3.4), brief=4.5)
+    spans = [(0, 9), (0.5, 2.0), (4.0, 6.0), (5.5, 6.0), (8, 9)]
+    both, lasting, brief, neither, unseen = found(readout, face, spans=spans)
+    torch.testing.assert_close(both, torch.stack((lasting[0], brief[1])), atol=1e-3, rtol=0)
+    assert lasting[0].argmax() == 1 and brief[1].argmax() == 2
+    for shares in (lasting[0], brief[1]):
+        assert shares.sum().item() == pytest.approx(1.0) and shares.max() > 0.9 and shares[0] == 0
+    assert not brief[0].any() and not neither[0].any() and not unseen.any()
+    assert lasting[1].max() < 0.02 and neither[1].max() < 0.02
+
+
+def test_an_uncertain_flash_is_told_as_such(readout):
+    logits, times = timeline(brief=3.0)
+    logits.micro_logits.clamp_(max=math.log(0.2 / 0.8))
+    tokens, shares = said(readout, (logits, times), spans=[(0, 9)]), found(readout, (logits, times), spans=[(0, 9)])
+    torch.testing.assert_close(tokens[0, BRIEF], readout.states.weight[NO_EXPRESSION])
+    assert shares[0, 1].sum().item() == pytest.approx(0.4, abs=0.01) and shares[0, 1].argmax() == 2
+
+
+def test_a_flash_is_of_what_comes_and_goes_with_it(readout):
+    logits, times = timeline(lasting=(1.0, 5.0), brief=3.0)
+    near = (times - 3.0).abs() <= 0.15
+    logits.expression_logits[near] = torch.tensor([0.0, 6.0, 5.0])  # the joy that lasts is still the stronger
+    (shares,) = found(readout, (logits, times), spans=[(0, 9)])
+    assert shares[0].argmax() == 1 and shares[1].argmax() == 2
+
+
+def test_what_is_beside_a_flash_is_looked_for_among_the_crops_that_are_seen(readout):
+    logits, times = timeline(lasting=(1.0, 5.0), brief=3.0)
+    near = (times - 3.0).abs() <= 0.15
+    logits.expression_logits[near] = torch.tensor([0.0, 6.0, 5.0])
+    seen = ((times - 3.0).abs() - 0.3).abs() > 0.05  # a hole on both sides
+    shown = MicroEmoFaceOutput(
+        micro_logits=logits.micro_logits,
+        expression_logits=torch.where(seen[..., None], logits.expression_logits, torch.tensor([9.0, 0.0, 0.0])),
+        action_unit_logits=logits.action_unit_logits,
+    )
+    shares = readout.found(shown, times=times, membership=seen.unsqueeze(1))[0, 0, len(NAMES) : -1]
+    assert shares.argmax() == 2
 
 
 def edges_of(logits, times) -> tuple[float, float]:
