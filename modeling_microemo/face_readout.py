@@ -8,6 +8,8 @@ The first tokens of a segment carry, in the place of what the video Q-Former mak
 
 A language model reads words and digits, so the parts of a token begin as words and digits of its vocabulary where
 they are known, and training goes on from there.
+
+The emotion head is told the same expressions in numbers (`FaceReadout.found`).
 """
 
 from typing import NamedTuple

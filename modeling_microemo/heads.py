@@ -19,9 +19,9 @@ class ZeroLinear(nn.Linear):
 class EmotionHead(nn.Module):
     """Hidden state at an utterance's end -> logits of the emotions, valence and arousal.
 
-    With `use_found_expressions` those that the face readout found in the utterance, a lasting and a brief one, add to
-    what the language model made of all streams: beside the loud emotion of an utterance a small one hardly hears the
-    brief one that contradicts it.
+    With `use_found_expressions` the expressions that the face readout found in the utterance, a lasting and a brief
+    one, add to what the language model made of all streams: beside the loud emotion of an utterance a small language
+    model hardly hears the brief one that contradicts it.
     """
 
     def __init__(self, config: MicroEmoConfig):
