@@ -109,10 +109,11 @@ class FaceReadout(nn.Module):
         return F.pad(tokens, (0, 0, 0, self.num_tokens - FEWEST_READOUT_TOKENS))
 
     def found(self, logits: MicroEmoFaceOutput, *, times: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
-        """The same in numbers of 0..1, (B, S, 2 X + 1): how sure each expression is of being the lasting one of a
-        segment and of being its brief one, and whether a face is seen in it.
+        """What the face head found in numbers, (B, S, 2 X + 1) of 0..1: how sure each expression is of being the
+        lasting one of a segment, then of being its brief one, and whether a face is seen in it.
 
-        A brief expression is told where it is less sure, too, and of what comes and goes with it. Arguments as `said`.
+        Unlike in `said`, a flash counts below BRIEF_PROBABILITY too, and is of what comes and goes with it. Arguments
+        as `said`.
         """
         timeline = FaceTimeline(logits, neutral=self.neutral, seen=membership.any(1))
         lasting, brief = timeline.lasting(times, membership), timeline.brief(times, membership)
