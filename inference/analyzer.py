@@ -256,7 +256,7 @@ class EmotionAnalyzer:
             action_units=tuple(config.action_unit_id2label.values()),
         )
         outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=settings.mode)
-        timelines = report_building.face_timelines(windows, labels=labels)
+        timelines = report_building.person_timelines(windows, labels=labels)
         utterances = report_building.utterance_reports(windows, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
         warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
+from microemo.facial_events import FaceTimeline, FacialEvent
 from microemo.inference.answer_faces import FacesSeen
 from microemo.inference.answer_labels import LabelsOnce
 from microemo.inference.answer_lasting import Lasting, LastingTold
@@ -15,12 +16,12 @@ from microemo.inference.answer_moments import Moment, MomentsTold
 from microemo.inference.answer_quotes import QuotesSaid, Said
 from microemo.inference.answer_streams import StreamsTold
 from microemo.inference.answer_utterances import UtterancesNamed
-from microemo.inference.report import MicroExpression
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.emotion_parsing import EXPRESSION_NOUNS
 from microemo.processing.prompt_text import sanitize_utterance
 
 MOST_MOMENTS = 2  # an answer stays a few sentences; the timeline has them all
+FEWEST_SECONDS = 0.2  # of a macro-expression within an utterance; of less, its times would read the same
 
 
 @dataclass(frozen=True)
@@ -52,24 +53,25 @@ class AskedScope:
 
 
 def asked_scopes(
-    clip: Clip, *, found: Sequence[MicroExpression] = (), lasting: Sequence[Lasting | None] = ()
+    clip: Clip, *, timelines: Sequence[FaceTimeline] | None = None, labels: Sequence[str] = ()
 ) -> tuple[AskedScope, ...]:
     """Those of the questions about the whole clip and each of its utterances, as the processor orders them.
 
     Args:
-        found: the micro-expressions of the clip's faces.
-        lasting: the expression that lasts in each utterance; none at all where they are not known.
+        timelines: of the clip's faces, in seconds from its start; None where expressions are untrained.
+        labels: of the expressions.
     """
     has_voice = clip.waveform is not None
     parts = tuple(
         AskedScope(
-            (_said(utterance, clip=clip),),
+            (said,),
             has_face=_face_in(clip, utterance),
             has_voice=has_voice,
-            moments=_moments_in(clip, utterance, found=found),
-            lasting=() if expression is None else (expression,),
+            moments=_moments_in(said, timelines=timelines or (), labels=labels),
+            lasting=_lasting_in(said, timelines=timelines, labels=labels) if _face_in(clip, utterance) else (),
         )
-        for utterance, expression in zip(clip.utterances, lasting or [None] * len(clip.utterances), strict=True)
+        for utterance in clip.utterances
+        for said in [_said(utterance, clip=clip)]
     )
     whole = AskedScope(
         tuple(one for part in parts for one in part.said),
@@ -106,14 +108,33 @@ def _said(utterance: Utterance, *, clip: Clip) -> Said:
 def _face_in(clip: Clip, utterance: Utterance) -> bool:
     if clip.face_times is None:
         return False
-    inside = (clip.face_times >= utterance.start_seconds) & (clip.face_times <= utterance.end_seconds)
+    inside = (clip.face_times >= utterance.start_seconds) & (clip.face_times < utterance.end_seconds)
     return bool(np.any(inside))
 
 
-def _moments_in(clip: Clip, utterance: Utterance, *, found: Sequence[MicroExpression]) -> tuple[Moment, ...]:
-    inside = [event for event in found if utterance.start_seconds <= event.apex_seconds <= utterance.end_seconds]
-    clearest = sorted(inside, key=lambda event: -event.score)[:MOST_MOMENTS]
+def _moments_in(said: Said, *, timelines: Sequence[FaceTimeline], labels: Sequence[str]) -> tuple[Moment, ...]:
+    span = said.start_seconds, said.end_seconds
+    events = [event for line in timelines for event in line.micro_in(*span)]
+    clearest = sorted(events, key=lambda event: -event.probability)[:MOST_MOMENTS]
     return tuple(
-        Moment(event.apex_seconds - clip.start_seconds, EXPRESSION_NOUNS.get(event.expression or "", event.expression))
-        for event in sorted(clearest, key=lambda event: event.apex_seconds)
+        Moment(event.apex_seconds, _noun(event, labels))
+        for event in sorted(clearest, key=lambda one: one.apex_seconds)
     )
+
+
+def _lasting_in(said: Said, *, timelines: Sequence[FaceTimeline] | None, labels: Sequence[str]) -> tuple[Lasting, ...]:
+    """The macro-expression that fills most of an utterance, or that the face is at rest; () where untrained."""
+    if timelines is None:
+        return ()
+    start, end = span = said.start_seconds, said.end_seconds
+    events = [event for line in timelines if (event := line.macro_in(*span)) is not None]
+    longest = max(events, key=lambda event: event.overlap(*span), default=None)
+    if longest is None or longest.overlap(*span) < FEWEST_SECONDS:
+        return (Lasting(None, start, end, start, end),)
+    onset, offset = longest.onset_seconds, longest.offset_seconds
+    is_held = onset <= start and offset >= end
+    return (Lasting(_noun(longest, labels), onset, offset, start, end, is_held=is_held),)
+
+
+def _noun(event: FacialEvent, labels: Sequence[str]) -> str | None:
+    return EXPRESSION_NOUNS.get(labels[event.expression], labels[event.expression]) if len(event.shares) else None

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from microemo.facial_events import FaceScores, FaceTimeline, FacialEvent
 from microemo.inference.report import Thumbnail
-from microemo.inference.window_analysis import FaceFindings, WindowFindings
+from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack, Utterance
 from microemo.processing.detection_record import DetectionRecord
 from microemo.processing.emotion_parsing import ParsedEmotions
@@ -24,8 +25,10 @@ CLASSES = {
     for each in (
         Clip,
         DetectionRecord,
-        FaceFindings,
+        FaceScores,
+        FaceTimeline,
         FaceTrack,
+        FacialEvent,
         ParsedEmotions,
         Thumbnail,
         Utterance,

@@ -1,7 +1,7 @@
 """From the findings of one or many windows to one report: pure values in, pure values out.
 
-The windows' face curves are joined before they are smoothed and searched for events, so that cutting a video into
-windows moves no event.
+The windows' face scores are joined before events are looked for in them, so that cutting a video into windows moves
+no event.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microemo.inference.brief_expressions import with_expressions
+from microemo.configuration_microemo import NEUTRAL
+from microemo.facial_events import FaceScores, FaceTimeline, FacialEvent, detect_events
 from microemo.inference.explanations import explanation_evidence, shift_times
 from microemo.inference.face_curves import (
-    ExpressionTrace,
     boxes_at,
-    expression_evidence,
+    event_evidence,
+    mean_expressions,
     presence_evidence,
-    smooth,
-    summarise_expressions,
     times_between,
 )
-from microemo.inference.micro_events import find_micro_expressions
 from microemo.inference.report import (
     ClipSummary,
     Evidence,
@@ -35,10 +33,11 @@ from microemo.inference.report import (
     Thumbnail,
     UtteranceReport,
 )
-from microemo.inference.window_analysis import FaceFindings, WindowFindings
+from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack
 
 MAX_THUMBNAILS = 32
+REPORTED_ACTION_UNIT_PROBABILITY = 0.5
 ABSENCE_NAMES: dict[ModalityName, str] = {"frames": "frames", "faces": "faces", "voice": "audio", "words": "words"}
 
 
@@ -52,32 +51,35 @@ class HeadLabels:
 
 
 @dataclass(frozen=True)
-class FaceTimeline:
-    """One person over the whole video: the report's curve, its trace, its micro-expressions; None where untrained."""
+class PersonTimeline:
+    """One person over the whole video: the report's curve and what the detector found; None where untrained."""
 
     curve: FaceCurve
-    trace: ExpressionTrace | None
-    events: tuple[MicroExpression, ...] | None
+    found: FaceTimeline
+    micro_expressions: tuple[MicroExpression, ...] | None
 
 
-def face_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> tuple[FaceTimeline, ...]:
+def person_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> tuple[PersonTimeline, ...]:
     """The timeline of every attended person, in order of their track ids."""
-    found = [window.faces for window in windows if window.faces is not None]
-    track_ids = sorted({int(track_id) for faces in found for track_id in faces.track_ids})
+    scores = [each for window in windows for each in window.faces or ()]
+    found = {line.track_id: line for window in windows for line in window.timelines or ()}
     tracks = [track for window in windows for track in window.clip.tracks]
-    return tuple(
-        _face_timeline(
-            _joined(found, track_id), boxed=[track for track in tracks if track.track_id == track_id], labels=labels
-        )
-        for track_id in track_ids
-    )
+    neutral = labels.expressions.index(NEUTRAL) if NEUTRAL in labels.expressions else None
+    timelines = []
+    for track_id in sorted(found):
+        parts = [each for each in scores if each.track_id == track_id]
+        joined = joined_scores(parts)
+        line = found[track_id] if len(parts) == 1 else detect_events(joined, neutral=neutral)
+        boxed = [track for track in tracks if track.track_id == track_id]
+        timelines.append(_person_timeline(joined, line, boxed=boxed, labels=labels))
+    return tuple(timelines)
 
 
 def utterance_reports(
-    windows: Sequence[WindowFindings], *, timelines: Sequence[FaceTimeline], labels: HeadLabels
+    windows: Sequence[WindowFindings], *, timelines: Sequence[PersonTimeline], labels: HeadLabels
 ) -> tuple[UtteranceReport, ...]:
     """Every window's utterances, in order."""
-    by_track: dict[int | None, FaceTimeline] = {timeline.curve.track_id: timeline for timeline in timelines}
+    by_track: dict[int | None, PersonTimeline] = {timeline.curve.track_id: timeline for timeline in timelines}
     return tuple(
         _utterance_report(window, number, by_track=by_track, labels=labels)
         for window in windows
@@ -89,13 +91,13 @@ def clip_summary(
     windows: Sequence[WindowFindings],
     *,
     utterances: Sequence[UtteranceReport],
-    timelines: Sequence[FaceTimeline],
+    timelines: Sequence[PersonTimeline],
 ) -> ClipSummary:
     """The whole clip: means over utterances weighted by their duration; the clip's own answer.
 
     A long video has an answer for each window; they stand one after the other, each with its window's times.
     """
-    events = [timeline.events for timeline in timelines if timeline.events is not None]
+    events = [line.micro_expressions for line in timelines if line.micro_expressions is not None]
     merged = sorted((event for some in events for event in some), key=lambda event: event.apex_seconds)
     answers = [(window.clip, window.answers[0]) for window in windows if window.answers]
     parsed = [(clip, answer) for clip, answer in answers if answer.is_parsed]
@@ -147,72 +149,69 @@ def broken_answers(windows: Sequence[WindowFindings]) -> tuple[str, ...]:
     return (f"{broken} explanations do not have the expected form; raw_answer keeps them",) if broken else ()
 
 
-def _joined(found: Sequence[FaceFindings], track_id: int) -> FaceFindings:
+def joined_scores(parts: Sequence[FaceScores]) -> FaceScores:
     """One person's crops of all windows by time; a crop that two windows share is kept once."""
-    parts = [_rows(faces, faces.track_ids == track_id) for faces in found]
     times, first = np.unique(np.concatenate([part.times for part in parts]), return_index=True)
-    return FaceFindings(
-        times=times,
-        track_ids=np.full(len(times), track_id),
-        expressions=_concatenated([part.expressions for part in parts], first),
-        micro=_concatenated([part.micro for part in parts], first),
-        action_units=_concatenated([part.action_units for part in parts], first),
-        moving=_concatenated([part.moving for part in parts], first),
+    names = ("expressions", "micro", "motion", "action_units")
+    joined = {name: [getattr(part, name) for part in parts] for name in names}
+    known = {name: values for name, values in joined.items() if all(value is not None for value in values)}
+    return FaceScores(
+        parts[0].track_id, times, **{name: np.concatenate(values)[first] for name, values in known.items()}
     )
 
 
-def _rows(faces: FaceFindings, mask: np.ndarray) -> FaceFindings:
-    kinds = (faces.expressions, faces.micro, faces.action_units, faces.moving)
-    chosen = [None if values is None else values[mask] for values in kinds]
-    return FaceFindings(faces.times[mask], faces.track_ids[mask], *chosen)
-
-
-def _concatenated(parts: Sequence[np.ndarray | None], rows: np.ndarray) -> np.ndarray | None:
-    present = [part for part in parts if part is not None]
-    return np.concatenate(present)[rows] if present else None
-
-
-def _face_timeline(faces: FaceFindings, *, boxed: Sequence[FaceTrack], labels: HeadLabels) -> FaceTimeline:
-    trace, events = None, None
-    track_id = int(faces.track_ids[0])
-    if faces.expressions is not None:
-        trace = ExpressionTrace(track_id, faces.times, smooth(faces.times, faces.expressions), labels.expressions)
-    if faces.micro is not None:
-        events = find_micro_expressions(
-            faces.times,
-            scores=faces.micro,
-            track_id=track_id,
-            action_units=faces.action_units,
-            action_unit_labels=labels.action_units,
-        )
-        if faces.moving is not None:
-            events = with_expressions(events, times=faces.times, moving=faces.moving, labels=labels.expressions)
+def _person_timeline(
+    scores: FaceScores, found: FaceTimeline, *, boxed: Sequence[FaceTrack], labels: HeadLabels
+) -> PersonTimeline:
+    events = found.micro_expressions
     curve = FaceCurve(
-        track_id=track_id,
-        times=tuple(faces.times.round(3).tolist()),
-        expressions=None if trace is None else _expression_curves(trace),
-        micro_scores=None if faces.micro is None else tuple(faces.micro.round(4).tolist()),
-        boxes=boxes_at(faces.times, tracks=boxed),
+        track_id=found.track_id,
+        times=tuple(found.times.round(3).tolist()),
+        expressions=None if found.expressions is None else _expression_curves(found.expressions, labels=labels),
+        micro_scores=None if scores.micro is None else tuple(scores.micro.round(4).tolist()),
+        boxes=boxes_at(found.times, tracks=boxed),
     )
-    return FaceTimeline(curve, trace, events)
+    micro = None if events is None else tuple(_micro_expression(event, labels=labels) for event in events)
+    return PersonTimeline(curve, found, micro)
 
 
-def _expression_curves(trace: ExpressionTrace) -> tuple[ExpressionCurve, ...]:
-    columns = trace.probabilities.round(4).clip(0, 1).T.tolist()
-    return tuple(ExpressionCurve(label, tuple(column)) for label, column in zip(trace.labels, columns, strict=True))
+def _micro_expression(event: FacialEvent, *, labels: HeadLabels) -> MicroExpression:
+    return MicroExpression(
+        track_id=event.track_id,
+        onset_seconds=round(event.onset_seconds, 3),
+        apex_seconds=round(event.apex_seconds, 3),
+        offset_seconds=round(event.offset_seconds, 3),
+        score=round(event.probability, 4),
+        expression=labels.expressions[event.expression] if len(event.shares) else None,
+        action_units=() if event.action_units is None else _active_units(labels.action_units, event.action_units),
+    )
+
+
+def _active_units(names: Sequence[str], probabilities: np.ndarray) -> tuple[LabelScore, ...]:
+    return tuple(
+        unit for unit in _ranked(names, probabilities) if unit.probability >= REPORTED_ACTION_UNIT_PROBABILITY
+    )
+
+
+def _expression_curves(probabilities: np.ndarray, *, labels: HeadLabels) -> tuple[ExpressionCurve, ...]:
+    columns = probabilities.round(4).clip(0, 1).T.tolist()
+    return tuple(
+        ExpressionCurve(label, tuple(column)) for label, column in zip(labels.expressions, columns, strict=True)
+    )
 
 
 def _utterance_report(
-    window: WindowFindings, number: int, *, by_track: Mapping[int | None, FaceTimeline], labels: HeadLabels
+    window: WindowFindings, number: int, *, by_track: Mapping[int | None, PersonTimeline], labels: HeadLabels
 ) -> UtteranceReport:
     utterance = window.clip.utterances[number]
     start, end = utterance.start_seconds, utterance.end_seconds
-    timeline = by_track.get(_attended_track(window, number))
-    timeline = timeline if timeline is not None and len(times_between(timeline.curve.times, start, end)) else None
-    trace = None if timeline is None or timeline.trace is None else timeline.trace.between(start, end)
+    person = by_track.get(_attended_track(window, number))
+    if person is not None and not len(times_between(person.found.times, start, end)):
+        person = None
+    span = {"start_seconds": start, "end_seconds": end}
     events = None
-    if timeline is not None and timeline.events is not None:
-        events = tuple(event for event in timeline.events if start <= event.apex_seconds < end)
+    if person is not None and person.micro_expressions is not None:
+        events = tuple(event for event in person.micro_expressions if start <= event.apex_seconds < end)
     answer = window.answers[1 + number] if len(window.answers or ()) > 1 + number else None  # type: ignore[index]
     description = None
     if answer is not None and answer.is_parsed:
@@ -223,8 +222,8 @@ def _utterance_report(
         end_seconds=round(end, 3),
         text=utterance.text,
         speaker=utterance.speaker,
-        track_id=None if timeline is None else timeline.curve.track_id,
-        expressions=None if trace is None else summarise_expressions(trace),
+        track_id=None if person is None else person.curve.track_id,
+        expressions=None if person is None else mean_expressions(person.found, labels=labels.expressions, **span),
         micro_expressions=events,
         emotions=None if window.emotions is None else _ranked(labels.emotions, window.emotions[number]),
         valence=None if pair is None else pair[0],
@@ -232,29 +231,34 @@ def _utterance_report(
         open_emotions=answer.labels if answer is not None and answer.is_parsed else None,
         description=description,
         raw_answer=None if answer is None else answer.raw,
-        evidence=(*_face_evidence(timeline, start=start, end=end), *explanation_evidence(description or "")),
+        evidence=(
+            *_face_evidence(person, labels=labels, **span),
+            *explanation_evidence(description or ""),
+        ),
     )
 
 
-def _face_evidence(timeline: FaceTimeline | None, *, start: float, end: float) -> tuple[Evidence, ...]:
-    """What was measured of the attended face in an utterance: its coming and going, its expression."""
-    if timeline is None:
+def _face_evidence(
+    person: PersonTimeline | None, *, labels: HeadLabels, start_seconds: float, end_seconds: float
+) -> tuple[Evidence, ...]:
+    """What was measured of the attended face in an utterance: its coming and going, its expressions."""
+    if person is None:
         return ()
-    presence = presence_evidence(times_between(timeline.curve.times, start, end), start_seconds=start, end_seconds=end)
-    shown = () if timeline.trace is None else expression_evidence(timeline.trace.between(start, end))
-    return (*presence, *shown)
+    span = {"start_seconds": start_seconds, "end_seconds": end_seconds}
+    seen = times_between(person.found.times, start_seconds, end_seconds)
+    shown = event_evidence(person.found, labels=labels.expressions, **span)
+    return (*presence_evidence(seen, **span), *shown)
 
 
 def _attended_track(window: WindowFindings, number: int) -> int | None:
     """The track the reader chose; for a clip made without choosing, the track most often seen in the utterance."""
     if window.clip.utterance_track_ids:
         return window.clip.utterance_track_ids[number]
-    if window.faces is None:
-        return None
     utterance = window.clip.utterances[number]
-    inside = (window.faces.times >= utterance.start_seconds) & (window.faces.times <= utterance.end_seconds)
-    ids, counts = np.unique(window.faces.track_ids[inside], return_counts=True)
-    return int(ids[np.argmax(counts)]) if len(ids) else None
+    span = utterance.start_seconds, utterance.end_seconds
+    counts = {line.track_id: len(times_between(line.times, *span)) for line in window.timelines or ()}
+    longest = max(counts, key=lambda track_id: counts[track_id], default=None)
+    return longest if longest is not None and counts[longest] else None
 
 
 def _ranked(names: Sequence[str], probabilities: np.ndarray) -> tuple[LabelScore, ...]:

@@ -16,13 +16,11 @@ import numpy as np
 import torch
 
 from microemo import MicroEmoForConditionalGeneration
+from microemo.facial_events import FaceScores, FaceTimeline, detect_events
 from microemo.generation_cache import CACHE_NAME, cache_bytes
 from microemo.inference.asked_scopes import AskedScope, answer_rules, asked_scopes
-from microemo.inference.brief_expressions import with_expressions
-from microemo.inference.face_curves import ExpressionTrace, smooth, strongest_moments
-from microemo.inference.lasting_expressions import lasting_expressions
-from microemo.inference.micro_events import find_micro_expressions
-from microemo.inference.report import MicroExpression, Thumbnail
+from microemo.inference.face_curves import strongest_moments
+from microemo.inference.report import Thumbnail
 from microemo.inference.stage_clock import Progress
 from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.prefix_generation import MicroEmoPrefix
@@ -32,7 +30,6 @@ from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import with_utterances
 
 FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
-SPAN_KEYS = ("face_times", "utterance_times")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 # A step of generation reads all weights whatever the number of answers, so many are written at once: as many as their
 # caches leave room for, within these bounds.
@@ -44,29 +41,18 @@ JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True)
-class FaceFindings:
-    """times (F,) seconds on the video's clock, increasing; track_ids (F,); probabilities, None where untrained:
-    expressions (F, X), micro (F,), action_units (F, A), moving (F, X) of the expressions that move."""
-
-    times: np.ndarray
-    track_ids: np.ndarray
-    expressions: np.ndarray | None
-    micro: np.ndarray | None
-    action_units: np.ndarray | None
-    moving: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
 class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
+    faces, timelines: of each attended person, on the video's clock; None without a face or a trained face head.
     emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far
     as they are written; None where untrained or not asked for.
     """
 
     clip: Clip
     used: frozenset[str]
-    faces: FaceFindings | None = None
+    faces: tuple[FaceScores, ...] | None = None
+    timelines: tuple[FaceTimeline, ...] | None = None
     emotions: np.ndarray | None = None
     valence_arousal: np.ndarray | None = None
     answers: tuple[ParsedEmotions, ...] | None = None
@@ -90,22 +76,22 @@ def window_steps(
     fitted = processor.fit_clip(clip)
     inputs: dict[str, Any] = _inputs(fitted, model=model, processor=processor)
     progress("model", 0, 1)
-    face_logits: Any = None
-    moving: Any = None
+    scores: tuple[FaceScores, ...] | None = None
+    timelines: tuple[FaceTimeline, ...] = ()
     if outputs.face and "face_pixel_values" in inputs:
-        features: Any = model.get_face_features(
-            inputs.pop("face_pixel_values"), **{name: inputs[name] for name in FACE_KEYS}
-        )
-        face_logits = model.model.face_head(features.pooler_output, features.last_hidden_state)
-        if outputs.expressions and outputs.micro_expressions:
-            moving = model.model.moving_logits(features)
-        inputs["mm_encoder_outputs"] = {"face": features}
-    faces = _face_findings(clip, face_logits, moving=moving, outputs=outputs)
+        where = {name: inputs[name] for name in FACE_KEYS}
+        features: Any = model.get_face_features(inputs.pop("face_pixel_values"), **where)
+        (found,) = model.model.face_scores(features, *where.values())
+        scores = tuple(_trained_scores(each, outputs=outputs) for each in found)
+        timelines = tuple(detect_events(each, neutral=model.model.face_head.neutral) for each in scores)
+        inputs["mm_encoder_outputs"] = {"face": features, "timelines": (timelines,)}
+    begin = clip.start_seconds
     findings = WindowFindings(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),
-        faces=faces,
-        thumbnails=() if faces is None else _thumbnails(clip, faces),
+        faces=None if scores is None else tuple(replace(each, times=each.times + begin) for each in scores),
+        timelines=None if scores is None else tuple(line.shifted(begin) for line in timelines),
+        thumbnails=_thumbnails(clip, [line.shifted(begin) for line in timelines]),
     )
     yield findings
     if outputs.language_model:
@@ -120,18 +106,8 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        id2label = model.config.expression_id2label
-        found: dict[str, Any] = {}
-        if faces is not None:
-            found["found"] = _micro_expressions(faces, labels=tuple(id2label.values()))
-        if moving is not None:
-            found["lasting"] = lasting_expressions(
-                moving,
-                shown=face_logits,
-                id2label=id2label,
-                **{name: inputs[name] for name in SPAN_KEYS},
-            )
-        scopes = asked_scopes(fitted, **found)
+        labels = tuple(model.config.expression_id2label.values())
+        scopes = asked_scopes(fitted, timelines=timelines if outputs.expressions else None, labels=labels)
         for answers in _growing_answers(
             fitted, prefix, scopes=scopes, model=model, processor=processor, progress=progress
         ):
@@ -185,57 +161,33 @@ def questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
     return math.ceil(count / math.ceil(count / most))
 
 
-def _face_findings(clip: Clip, heads: Any, *, moving: Any, outputs: TrainedOutputs) -> FaceFindings | None:
-    """When the attended faces were seen, and what the trained outputs say of them."""
-    if clip.face_times is None or clip.face_track_ids is None:
-        return None
-    micro = outputs.micro_expressions
-    return FaceFindings(
-        times=np.asarray(clip.face_times, dtype=np.float64),
-        track_ids=np.asarray(clip.face_track_ids),
-        expressions=_array(heads.expression_logits[0].float().softmax(-1)) if outputs.expressions else None,
-        micro=_array(heads.micro_logits[0].float().sigmoid()) if micro else None,
-        action_units=_array(heads.action_unit_logits[0].float().sigmoid()) if micro else None,
-        moving=None if moving is None else _array(moving.expression_logits[0].float().softmax(-1)),
-    )
+def _trained_scores(scores: FaceScores, *, outputs: TrainedOutputs) -> FaceScores:
+    """The scores without those of untrained outputs."""
+    if not outputs.micro_expressions:
+        scores = replace(scores, micro=None, motion=None, action_units=None)
+    return scores if outputs.expressions else replace(scores, expressions=None)
 
 
-def _micro_expressions(faces: FaceFindings, *, labels: Sequence[str] = ()) -> tuple[MicroExpression, ...]:
-    """Those of all faces, in order of time; none where the output is untrained. labels: of the expressions, where it
-    is asked for what they show."""
-    if faces.micro is None:
-        return ()
-    found: list[MicroExpression] = []
-    for track_id in np.unique(faces.track_ids).tolist():
-        rows = np.flatnonzero(faces.track_ids == track_id)
-        events = find_micro_expressions(faces.times[rows], scores=faces.micro[rows], track_id=track_id)
-        if faces.moving is not None and labels:
-            events = with_expressions(events, times=faces.times[rows], moving=faces.moving[rows], labels=labels)
-        found += events
-    return tuple(sorted(found, key=lambda event: event.apex_seconds))
-
-
-def _thumbnails(clip: Clip, faces: FaceFindings) -> tuple[Thumbnail, ...]:
+def _thumbnails(clip: Clip, timelines: Sequence[FaceTimeline]) -> tuple[Thumbnail, ...]:
     """Pictures of the moments that matter: where an expression is strongest, and each micro-expression's apex.
 
     Every face has at least one, so that a reader knows who it is.
     """
     thumbnails: list[Thumbnail] = []
-    if clip.face_crops is None:
+    if clip.face_crops is None or clip.face_times is None or clip.face_track_ids is None:
         return ()
-    events = _micro_expressions(faces)
-    for track_id in np.unique(faces.track_ids).tolist():
-        rows = np.flatnonzero(faces.track_ids == track_id)
-        times = faces.times[rows]
+    by_track = {line.track_id: line for line in timelines}
+    for track_id in np.unique(clip.face_track_ids).tolist():
+        rows = np.flatnonzero(clip.face_track_ids == track_id)
+        times, line = np.asarray(clip.face_times)[rows], by_track.get(track_id)
         moments: set[float] = set()
-        if faces.expressions is not None:
-            columns = tuple(str(column) for column in range(faces.expressions.shape[1]))
-            trace = ExpressionTrace(track_id, times, smooth(times, faces.expressions[rows]), columns)
-            moments.update(strongest_moments(trace, count=PICTURES_A_FACE))
-        moments.update(event.apex_seconds for event in events if event.track_id == track_id)
+        if line is not None:
+            moments.update(strongest_moments(line, count=PICTURES_A_FACE))
+            moments.update(event.apex_seconds for event in line.micro_expressions or ())
         for moment in sorted(moments or {float(times[len(times) // 2])}):
-            row = rows[int(np.argmin(np.abs(times - moment)))]
-            thumbnails.append(Thumbnail(track_id, round(float(faces.times[row]), 3), _jpeg(clip.face_crops[row])))
+            place = int(np.argmin(np.abs(times - moment)))
+            picture = _jpeg(clip.face_crops[rows[place]])
+            thumbnails.append(Thumbnail(track_id, round(float(times[place]), 3), picture))
     return tuple(thumbnails)
 
 

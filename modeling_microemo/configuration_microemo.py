@@ -195,7 +195,7 @@ class MicroEmoConfig(PreTrainedConfig):
     use_local_branch: bool = True
     use_audio_branch: bool = True
     use_face_readout: bool = False  # the local branch says what it found in words; not in the paper
-    use_found_expressions: bool = False  # the emotion head is told them too; not in the paper
+    use_perception_fusion: bool = False  # what face and voice show adds to the emotion head's logits; not in the paper
     use_voice_readout: bool = False  # the audio branch says how voices sound in a word; not in the paper
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
@@ -232,6 +232,16 @@ class MicroEmoConfig(PreTrainedConfig):
         self._fill_widths()
         self._check_rules()
 
+    @property
+    def reads_timelines(self) -> bool:
+        """Whether anything in the model reads the facial events."""
+        return self.use_local_branch and (self.use_face_readout or self.use_perception_fusion)
+
+    @property
+    def perception_size(self) -> int:
+        """Numbers of `perception_of`: three of each expression, one of each emotion of the voice, two flags."""
+        return 3 * len(self.expression_id2label) + 1 + len(self.voice_id2label) + 1
+
     def _fill_widths(self) -> None:
         """Makes each part as wide at its input as the part before it is at its output."""
         face_config = self.vision_config if self.face_config is None else self.face_config
@@ -264,8 +274,6 @@ class MicroEmoConfig(PreTrainedConfig):
                 f"use_face_readout needs video_qformer_config.num_query_tokens >= {FEWEST_READOUT_TOKENS}, "
                 f"got {self.video_qformer_config.num_query_tokens}"
             )
-        if self.use_found_expressions and not self.use_face_readout:
-            raise ValueError("use_found_expressions needs use_face_readout, which finds them, got False")
         if self.use_voice_readout and self.audio_config.num_hidden_layers < 2:
             raise ValueError(
                 "use_voice_readout needs an audio_config of at least 2 layers, between which there are states, got "

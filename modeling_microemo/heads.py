@@ -19,30 +19,28 @@ class ZeroLinear(nn.Linear):
 class EmotionHead(nn.Module):
     """Hidden state at an utterance's end -> logits of the emotions, valence and arousal.
 
-    With `use_found_expressions` the expressions that the face readout found in the utterance, a lasting and a brief
-    one, add to what the language model made of all streams: beside the loud emotion of an utterance a small language
-    model hardly hears the brief one that contradicts it.
+    With `use_perception_fusion` what face and voice show in the utterance (`perception_of`) adds to what the language
+    model made of all streams, by one linear layer.
     """
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__()
-        width = config.text_config.hidden_size
+        width, outputs = config.text_config.hidden_size, len(config.emotion_id2label) + 2
         self.dense = nn.Linear(width, width)
         self.activation = nn.GELU()
         self.classifier = nn.Linear(width, len(config.emotion_id2label))
         self.valence_arousal = nn.Linear(width, 2)
-        self.found = None
-        if config.use_found_expressions:
-            num_found = 2 * len(config.expression_id2label) + 1
-            self.found = ZeroLinear(num_found, len(config.emotion_id2label) + 2, bias=False)
+        self.perception = None
+        if config.use_perception_fusion:
+            self.perception = ZeroLinear(config.perception_size, outputs, bias=False)
 
-    def forward(self, states: torch.Tensor, found: torch.Tensor | None = None) -> MicroEmoEmotionOutput:
-        """states (B, U, D); found (B, U, 2 X + 1) of `FaceReadout.found`, None where no face was looked at."""
+    def forward(self, states: torch.Tensor, perception: torch.Tensor | None = None) -> MicroEmoEmotionOutput:
+        """states (B, U, D); perception (B, U, P) of `perception_of`, None where there is neither face nor voice."""
         hidden = self.activation(self.dense(states))
         logits, valence_arousal = self.classifier(hidden), self.valence_arousal(hidden)
-        if found is not None and self.found is not None:
-            shown, shown_affect = self.found(like_weight(found, self.found.weight)).to(logits).tensor_split((-2,), -1)
-            logits, valence_arousal = logits + shown, valence_arousal + shown_affect
+        if perception is not None and self.perception is not None:
+            added = self.perception(like_weight(perception, self.perception.weight)).to(logits)
+            logits, valence_arousal = logits + added[..., :-2], valence_arousal + added[..., -2:]
         return MicroEmoEmotionOutput(logits=logits, valence_arousal=valence_arousal.tanh())
 
 

@@ -175,7 +175,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             input_ids: (B, N) with <|video|> and <|audio|> where the streams' tokens go and <|utterance_end|> behind
                 each utterance; or inputs_embeds (B, N, D) in its place.
             mm_encoder_outputs: "video", "audio" and "face" features that were computed before, in place of pixels
-                and sound.
+                and sound; and the "timelines" of `face_timelines`.
             cache: the name of `past_key_values` from transformers 5.24 on.
         The other arguments as in `get_video_features`, `get_audio_features` and `get_face_features`.
         """
@@ -188,6 +188,9 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             features["face"] = self.get_face_features(
                 face_pixel_values, face_times, face_mask, face_track_ids, return_dict=True
             )
+        timelines = features.get("timelines")
+        if timelines is None and "face" in features and face_times is not None and self.config.reads_timelines:
+            timelines = self.face_timelines(features["face"], face_times, face_mask, face_track_ids)
         if pixel_values_videos is not None:
             features["video"] = self.get_video_features(
                 pixel_values_videos,
@@ -200,6 +203,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
                 face_mask,
                 utterance_times,
                 utterance_mask,
+                timelines,
                 return_dict=True,
             )
         if input_features is not None:
@@ -219,8 +223,8 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             **{CACHE_NAME: cache},
             **kwargs,
         )
-        found = self.found_expressions(features.get("face"), face_times, face_mask, utterance_times, utterance_mask)
-        emotion = self._emotions(outputs.last_hidden_state, ends, utterance_times, utterance_mask, found)
+        perception = self.perceived(timelines, features.get("audio"), utterance_times, utterance_mask)
+        emotion = self._emotions(outputs.last_hidden_state, ends, utterance_times, utterance_mask, perception)
         face = self._face_logits(features["face"]) if "face" in features else MicroEmoFaceOutput()
         return MicroEmoModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
@@ -254,7 +258,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         ends: torch.Tensor,
         utterance_times: torch.Tensor | None,
         utterance_mask: torch.Tensor | None,
-        found: torch.Tensor | None,
+        perception: torch.Tensor | None,
     ) -> MicroEmoEmotionOutput:
         """The emotion head at the ends (B, N) of the utterances; nothing where a text has none."""
         counts = ends.sum(1)
@@ -269,7 +273,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
                     f"<|utterance_end|> tokens and utterances do not match: tokens a clip {counts.tolist()}, "
                     f"utterances a clip {mask.sum(1).tolist()}"
                 )
-        return self.emotion_head(states_at(states, mask=ends.to(states.device), count=count), found)
+        return self.emotion_head(states_at(states, mask=ends.to(states.device), count=count), perception)
 
 
 class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrainedModel, GenerationMixin):

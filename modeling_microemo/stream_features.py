@@ -1,7 +1,9 @@
 """Each stream's features: what the towers and Q-Formers make of faces, frames and sound."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -9,7 +11,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
 from .audio_encoder import AudioFeatures, encode_audio
-from .face_readout import FaceReadout
+from .face_readout import FaceFindings, FaceReadout, face_findings, perception_of
+from .facial_events import FaceScores, FaceTimeline, detect_events
 from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
 from .micro_dynamics import MicroDynamics
@@ -120,6 +123,7 @@ class StreamFeaturesMixin:
         face_mask: torch.Tensor | None = None,
         utterance_times: torch.Tensor | None = None,
         utterance_mask: torch.Tensor | None = None,
+        timelines: Sequence[Sequence[FaceTimeline]] | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoStreamOutput:
         """Returns the frames' tokens (B, T, Q, D) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
@@ -130,6 +134,7 @@ class StreamFeaturesMixin:
             qformer_input_ids, qformer_attention_mask: (B, T, L), each frame's time as a sentence, if so configured.
             face_features: of `get_face_features`, with face_times and face_mask as given there.
             utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
+            timelines: of `face_timelines`, for the face readout.
         """
         mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
         check_times("frame_times", frame_times)
@@ -165,7 +170,8 @@ class StreamFeaturesMixin:
         )
         projected = self.video_projector(segment_tokens)
         if self.config.use_local_branch and self.config.use_face_readout:
-            projected = self._with_face_readout(projected, face_features, face_times, face_mask, segments)
+            found = None if timelines is None else self._findings(timelines, segments)
+            projected = self.face_readout(projected, findings=found)
         return MicroEmoStreamOutput(
             last_hidden_state=tokens,
             pooler_output=tokens_by_clip(projected, segments.mask),
@@ -173,54 +179,77 @@ class StreamFeaturesMixin:
             attentions=pictures.attentions,
         )
 
-    def moving_logits(self, features: BaseModelOutputWithPooling) -> MicroEmoFaceOutput:
-        """As `get_face_logits`, of face features, with the expressions that move: a face at rest shows none, whatever
-        it looks like."""
-        logits = self._face_logits(features)
-        flow = like_weight(features["last_hidden_state"][..., 1, :], self.face_head.dynamic_expression.weight)
-        logits["expression_logits"] = self.face_head.of_flow(flow).expression_logits
-        return logits
-
-    def found_expressions(
+    def face_timelines(
         self,
-        face_features: BaseModelOutputWithPooling | None,
-        face_times: torch.Tensor | None,
-        face_mask: torch.Tensor | None,
+        face_features: BaseModelOutputWithPooling,
+        face_times: torch.Tensor,
+        face_mask: torch.Tensor | None = None,
+        face_track_ids: torch.Tensor | None = None,
+    ) -> tuple[tuple[FaceTimeline, ...], ...]:
+        """Curves and events of each person in each of B clips.
+
+        face_features: of `get_face_features`; the other arguments as there.
+        """
+        return tuple(
+            tuple(detect_events(scores, neutral=self.face_head.neutral) for scores in clip)
+            for clip in self.face_scores(face_features, face_times, face_mask, face_track_ids)
+        )
+
+    def face_scores(
+        self,
+        face_features: BaseModelOutputWithPooling,
+        face_times: torch.Tensor,
+        face_mask: torch.Tensor | None = None,
+        face_track_ids: torch.Tensor | None = None,
+    ) -> tuple[tuple[FaceScores, ...], ...]:
+        """What the face head says of each person in each of B clips; arguments as `face_timelines`."""
+        mask = all_true(face_times) if face_mask is None else face_mask.bool()
+        tracks = torch.zeros_like(mask, dtype=torch.long) if face_track_ids is None else face_track_ids
+        logits = self._face_logits(face_features)
+        flow = like_weight(face_features["last_hidden_state"][..., 1, :], self.face_head.dynamic_expression.weight)
+        values = {
+            "expressions": logits.expression_logits.softmax(-1),
+            "micro": logits.micro_logits.sigmoid(),
+            "motion": self.face_head.of_flow(flow).expression_logits.softmax(-1),
+            "action_units": logits.action_unit_logits.sigmoid(),
+        }
+        arrays = {name: value.detach().float().clamp(0, 1).cpu().numpy() for name, value in values.items()}
+        times, seen, ids = face_times.double().cpu().numpy(), mask.cpu().numpy(), tracks.cpu().numpy()
+        clips = []
+        for row in range(len(times)):
+            people = []
+            for track in np.unique(ids[row][seen[row]]):
+                kept = np.flatnonzero(seen[row] & (ids[row] == track))
+                own = {name: array[row, kept] for name, array in arrays.items()}
+                people.append(FaceScores(int(track), times[row, kept], **own))
+            clips.append(tuple(people))
+        return tuple(clips)
+
+    def perceived(
+        self,
+        timelines: Sequence[Sequence[FaceTimeline]] | None,
+        audio: MicroEmoStreamOutput | None,
         utterance_times: torch.Tensor | None,
         utterance_mask: torch.Tensor | None,
     ) -> torch.Tensor | None:
-        """What the face readout found in each utterance, (B, U, 2 X + 1) of `FaceReadout.found`; None without faces or
-        utterances, and without `use_found_expressions`."""
-        if not (self.config.use_local_branch and self.config.use_found_expressions):
+        """What face and voice show in each utterance, (B, U, P) of `perception_of`; None where it is not asked for."""
+        if not self.config.use_perception_fusion or utterance_times is None:
             return None
-        if face_features is None or face_times is None or utterance_times is None:
-            return None
-        mask = all_true(face_times) if face_mask is None else face_mask.bool()
-        if not mask.any():
-            return None
-        spoken = all_true(utterance_times[..., 0]) if utterance_mask is None else utterance_mask.bool()
-        segments = clip_and_utterances(utterance_times, utterance_mask=spoken)
-        membership = segments.membership(face_times, mask=mask) & segments.mask.unsqueeze(-1)
-        logits = self.moving_logits(face_features)
-        return self.face_readout.found(logits, times=face_times, membership=membership)[:, 1:]  # the first is the clip
+        mask = all_true(utterance_times[..., 0]) if utterance_mask is None else utterance_mask.bool()
+        segments = clip_and_utterances(utterance_times, utterance_mask=mask)
+        findings = None if timelines is None else self._findings(timelines, segments)
+        voice_logits = None if audio is None else audio.get("voice_logits")
+        if voice_logits is not None and voice_logits.shape[1] != segments.mask.shape[1]:
+            voice_logits = None  # segments of another mode are no utterances
+        perception = perception_of(findings, voice_logits, config=self.config)
+        return None if perception is None else perception[:, 1:]  # the first segment is the clip
 
-    def _with_face_readout(
-        self,
-        tokens: torch.Tensor,
-        face_features: BaseModelOutputWithPooling | None,
-        face_times: torch.Tensor | None,
-        face_mask: torch.Tensor | None,
-        segments: Segments,
-    ) -> torch.Tensor:
-        """The segments' tokens (B, S, K, D), which also say what the face head found in each."""
-        if face_features is None or face_times is None:
-            return self.face_readout(tokens, logits=None, times=None, membership=None)
-        mask = all_true(face_times) if face_mask is None else face_mask.bool()
-        return self.face_readout(
-            tokens,
-            logits=self.moving_logits(face_features),
-            times=face_times,
-            membership=segments.membership(face_times, mask=mask),
+    def _findings(self, timelines: Sequence[Sequence[FaceTimeline]], segments: Segments) -> FaceFindings:
+        return face_findings(
+            timelines,
+            segments,
+            num_expressions=len(self.config.expression_id2label),
+            num_units=len(self.config.action_unit_id2label),
         )
 
     @merge_with_config_defaults

@@ -36,7 +36,7 @@ OWN_KEYS = SUB_CONFIGS | {
     "use_audio_branch",
     "use_answer_rules",
     "use_face_readout",
-    "use_found_expressions",
+    "use_perception_fusion",
     "use_voice_readout",
     "vision_output_norm_eps",
     "utterance_mode",
@@ -126,7 +126,7 @@ def test_a_shared_tower_gives_its_width_to_the_dynamics():
         ({"trained_parts": ["eyes"]}, r"trained_parts has \['eyes'\]; allowed are"),
         ({"qformer_config": {"hidden_size": 30, "num_attention_heads": 4}}, r"qformer_config.hidden_size \(30\)"),
         ({"dynamics_config": {"hidden_size": 30, "num_attention_heads": 2}}, r"even hidden_size"),
-        ({"use_found_expressions": True}, r"use_found_expressions needs use_face_readout, .* got False"),
+        ({"use_perception_fusion": True}, r"use_perception_fusion needs use_face_readout, .* got False"),
         ({"dynamics_config": {"dynamics_window_seconds": 0.0}}, r"dynamics_window_seconds \(0.0\) must be > 0"),
     ],
 )

@@ -43,7 +43,7 @@ def test_the_two_opinions_on_something_brief_are_averaged():
 
 
 SEGMENTS = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
-FINDING = {"use_face_readout": True, "use_found_expressions": True, "video_qformer_config": SEGMENTS}
+FINDING = {"use_face_readout": True, "use_perception_fusion": True, "video_qformer_config": SEGMENTS}
 
 
 class TestFoundExpressions:
@@ -62,7 +62,7 @@ class TestFoundExpressions:
 
     def test_a_new_head_is_told_nothing(self):
         model = MicroEmoModel(tiny_config(**FINDING))
-        assert not model.emotion_head.found.weight.any()
+        assert not model.emotion_head.perception.weight.any()
         assert EmotionHead(tiny_config()).found is None
 
     def test_each_utterance_is_scored_with_what_was_found_in_it(self):
@@ -81,11 +81,11 @@ class TestFoundExpressions:
         seconds = model(**clip).emotion_logits
         model.moving_logits = lambda features: flash(times, at=None)
         nothing = model(**clip).emotion_logits
-        model.config.use_found_expressions = False
-        seen = model.emotion_head.found.weight[:3, 4].expand(2, -1)
+        model.config.use_perception_fusion = False
+        seen = model.emotion_head.perception.weight[:3, 4].expand(2, -1)
         torch.testing.assert_close(nothing[0] - model(**clip).emotion_logits[0], seen)
         torch.testing.assert_close(seconds[0, 0], nothing[0, 0])
-        torch.testing.assert_close(seconds[0, 1] - nothing[0, 1], model.emotion_head.found.weight[:3, 3])
+        torch.testing.assert_close(seconds[0, 1] - nothing[0, 1], model.emotion_head.perception.weight[:3, 3])
 
     def test_nothing_is_told_where_there_is_nothing_to_tell(self):
         model = tiny_model(MicroEmoModel, **FINDING)

@@ -7,10 +7,10 @@ from tiny_model import tiny_clip, tiny_config, tiny_model
 from microemo import MicroEmoModel
 from microemo.heads import EmotionHead
 from microemo.losses import Labels, emotion_loss
-from microemo.training.found_fit import FoundLessons, fit_found_expressions, fit_lessons
+from microemo.training.perception_fit import PerceptionExamples, fit_perception_fusion, fit_examples
 
 SEGMENTS = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
-FINDING = {"use_face_readout": True, "use_found_expressions": True, "video_qformer_config": SEGMENTS}
+FINDING = {"use_face_readout": True, "use_perception_fusion": True, "video_qformer_config": SEGMENTS}
 LASTING_HAPPINESS, BRIEF_NEUTRAL, BRIEF_HAPPINESS, SEEN = 1, 2, 3, 4
 ALWAYS, UNKNOWN = 20.0, -100.0
 
@@ -19,7 +19,7 @@ def layer() -> torch.nn.Linear:
     return EmotionHead(tiny_config(**FINDING)).found
 
 
-def lessons(count: int, *, seed: int) -> FoundLessons:
+def lessons(count: int, *, seed: int) -> PerceptionExamples:
     """Brief happiness means joy, which the language model calls unlikely, and a high valence."""
     generator = torch.Generator().manual_seed(seed)
     happy = (torch.rand(count, generator=generator) < 0.5).float()
@@ -30,12 +30,12 @@ def lessons(count: int, *, seed: int) -> FoundLessons:
     outputs = torch.tensor([-2.0, -2.0, -2.0, 0.0, 0.0]).expand(count, -1)
     emotions = torch.stack((torch.zeros(count), happy, torch.full((count,), UNKNOWN)), dim=1)
     affect = torch.stack((0.6 * happy, torch.full((count,), UNKNOWN)), dim=1)
-    return FoundLessons(found, outputs, emotions, affect)
+    return PerceptionExamples(found, outputs, emotions, affect)
 
 
 def test_what_an_expression_says_is_learned():
     fitted = layer()
-    told = fit_lessons(fitted, lessons=lessons(200, seed=1), weight_decay=1e-4)
+    told = fit_examples(fitted, examples=lessons(200, seed=1), weight_decay=1e-4)
     assert told["loss"] < 0.2 * told["without"] and told["utterances"] == 200
     others = lessons(200, seed=2)
     shown = (others.outputs + fitted(others.found)).detach()
@@ -47,13 +47,13 @@ def test_what_an_expression_says_is_learned():
 
 def test_files_in_half_precision_keep_it():
     fitted = layer()
-    fit_lessons(fitted, lessons=lessons(200, seed=1), weight_decay=1e-4)
+    fit_examples(fitted, examples=lessons(200, seed=1), weight_decay=1e-4)
     assert torch.equal(fitted.weight, fitted.weight.half().float())
 
 
 def test_more_weight_decay_says_less():
     losses = [
-        fit_lessons(layer(), lessons=lessons(100, seed=1), weight_decay=decay)["loss"] for decay in (1e-4, 1e-2, 1.0)
+        fit_examples(layer(), examples=lessons(100, seed=1), weight_decay=decay)["loss"] for decay in (1e-4, 1e-2, 1.0)
     ]
     assert losses == sorted(losses) and losses[0] < losses[-1]
 
@@ -83,17 +83,17 @@ def model():
 
 def test_the_layer_is_fitted_beside_what_the_model_says_without_it(model):
     others = {name: value.clone() for name, value in model.state_dict().items() if "found" not in name}
-    before = model.emotion_head.found.weight.clone()
-    told = fit_found_expressions(model, batches=[batch(), batch()], weight_decay=1e-3)
+    before = model.emotion_head.perception.weight.clone()
+    told = fit_perception_fusion(model, batches=[batch(), batch()], weight_decay=1e-3)
     assert told["utterances"] == 4 and told["loss"] < told["without"]
-    assert not torch.equal(model.emotion_head.found.weight, before)
+    assert not torch.equal(model.emotion_head.perception.weight, before)
     for name, value in others.items():
         assert torch.equal(model.state_dict()[name], value), name
     given = batch()
     labels = Labels(emotions=given.pop("emotion_labels"), valence_arousal=given.pop("valence_arousal_labels"))
     assert emotion_loss(model(**given), labels).item() == pytest.approx(told["loss"], abs=1e-3)
     with torch.no_grad():
-        model.emotion_head.found.weight.zero_()
+        model.emotion_head.perception.weight.zero_()
     assert emotion_loss(model(**given), labels).item() == pytest.approx(told["without"], abs=1e-3)
 
 
@@ -104,11 +104,11 @@ def test_utterances_without_labels_or_without_a_face_teach_nothing(model):
     half = batch(emotion_labels=joy, valence_arousal_labels=nothing[..., :2])
     faceless = {name: value for name, value in batch().items() if not name.startswith("face")}
     unseen = batch(face_mask=torch.zeros(1, tiny_clip()["face_times"].shape[1], dtype=torch.bool))
-    assert fit_found_expressions(model, batches=[half, faceless, unseen], weight_decay=1e-3)["utterances"] == 1
+    assert fit_perception_fusion(model, batches=[half, faceless, unseen], weight_decay=1e-3)["utterances"] == 1
     with pytest.raises(ValueError, match="in none of the examples' utterances with labels a face was seen"):
-        fit_found_expressions(model, batches=[faceless, unseen], weight_decay=1e-3)
+        fit_perception_fusion(model, batches=[faceless, unseen], weight_decay=1e-3)
 
 
 def test_a_head_that_is_told_of_nothing_cannot_be_fitted():
-    with pytest.raises(ValueError, match="must set use_found_expressions"):
-        fit_found_expressions(tiny_model(MicroEmoModel), batches=[batch()], weight_decay=1e-3)
+    with pytest.raises(ValueError, match="must set use_perception_fusion"):
+        fit_perception_fusion(tiny_model(MicroEmoModel), batches=[batch()], weight_decay=1e-3)

@@ -1,7 +1,7 @@
-"""The emotion head learns what the expressions found in an utterance say beside the language model's states.
+"""The emotion head learns what face and voice show beside the language model's states.
 
 All else is frozen and the layer linear, so each clip is read once and the layer is fitted to the optimum. Gradient
-steps that train the language model with it leave it near zero: few utterances show a brief expression.
+steps that train the language model with it leave it near zero: few utterances show a micro-expression.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ logger = logging.get_logger(__name__)
 MOST_ITERATIONS = 300
 
 
-class FoundLessons(NamedTuple):
-    """N utterances in which a face was seen.
+class PerceptionExamples(NamedTuple):
+    """N utterances in which a face was seen or a voice heard.
 
-    found: (N, 2 X + 1) of `FaceReadout.found`. outputs: (N, E + 2), what the head makes of the language model's states
+    perception: (N, P) of `perception_of`. outputs: (N, E + 2), what the head makes of the language model's states
     alone: logits of the emotions, valence and arousal before their tanh. emotions: (N, E) and valence_arousal: (N, 2),
     what is true; -100 is not known.
     """
 
-    found: torch.Tensor
+    perception: torch.Tensor
     outputs: torch.Tensor
     emotions: torch.Tensor
     valence_arousal: torch.Tensor
 
 
-def fit_found_expressions(
+def fit_perception_fusion(
     model: nn.Module, *, batches: Iterable[Mapping[str, Any]], weight_decay: float
 ) -> dict[str, float]:
-    """Fits `emotion_head.found` of `model` in place.
+    """Fits `emotion_head.perception` of `model` in place.
 
     Args:
         batches: of `MicroEmoDataCollator`, of clips that the language model has not learned by heart: of those it
@@ -50,20 +50,20 @@ def fit_found_expressions(
         weight_decay: of the weights' squares, against the head's loss.
 
     Returns the "loss", that of the head "without" the layer, and the number of "utterances".
-    Raises `ValueError` where the model has no such layer, and where a face was seen in no utterance with labels.
+    Raises `ValueError` where the model has no such layer, and where no utterance with labels has a face or a voice.
     """
     core = next(module for module in model.modules() if isinstance(module, MicroEmoModel))
-    if core.emotion_head.found is None:
-        raise ValueError("model.changes must set use_found_expressions, else the head is told of none")
-    lessons = found_lessons(core, batches=batches)
-    return fit_lessons(core.emotion_head.found, lessons=lessons, weight_decay=weight_decay)
+    if core.emotion_head.perception is None:
+        raise ValueError("model.changes must set use_perception_fusion, else the head has no such layer")
+    examples = perception_examples(core, batches=batches)
+    return fit_examples(core.emotion_head.perception, examples=examples, weight_decay=weight_decay)
 
 
 @torch.no_grad()
-def found_lessons(core: MicroEmoModel, *, batches: Iterable[Mapping[str, Any]]) -> FoundLessons:
+def perception_examples(core: MicroEmoModel, *, batches: Iterable[Mapping[str, Any]]) -> PerceptionExamples:
     """What there is to learn from."""
     core.eval()
-    head, rows = core.emotion_head, list[FoundLessons]()
+    head, rows = core.emotion_head, list[PerceptionExamples]()
     accepted = inspect.signature(core.forward).parameters
     device = next(core.parameters()).device
     given: list[tuple[torch.Tensor, torch.Tensor | None]] = []
@@ -71,29 +71,29 @@ def found_lessons(core: MicroEmoModel, *, batches: Iterable[Mapping[str, Any]]) 
     try:
         for batch in batches:
             core(**{name: value.to(device) for name, value in batch.items() if name in accepted}, use_cache=False)
-            states, found = given.pop()
-            if found is None:
+            states, perception = given.pop()
+            if perception is None:
                 continue
             emotions, affect = batch["emotion_labels"].float(), batch["valence_arousal_labels"].float()
             known = (emotions != UNKNOWN).any(-1) | (affect != UNKNOWN).any(-1)  # (B, U), False at padding
-            taught = found.any(-1).cpu() & known
-            values = found, _without(head, states), emotions, affect
-            rows.append(FoundLessons(*(value.float().cpu()[taught] for value in values)))
+            taught = perception.any(-1).cpu() & known
+            values = perception, _without(head, states), emotions, affect
+            rows.append(PerceptionExamples(*(value.float().cpu()[taught] for value in values)))
     finally:
         hook.remove()
-    if not sum(len(row.found) for row in rows):
-        raise ValueError("in none of the examples' utterances with labels a face was seen")
-    return FoundLessons(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
+    if not sum(len(row.perception) for row in rows):
+        raise ValueError("in none of the examples' utterances with labels a face was seen or a voice heard")
+    return PerceptionExamples(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
 
 
-def fit_lessons(layer: nn.Linear, *, lessons: FoundLessons, weight_decay: float) -> dict[str, float]:
-    """Fits the layer; see `fit_found_expressions`."""
+def fit_examples(layer: nn.Linear, *, examples: PerceptionExamples, weight_decay: float) -> dict[str, float]:
+    """Fits the layer; see `fit_perception_fusion`."""
     weight = torch.zeros(layer.weight.shape, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight], max_iter=MOST_ITERATIONS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = _loss(weight, lessons) + weight_decay / 2 * weight.square().sum()
+        loss = _loss(weight, examples) + weight_decay / 2 * weight.square().sum()
         loss.backward()
         return loss
 
@@ -103,11 +103,11 @@ def fit_lessons(layer: nn.Linear, *, lessons: FoundLessons, weight_decay: float)
         fitted = stored(weight, dtype=torch.float16).float()
         layer.weight.copy_(fitted)
         told = {
-            "loss": _loss(fitted, lessons).item(),
-            "without": _loss(torch.zeros_like(fitted), lessons).item(),
-            "utterances": len(lessons.found),
+            "loss": _loss(fitted, examples).item(),
+            "without": _loss(torch.zeros_like(fitted), examples).item(),
+            "utterances": len(examples.perception),
         }
-    logger.info(f"found expressions: {told}")
+    logger.info(f"perception fusion: {told}")
     return told
 
 
@@ -119,9 +119,9 @@ def _without(head: EmotionHead, states: torch.Tensor) -> torch.Tensor:
     return torch.cat((alone.logits.float(), alone.valence_arousal.float().clamp(-limit, limit).atanh()), dim=-1)
 
 
-def _loss(weight: torch.Tensor, lessons: FoundLessons) -> torch.Tensor:
+def _loss(weight: torch.Tensor, examples: PerceptionExamples) -> torch.Tensor:
     """The emotion head's, see `losses.emotion_loss`."""
-    logits, affect = (lessons.outputs + F.linear(lessons.found, weight)).tensor_split((-2,), dim=-1)
-    return multi_label_loss("emotion_labels", logits, lessons.emotions) + regression_loss(
-        "valence_arousal_labels", affect.tanh(), lessons.valence_arousal
+    logits, affect = (examples.outputs + F.linear(examples.perception, weight)).tensor_split((-2,), dim=-1)
+    return multi_label_loss("emotion_labels", logits, examples.emotions) + regression_loss(
+        "valence_arousal_labels", affect.tanh(), examples.valence_arousal
     )
