@@ -18,7 +18,7 @@ def draw_stretch(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -
 
     A clip whose face is seen for no longer than `seconds` stays as it is.
     """
-    if clip.face_crops is None or clip.face_times is None or clip.face_track_ids is None:
+    if clip.face_crops is None or clip.face_times is None:
         return clip
     times = np.asarray(clip.face_times)
     first, last = float(times[0]), float(times[-1]) - seconds
@@ -30,12 +30,7 @@ def draw_stretch(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -
         event = brief[int(torch.randint(len(brief), ()))]
         start = float(np.clip(event.apex_seconds - seconds * (0.1 + 0.8 * torch.rand(()).item()), first, last))
     inside = (times >= start) & (times <= start + seconds)
-    return replace(
-        clip,
-        face_crops=clip.face_crops[inside],
-        face_times=times[inside],
-        face_track_ids=np.asarray(clip.face_track_ids)[inside],
-    )
+    return clip.take_faces(inside)
 
 
 def mirrored(clip: Clip) -> Clip:
