@@ -28,9 +28,12 @@ EARLY_SECONDS = 0.01  # a measurement that is due this soon is made now: frame t
 
 @dataclass(frozen=True)
 class FaceReadings:
-    """F crops. actions: (F, 52) float32 in [0, 1], see `facial_actions`. head_pose: (F, 3) float32 degrees, pitch, yaw,
-    roll, and gaze: (F, 2) float32 degrees, yaw, pitch, see `head_pose`. mask: (F,) bool, False where the face was not
-    measured: the numbers there are zero."""
+    """What is known of F crops.
+
+    actions: (F, 52) float32 in [0, 1], named in `facial_actions`. head_pose: (F, 3) float32 degrees: pitch, yaw, roll;
+    gaze: (F, 2) float32 degrees: yaw, pitch; both as in `head_pose`. mask: (F,) bool, False where the face was not
+    measured: the numbers there are zero.
+    """
 
     actions: np.ndarray
     head_pose: np.ndarray

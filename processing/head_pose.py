@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# Of MediaPipe's canonical face: number of the point, its weight, x to the right, y down, z away from the camera, in cm.
+# Of MediaPipe's canonical face: number of the point, its weight, and in cm x to the right, y down, z from the camera.
 CANONICAL_POINTS = np.array(
-    # fmt: off
     [
         (4, 0.0709, 0.000, 0.463, -7.587),
         (6, 0.0321, 0.000, -2.473, -5.789),
@@ -52,7 +51,6 @@ CANONICAL_POINTS = np.array(
         (420, 0.0255, 1.247, -0.230, -5.681),
         (425, 0.0473, 3.833, 1.537, -4.138),
     ]
-    # fmt: on
 )
 POINT_NUMBERS = CANONICAL_POINTS[:, 0].astype(int)
 WEIGHTS = CANONICAL_POINTS[:, 1] / CANONICAL_POINTS[:, 1].sum()
