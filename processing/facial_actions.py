@@ -104,3 +104,51 @@ FACIAL_ACTIONS = (
     FacialAction(28, "lip suck", (COLUMN["mouthRollLower"], COLUMN["mouthRollUpper"])),
     FacialAction(45, "blink", _both("eyeBlink")),
 )
+
+# The columns of the face that a mirror shows.
+MIRRORED_COLUMNS = tuple(
+    COLUMN[name.replace("Left", "?").replace("Right", "Left").replace("?", "Right")] for name in ACTION_NAMES
+)
+
+REST_SECONDS = 3.0  # of a face, from which on its own rest is known
+REST_QUANTILE = 0.2  # of its values over time: most of the time most of a face is at rest
+STEP_SECONDS = 0.2  # more between two measurements is a time in which the face was not seen
+
+
+def unit_intensities(actions: np.ndarray) -> np.ndarray:
+    """(..., 16) by `FACIAL_ACTIONS`, from actions (..., 52)."""
+    return np.stack([actions[..., list(unit.columns)].mean(axis=-1) for unit in FACIAL_ACTIONS], axis=-1)
+
+
+def mirrored_actions(actions: np.ndarray) -> np.ndarray:
+    """Actions (..., 52) of the same face in a mirror."""
+    return actions[..., list(MIRRORED_COLUMNS)]
+
+
+def relative_to_rest(actions: np.ndarray, times: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
+    """(F, 52) float32: how far each action of one person is from that person's rest; zero where it was not measured.
+
+    Args:
+        actions: (F, 52) of one track.
+        times: (F,) seconds, increasing.
+        mask: (F,) bool, where it was measured.
+    """
+    rest = resting_values(actions, times, mask=mask)
+    return np.where(mask[:, None], actions - rest, 0).astype(np.float32)
+
+
+def resting_values(actions: np.ndarray, times: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
+    """(52,): the rest of one person's face, from arrays as for `relative_to_rest`.
+
+    A low quantile over time where the face was seen for `REST_SECONDS`, else that of many people. A rest higher than
+    that of nineteen calm people in twenty is taken for an expression that lasts, and is cut to theirs.
+    """
+    if seconds_seen(times[mask]) < REST_SECONDS:
+        return USUAL_REST
+    return np.minimum(np.quantile(actions[mask], REST_QUANTILE, axis=0), HIGHEST_REST)
+
+
+def seconds_seen(times: np.ndarray) -> float:
+    """How long a face was seen that was measured at `times` (M,) seconds."""
+    steps = np.diff(times)
+    return float(steps[steps <= STEP_SECONDS].sum())

@@ -88,6 +88,16 @@ def gaze(points: np.ndarray) -> np.ndarray:
     return np.degrees(np.arcsin(np.clip(np.mean(offsets, axis=0) / EYEBALL_PER_EYE, -1, 1)))
 
 
+def mirrored_pose(pose: np.ndarray) -> np.ndarray:
+    """Poses (..., 3) of the same heads in a mirror."""
+    return pose * np.array([1, -1, -1], pose.dtype)
+
+
+def mirrored_gaze(looks: np.ndarray) -> np.ndarray:
+    """Looks (..., 2) of the same eyes in a mirror."""
+    return looks * np.array([-1, 1], looks.dtype)
+
+
 def head_rotation(points: np.ndarray) -> np.ndarray:
     """(..., 3, 3): from the canonical face, seen straight on, to heads with points (..., 478, 3)."""
     seen = np.asarray(points, dtype=np.float64)[..., POINT_NUMBERS, :]
