@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -127,12 +128,14 @@ class Clip:
 
     def take_faces(self, chosen: np.ndarray | slice) -> Clip:
         """The clip with some of its face crops, and with what was measured of these."""
-        kept = {name: np.asarray(rows)[chosen] for name in FACE_ARRAYS if (rows := getattr(self, name)) is not None}
+        rows = {name: getattr(self, name) for name in FACE_ARRAYS}
+        kept: dict[str, Any] = {name: np.asarray(row)[chosen] for name, row in rows.items() if row is not None}
         return replace(self, **kept)
 
     def without_faces(self) -> Clip:
         """The clip without crops and without what was measured of faces."""
-        return replace(self, **dict.fromkeys(FACE_ARRAYS))
+        nothing: dict[str, Any] = dict.fromkeys(FACE_ARRAYS)
+        return replace(self, **nothing)
 
     def _check_pair(self, first: str, second: str) -> None:
         one, other = getattr(self, first), getattr(self, second)

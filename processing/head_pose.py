@@ -59,7 +59,8 @@ CENTRED_FACE = CANONICAL_POINTS[:, 2:] - WEIGHTS @ CANONICAL_POINTS[:, 2:]  # (3
 # Each eye, from the left of the picture to the right: its corners and the middle of its iris.
 EYES = ((33, 133, 468), (362, 263, 473))
 EYEBALL_PER_EYE = 0.42  # radius of an eyeball (12 mm) over the distance between the corners of the eye (28 mm)
-IRIS_AT_REST = 0.0  # how far the iris of eyes that look straight ahead lies above their corners, in that distance
+# How far the iris lies above the corners, in that distance, where people talk to the camera: the median of 58 of them.
+IRIS_AT_REST = 0.066
 
 
 def head_pose(points: np.ndarray) -> np.ndarray:
