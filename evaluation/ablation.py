@@ -94,18 +94,13 @@ def clip_at_moments(clip: Clip, *, count: int) -> Clip:
     if clip.frames is not None and clip.frame_times is not None and len(clip.frames):
         frames = np.unique([int(np.argmin(np.abs(np.asarray(clip.frame_times) - moment))) for moment in moments])
         clip = replace(clip, frames=clip.frames[frames], frame_times=np.asarray(clip.frame_times)[frames])
-    if clip.face_crops is None or clip.face_times is None or clip.face_track_ids is None:
+    if clip.face_crops is None or clip.face_times is None:
         return clip
     faces = _rows_at(np.asarray(clip.face_times), moments=moments)
     if len(faces) == 0:
         absences = {**clip.absences, "faces": f"no face at the {count} moments that are seen"}
-        return replace(clip, face_crops=None, face_times=None, face_track_ids=None, absences=absences)
-    return replace(
-        clip,
-        face_crops=clip.face_crops[faces],
-        face_times=np.asarray(clip.face_times)[faces],
-        face_track_ids=np.asarray(clip.face_track_ids)[faces],
-    )
+        return replace(clip.without_faces(), absences=absences)
+    return clip.take_faces(faces)
 
 
 def _rows_at(times: np.ndarray, *, moments: np.ndarray) -> np.ndarray:

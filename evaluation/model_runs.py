@@ -114,10 +114,11 @@ class _Runs:
 
 
 def clip_loader(analyzer: EmotionAnalyzer, *, settings: RunSettings) -> ClipLoader:
-    """Reads examples with the analyzer's own detector, recognizer and settings."""
+    """Reads examples with the analyzer's own detector, landmarker, recognizer and settings."""
     return ClipLoader(
         settings.reading_settings(analyzer),
         detector=analyzer.reader.detector_name or analyzer.reader.detector,
+        landmarker=analyzer.reader.landmarker,
         recognizer=analyzer.reader.recognizer,
         person=settings.person,
         cache_dir=settings.clip_cache,
@@ -131,12 +132,13 @@ def report_settings(example: Example, *, settings: RunSettings) -> Settings:
 
 
 def model_fingerprint(analyzer: EmotionAnalyzer) -> str:
-    """SHA-256 of the weights, the config and what the processor does; not of where they lie."""
+    """SHA-256 of the weights, the config, the landmark nets and what the processor does; not of where they lie."""
     digest = hashlib.sha256()
     parts: Mapping[str, Any] = {
         "config": {**analyzer.model.config.to_dict(), "_name_or_path": ""},
         "generation": analyzer.model.generation_config.to_dict(),
         "processor": analyzer.processor.to_dict(),
+        "landmarks": getattr(analyzer.reader.landmarker, "fingerprint", None),
     }
     digest.update(json.dumps(parts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(analyzer.model.state_dict().items()):

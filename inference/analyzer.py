@@ -83,7 +83,9 @@ class EmotionAnalyzer:
             ValueError: no such model, or a checkpoint that lacks weights or has foreign ones.
         """
         loaded = load_model(path_or_id, device=device, dtype=dtype, cache_dir=cache_dir, progress=progress)
-        reader = loaded.processor.clip_reader(detector=detector, recognizer=loaded.recognizer)
+        reader = loaded.processor.clip_reader(
+            detector=detector, landmarker=loaded.landmarker, recognizer=loaded.recognizer
+        )
         return cls(loaded.model, loaded.processor, reader=reader, model_id=loaded.model_id)
 
     def __call__(
@@ -240,6 +242,7 @@ class EmotionAnalyzer:
             "model": {**asdict(self._model_info()), "weights": weights_fingerprint(self.model)},
             "reading": asdict(reader.settings),
             "detector": type(reader.detector).__name__,
+            "landmarker": type(reader.landmarker).__name__,
             "recognizer": type(reader.recognizer).__name__,
         }
 
@@ -260,6 +263,8 @@ class EmotionAnalyzer:
         utterances = report_building.utterance_reports(windows, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
         warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)
+        unmeasured = dict.fromkeys(filter(None, (window.clip.absences.get("face_actions") for window in windows)))
+        warnings |= {f"facial actions were not measured: {reason}": None for reason in unmeasured}
         last = windows[-1].clip
         return EmotionReport(
             source=windows[0].clip.source,

@@ -19,10 +19,12 @@ from transformers import Pipeline
 
 if TYPE_CHECKING:
     from microemo.processing.face_detection import FaceDetector
+    from microemo.processing.face_landmarks import FaceLandmarker
     from microemo.processing.speech_recognition import SpeechRecognizer
 
 TASK = "video-emotion-recognition"
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
+FACE_LANDMARKS = "face_landmarks"  # and of one that brings landmark nets
 # What a call may say beside its video, as `EmotionAnalyzer` takes it.
 CALL_ARGUMENTS = ("transcript", "mode", "person", "language", "journal")
 
@@ -57,11 +59,12 @@ class VideoEmotionRecognitionPipeline(Pipeline):
         from microemo.inference.analyzer import EmotionAnalyzer
 
         model, processor = cast(Any, self.model), cast(Any, self.processor)  # MicroEmo's, says the task
-        recognizer = _recognizer(speech_recognition, model_id=model.name_or_path, device=self.device)
+        folder = _brought_folder(model.name_or_path)
+        recognizer = _recognizer(speech_recognition, folder=folder, device=self.device)
         self.analyzer = EmotionAnalyzer(
             model,
             processor,
-            reader=processor.clip_reader(detector=detector, recognizer=recognizer),
+            reader=processor.clip_reader(detector=detector, landmarker=_landmarker(folder), recognizer=recognizer),
             model_id=model.name_or_path,
         )
 
@@ -110,7 +113,7 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
 
 
 def _recognizer(
-    speech_recognition: SpeechRecognizer | str | Path | None, *, model_id: str, device: Any
+    speech_recognition: SpeechRecognizer | str | Path | None, *, folder: Path | None, device: Any
 ) -> SpeechRecognizer | None:
     from microemo.processing.speech_recognition import SpeechRecognizer  # as above
 
@@ -118,9 +121,23 @@ def _recognizer(
         return speech_recognition
     if speech_recognition is not None:
         return SpeechRecognizer.from_pretrained(speech_recognition, device=device)
+    if folder is None or not (folder / SPEECH_RECOGNITION).is_dir():
+        return None
+    return SpeechRecognizer.from_pretrained(folder / SPEECH_RECOGNITION, device=device)
+
+
+def _landmarker(folder: Path | None) -> FaceLandmarker | None:
+    from microemo.processing.face_landmarks import FaceLandmarker  # as above
+
+    if folder is None or not (folder / FACE_LANDMARKS).is_dir():
+        return None
+    return FaceLandmarker(folder / FACE_LANDMARKS)
+
+
+def _brought_folder(model_id: str) -> Path | None:
+    """The folder of what a model brings beside its weights; None for one that was made by hand."""
     if not model_id:
-        return None  # a model that was made by hand
-    local = Path(model_id).is_dir()
-    folder = Path(model_id) if local else Path(snapshot_download(model_id, allow_patterns=f"{SPEECH_RECOGNITION}/*"))
-    brought = folder / SPEECH_RECOGNITION
-    return SpeechRecognizer.from_pretrained(brought, device=device) if brought.is_dir() else None
+        return None
+    if Path(model_id).is_dir():
+        return Path(model_id)
+    return Path(snapshot_download(model_id, allow_patterns=[f"{SPEECH_RECOGNITION}/*", f"{FACE_LANDMARKS}/*"]))

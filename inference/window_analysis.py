@@ -24,7 +24,7 @@ from microemo.inference.report import Thumbnail
 from microemo.inference.stage_clock import Progress
 from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.prefix_generation import MicroEmoPrefix
-from microemo.processing.clip import Clip
+from microemo.processing.clip import FACE_READINGS, Clip
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import with_utterances
@@ -117,7 +117,8 @@ def window_steps(
 def _inputs(
     clip: Clip, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
 ) -> dict[str, torch.Tensor]:
-    moved = {name: value.to(model.device) for name, value in processor.from_clip(clip).items()}
+    tensors = processor.from_clip(clip)
+    moved = {name: value.to(model.device) for name, value in tensors.items() if name not in FACE_READINGS}
     return {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in moved.items()}
 
 
@@ -209,16 +210,7 @@ def _used_streams(clip: Clip) -> frozenset[str]:
 
 def _without_media(clip: Clip, *, warnings: tuple[str, ...]) -> Clip:
     """The clip without what is large, so that the windows of a long video do not pile up in memory."""
-    return replace(
-        clip,
-        frames=None,
-        frame_times=None,
-        face_crops=None,
-        face_times=None,
-        face_track_ids=None,
-        waveform=None,
-        warnings=warnings,
-    )
+    return replace(clip.without_faces(), frames=None, frame_times=None, waveform=None, warnings=warnings)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

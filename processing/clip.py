@@ -7,9 +7,13 @@ exclusive.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+
+FACE_READINGS = ("face_actions", "head_pose", "gaze", "face_actions_mask")
+FACE_ARRAYS = ("face_crops", "face_times", "face_track_ids", *FACE_READINGS)  # of a `Clip`, a row for each crop
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,9 @@ class Clip:
 
     A stream that is missing is None and its reason stands in `absences` ("faces" -> "no face found", ...).
     frames: (T, H, W, 3) uint8 RGB with frame_times (T,). face_crops: (F, h, w, 3) uint8 RGB, aligned, with face_times
-    (F,) increasing and face_track_ids (F,) int. waveform: (S,) float32 mono in [-1, 1] that begins at start_seconds.
+    (F,) increasing and face_track_ids (F,) int; of each crop where it was measured (`face_actions_mask` (F,) bool):
+    face_actions (F, 52) float32 in [0, 1], head_pose (F, 3) float32 degrees (pitch, yaw, roll) and gaze (F, 2) float32
+    degrees (yaw, pitch), zero elsewhere. waveform: (S,) float32 mono in [-1, 1] that begins at start_seconds.
     media_end_seconds: where the whole file ends, which a window does not reach.
     utterance_track_ids: for each utterance the track of the attended person, None where no face is attended.
     """
@@ -91,6 +97,10 @@ class Clip:
     face_crops: np.ndarray | None = None
     face_times: np.ndarray | None = None
     face_track_ids: np.ndarray | None = None
+    face_actions: np.ndarray | None = None
+    head_pose: np.ndarray | None = None
+    gaze: np.ndarray | None = None
+    face_actions_mask: np.ndarray | None = None
     utterance_track_ids: tuple[int | None, ...] = ()
     tracks: tuple[FaceTrack, ...] = ()
     waveform: np.ndarray | None = None
@@ -105,11 +115,27 @@ class Clip:
         for pictures, times in (("frames", "frame_times"), ("face_crops", "face_times")):
             self._check_pair(pictures, times)
         self._check_pair("face_crops", "face_track_ids")
+        measured = [name for name in FACE_READINGS if getattr(self, name) is not None]
+        if measured and len(measured) < len(FACE_READINGS):
+            raise ValueError(f"{', '.join(FACE_READINGS)} must be given together, got {', '.join(measured)} alone")
+        for name in measured:
+            self._check_pair("face_crops", name)
         if len(self.utterance_track_ids) not in (0, len(self.utterances)):
             raise ValueError(
                 f"utterance_track_ids has {len(self.utterance_track_ids)} entries "
                 f"for {len(self.utterances)} utterances"
             )
+
+    def take_faces(self, chosen: np.ndarray | slice) -> Clip:
+        """The clip with some of its face crops, and with what was measured of these."""
+        rows = {name: getattr(self, name) for name in FACE_ARRAYS}
+        kept: dict[str, Any] = {name: np.asarray(row)[chosen] for name, row in rows.items() if row is not None}
+        return replace(self, **kept)
+
+    def without_faces(self) -> Clip:
+        """The clip without crops and without what was measured of faces."""
+        nothing: dict[str, Any] = dict.fromkeys(FACE_ARRAYS)
+        return replace(self, **nothing)
 
     def _check_pair(self, first: str, second: str) -> None:
         one, other = getattr(self, first), getattr(self, second)

@@ -51,6 +51,9 @@ def assemble_clip(
             absences.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
         warnings += blind_warnings(pictures.looked_times, utterances=utterances, settings=settings) if tracks else []
     frames = pictures if pictures is not None and len(pictures.frame_times) else None
+    readings = None if faces is None else faces.readings
+    if faces is not None and readings is None:
+        absences["face_actions"] = "no landmark model was given"
     return Clip(
         source=source,
         start_seconds=window.start_seconds,
@@ -61,6 +64,10 @@ def assemble_clip(
         face_crops=None if faces is None else faces.crops,
         face_times=None if faces is None else faces.times,
         face_track_ids=None if faces is None else faces.track_ids,
+        face_actions=None if readings is None else readings.actions,
+        head_pose=None if readings is None else readings.head_pose,
+        gaze=None if readings is None else readings.gaze,
+        face_actions_mask=None if readings is None else readings.mask,
         utterance_track_ids=track_ids,
         tracks=tracks,
         waveform=waveform,
@@ -117,7 +124,7 @@ def attended_crops(
         row = next((rows[owner] for owner in owners if owner in rows), None)
         if row is not None:
             kept.append(row)
-    return FaceCrops(faces.crops[kept], faces.times[kept], faces.track_ids[kept])
+    return faces.take(np.array(kept, dtype=np.int64))
 
 
 def _owners(

@@ -18,6 +18,7 @@ from .crop_cache import CropCache, content_hash
 from .detection_record import DetectionRecord
 from .face_boxes import FaceBoxes, tracks_from_boxes
 from .face_detection import FaceDetector, create_detector
+from .face_landmarks import Landmarker
 from .media_index import MediaIndex, index_media
 from .media_source import MediaSource, VideoArray, local_file, source_name
 from .reading_settings import ReadingSettings
@@ -60,8 +61,10 @@ class ClipReader:
         settings: how densely and how large.
         detector: "centerface", "retinaface", an object with `detect(frames)`, a function of frames, or None for no
             faces.
+        landmarker: measures facial actions, head pose and gaze; None leaves them out.
         recognizer: makes utterances when no transcript is given; None makes the whole clip one utterance.
-        cache_dir: folder that keeps detections and crops, by content; only for detectors that are named.
+        cache_dir: folder that keeps detections and crops, by content; only for detectors that are named, and
+            landmarkers that have a fingerprint.
     """
 
     def __init__(
@@ -69,11 +72,13 @@ class ClipReader:
         settings: ReadingSettings | None = None,
         *,
         detector: str | FaceDetector | Callable | None = "centerface",
+        landmarker: Landmarker | None = None,
         recognizer: Recognizer | None = None,
         cache_dir: str | Path | None = None,
     ) -> None:
         self.settings = settings or ReadingSettings()
         self.recognizer = recognizer
+        self.landmarker = landmarker
         self.detector_name = detector if isinstance(detector, str) else None
         self.detector = (
             None if detector is None else create_detector(detector, detection_size=self.settings.detection_size)
@@ -154,14 +159,18 @@ class ClipReader:
     def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
         if media.video is None:
             return None
-        cache = self.cache if self.detector_name is not None else None
+        looks = None if self.landmarker is None else getattr(self.landmarker, "fingerprint", "")
+        cache = self.cache if self.detector_name is not None and looks != "" else None
         return WindowReader(
             media.video,
             settings=self.settings,
             detector=self.detector,
+            landmarker=self.landmarker,
             boxed_tracks=() if face_boxes is None else tracks_from_boxes(face_boxes),
             cache=cache,
-            cache_parts=() if cache is None else (_content_hash(media.place), self.detector_name, self.settings),
+            cache_parts=()
+            if cache is None
+            else (_content_hash(media.place), self.detector_name, looks, self.settings),
         )
 
     def _read_window(

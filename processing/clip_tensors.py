@@ -16,6 +16,13 @@ from .clip import Clip
 TIME_SENTENCE = "This frame is sampled at {seconds:.1f} second."  # InstructBLIP's Q-Former reads it beside the frame
 MAX_TIME_SENTENCE_TOKENS = 32
 IGNORE_INDEX = -100  # the label that no loss looks at
+# Of what is measured of a face: numbers and type.
+READINGS: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+    "face_actions": ((52,), torch.float32),
+    "head_pose": ((3,), torch.float32),
+    "gaze": ((2,), torch.float32),
+    "face_actions_mask": ((), torch.bool),
+}
 
 
 def split_windows(waveform: np.ndarray, *, window_samples: int) -> list[np.ndarray]:
@@ -56,7 +63,10 @@ def _mono(waveform: Any) -> np.ndarray:
 def face_tensors(
     clips: Sequence[Clip], *, preprocess: Callable[[np.ndarray], torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask`; nothing where no clip has a face."""
+    """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask`; nothing where no clip has a face.
+
+    Where a clip's faces were measured, also `face_actions`, `head_pose`, `gaze` and `face_actions_mask`.
+    """
     seen = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
     if not any(seen):
         return {}
@@ -69,7 +79,24 @@ def face_tensors(
         "face_track_ids": pad_rows([torch.as_tensor(np.asarray(clip.face_track_ids)).long() for clip in with_faces]),
         "face_mask": pad_rows([torch.ones(len(row), dtype=torch.bool) for row in times]),
     }
+    if any(clip.face_actions is not None for clip in with_faces):
+        tensors |= _reading_tensors(with_faces)
     return {name: scatter_rows(value, present=seen) for name, value in tensors.items()}
+
+
+def _reading_tensors(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
+    """What was measured of the faces of clips that have faces; zeros and False in clips where nothing was."""
+    return {
+        name: pad_rows(
+            [
+                torch.as_tensor(np.asarray(getattr(clip, name))).to(dtype)
+                if clip.face_actions is not None
+                else torch.zeros((len(clip.face_times), *shape), dtype=dtype)  # type: ignore[arg-type]
+                for clip in clips
+            ]
+        )
+        for name, (shape, dtype) in READINGS.items()
+    }
 
 
 def relative_times(times: np.ndarray | None, clip: Clip) -> list[float]:

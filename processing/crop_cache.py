@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-CACHE_VERSION = 1  # raise when the meaning of what is stored changes
+CACHE_VERSION = 2  # raise when the meaning of what is stored changes
 HASH_BLOCK_BYTES = 1 << 20
 
 

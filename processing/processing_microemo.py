@@ -27,6 +27,7 @@ from .context_fitting import fit_words
 from .conversation_sound import with_sound
 from .emotion_parsing import ParsedEmotions, parse_emotions
 from .face_detection import FaceDetector
+from .face_landmarks import Landmarker
 from .media_source import MediaSource
 from .placeholder_expansion import check_utterance_counts, count_token, count_windows, spread_placeholders
 from .processor_settings import (
@@ -159,12 +160,15 @@ class MicroEmoProcessor(ProcessorMixin):
         self,
         *,
         detector: str | FaceDetector | Callable | None = "centerface",
+        landmarker: Landmarker | None = None,
         recognizer: Recognizer | None = None,
         cache_dir: str | Path | None = None,
     ) -> ClipReader:
         """Returns a reader with this processor's `reading_settings`; see `ClipReader` for the arguments."""
         settings = ReadingSettings(**self.reading_settings)
-        return ClipReader(settings, detector=detector, recognizer=recognizer, cache_dir=cache_dir)
+        return ClipReader(
+            settings, detector=detector, landmarker=landmarker, recognizer=recognizer, cache_dir=cache_dir
+        )
 
     def read(
         self,
@@ -174,6 +178,7 @@ class MicroEmoProcessor(ProcessorMixin):
         person: str | int = "speaker",
         recognizer: Recognizer | None = None,
         detector: str | FaceDetector | Callable | None = "centerface",
+        landmarker: Landmarker | None = None,
         language: str | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
@@ -185,10 +190,11 @@ class MicroEmoProcessor(ProcessorMixin):
             person: Whose face is attended: "speaker", "largest" or a track id.
             recognizer: Such as `SpeechRecognizer`; without it and a transcript a clip is one utterance.
             detector: See `ClipReader`; None looks for no faces.
+            landmarker: Such as `FaceLandmarker`, for facial actions, head pose and gaze; None leaves them out.
             language: Of the speech, for the recognizer.
             progress: Called with (stage, done, total).
         """
-        reader = self.clip_reader(detector=detector, recognizer=recognizer)
+        reader = self.clip_reader(detector=detector, landmarker=landmarker, recognizer=recognizer)
         yield from reader.read(source, transcript=transcript, person=person, language=language, progress=progress)
 
     def fit_clip(self, clip: Clip) -> Clip:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+MIN_LANDMARK_FPS = 5.0
+
 
 @dataclass(frozen=True)
 class ReadingSettings:
@@ -20,6 +22,7 @@ class ReadingSettings:
     face_size: int = 112  # px, side of a crop
     faces_everywhere: bool = False  # also between the utterances of a window
     detection_fps: float = 7.5  # the detector costs most; landmarks in between are interpolated
+    landmark_fps: float = 15.0  # measurements of a face a second; what lies between is interpolated
     search_fps: float = 1.5  # looks at the whole frame; in between, a detector that can follows the faces it knows
     detection_size: int = 416  # px, longest side at the detector
     min_face_size: int = 24  # px of the decoded picture, root of the box area: below, 112 px are invention
@@ -42,6 +45,11 @@ class ReadingSettings:
             allowed_zero = setting.name in ("num_frames", "min_frames_per_utterance", "min_face_size")
             if not math.isfinite(value) or value < 0 or (value == 0 and not allowed_zero):
                 raise ValueError(f"{setting.name} must be {'>= 0' if allowed_zero else '> 0'} and finite, got {value}")
+        if self.landmark_fps < min(self.face_fps, MIN_LANDMARK_FPS):
+            raise ValueError(
+                f"landmark_fps ({self.landmark_fps:g}) must be >= {MIN_LANDMARK_FPS:g}, or face_fps "
+                f"({self.face_fps:g}) where that is less: over longer gaps nothing is interpolated"
+            )
         if self.detection_fps > self.face_fps:
             raise ValueError(
                 f"detection_fps ({self.detection_fps:g}) must be <= face_fps ({self.face_fps:g}): "

@@ -22,6 +22,8 @@ from .face_boxes import boxed_landmarks_at
 from .face_cropping import alignment_matrix, crop_face, landmarks_from_boxes
 from .face_detection import FaceDetector
 from .face_following import FaceFollower
+from .face_landmarks import Landmarker
+from .face_readings import FaceMeasurer, FaceReadings
 from .face_tracking import RUN_GAP_SECONDS, FaceTracker
 from .frame_sampling import indices_within, sample_face_indices, sample_frame_indices, thin_indices
 from .read_ahead import read_ahead
@@ -48,15 +50,21 @@ class WindowPlan:
 
 @dataclass(frozen=True)
 class FaceCrops:
-    """Crops of all faces of a window, by time. crops: (F, h, w, 3) uint8 RGB. times: (F,) seconds. track_ids: (F,)."""
+    """Crops of all faces of a window, by time. crops: (F, h, w, 3) uint8 RGB. times: (F,) seconds. track_ids: (F,).
+    readings: None where nothing was measured."""
 
     crops: np.ndarray
     times: np.ndarray
     track_ids: np.ndarray
+    readings: FaceReadings | None = None
 
     def of_track(self, track_id: int) -> FaceCrops:
-        mine = self.track_ids == track_id
-        return FaceCrops(self.crops[mine], self.times[mine], self.track_ids[mine])
+        return self.take(self.track_ids == track_id)
+
+    def take(self, chosen: np.ndarray) -> FaceCrops:
+        """Some of the crops."""
+        readings = None if self.readings is None else self.readings.take(chosen)
+        return FaceCrops(self.crops[chosen], self.times[chosen], self.track_ids[chosen], readings)
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,7 @@ class WindowReader:
     Args:
         video: an open reader.
         detector: None to look for no faces.
+        landmarker: None to measure no facial actions.
         boxed_tracks: faces given by the user; then no detector runs.
         cache: where detections and crops are kept; `cache_parts` is what they depend on beside the window.
     """
@@ -113,12 +122,14 @@ class WindowReader:
         *,
         settings: ReadingSettings,
         detector: FaceDetector | None,
+        landmarker: Landmarker | None = None,
         boxed_tracks: tuple[FaceTrack, ...] = (),
         cache: CropCache | None = None,
         cache_parts: Sequence[object] = (),
     ) -> None:
         self.video, self.settings = video, settings
         self.detector = None if boxed_tracks else detector
+        self.landmarker = landmarker
         self.boxed_tracks = boxed_tracks
         self.cache, self.cache_parts = cache, tuple(cache_parts)
         self.tracker = None if self.detector is None else FaceTracker()
@@ -177,6 +188,11 @@ class _WindowPass:
         detector = reader.detector
         self.follower = None if detector is None else FaceFollower(detector, search_fps=self.settings.search_fps)
         self.frames: list[tuple[float, np.ndarray]] = []
+        landmarker = reader.landmarker
+        self.measurer = (
+            None if landmarker is None else FaceMeasurer(landmarker, landmark_fps=self.settings.landmark_fps)
+        )
+        self.stored_readings: FaceReadings | None = None  # of all crops, where the cache had them
         self.found: list[tuple[float, FaceDetections, np.ndarray]] = []  # with the thumbnail of the frame
         self.crops: list[tuple[float, int, np.ndarray]] = []
         self.waiting: deque[tuple[float, np.ndarray]] = deque()
@@ -224,12 +240,17 @@ class _WindowPass:
             for track_id, points in self.reader.landmarks_at(time, picture=picture).items():
                 crop = crop_face(picture, alignment_matrix(points), self.settings.face_size)
                 self.crops.append((float(time), track_id, crop))
+                if self.measurer is not None:
+                    self.measurer.look(float(time), picture, track_id=track_id, five_points=points)
 
     def record(self) -> dict[str, np.ndarray]:
         """What `replay` needs, as arrays for the cache."""
         faces = self.face_crops()
         crops = {"crops": faces.crops, "crop_times": faces.times, "crop_track_ids": faces.track_ids}
-        return {**DetectionRecord.of(self.found).arrays(), **crops}
+        readings = {}
+        if faces.readings is not None:
+            readings = {"reading_rows": faces.readings.rows(), "reading_mask": faces.readings.mask}
+        return {**DetectionRecord.of(self.found).arrays(), **crops, **readings}
 
     def replay(self, stored: dict[str, np.ndarray], *, tracker: FaceTracker) -> DetectionRecord:
         """Brings tracker and crops to where `run` would have brought them."""
@@ -237,6 +258,8 @@ class _WindowPass:
         detections.replay(tracker)
         rows = zip(stored["crop_times"], stored["crop_track_ids"], stored["crops"], strict=True)
         self.crops = [(float(time), int(track_id), crop) for time, track_id, crop in rows]
+        if "reading_rows" in stored:
+            self.stored_readings = FaceReadings.from_rows(stored["reading_rows"], stored["reading_mask"])
         return detections
 
     def frames_with_times(self) -> tuple[np.ndarray, np.ndarray]:
@@ -251,15 +274,19 @@ class _WindowPass:
         size = self.settings.face_size
         tracker = self.reader.tracker
         known = None if tracker is None else tracker.confirmed_ids()
-        kept = [row for row in self.crops if known is None or row[1] in known]
-        crops = np.zeros((len(kept), size, size, 3), dtype=np.uint8)
-        for target, (_, _, crop) in zip(crops, kept, strict=True):
+        kept = np.array([known is None or track_id in known for _, track_id, _ in self.crops], dtype=bool)
+        rows = [row for row, is_kept in zip(self.crops, kept, strict=True) if is_kept]
+        crops = np.zeros((len(rows), size, size, 3), dtype=np.uint8)
+        for target, (_, _, crop) in zip(crops, rows, strict=True):
             target[:] = crop
-        return FaceCrops(
-            crops,
-            np.array([time for time, _, _ in kept], dtype=np.float64),
-            np.array([track_id for _, track_id, _ in kept], dtype=np.int64),
-        )
+        times = np.array([time for time, _, _ in rows], dtype=np.float64)
+        track_ids = np.array([track_id for _, track_id, _ in rows], dtype=np.int64)
+        readings = None
+        if self.stored_readings is not None:
+            readings = self.stored_readings.take(kept)
+        elif self.measurer is not None:
+            readings = self.measurer.readings(times, track_ids)
+        return FaceCrops(crops, times, track_ids, readings)
 
 
 def usable_faces(faces: FaceDetections, *, settings: ReadingSettings) -> FaceDetections:

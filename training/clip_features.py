@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from microemo.processing.audio_reading import read_audio
-from microemo.processing.clip import Clip, Utterance
+from microemo.processing.clip import FACE_ARRAYS, Clip, Utterance
 from microemo.processing.clip_reading import ClipReader, Recognizer
 from microemo.processing.crop_cache import CropCache, cache_key, content_hash
+from microemo.processing.face_landmarks import Landmarker
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.processing.transcript_formats import parse_transcript
 from microemo.processing.video_reading import open_video
 from microemo.training.example import EmotionTargets, Example, LabelledUtterance
 from microemo.training.face_arrays import read_face_array
 
-ARRAYS = ("frames", "frame_times", "face_crops", "face_times", "face_track_ids", "waveform")
+ARRAYS = ("frames", "frame_times", *FACE_ARRAYS, "waveform")
 SECONDS_A_WORD = 0.4  # how long unspoken words are taken to last
 WORDS_ONLY = "the example has words alone"
 
@@ -39,10 +40,11 @@ class ClipLoader:
     Args:
         settings: how densely and how large videos are read.
         detector: as `ClipReader` takes it; it is not asked where the data set brings faces.
+        landmarker: measures facial actions, head pose and gaze; None leaves them out.
         recognizer: makes the utterances of examples that have none; None makes the clip one utterance.
         person: whose face is attended, "speaker" or "largest".
         cache_dir: keeps what was read under a hash of the files' contents and of the settings; needs a detector that
-            is named.
+            is named, and a landmarker that has a fingerprint.
     """
 
     def __init__(
@@ -50,13 +52,20 @@ class ClipLoader:
         settings: ReadingSettings | None = None,
         *,
         detector: Any = "centerface",
+        landmarker: Landmarker | None = None,
         recognizer: Recognizer | None = None,
         person: str = "speaker",
         cache_dir: str | Path | None = None,
     ) -> None:
         if cache_dir is not None and not isinstance(detector, str | None):
             raise ValueError(f"cache_dir needs a detector that is named, got {type(detector).__name__}")
+        self._looks = None if landmarker is None else getattr(landmarker, "fingerprint", None)
+        if cache_dir is not None and landmarker is not None and self._looks is None:
+            raise ValueError(
+                f"cache_dir needs a landmarker that has a fingerprint, {type(landmarker).__name__} has none"
+            )
         self.settings = settings or ReadingSettings()
+        self.landmarker = landmarker
         self.detector, self.recognizer, self.person = detector, recognizer, person
         self.cache = None if cache_dir is None else CropCache(cache_dir)
         self._hashes: dict[tuple[str, int, int], str] = {}
@@ -92,7 +101,7 @@ class ClipLoader:
         files = [None if path is None else self._hash(path) for path in (example.video, example.audio, example.faces)]
         spans = [(entry.start_seconds, entry.end_seconds) for entry in spoken]
         recognizes = self.recognizer is not None and not spoken
-        return cache_key("clip", files, spans, self.settings, self.detector, self.person, recognizes)
+        return cache_key("clip", files, spans, self.settings, self.detector, self._looks, self.person, recognizes)
 
     def _hash(self, path: str) -> str:
         state = Path(path).stat()
@@ -129,6 +138,7 @@ class ClipLoader:
             self._readers[finds_faces, recognizes] = ClipReader(
                 self.settings,
                 detector=self.detector if finds_faces else None,
+                landmarker=self.landmarker if finds_faces else None,
                 recognizer=self.recognizer if recognizes else None,
             )
         return self._readers[finds_faces, recognizes]
@@ -210,7 +220,7 @@ def _with_faces(clip: Clip, *, example: Example, settings: ReadingSettings) -> C
         return replace(clip, absences={**clip.absences, "faces": "the data set's face array is empty"})
     absences = {name: reason for name, reason in clip.absences.items() if name != "faces"}
     return replace(
-        clip,
+        clip.without_faces(),
         face_crops=faces.crops,
         face_times=faces.times,
         face_track_ids=np.zeros(len(faces.times), np.int64),

@@ -151,7 +151,7 @@ class MicroEmoDataCollator:
                 continue
             clip = with_utterances(entry.clip)
             if not self.uses_faces:
-                clip = replace(clip, face_crops=None, face_times=None, face_track_ids=None)
+                clip = clip.without_faces()
             targets = entry.targets or (example.targets,) * len(clip.utterances)
             read.append(ReadExample(example, clip, targets))
         if not read:

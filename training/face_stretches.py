@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from microemo.processing.clip import Clip
+from microemo.processing.facial_actions import mirrored_actions
+from microemo.processing.head_pose import mirrored_gaze, mirrored_pose
 from microemo.training.example import FaceTimeline
 
 EVENT_SHARE = 0.7  # of stretches that are laid about a brief expression, where the clip has one
@@ -18,7 +20,7 @@ def draw_stretch(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -
 
     A clip whose face is seen for no longer than `seconds` stays as it is.
     """
-    if clip.face_crops is None or clip.face_times is None or clip.face_track_ids is None:
+    if clip.face_crops is None or clip.face_times is None:
         return clip
     times = np.asarray(clip.face_times)
     first, last = float(times[0]), float(times[-1]) - seconds
@@ -30,16 +32,19 @@ def draw_stretch(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -
         event = brief[int(torch.randint(len(brief), ()))]
         start = float(np.clip(event.apex_seconds - seconds * (0.1 + 0.8 * torch.rand(()).item()), first, last))
     inside = (times >= start) & (times <= start + seconds)
-    return replace(
-        clip,
-        face_crops=clip.face_crops[inside],
-        face_times=times[inside],
-        face_track_ids=np.asarray(clip.face_track_ids)[inside],
-    )
+    return clip.take_faces(inside)
 
 
 def mirrored(clip: Clip) -> Clip:
-    """The clip as a mirror shows its face crops; which side a movement is on is in none of the face's labels."""
+    """The clip as a mirror shows its faces; which side a movement is on is in none of the face's labels."""
     if clip.face_crops is None:
         return clip
-    return replace(clip, face_crops=np.ascontiguousarray(clip.face_crops[:, :, ::-1]))
+    clip = replace(clip, face_crops=np.ascontiguousarray(clip.face_crops[:, :, ::-1]))
+    if clip.face_actions is None or clip.head_pose is None or clip.gaze is None:
+        return clip
+    return replace(
+        clip,
+        face_actions=mirrored_actions(clip.face_actions),
+        head_pose=mirrored_pose(clip.head_pose),
+        gaze=mirrored_gaze(clip.gaze),
+    )

@@ -55,7 +55,7 @@ def hide_streams(clip: Clip, *, hidden: frozenset[str], reason: str = HIDDEN) ->
         clip = replace(clip, waveform=None)
         absences["audio"] = reason
     if hidden & {"faces", "pictures"}:
-        clip = replace(clip, face_crops=None, face_times=None, face_track_ids=None)
+        clip = clip.without_faces()
         absences["faces"] = reason
     if "pictures" in hidden:
         clip = replace(clip, frames=None, frame_times=None)
@@ -71,14 +71,7 @@ def hidden_channels(before: Clip, after: Clip) -> frozenset[str]:
 
 def every_second_crop(clip: Clip) -> Clip:
     """The clip as if its face had been looked at half as often."""
-    if clip.face_crops is None or clip.face_times is None or clip.face_track_ids is None:
-        return clip
-    return replace(
-        clip,
-        face_crops=clip.face_crops[::2],
-        face_times=clip.face_times[::2],
-        face_track_ids=clip.face_track_ids[::2],
-    )
+    return clip if clip.face_crops is None else clip.take_faces(slice(None, None, 2))
 
 
 def _present(clip: Clip) -> frozenset[str]:

@@ -25,7 +25,7 @@ from microemo.training.recipe import Recipe
 
 MODEL_FOLDER, ADAPTER_FOLDER, WEIGHTS_FOLDER = "model", "adapter", "weights"
 WEIGHTS_FILE, LORA_FILE = "weights.safetensors", "language_model_lora.safetensors"
-CARRIED_FOLDERS = ("speech_recognition",)  # of the model that training began with
+CARRIED_FOLDERS = ("speech_recognition", "face_landmarks")  # of the model that training began with
 RECORDED_PACKAGES = ("microemo", "torch", "transformers", "peft", "datasets", "numpy")
 
 
@@ -33,7 +33,7 @@ def save_model_folder(model: PreTrainedModel, *, processor: MicroEmoProcessor, f
     """Saves a model (merged, without adapters) so that `from_pretrained` and the analyzer take it.
 
     Args:
-        origin: the folder that training began with; its speech recognizer goes along.
+        origin: the folder that training began with; its speech recognizer and landmark nets go along.
     """
     model.save_pretrained(folder)
     # A model of scores or of the face alone has all weights of the whole one where the language head is tied.

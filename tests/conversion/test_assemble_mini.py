@@ -29,10 +29,11 @@ from microemo.conversion import assemble_mini as module
 from microemo.conversion.assemble_mini import assemble_mini, main, mini_recipe
 from microemo.conversion.assembled_folder import MANIFEST
 from microemo.conversion.lora_files import Lora, write_lora
-from microemo.conversion.mini_packages import MINI_PACKAGES
+from microemo.conversion.mini_packages import FACE_LANDMARKS, MINI_PACKAGES
 from microemo.conversion.package_weights import default_cache_dir, file_sha256
 from microemo.conversion.trained_parts import mini_checkpoint_folder, read_checkpoint
 from microemo.processing.clip import Clip, Utterance
+from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.video_processing_microemo import MicroEmoVideoProcessor
 
@@ -124,6 +125,7 @@ def test_every_auto_class_loads_the_folder(assembled_mini: Path) -> None:
         assert type(model) is expected
         assert model.dtype == torch.float32
         assert not report["missing_keys"] and not report["mismatched_keys"]
+    assert FaceLandmarker(assembled_mini / "face_landmarks").fingerprint == FACE_LANDMARKS.files[0].sha256
     speech = AutoModelForSpeechSeq2Seq.from_pretrained(assembled_mini / "speech_recognition")
     assert AutoProcessor.from_pretrained(assembled_mini / "speech_recognition").tokenizer.vocab_size > 50_000
     assert torch.equal(

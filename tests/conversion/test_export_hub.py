@@ -112,13 +112,14 @@ def test_an_export_can_be_exported(exported, tmp_path):
 def test_what_belongs_to_the_model_goes_along(source, tmp_path):
     brings = tmp_path / "source"
     shutil.copytree(source, brings)
-    for name in ("speech_recognition", "adapter"):
+    for name in ("speech_recognition", "face_landmarks", "adapter"):
         (brings / name).mkdir()
         (brings / name / "config.json").write_text("{}", encoding="utf-8")
     figure = {"task": "a", "dataset": "b", "metric": "c", "value": 0.25, "command": "d"}
     (brings / "training_record.json").write_text(json.dumps({"figures": [figure]}), encoding="utf-8")
     folder = export_model(brings, tmp_path / "out", options=ExportOptions(licence="mit"))
-    for name in ("speech_recognition/config.json", "adapter/config.json", "training_record.json"):
+    carried = ("speech_recognition/config.json", "face_landmarks/config.json", "adapter/config.json")
+    for name in (*carried, "training_record.json"):
         assert (folder / name).read_bytes() == (brings / name).read_bytes()
     card = ModelCard.load(folder / "README.md")
     assert "speech" in card.text

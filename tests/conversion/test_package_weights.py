@@ -119,7 +119,7 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, t
 
 def test_every_pinned_wheel_runs_everywhere() -> None:
     assert all(package.wheel.endswith("-none-any.whl") for package in MINI_PACKAGES)
-    assert sum(package.wheel_bytes for package in MINI_PACKAGES) < 180e6
+    assert sum(package.wheel_bytes for package in MINI_PACKAGES) < 181e6
 
 
 def _write_wheel(path: Path, *, weights: bytes) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fake_landmarks import FakeLandmarker
 from synthetic_media import moving_squares, tone, write_video, write_wav
 
 from microemo.inference.report import EmotionReport
@@ -221,3 +222,19 @@ def test_a_track_that_is_not_there_leaves_the_faces_seen_countable(make_analyzer
     text = format_timeline(report)
     assert report.face_curves == () and "2 utterances, no face attended" in text
     assert "0 faces" not in text and "1 face track, none attended" in text
+
+
+def test_facial_actions_that_were_not_measured_are_told(make_analyzer, video, spoken, detect_no_face):
+    told = "facial actions were not measured: no landmark model was given"
+    assert told in make_analyzer()(video, transcript=spoken, mode="scores").warnings
+    faceless = make_analyzer(detector=detect_no_face)(video, transcript=spoken, mode="scores")
+    assert told not in faceless.warnings
+
+
+def test_a_model_that_takes_no_facial_actions_gives_what_it_gave_without(make_analyzer, video, spoken):
+    measured = make_analyzer()
+    measured.reader.landmarker = FakeLandmarker()
+    report = measured(video, transcript=spoken, mode="scores")
+    assert len(measured.reader.landmarker.calls) > 20 and report.warnings == ()
+    plain = make_analyzer()(video, transcript=spoken, mode="scores")
+    assert without_timings(report) == replace(without_timings(plain), warnings=())

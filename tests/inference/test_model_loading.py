@@ -4,8 +4,10 @@ from dataclasses import replace
 import huggingface_hub
 import pytest
 import torch
+from fake_landmarks import FakeLandmarker
 from safetensors.torch import load_file, save_file
 
+from microemo.inference import model_loading
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.model_loading import resolve_device, resolve_dtype
 
@@ -77,3 +79,12 @@ def test_devices_and_types():
         resolve_device("abacus")
     with pytest.raises(ValueError, match="dtype must be one of auto, float32, bfloat16, float16, got 'int8'"):
         resolve_dtype("int8", device=torch.device("cpu"))
+
+
+def test_landmark_nets_that_a_model_brings_are_used(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr(model_loading, "FaceLandmarker", lambda place: opened.append(place) or FakeLandmarker())
+    assert EmotionAnalyzer.from_pretrained(folder, device="cpu").reader.landmarker is None and not opened
+    (folder / "face_landmarks").mkdir()
+    analyzer = EmotionAnalyzer.from_pretrained(folder, device="cpu")
+    assert isinstance(analyzer.reader.landmarker, FakeLandmarker) and opened == [folder / "face_landmarks"]

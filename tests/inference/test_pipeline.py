@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from fake_landmarks import FakeLandmarker
 from tiny_folder import write_tiny_folder
 from tiny_processor import tiny_recognizer
 
@@ -89,6 +90,15 @@ class TestOurs:
         assert transformers.pipeline(TASK, model=str(folder)).analyzer.reader.recognizer is None
         given = transformers.pipeline(TASK, model=str(folder), speech_recognition=recognizer)
         assert given.analyzer.reader.recognizer is recognizer
+
+    def test_the_models_own_landmark_nets_are_used(self, folder, tmp_path, monkeypatch):
+        landmarker = FakeLandmarker()
+        brings = tmp_path / "brings"
+        shutil.copytree(folder, brings)
+        (brings / "face_landmarks").mkdir()
+        monkeypatch.setattr("microemo.processing.face_landmarks.FaceLandmarker", lambda place: landmarker)
+        assert transformers.pipeline(TASK, model=str(brings)).analyzer.reader.landmarker is landmarker
+        assert transformers.pipeline(TASK, model=str(folder)).analyzer.reader.landmarker is None
 
     def test_a_model_made_by_hand(self, folder, recognize, video, spoken):
         made = transformers.pipeline(TASK, model=recognize.model, processor=recognize.processor, detector=None)

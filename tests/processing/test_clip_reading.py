@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from fake_landmarks import FakeLandmarker
 from synthetic_faces import RedSquareDetector, background, drifting_portrait, place, portrait
 from synthetic_media import cut_file, frame_number, moving_squares, rotate_display, tone, write_video, write_wav
 
@@ -23,7 +24,13 @@ class FakeRecognizer:
 
 
 def read(source, *, settings=SETTINGS, detector=None, recognizer=None, cache_dir=None, **how):
-    reader = ClipReader(settings, detector=detector or RedSquareDetector(), recognizer=recognizer, cache_dir=cache_dir)
+    reader = ClipReader(
+        settings,
+        detector=detector or RedSquareDetector(),
+        landmarker=FakeLandmarker(),
+        recognizer=recognizer,
+        cache_dir=cache_dir,
+    )
     return list(reader.read(source, **how))
 
 

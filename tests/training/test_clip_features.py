@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_landmarks import FakeLandmarker
 from labelled_clips import CLIP_SECONDS, FRAMES, write_clip, write_faces, write_sound
 
-from microemo.processing.clip import Utterance
+from microemo.processing.clip import FACE_READINGS, Utterance
+from microemo.processing.face_detection import FaceDetections
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.clip_features import ARRAYS, ClipLoader
 from microemo.training.example import EmotionTargets, Example, LabelledUtterance
@@ -159,3 +161,32 @@ def test_a_loader_goes_to_worker_processes(folder):
     example = Example("a", video=str(folder / "a.mp4"))
     clip = used.load(example).clip
     assert np.array_equal(pickle.loads(pickle.dumps(used)).load(example).clip.frames, clip.frames)
+
+
+class FindsOneFace:
+    """A landmarker that is known by its name, beside a detector of one face."""
+
+    def detect(self, frames):
+        points = np.array([[[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]]], np.float32)
+        return [
+            FaceDetections(np.array([[10, 8, 50, 52]], np.float32), points, np.ones(1, np.float32)) for _ in frames
+        ]
+
+
+def test_what_was_measured_is_kept_with_the_clip(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("microemo.processing.clip_reading.create_detector", lambda *_, **__: FindsOneFace())
+    example = Example("a", video=str(folder / "a.mp4"))
+    landmarker = FakeLandmarker()
+    first = ClipLoader(SETTINGS, landmarker=landmarker, cache_dir=tmp_path).load(example).clip
+    calls = len(landmarker.calls)
+    second = ClipLoader(SETTINGS, landmarker=landmarker, cache_dir=tmp_path).load(example).clip
+    assert calls == len(landmarker.calls) > 0 and first.face_actions_mask.all()
+    for name in FACE_READINGS:
+        np.testing.assert_array_equal(getattr(second, name), getattr(first, name))
+    without = ClipLoader(SETTINGS, cache_dir=tmp_path).load(example).clip
+    assert without.face_actions is None and len(without.face_crops) == len(first.face_crops)
+
+
+def test_a_landmarker_without_a_fingerprint_cannot_be_cached(tmp_path):
+    with pytest.raises(ValueError, match="cache_dir needs a landmarker that has a fingerprint, object has none"):
+        ClipLoader(SETTINGS, landmarker=object(), cache_dir=tmp_path)

@@ -1,9 +1,12 @@
 """Stretches of a clip's face."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from microemo.processing.clip import Clip
+from microemo.processing.facial_actions import COLUMN
 from microemo.training.example import FaceEvent, FaceTimeline
 from microemo.training.face_stretches import draw_stretch, mirrored
 
@@ -54,3 +57,20 @@ def test_a_short_clip_stays_whole():
 
 def test_a_mirror_turns_every_crop():
     assert (mirrored(clip()).face_crops[:, :, ::-1] == clip().face_crops).all()
+
+
+def test_a_mirror_turns_what_was_measured_of_the_face():
+    count = len(clip().face_times)
+    actions = np.zeros((count, 52), np.float32)
+    actions[:, COLUMN["mouthSmileLeft"]] = 0.75
+    measured = replace(
+        clip(),
+        face_actions=actions,
+        head_pose=np.full((count, 3), (5, 20, -10), np.float32),
+        gaze=np.full((count, 2), (8, 3), np.float32),
+        face_actions_mask=np.ones(count, bool),
+    )
+    seen = mirrored(measured)
+    assert (seen.face_actions[:, COLUMN["mouthSmileRight"]] == 0.75).all() and seen.face_actions.sum() == count * 0.75
+    assert seen.head_pose[0].tolist() == [5, -20, 10] and seen.gaze[0].tolist() == [-8, 3]
+    assert (mirrored(seen).face_actions == actions).all()

@@ -1,0 +1,103 @@
+"""Names, units, mirrors, and a face read against its own rest."""
+
+import numpy as np
+import pytest
+
+from microemo.processing.facial_actions import (
+    ACTION_NAMES,
+    COLUMN,
+    DEAD_ACTIONS,
+    FACIAL_ACTIONS,
+    HIGHEST_REST,
+    USUAL_REST,
+    mirrored_actions,
+    relative_to_rest,
+    resting_values,
+    seconds_seen,
+    unit_intensities,
+)
+
+SMILE, JAW = list(FACIAL_ACTIONS[[unit.number for unit in FACIAL_ACTIONS].index(12)].columns), COLUMN["jawOpen"]
+
+
+def at_rest(*, seconds: float, fps: float = 15.0) -> tuple[np.ndarray, np.ndarray]:
+    """Actions (F, 52) of a face that does nothing, and their times."""
+    times = np.arange(round(seconds * fps)) / fps
+    return np.tile(USUAL_REST, (len(times), 1)).astype(np.float32), times
+
+
+def everywhere(times):
+    return np.ones(len(times), bool)
+
+
+def test_there_are_52_names_and_units_name_columns_that_live():
+    assert len(set(ACTION_NAMES)) == 52
+    columns = [column for unit in FACIAL_ACTIONS for column in unit.columns]
+    assert len(set(columns)) == len(columns)
+    assert not {ACTION_NAMES[column] for column in columns} & set(DEAD_ACTIONS)
+    assert set(DEAD_ACTIONS) < set(ACTION_NAMES)
+
+
+def test_units_are_the_mean_of_their_columns():
+    actions = np.zeros((3, 52))
+    actions[:, SMILE[0]], actions[:, JAW] = 0.8, (0.0, 0.5, 1.0)
+    units = unit_intensities(actions)
+    labels = [unit.label for unit in FACIAL_ACTIONS]
+    assert units.shape == (3, len(FACIAL_ACTIONS))
+    np.testing.assert_allclose(units[:, labels.index("AU12")], 0.4)
+    np.testing.assert_allclose(units[:, labels.index("AU26")], [0, 0.5, 1])
+
+
+def test_a_mirror_swaps_the_sides_alone():
+    actions = np.arange(52.0)
+    seen = mirrored_actions(actions)
+    assert seen[COLUMN["mouthSmileLeft"]] == COLUMN["mouthSmileRight"]
+    assert seen[COLUMN["jawLeft"]] == COLUMN["jawRight"] and seen[COLUMN["eyeLookInLeft"]] == COLUMN["eyeLookInRight"]
+    assert seen[JAW] == JAW and (mirrored_actions(seen) == actions).all()
+
+
+def test_a_person_is_read_against_their_own_rest():
+    """A face whose brows lie low by nature, and a smile from 4 s on."""
+    actions, times = at_rest(seconds=6)
+    brow = COLUMN["browDownLeft"]
+    own = (USUAL_REST[brow] + HIGHEST_REST[brow]) / 2
+    actions[:, brow] = own
+    actions[times >= 4, SMILE[0]] += 0.6
+    found = relative_to_rest(actions, times, mask=everywhere(times))
+    assert np.abs(found[:, brow]).max() < 1e-5
+    np.testing.assert_allclose(found[times >= 4, SMILE[0]], 0.6, atol=1e-5)
+    np.testing.assert_allclose(found[times < 4, SMILE[0]], 0, atol=1e-5)
+
+
+def test_a_face_that_is_seen_briefly_is_read_against_the_usual_rest():
+    actions, times = at_rest(seconds=2)
+    actions[:, SMILE] = 0.7
+    np.testing.assert_allclose(resting_values(actions, times, mask=everywhere(times)), USUAL_REST)
+    found = relative_to_rest(actions, times, mask=everywhere(times))
+    np.testing.assert_allclose(found[:, SMILE], np.broadcast_to(0.7 - USUAL_REST[SMILE], (len(times), 2)), atol=1e-5)
+
+
+def test_a_smile_that_lasts_all_the_time_is_no_rest():
+    actions, times = at_rest(seconds=8)
+    actions[:, SMILE] = 0.9
+    found = relative_to_rest(actions, times, mask=everywhere(times))
+    assert (found[:, SMILE] > 0.4).all()
+
+
+def test_what_was_not_measured_has_no_share_and_stays_zero():
+    actions, times = at_rest(seconds=6)
+    mask = times < 4
+    actions[~mask] = 0
+    found = relative_to_rest(actions, times, mask=mask)
+    assert not found[~mask].any() and np.abs(found[mask]).max() < 1e-5
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(("times", "seconds"), [([], 0), ([1.0], 0), ([0, 0.1, 0.2, 5.0, 5.1], 0.3)])
+def test_the_time_in_which_a_face_was_away_does_not_count(times, seconds):
+    assert seconds_seen(np.array(times)) == pytest.approx(seconds)
+
+
+def test_nothing_measured_gives_nothing():
+    found = relative_to_rest(np.zeros((4, 52), np.float32), np.arange(4.0), mask=np.zeros(4, bool))
+    assert found.shape == (4, 52) and not found.any()
