@@ -134,12 +134,12 @@ def face_findings(
     Args:
         timelines: of each clip, one for each of its tracks.
     """
-    device, spans = segments.spans.device, segments.spans.tolist()
+    device, spans, masks = segments.spans.device, segments.spans.tolist(), segments.mask.tolist()
     empty: EventValues = (0.0, np.zeros(num_expressions), np.zeros(num_units), 0.0, 0.0, 0.0)
     found: dict[str, list[list[FacialEvent | None]]] = {"macro": [], "micro": []}
     seen, mean = [], []
-    for clip, clip_spans in zip(timelines, spans, strict=True):
-        people = [_people(clip, span) for span in clip_spans]
+    for clip, clip_spans, mask in zip(timelines, spans, masks, strict=True):
+        people = [_people(clip, span) if real else () for span, real in zip(clip_spans, mask, strict=True)]
         segment_people = list(zip(people, clip_spans, strict=True))
         found["macro"].append([dominant(lines, *span) for lines, span in segment_people])
         found["micro"].append(
@@ -159,7 +159,7 @@ def face_findings(
     return FaceFindings(
         macro=laid_out(found["macro"]),
         micro=laid_out(found["micro"]),
-        seen=torch.tensor(seen, device=device) & segments.mask,
+        seen=torch.tensor(seen, device=device),
         mean=torch.from_numpy(np.array(mean, np.float32)).to(device),
     )
 

@@ -25,6 +25,7 @@ CONTRAST_SECONDS = 0.3  # before and behind its apex a micro-expression is not t
 CONTRAST_FLOOR = 0.03  # a rise from nearly nothing to nearly nothing is none
 BLIND_SECONDS = 0.5  # a face unseen for longer may have done anything meanwhile
 NEAR_SECONDS = 0.07  # around a moment; what moves in a single crop trembles
+PLATEAU = 1e-3  # the apex of an expression that is held is where it is first as strong as it gets
 PART_SECONDS = 0.2  # of a macro-expression within a span; of less, its times would read the same
 TOLERANCE_SECONDS = 1e-4  # float32 makes 1.8 a hair less than the utterance that begins with it
 
@@ -91,8 +92,8 @@ class FacialEvent:
     """One macro- or micro-expression. Times in seconds.
 
     probability: of a macro-expression its mean from onset to offset, of a micro-expression that at its apex.
-    shares: (X,), how sure each expression is of being the one shown, with the sum 1; (0,) where untrained. action_units: (A,) at the apex,
-    None where untrained.
+    shares: (X,), how sure each expression is of being the one shown, with the sum 1; (0,) where untrained.
+    action_units: (A,) at the apex, None where untrained.
     """
 
     kind: Literal["macro", "micro"]
@@ -252,7 +253,8 @@ def _macro_expression(
 ) -> FacialEvent:
     times, inside = scores.times, slice(first, last + 1)
     onset, offset = edges(times, curves[:, column], first=first, last=last, run=run, level=rule.leave)
-    apex = first + int(np.argmax(curves[inside, column]))
+    strongest = curves[inside, column].max()
+    apex = first + int(np.argmax(curves[inside, column] >= strongest - PLATEAU))
     return FacialEvent(
         kind="macro",
         track_id=scores.track_id,
