@@ -45,9 +45,9 @@ def test_an_unseen_or_untrained_face_has_no_means():
 def test_a_macro_expression_is_told_with_its_times():
     smile = timeline_of([0.1] * 6 + [0.1, 0.3, 0.5, 0.7, 0.9] + [0.9] * 20 + [0.05] * 10)
     (evidence,) = event_evidence(smile, labels=LABELS, start_seconds=0.0, end_seconds=4.0)
-    assert evidence.text == "happiness from 0.7 to 3.1 s, mean 0.82" and evidence.kind == "face"
+    assert evidence.text == "happiness from 0.7 to 3.1 s, mean 0.86" and evidence.kind == "face"
     assert evidence.seconds == pytest.approx(0.7, abs=0.05)
-    assert texts(smile, start=3.0) == ["neutral, mean 0.89"]  # a tenth of a second of it is none
+    assert texts(smile, start=3.0) == ["neutral, mean 0.87"]  # a tenth of a second of it is none
 
 
 def test_a_steady_face_says_so():
@@ -73,7 +73,7 @@ def test_micro_expressions_by_their_apex():
     times = np.arange(60) / 30
     micro = np.clip(1 - np.abs(times - 1.0) / 0.2, 0, None)
     known = timeline_of(np.where(np.abs(times - 1.0) < 0.15, 0.4, 0.1), fps=30, micro=micro)
-    assert texts(known) == ["neutral, mean 0.86", "micro-expression of happiness, apex 1.0 s"]
+    assert texts(known) == ["neutral, mean 0.85", "micro-expression of happiness, apex 1.0 s"]
     assert texts(known, start=1.5)[1:] == []
     unnamed = detect_events(FaceScores(1, times, micro=micro))
     assert texts(unnamed) == ["micro-expression, apex 1.0 s"]

@@ -139,7 +139,7 @@ def test_what_is_untrained_is_not_said(readout):
 
 
 class TestTwoPeople:
-    """Anna smiles in the first utterance, Ben is afraid in the second; both are seen at the other's turn for a moment."""
+    """Anna smiles in the first utterance, Ben is afraid in the second; each is seen a little at the other's turn."""
 
     anna = person(macros=[macro(0.5, 2.4, track_id=1)], seen=(0.0, 2.5), track_id=1, happiness=0.9)
     ben = person(
