@@ -53,7 +53,7 @@ def _leaks(clip: EvaluatedClip, *, targets: EmotionTargets, said: UtteranceRepor
     return any(
         event.emotion != targets.closed_label
         for event in clip.example.timeline.events
-        if event.kind == "micro" and said.start_seconds <= event.apex_seconds <= said.end_seconds
+        if event.kind == "micro" and said.start_seconds <= event.apex_seconds < said.end_seconds
     )
 
 

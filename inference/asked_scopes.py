@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
-from microemo.facial_events import FaceTimeline, FacialEvent
+from microemo.facial_events import FaceTimeline, FacialEvent, dominant, rows_between
 from microemo.inference.answer_faces import FacesSeen
 from microemo.inference.answer_labels import LabelsOnce
 from microemo.inference.answer_lasting import Lasting, LastingTold
@@ -16,12 +15,12 @@ from microemo.inference.answer_moments import Moment, MomentsTold
 from microemo.inference.answer_quotes import QuotesSaid, Said
 from microemo.inference.answer_streams import StreamsTold
 from microemo.inference.answer_utterances import UtterancesNamed
+from microemo.inference.face_curves import attended_timeline
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.emotion_parsing import EXPRESSION_NOUNS
 from microemo.processing.prompt_text import sanitize_utterance
 
 MOST_MOMENTS = 2  # an answer stays a few sentences; the timeline has them all
-FEWEST_SECONDS = 0.2  # of a macro-expression within an utterance; of less, its times would read the same
 
 
 @dataclass(frozen=True)
@@ -53,25 +52,25 @@ class AskedScope:
 
 
 def asked_scopes(
-    clip: Clip, *, timelines: Sequence[FaceTimeline] | None = None, labels: Sequence[str] = ()
+    clip: Clip, *, timelines: Sequence[FaceTimeline] = (), labels: Sequence[str] = ()
 ) -> tuple[AskedScope, ...]:
     """Those of the questions about the whole clip and each of its utterances, as the processor orders them.
 
     Args:
-        timelines: of the clip's faces, in seconds from its start; None where expressions are untrained.
+        timelines: of the clip's people, on its clock; of each utterance those of the attended person count.
         labels: of the expressions.
     """
     has_voice = clip.waveform is not None
     parts = tuple(
         AskedScope(
-            (said,),
-            has_face=_face_in(clip, utterance),
+            (_said(utterance, clip=clip),),
+            has_face=_face_in(clip, number),
             has_voice=has_voice,
-            moments=_moments_in(said, timelines=timelines or (), labels=labels),
-            lasting=_lasting_in(said, timelines=timelines, labels=labels) if _face_in(clip, utterance) else (),
+            moments=_moments_in(clip, number, timeline=timeline, labels=labels),
+            lasting=_lasting_in(clip, number, timeline=timeline, labels=labels),
         )
-        for utterance in clip.utterances
-        for said in [_said(utterance, clip=clip)]
+        for number, utterance in enumerate(clip.utterances)
+        for timeline in [attended_timeline(clip, number, timelines=timelines)]
     )
     whole = AskedScope(
         tuple(one for part in parts for one in part.said),
@@ -105,35 +104,43 @@ def _said(utterance: Utterance, *, clip: Clip) -> Said:
     return Said(sanitize_utterance(utterance).text, utterance.start_seconds - begin, utterance.end_seconds - begin)
 
 
-def _face_in(clip: Clip, utterance: Utterance) -> bool:
-    if clip.face_times is None:
+def _face_in(clip: Clip, number: int) -> bool:
+    """Whether the attended face is seen in an utterance; of a clip made without choosing, any."""
+    if clip.face_times is None or clip.face_track_ids is None:
         return False
-    inside = (clip.face_times >= utterance.start_seconds) & (clip.face_times < utterance.end_seconds)
-    return bool(np.any(inside))
+    utterance = clip.utterances[number]
+    seen = clip.face_track_ids[rows_between(clip.face_times, utterance.start_seconds, utterance.end_seconds)]
+    return clip.utterance_track_ids[number] in seen if clip.utterance_track_ids else len(seen) > 0
 
 
-def _moments_in(said: Said, *, timelines: Sequence[FaceTimeline], labels: Sequence[str]) -> tuple[Moment, ...]:
-    span = said.start_seconds, said.end_seconds
-    events = [event for line in timelines for event in line.micro_in(*span)]
+def _moments_in(
+    clip: Clip, number: int, *, timeline: FaceTimeline | None, labels: Sequence[str]
+) -> tuple[Moment, ...]:
+    if timeline is None:
+        return ()
+    utterance, begin = clip.utterances[number], clip.start_seconds
+    events = timeline.micro_in(utterance.start_seconds, utterance.end_seconds)
     clearest = sorted(events, key=lambda event: -event.probability)[:MOST_MOMENTS]
     return tuple(
-        Moment(event.apex_seconds, _noun(event, labels))
+        Moment(event.apex_seconds - begin, _noun(event, labels))
         for event in sorted(clearest, key=lambda one: one.apex_seconds)
     )
 
 
-def _lasting_in(said: Said, *, timelines: Sequence[FaceTimeline] | None, labels: Sequence[str]) -> tuple[Lasting, ...]:
+def _lasting_in(
+    clip: Clip, number: int, *, timeline: FaceTimeline | None, labels: Sequence[str]
+) -> tuple[Lasting, ...]:
     """The macro-expression that fills most of an utterance, or that the face is at rest; () where untrained."""
-    if timelines is None:
+    if timeline is None or timeline.macro_expressions is None:
         return ()
-    start, end = span = said.start_seconds, said.end_seconds
-    events = [event for line in timelines if (event := line.macro_in(*span)) is not None]
-    longest = max(events, key=lambda event: event.overlap(*span), default=None)
-    if longest is None or longest.overlap(*span) < FEWEST_SECONDS:
+    begin, utterance = clip.start_seconds, clip.utterances[number]
+    start, end = utterance.start_seconds - begin, utterance.end_seconds - begin
+    event = dominant((timeline,), utterance.start_seconds, utterance.end_seconds)
+    if event is None:
         return (Lasting(None, start, end, start, end),)
-    onset, offset = longest.onset_seconds, longest.offset_seconds
+    onset, offset = event.onset_seconds - begin, event.offset_seconds - begin
     is_held = onset <= start and offset >= end
-    return (Lasting(_noun(longest, labels), onset, offset, start, end, is_held=is_held),)
+    return (Lasting(_noun(event, labels), onset, offset, start, end, is_held=is_held),)
 
 
 def _noun(event: FacialEvent, labels: Sequence[str]) -> str | None:

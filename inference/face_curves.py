@@ -5,31 +5,40 @@ Pure functions on a `FaceTimeline`; times in seconds, probabilities in [0, 1]. S
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
 
 from microemo.configuration_microemo import NEUTRAL
-from microemo.facial_events import BLIND_SECONDS, FaceTimeline, FacialEvent, time_weights
+from microemo.facial_events import BLIND_SECONDS, FaceTimeline, FacialEvent, attended, mean_expressions, rows_between
 from microemo.inference.report import Evidence, LabelScore
-from microemo.processing.clip import FaceTrack
+from microemo.processing.clip import Clip, FaceTrack
 
 STEADY_PROBABILITY = 0.5  # the mean from which a face at rest is worth a sentence
 MAX_MACRO_EXPRESSIONS = 3  # named of a span; the curve shows them all
 
 
-def mean_expressions(
+def attended_timeline(clip: Clip, number: int, *, timelines: Sequence[FaceTimeline]) -> FaceTimeline | None:
+    """The person attended in an utterance of a clip, None where none is seen in it.
+
+    Args:
+        timelines: of the clip's people, on its clock. Whom the reader chose is attended; in a clip made without
+            choosing, the person most often seen in the utterance.
+    """
+    utterance = clip.utterances[number]
+    span = utterance.start_seconds, utterance.end_seconds
+    if clip.utterance_track_ids:
+        timelines = [line for line in timelines if line.track_id == clip.utterance_track_ids[number]]
+    return attended(timelines, *span)
+
+
+def expression_scores(
     timeline: FaceTimeline, *, labels: Sequence[str], start_seconds: float, end_seconds: float
 ) -> tuple[LabelScore, ...] | None:
-    """Mean probability of each expression over a span, strongest first; None where no face was seen or untrained.
-
-    Crops are weighted by the time they stand for, so that a densely sampled second counts no more than a sparse one.
-    """
-    rows = _rows_between(timeline.times, start_seconds, end_seconds)
-    if timeline.expressions is None or rows.start == rows.stop:
+    """Mean probability of each expression over a span, strongest first; None where no face was seen or untrained."""
+    means = mean_expressions((timeline,), start_seconds, end_seconds)
+    if means is None:
         return None
-    means = np.average(timeline.expressions[rows], axis=0, weights=time_weights(timeline.times[rows]))
     scores = [LabelScore(label, _rounded(mean)) for label, mean in zip(labels, means, strict=True)]
     return tuple(sorted(scores, key=lambda score: -score.probability))
 
@@ -43,26 +52,21 @@ def event_evidence(
     micro-expressions ("micro-expression of fear, apex 1.8 s").
     """
     span = start_seconds, end_seconds
-    macro = [event for event in timeline.macro_expressions or () if event.overlap(*span) > 0]
+    macro = timeline.macro_in(*span)
     longest = sorted(macro, key=lambda event: -event.overlap(*span))[:MAX_MACRO_EXPRESSIONS]
     found = [_macro_evidence(event, labels=labels) for event in longest]
     found += [_micro_evidence(event, labels=labels) for event in timeline.micro_in(*span)]
     if not macro:
-        means = mean_expressions(timeline, labels=labels, start_seconds=start_seconds, end_seconds=end_seconds)
+        means = expression_scores(timeline, labels=labels, start_seconds=start_seconds, end_seconds=end_seconds)
         rest = next((score.probability for score in means or () if score.label == NEUTRAL), 0.0)
         if rest >= STEADY_PROBABILITY:
             found.append(Evidence("face", None, f"neutral, mean {rest:.2f}"))
     return tuple(sorted(found, key=lambda evidence: evidence.seconds or 0.0))
 
 
-def times_between(times: np.ndarray, start_seconds: float, end_seconds: float) -> np.ndarray:
-    """The increasing `times` in a span."""
-    return times[_rows_between(times, start_seconds, end_seconds)]
-
-
 def presence_evidence(times: np.ndarray, *, start_seconds: float, end_seconds: float) -> tuple[Evidence, ...]:
     """When between start and end a face seen at `times` (F,) comes, is away, and goes; () for one always there."""
-    seen = times[(times >= start_seconds) & (times < end_seconds)]
+    seen = times[rows_between(times, start_seconds, end_seconds)]
     if len(seen) == 0:
         return ()
     evidence = []
@@ -113,11 +117,6 @@ def _micro_evidence(event: FacialEvent, *, labels: Sequence[str]) -> Evidence:
     shown = f" of {labels[event.expression]}" if len(event.shares) else ""
     text = f"micro-expression{shown}, apex {event.apex_seconds:.1f} s"
     return Evidence("micro_expression", round(event.apex_seconds, 3), text)
-
-
-def _rows_between(times: np.ndarray, start_seconds: float, end_seconds: float) -> slice:
-    """By bisection: an hour has as many utterances as its curves are long, and each utterance asks."""
-    return slice(bisect_left(times, start_seconds), bisect_left(times, end_seconds))
 
 
 def _rounded(value: float) -> float:

@@ -15,11 +15,11 @@ from microemo.configuration_microemo import NEUTRAL
 from microemo.facial_events import FaceScores, FaceTimeline, FacialEvent, detect_events
 from microemo.inference.explanations import explanation_evidence, shift_times
 from microemo.inference.face_curves import (
+    attended_timeline,
     boxes_at,
     event_evidence,
-    mean_expressions,
+    expression_scores,
     presence_evidence,
-    times_between,
 )
 from microemo.inference.report import (
     ClipSummary,
@@ -61,8 +61,8 @@ class PersonTimeline:
 
 def person_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> tuple[PersonTimeline, ...]:
     """The timeline of every attended person, in order of their track ids."""
-    scores = [each for window in windows for each in window.faces or ()]
-    found = {line.track_id: line for window in windows for line in window.timelines or ()}
+    scores = [each for window in windows for each in window.faces]
+    found = {line.track_id: line for window in windows for line in window.timelines}
     tracks = [track for window in windows for track in window.clip.tracks]
     neutral = labels.expressions.index(NEUTRAL) if NEUTRAL in labels.expressions else None
     timelines = []
@@ -79,7 +79,7 @@ def utterance_reports(
     windows: Sequence[WindowFindings], *, timelines: Sequence[PersonTimeline], labels: HeadLabels
 ) -> tuple[UtteranceReport, ...]:
     """Every window's utterances, in order."""
-    by_track: dict[int | None, PersonTimeline] = {timeline.curve.track_id: timeline for timeline in timelines}
+    by_track = {timeline.curve.track_id: timeline for timeline in timelines}
     return tuple(
         _utterance_report(window, number, by_track=by_track, labels=labels)
         for window in windows
@@ -201,17 +201,16 @@ def _expression_curves(probabilities: np.ndarray, *, labels: HeadLabels) -> tupl
 
 
 def _utterance_report(
-    window: WindowFindings, number: int, *, by_track: Mapping[int | None, PersonTimeline], labels: HeadLabels
+    window: WindowFindings, number: int, *, by_track: Mapping[int, PersonTimeline], labels: HeadLabels
 ) -> UtteranceReport:
     utterance = window.clip.utterances[number]
     start, end = utterance.start_seconds, utterance.end_seconds
-    person = by_track.get(_attended_track(window, number))
-    if person is not None and not len(times_between(person.found.times, start, end)):
-        person = None
+    line = attended_timeline(window.clip, number, timelines=[each.found for each in by_track.values()])
+    person = None if line is None else by_track[line.track_id]
     span = {"start_seconds": start, "end_seconds": end}
     events = None
     if person is not None and person.micro_expressions is not None:
-        events = tuple(event for event in person.micro_expressions if start <= event.apex_seconds < end)
+        events = tuple(_micro_expression(event, labels=labels) for event in person.found.micro_in(start, end))
     answer = window.answers[1 + number] if len(window.answers or ()) > 1 + number else None  # type: ignore[index]
     description = None
     if answer is not None and answer.is_parsed:
@@ -223,7 +222,7 @@ def _utterance_report(
         text=utterance.text,
         speaker=utterance.speaker,
         track_id=None if person is None else person.curve.track_id,
-        expressions=None if person is None else mean_expressions(person.found, labels=labels.expressions, **span),
+        expressions=None if person is None else expression_scores(person.found, labels=labels.expressions, **span),
         micro_expressions=events,
         emotions=None if window.emotions is None else _ranked(labels.emotions, window.emotions[number]),
         valence=None if pair is None else pair[0],
@@ -245,20 +244,8 @@ def _face_evidence(
     if person is None:
         return ()
     span = {"start_seconds": start_seconds, "end_seconds": end_seconds}
-    seen = times_between(person.found.times, start_seconds, end_seconds)
     shown = event_evidence(person.found, labels=labels.expressions, **span)
-    return (*presence_evidence(seen, **span), *shown)
-
-
-def _attended_track(window: WindowFindings, number: int) -> int | None:
-    """The track the reader chose; for a clip made without choosing, the track most often seen in the utterance."""
-    if window.clip.utterance_track_ids:
-        return window.clip.utterance_track_ids[number]
-    utterance = window.clip.utterances[number]
-    span = utterance.start_seconds, utterance.end_seconds
-    counts = {line.track_id: len(times_between(line.times, *span)) for line in window.timelines or ()}
-    longest = max(counts, key=lambda track_id: counts[track_id], default=None)
-    return longest if longest is not None and counts[longest] else None
+    return (*presence_evidence(person.found.times, **span), *shown)
 
 
 def _ranked(names: Sequence[str], probabilities: np.ndarray) -> tuple[LabelScore, ...]:

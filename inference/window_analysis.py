@@ -44,15 +44,15 @@ JPEG_QUALITY = 85
 class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
-    faces, timelines: of each attended person, on the video's clock; None without a face or a trained face head.
+    faces, timelines: of each attended person, on the video's clock; () without a face.
     emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far
     as they are written; None where untrained or not asked for.
     """
 
     clip: Clip
     used: frozenset[str]
-    faces: tuple[FaceScores, ...] | None = None
-    timelines: tuple[FaceTimeline, ...] | None = None
+    faces: tuple[FaceScores, ...] = ()
+    timelines: tuple[FaceTimeline, ...] = ()
     emotions: np.ndarray | None = None
     valence_arousal: np.ndarray | None = None
     answers: tuple[ParsedEmotions, ...] | None = None
@@ -76,22 +76,23 @@ def window_steps(
     fitted = processor.fit_clip(clip)
     inputs: dict[str, Any] = _inputs(fitted, model=model, processor=processor)
     progress("model", 0, 1)
-    scores: tuple[FaceScores, ...] | None = None
-    timelines: tuple[FaceTimeline, ...] = ()
+    features: Any = None
+    scores: tuple[FaceScores, ...] = ()
     if outputs.face and "face_pixel_values" in inputs:
         where = {name: inputs[name] for name in FACE_KEYS}
-        features: Any = model.get_face_features(inputs.pop("face_pixel_values"), **where)
-        (found,) = model.model.face_scores(features, *where.values())
-        scores = tuple(_trained_scores(each, outputs=outputs) for each in found)
-        timelines = tuple(detect_events(each, neutral=model.model.face_head.neutral) for each in scores)
-        inputs["mm_encoder_outputs"] = {"face": features, "timelines": (timelines,)}
-    begin = clip.start_seconds
+        features = model.get_face_features(inputs.pop("face_pixel_values"), **where)
+        (scores,) = model.model.face_scores(features, *where.values())
+    faces = _face_scores(clip, scores, outputs=outputs)
+    timelines = tuple(detect_events(each, neutral=model.config.neutral_expression) for each in faces)
+    if features is not None:
+        of_window = tuple(line.shifted(-clip.start_seconds) for line in timelines)
+        inputs["mm_encoder_outputs"] = {"face": features, "timelines": (of_window,)}
     findings = WindowFindings(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),
-        faces=None if scores is None else tuple(replace(each, times=each.times + begin) for each in scores),
-        timelines=None if scores is None else tuple(line.shifted(begin) for line in timelines),
-        thumbnails=_thumbnails(clip, [line.shifted(begin) for line in timelines]),
+        faces=faces,
+        timelines=timelines,
+        thumbnails=_thumbnails(clip, timelines),
     )
     yield findings
     if outputs.language_model:
@@ -107,7 +108,7 @@ def window_steps(
     progress("model", 1, 1)
     if outputs.explanations:
         labels = tuple(model.config.expression_id2label.values())
-        scopes = asked_scopes(fitted, timelines=timelines if outputs.expressions else None, labels=labels)
+        scopes = asked_scopes(fitted, timelines=timelines, labels=labels)
         for answers in _growing_answers(
             fitted, prefix, scopes=scopes, model=model, processor=processor, progress=progress
         ):
@@ -162,11 +163,27 @@ def questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
     return math.ceil(count / math.ceil(count / most))
 
 
-def _trained_scores(scores: FaceScores, *, outputs: TrainedOutputs) -> FaceScores:
-    """The scores without those of untrained outputs."""
-    if not outputs.micro_expressions:
-        scores = replace(scores, micro=None, motion=None, action_units=None)
-    return scores if outputs.expressions else replace(scores, expressions=None)
+def _face_scores(clip: Clip, scores: Sequence[FaceScores], *, outputs: TrainedOutputs) -> tuple[FaceScores, ...]:
+    """When each attended person was seen, to the bit as the clip says, and what the trained outputs say of them."""
+    if clip.face_times is None or clip.face_track_ids is None:
+        return ()
+    times, ids = np.asarray(clip.face_times, dtype=np.float64), np.asarray(clip.face_track_ids)
+    by_track = {each.track_id: each for each in scores}
+    faces = []
+    for track_id in np.unique(ids).tolist():
+        own = by_track.get(track_id, FaceScores(track_id, times[ids == track_id]))
+        micro = outputs.micro_expressions
+        faces.append(
+            FaceScores(
+                track_id,
+                times[ids == track_id],
+                expressions=own.expressions if outputs.expressions else None,
+                micro=own.micro if micro else None,
+                motion=own.motion if micro and outputs.expressions else None,
+                action_units=own.action_units if micro else None,
+            )
+        )
+    return tuple(faces)
 
 
 def _thumbnails(clip: Clip, timelines: Sequence[FaceTimeline]) -> tuple[Thumbnail, ...]:

@@ -233,6 +233,11 @@ class MicroEmoConfig(PreTrainedConfig):
         self._check_rules()
 
     @property
+    def neutral_expression(self) -> int | None:
+        """Number of the expression that is none; None where every one is."""
+        return next((index for index, name in self.expression_id2label.items() if name == NEUTRAL), None)
+
+    @property
     def reads_timelines(self) -> bool:
         """Whether anything in the model reads the facial events."""
         return self.use_local_branch and (self.use_face_readout or self.use_perception_fusion)

@@ -3,7 +3,7 @@
 The first tokens of a segment carry, in the place of what the video Q-Former makes of its frames:
 
     token     0            1 2           3 4            5               6 7          8 ...
-    says      expression   onset         offset         brief one       its apex     nothing
+    says      macro        onset         offset         micro           apex         nothing
               joy          1 .8 s        3 .1 s         fear            2 .4 s
 
 A language model reads words and digits, so the parts of a token begin as words and digits of its vocabulary where
@@ -12,6 +12,7 @@ they are known, and training goes on from there.
 The emotion head is told the same in numbers (`perception_of`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,13 +22,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from .configuration_microemo import FEWEST_READOUT_TOKENS, MicroEmoConfig
-from .facial_events import FaceTimeline, FacialEvent
+from .facial_events import FaceTimeline, FacialEvent, attended, dominant, mean_expressions
 from .heads import ZeroLinear
 from .placement import all_rows
 from .segments import Segments
 
 MACRO, ONSET, OFFSET, MICRO, APEX = 0, 1, 3, 5, 6
 NO_EXPRESSION, NO_FACE = 0, 1  # rows of `states`
+
+EventValues = tuple[float, np.ndarray, np.ndarray, float, float, float]  # of `SegmentEvents`, without `present`
 
 
 class SegmentEvents(NamedTuple):
@@ -126,22 +129,28 @@ def face_findings(
     """What the detector found in each segment of B clips: the macro-expression that fills most of it, and its surest
     micro-expression.
 
+    In the whole clip they are of everybody who is seen, in any other segment of the person most often seen in it.
+
     Args:
         timelines: of each clip, one for each of its tracks.
     """
-    device, spans = segments.spans.device, segments.spans.tolist()
-    empty = (0.0, np.zeros(num_expressions), np.zeros(num_units), 0.0, 0.0, 0.0)
+    device, spans, masks = segments.spans.device, segments.spans.tolist(), segments.mask.tolist()
+    empty: EventValues = (0.0, np.zeros(num_expressions), np.zeros(num_units), 0.0, 0.0, 0.0)
     found: dict[str, list[list[FacialEvent | None]]] = {"macro": [], "micro": []}
     seen, mean = [], []
-    for clip, clip_spans in zip(timelines, spans, strict=True):
-        found["macro"].append([_most([line.macro_in(*span) for line in clip], span) for span in clip_spans])
-        found["micro"].append([_surest([one for line in clip for one in line.micro_in(*span)]) for span in clip_spans])
-        means = [_mean_expressions(clip, span, size=num_expressions) for span in clip_spans]
-        seen.append([values is not None for values in means])
+    for clip, clip_spans, mask in zip(timelines, spans, masks, strict=True):
+        people = [_people(clip, span) if real else () for span, real in zip(clip_spans, mask, strict=True)]
+        segment_people = list(zip(people, clip_spans, strict=True))
+        found["macro"].append([dominant(lines, *span) for lines, span in segment_people])
+        found["micro"].append(
+            [_surest([one for line in lines for one in line.micro_in(*span)]) for lines, span in segment_people]
+        )
+        seen.append([bool(lines) for lines in people])
+        means = [mean_expressions(lines, *span) for lines, span in segment_people]
         mean.append([np.zeros(num_expressions) if values is None else values for values in means])
 
     def laid_out(rows: list[list[FacialEvent | None]]) -> SegmentEvents:
-        values = [[empty if event is None else _values(event, units=num_units) for event in row] for row in rows]
+        values = [[empty if event is None else _values(event, empty=empty) for event in row] for row in rows]
         columns = ([[entry[place] for entry in row] for row in values] for place in range(len(empty)))
         present = torch.tensor([[event is not None for event in row] for row in rows], device=device)
         tensors = (torch.from_numpy(np.array(column, np.float32)).to(device) for column in columns)
@@ -150,35 +159,29 @@ def face_findings(
     return FaceFindings(
         macro=laid_out(found["macro"]),
         micro=laid_out(found["micro"]),
-        seen=torch.tensor(seen, device=device) & segments.mask,
+        seen=torch.tensor(seen, device=device),
         mean=torch.from_numpy(np.array(mean, np.float32)).to(device),
     )
 
 
-def _values(event: FacialEvent, *, units: int) -> tuple[float, np.ndarray, np.ndarray, float, float, float]:
-    shown = np.zeros(units) if event.action_units is None else event.action_units
-    return event.probability, event.shares, shown, event.onset_seconds, event.apex_seconds, event.offset_seconds
-
-
-def _most(events: Sequence[FacialEvent | None], span: Sequence[float]) -> FacialEvent | None:
+def _people(timelines: Sequence[FaceTimeline], span: Sequence[float]) -> tuple[FaceTimeline, ...]:
+    """Whose face a segment is about; () where none is seen in it."""
     start, end = span
-    return max((one for one in events if one is not None), key=lambda one: one.overlap(start, end), default=None)
+    if math.isinf(start) and math.isinf(end):
+        return tuple(line for line in timelines if len(line.times))
+    person = attended(timelines, start, end)
+    return () if person is None else (person,)
+
+
+def _values(event: FacialEvent, *, empty: EventValues) -> EventValues:
+    """An event's row, with the zeros of `empty` for what is untrained."""
+    shares = event.shares if len(event.shares) else empty[1]
+    units = empty[2] if event.action_units is None else event.action_units
+    return event.probability, shares, units, event.onset_seconds, event.apex_seconds, event.offset_seconds
 
 
 def _surest(events: Sequence[FacialEvent]) -> FacialEvent | None:
     return max(events, key=lambda event: event.probability, default=None)
-
-
-def _mean_expressions(timelines: Sequence[FaceTimeline], span: Sequence[float], *, size: int) -> np.ndarray | None:
-    """(X,) mean over the crops in a span; None without any."""
-    start, end = span
-    rows = [
-        np.zeros((np.count_nonzero(inside), size)) if line.expressions is None else line.expressions[inside]
-        for line in timelines
-        for inside in [(line.times >= start) & (line.times < end)]
-    ]
-    values = np.concatenate(rows) if rows else np.zeros((0, size))
-    return values.mean(0) if len(values) else None
 
 
 def perception_of(

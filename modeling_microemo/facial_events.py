@@ -4,12 +4,15 @@
                                                              (onset, apex, offset)
 
 This is the package's one detector. It is run once for each track; report, prompt, training and evaluation read what it
-found. It counts seconds, never crops, so that a face seen 10 or 30 times a second has the same events. An event
-belongs to the span (an utterance, say) in which its apex lies; every span is half open, [start, end).
+found. It counts seconds, never crops, so that a face seen 10 or 30 times a second has the same events.
+
+Every span (an utterance, say) is half open, [start, end). A micro-expression belongs to the span in which its apex
+lies, a macro-expression to every span of which it fills a noticeable part.
 
 Pure functions on numpy arrays. F crops, X expressions, A action units.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,12 +20,14 @@ import numpy as np
 
 from .micro_spotting import MicroExpressionRule, edges, rises_of, seen_runs, window_mean
 
-NEUTRAL_LABEL = "neutral"
 EXPRESSION_SECONDS = 0.4  # width of the kernel over the expression curves: longer than a syllable moves the mouth
 CONTRAST_SECONDS = 0.3  # before and behind its apex a micro-expression is not there
 CONTRAST_FLOOR = 0.03  # a rise from nearly nothing to nearly nothing is none
 BLIND_SECONDS = 0.5  # a face unseen for longer may have done anything meanwhile
 NEAR_SECONDS = 0.07  # around a moment; what moves in a single crop trembles
+PLATEAU = 1e-3  # the apex of an expression that is held is where it is first as strong as it gets
+PART_SECONDS = 0.2  # of a macro-expression within a span; of less, its times would read the same
+TOLERANCE_SECONDS = 1e-4  # float32 makes 1.8 a hair less than the utterance that begins with it
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class FaceScores:
     def __post_init__(self) -> None:
         count = len(self.times)
         if np.any(np.diff(self.times) <= 0):
-            raise ValueError("times must increase")
+            raise ValueError(f"times of track {self.track_id} must increase")
         for name in ("expressions", "micro", "motion", "action_units"):
             values = getattr(self, name)
             if values is None:
@@ -87,8 +92,8 @@ class FacialEvent:
     """One macro- or micro-expression. Times in seconds.
 
     probability: of a macro-expression its mean from onset to offset, of a micro-expression that at its apex.
-    shares: (X,), how sure each expression is of being the one shown, with the sum 1. action_units: (A,) at the apex,
-    None where untrained.
+    shares: (X,), how sure each expression is of being the one shown, with the sum 1; (0,) where untrained.
+    action_units: (A,) at the apex, None where untrained.
     """
 
     kind: Literal["macro", "micro"]
@@ -134,15 +139,50 @@ class FaceTimeline:
         )
         return replace(self, times=self.times + seconds, macro_expressions=macro, micro_expressions=micro)
 
-    def macro_in(self, start_seconds: float, end_seconds: float) -> FacialEvent | None:
-        """The macro-expression that fills most of a span."""
-        inside = [event for event in self.macro_expressions or () if event.overlap(start_seconds, end_seconds) > 0]
-        return max(inside, key=lambda event: event.overlap(start_seconds, end_seconds), default=None)
+    def macro_in(self, start_seconds: float, end_seconds: float) -> tuple[FacialEvent, ...]:
+        """The macro-expressions of which `PART_SECONDS` lie in a span, or that fill half of a short one."""
+        least = min(PART_SECONDS, (end_seconds - start_seconds) / 2) - TOLERANCE_SECONDS
+        events = self.macro_expressions or ()
+        return tuple(event for event in events if event.overlap(start_seconds, end_seconds) >= max(least, 1e-9))
 
     def micro_in(self, start_seconds: float, end_seconds: float) -> tuple[FacialEvent, ...]:
         """The micro-expressions with their apex in a span."""
         events = self.micro_expressions or ()
-        return tuple(event for event in events if start_seconds <= event.apex_seconds < end_seconds)
+        rows = rows_between(np.array([event.apex_seconds for event in events]), start_seconds, end_seconds)
+        return events[rows]
+
+
+def rows_between(times: np.ndarray, start_seconds: float, end_seconds: float) -> slice:
+    """Which of the increasing `times` lie in [start, end); by bisection, as each of an hour's many utterances asks."""
+    bounds = np.array([start_seconds, end_seconds]) - TOLERANCE_SECONDS
+    first, last = np.searchsorted(times, bounds, side="left").tolist()
+    return slice(first, last)
+
+
+def attended(timelines: Sequence[FaceTimeline], start_seconds: float, end_seconds: float) -> FaceTimeline | None:
+    """The person most often seen in a span, None where nobody is."""
+    counts = [len(line.times[rows_between(line.times, start_seconds, end_seconds)]) for line in timelines]
+    return timelines[int(np.argmax(counts))] if any(counts) else None
+
+
+def dominant(timelines: Sequence[FaceTimeline], start_seconds: float, end_seconds: float) -> FacialEvent | None:
+    """The macro-expression that fills most of a span, whoever shows it."""
+    inside = [event for line in timelines for event in line.macro_in(start_seconds, end_seconds)]
+    return max(inside, key=lambda event: event.overlap(start_seconds, end_seconds), default=None)
+
+
+def mean_expressions(timelines: Sequence[FaceTimeline], start_seconds: float, end_seconds: float) -> np.ndarray | None:
+    """(X,) mean of the curves over a span; None where nobody is seen in it or expressions are untrained.
+
+    Crops are weighted by the time they stand for, so that a densely sampled second counts no more than a sparse one.
+    """
+    values, weights = [], []
+    for line in timelines:
+        rows = rows_between(line.times, start_seconds, end_seconds)
+        if line.expressions is not None and rows.start < rows.stop:
+            values.append(line.expressions[rows])
+            weights.append(time_weights(line.times[rows]))
+    return np.average(np.concatenate(values), axis=0, weights=np.concatenate(weights)) if values else None
 
 
 def detect_events(
@@ -160,7 +200,7 @@ def detect_events(
     """
     expressions = macro = micro = None
     if scores.expressions is not None:
-        expressions = smooth(scores.times, scores.expressions, seconds=EXPRESSION_SECONDS)
+        expressions = smooth(scores.times, scores.expressions, seconds=EXPRESSION_SECONDS).clip(0, 1)
         macro = _macro_expressions(scores, expressions, neutral=neutral, rule=macro_rule or MacroExpressionRule())
     if scores.micro is not None:
         micro = _micro_expressions(scores, neutral=neutral, rule=micro_rule or MicroExpressionRule())
@@ -195,7 +235,8 @@ def _macro_expressions(
         if column != neutral
         for first, last in _lasting_runs(scores.times, curves[:, column], run=run, rule=rule)
     ]
-    lasting = [event for event in found if event.offset_seconds - event.onset_seconds >= rule.shortest_seconds]
+    lengths = [round(event.offset_seconds - event.onset_seconds, 6) for event in found]
+    lasting = [event for event, seconds in zip(found, lengths, strict=True) if seconds >= rule.shortest_seconds]
     return tuple(sorted(lasting, key=lambda event: (event.onset_seconds, event.expression)))
 
 
@@ -212,7 +253,8 @@ def _macro_expression(
 ) -> FacialEvent:
     times, inside = scores.times, slice(first, last + 1)
     onset, offset = edges(times, curves[:, column], first=first, last=last, run=run, level=rule.leave)
-    apex = first + int(np.argmax(curves[inside, column]))
+    strongest = curves[inside, column].max()
+    apex = first + int(np.argmax(curves[inside, column] >= strongest - PLATEAU))
     return FacialEvent(
         kind="macro",
         track_id=scores.track_id,

@@ -93,7 +93,7 @@ def seen_runs(times: np.ndarray, blind_seconds: float) -> list[tuple[int, int]]:
     """Index ranges [first, last] of crops that follow one another without a blind gap."""
     if len(times) == 0:
         return []
-    breaks = np.flatnonzero(np.diff(times) > blind_seconds)
+    breaks = np.flatnonzero(np.diff(times) > blind_seconds + 1e-6)
     firsts = [0, *(breaks + 1).tolist()]
     lasts = [*breaks.tolist(), len(times) - 1]
     return list(zip(firsts, lasts, strict=True))

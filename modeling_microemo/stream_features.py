@@ -191,10 +191,11 @@ class StreamFeaturesMixin:
         face_features: of `get_face_features`; the other arguments as there.
         """
         return tuple(
-            tuple(detect_events(scores, neutral=self.face_head.neutral) for scores in clip)
+            tuple(detect_events(scores, neutral=self.config.neutral_expression) for scores in clip)
             for clip in self.face_scores(face_features, face_times, face_mask, face_track_ids)
         )
 
+    @torch.no_grad()
     def face_scores(
         self,
         face_features: BaseModelOutputWithPooling,
@@ -202,7 +203,10 @@ class StreamFeaturesMixin:
         face_mask: torch.Tensor | None = None,
         face_track_ids: torch.Tensor | None = None,
     ) -> tuple[tuple[FaceScores, ...], ...]:
-        """What the face head says of each person in each of B clips; arguments as `face_timelines`."""
+        """What the face head says of each person in each of B clips; arguments as `face_timelines`.
+
+        Raises `ValueError` where one person has two crops at one time.
+        """
         mask = all_true(face_times) if face_mask is None else face_mask.bool()
         tracks = torch.zeros_like(mask, dtype=torch.long) if face_track_ids is None else face_track_ids
         logits = self._face_logits(face_features)
@@ -218,10 +222,11 @@ class StreamFeaturesMixin:
         clips = []
         for row in range(len(times)):
             people = []
-            for track in np.unique(ids[row][seen[row]]):
-                kept = np.flatnonzero(seen[row] & (ids[row] == track))
-                own = {name: array[row, kept] for name, array in arrays.items()}
-                people.append(FaceScores(int(track), times[row, kept], **own))
+            for track in np.unique(ids[row][seen[row]]).tolist():
+                crops = np.flatnonzero(seen[row] & (ids[row] == track))
+                crops = crops[np.argsort(times[row, crops], kind="stable")]
+                own = {name: array[row, crops] for name, array in arrays.items()}
+                people.append(FaceScores(track, times[row, crops], **own))
             clips.append(tuple(people))
         return tuple(clips)
 

@@ -93,9 +93,9 @@ class ModelRecipe:
     model in this order: what was trained side by side comes together. objective: "answers" (all losses), "emotions"
     (both heads, no words), "face" (the face head alone, without the language model), "movement" or "flow" (of that one
     token alone, see `face_timeline`), "words" (the streams' tokens learn the language model's vocabulary, see
-    `word_alignment`), "voice" (its readout is fitted, see `voice_fit`) or "perception" (what face and voice say to the
-    emotion head is, see `found_fit`). changes: of the config, such as an ablation's switches. dtype: of the weights.
-    quantization: arguments of `BitsAndBytesConfig` (QLoRA).
+    `word_alignment`), "voice" (its readout is fitted, see `voice_fit`) or "perception" (what face and voice add to the
+    emotion head's logits is fitted, see `perception_fit`). changes: of the config, such as an ablation's switches.
+    dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 
     path: str | None = None

@@ -1,7 +1,7 @@
 """What the tokens of a segment shall say, one word each: the caption that the word alignment teaches.
 
-Video: a lasting expression with its onset and offset, a brief one with its apex.   joy 1 . 8 3 . 1   fear 2 . 4
-Voice: what it sounds like, in every token.                                         anger anger anger anger
+Video: a macro-expression with its onset and offset, a micro-expression with its apex.   joy 1 . 8 3 . 1   fear 2 . 4
+Voice: what it sounds like, in every token.                                              anger anger anger anger
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ def _segment_words(
     timeline: FaceTimeline | None, *, span: tuple[float, float], face_times: np.ndarray, shift: float
 ) -> tuple[str | None, ...]:
     start, end = span
-    if not ((face_times >= start) & (face_times <= end)).any():
+    if not ((face_times >= start) & (face_times < end)).any():
         return (NO_FACE, None, None, None, None, NO_FACE, None, None)
     if timeline is None:
         return (None,) * 8
-    lasting = _foremost(timeline.events, kind="macro", span=span)
-    brief = _foremost(timeline.events, kind="micro", span=span)
+    macro = _foremost(timeline.events, kind="macro", span=span)
+    micro = _foremost(timeline.events, kind="micro", span=span)
     return (
-        *_noun(lasting),
-        *_time(None if lasting is None else lasting.onset_seconds, shift=shift),
-        *_time(None if lasting is None else lasting.offset_seconds, shift=shift),
-        *_noun(brief),
-        *_time(None if brief is None else brief.apex_seconds, shift=shift),
+        *_noun(macro),
+        *_time(None if macro is None else macro.onset_seconds, shift=shift),
+        *_time(None if macro is None else macro.offset_seconds, shift=shift),
+        *_noun(micro),
+        *_time(None if micro is None else micro.apex_seconds, shift=shift),
     )
 
 
 def _foremost(events: Sequence[FaceEvent], *, kind: str, span: tuple[float, float]) -> FaceEvent | None:
-    """The event that fills most of the span; of brief ones the strongest whose apex lies in it."""
+    """The event that fills most of the span; of micro-expressions the strongest whose apex lies in it."""
     start, end = span
     if kind == "micro":
-        inside = [event for event in events if event.kind == kind and start <= event.apex_seconds <= end]
+        inside = [event for event in events if event.kind == kind and start <= event.apex_seconds < end]
         return max(inside, key=lambda event: event.intensity, default=None)
     shared = [
         (min(end, event.offset_seconds) - max(start, event.onset_seconds), event)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from synthetic_media import moving_squares, tone, write_video
-from tiny_model import AUDIO_TOKENS, LLAMA, VIDEO_TOKENS, WHISPER, tiny_model
+from tiny_model import AUDIO_TOKENS, LLAMA, PART, VIDEO_TOKENS, WHISPER, tiny_model
 from tiny_processor import VOCAB_SIZE, tiny_processor
 
 from microemo import MicroEmoForConditionalGeneration
@@ -124,8 +124,8 @@ def make_reader(*, detector=detect_one_face, **settings) -> ClipReader:
     return ClipReader(ReadingSettings(**{"num_frames": 8, "face_size": 16, **settings}), detector=detector)
 
 
-def make_processor():
-    return tiny_processor(video_tokens_per_segment=VIDEO_TOKENS, audio_tokens_per_segment=AUDIO_TOKENS)
+def make_processor(*, video_tokens=VIDEO_TOKENS):
+    return tiny_processor(video_tokens_per_segment=video_tokens, audio_tokens_per_segment=AUDIO_TOKENS)
 
 
 def make_model(*, trained_parts=TRAINABLE_PARTS, **changes) -> MicroEmoForConditionalGeneration:
@@ -143,6 +143,13 @@ def make_model(*, trained_parts=TRAINABLE_PARTS, **changes) -> MicroEmoForCondit
     )
 
 
+READS_EVENTS = {
+    "use_face_readout": True,
+    "use_perception_fusion": True,
+    "video_qformer_config": {**PART, "num_query_tokens": 8, "max_encoder_positions": 64},
+}
+
+
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch):
     """A random model never ends an answer by itself."""
@@ -151,13 +158,18 @@ def short_answers(monkeypatch):
 
 @pytest.fixture
 def make_analyzer():
-    """Builds an analyzer: `make_analyzer(trained_parts=..., detector=..., max_window_seconds=...)`."""
+    """Builds an analyzer: `make_analyzer(trained_parts=..., detector=..., reads_events=..., max_window_seconds=...)`.
 
-    def build(*, trained_parts=TRAINABLE_PARTS, detector=detect_one_face, **settings) -> EmotionAnalyzer:
+    reads_events: with what makes the model itself read facial events.
+    """
+
+    def build(
+        *, trained_parts=TRAINABLE_PARTS, detector=detect_one_face, reads_events=False, **settings
+    ) -> EmotionAnalyzer:
         reader = make_reader(detector=detector, **settings)
-        return EmotionAnalyzer(
-            make_model(trained_parts=trained_parts), make_processor(), reader=reader, model_id="tiny"
-        )
+        model = make_model(trained_parts=trained_parts, **(READS_EVENTS if reads_events else {}))
+        tokens = model.config.video_qformer_config.num_query_tokens
+        return EmotionAnalyzer(model, make_processor(video_tokens=tokens), reader=reader, model_id="tiny")
 
     return build
 

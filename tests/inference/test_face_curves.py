@@ -1,86 +1,82 @@
+"""A face's timeline as a report tells it."""
+
 import numpy as np
 import pytest
 
+from microemo.facial_events import FaceScores, detect_events
 from microemo.inference.face_curves import (
-    ExpressionTrace,
-    expression_evidence,
+    attended_timeline,
+    event_evidence,
+    expression_scores,
     presence_evidence,
-    smooth,
     strongest_moments,
-    summarise_expressions,
-    times_between,
 )
+from microemo.processing.clip import Clip, Utterance
 
 LABELS = ("neutral", "happiness", "anger")
 
 
-def trace_of(happiness, *, fps=10.0, start=0.0):
+def timeline_of(happiness, *, fps=10.0, micro=None, track_id=1):
     happiness = np.asarray(happiness, dtype=float)
-    probabilities = np.stack([1 - happiness, happiness, np.zeros_like(happiness)], axis=1)
-    return ExpressionTrace(1, start + np.arange(len(happiness)) / fps, probabilities, LABELS)
+    expressions = np.stack([1 - happiness, happiness, np.zeros_like(happiness)], axis=1)
+    times = np.arange(len(happiness)) / fps
+    return detect_events(FaceScores(track_id, times, expressions=expressions, micro=micro))
 
 
-def test_times_between_includes_both_ends():
-    assert times_between((0.0, 0.5, 1.0, 1.5), 0.5, 1.0).tolist() == [0.5, 1.0]
-    assert len(times_between((), 0.0, 1.0)) == len(times_between((2.0,), 0.0, 1.0)) == 0
+def texts(timeline, *, start=0.0, end=60.0):
+    return [one.text for one in event_evidence(timeline, labels=LABELS, start_seconds=start, end_seconds=end)]
 
 
-def test_smoothing_keeps_constants_and_lines():
-    times = np.arange(20) / 25
-    np.testing.assert_allclose(smooth(times, np.full((20, 3), 0.4)), 0.4)
-    line = smooth(times, times)
-    np.testing.assert_allclose(line[3:-3], times[3:-3], atol=1e-9)
+def test_means_of_a_span_strongest_first():
+    scores = expression_scores(timeline_of([0.0] * 10 + [1.0] * 10), labels=LABELS, start_seconds=1.2, end_seconds=2.0)
+    assert [(score.label, score.probability) for score in scores] == [
+        ("happiness", 1.0),
+        ("neutral", 0.0),
+        ("anger", 0.0),
+    ]
 
 
-def test_smoothing_equals_the_weighted_mean_written_out():
-    times = np.sort(np.random.default_rng(0).uniform(0, 2, 40))
-    values = np.random.default_rng(1).uniform(size=(40, 2))
-    weights = np.maximum(1 - np.abs(times[:, None] - times[None]) / 0.1, 0)
-    np.testing.assert_allclose(smooth(times, values), weights @ values / weights.sum(1, keepdims=True), atol=1e-6)
+def test_an_unseen_or_untrained_face_has_no_means():
+    span = {"labels": LABELS, "start_seconds": 5.0, "end_seconds": 6.0}
+    assert expression_scores(timeline_of([0.5] * 10), **span) is None
+    assert expression_scores(detect_events(FaceScores(0, np.arange(70) / 10)), **span) is None
 
 
-def test_smoothing_goes_by_time_not_by_index():
-    values = np.array([0.0, 1.0, 0.0])
-    assert smooth(np.array([0.0, 0.04, 0.08]), values)[1] < 0.7
-    np.testing.assert_allclose(smooth(np.array([0.0, 1.0, 2.0]), values), values)
-
-
-def test_no_window_no_change():
-    values = np.array([0.2, 0.9])
-    np.testing.assert_allclose(smooth(np.array([0.0, 0.01]), values, window_seconds=0.0), values)
-
-
-def test_a_summary_weighs_by_time():
-    # Happiness fills 0-1 s with eleven crops, neutral 1-3 s with two.
-    times = np.concatenate([np.linspace(0, 1, 11), [1.45, 1.9]])
-    happiness = np.concatenate([np.ones(11), np.zeros(2)])
-    trace = ExpressionTrace(1, times, np.stack([1 - happiness, happiness, 0 * happiness], 1), LABELS)
-    scores = {score.label: score.probability for score in summarise_expressions(trace)}
-    assert scores["neutral"] == pytest.approx(0.9 / 2.175, abs=1e-4)  # by count it would be 2/13
-    assert list(scores)[0] == max(scores, key=scores.get)
-
-
-def test_an_unseen_face_has_no_summary():
-    assert summarise_expressions(trace_of([])) is None
-    assert expression_evidence(trace_of([])) == ()
-
-
-def test_a_rise_is_told_with_its_times():
-    happiness = np.concatenate([np.full(6, 0.1), np.linspace(0.1, 0.9, 5), np.full(9, 0.9)])
-    rise, fall = sorted(expression_evidence(trace_of(happiness)), key=lambda evidence: evidence.text, reverse=True)
-    assert fall.text == "happiness rises from 0.10 to 0.90 between 0.6 and 1.0 s"
-    assert fall.seconds == 1.0 and fall.kind == "face"
-    assert rise.text == "neutral falls from 0.90 to 0.10 between 0.6 and 1.0 s" and rise.seconds == 0.6
+def test_a_macro_expression_is_told_with_its_times():
+    smile = timeline_of([0.1] * 6 + [0.1, 0.3, 0.5, 0.7, 0.9] + [0.9] * 20 + [0.05] * 10)
+    (evidence,) = event_evidence(smile, labels=LABELS, start_seconds=0.0, end_seconds=4.0)
+    assert evidence.text == "happiness from 0.7 to 3.1 s, mean 0.86" and evidence.kind == "face"
+    assert evidence.seconds == pytest.approx(0.7, abs=0.05)
+    assert texts(smile, start=3.0) == ["neutral, mean 0.87"]  # a tenth of a second of it is none
 
 
 def test_a_steady_face_says_so():
-    (evidence,) = expression_evidence(trace_of(np.full(10, 0.05)))
-    assert evidence.text == "neutral throughout, mean 0.95" and evidence.seconds is None
+    (evidence,) = event_evidence(timeline_of(np.full(10, 0.05)), labels=LABELS, start_seconds=0, end_seconds=1)
+    assert evidence.text == "neutral, mean 0.95" and evidence.seconds is None
 
 
-def test_an_unclear_face_says_nothing():
+def test_an_unclear_or_unseen_face_says_nothing():
     even = np.full((10, 3), 1 / 3)
-    assert expression_evidence(ExpressionTrace(1, np.arange(10) / 10, even, LABELS)) == ()
+    assert texts(detect_events(FaceScores(1, np.arange(10) / 10, expressions=even))) == []
+    assert texts(timeline_of([])) == [] and texts(timeline_of([0.05] * 10), start=5.0) == []
+
+
+def test_the_longest_macro_expressions_in_order_of_time():
+    on, off = [0.9] * 8, [0.0] * 8
+    four = timeline_of([*on, *off, *on, *on, *off, *on, *on, *off, *on, *on])
+    assert [text[:14] for text in texts(four)] == ["happiness from"] * 3
+    begins = [float(text.split()[2]) for text in texts(four)]
+    assert begins == sorted(begins) and begins[0] > 1
+
+
+def test_micro_expressions_by_their_apex():
+    times = np.arange(60) / 30
+    micro = np.clip(1 - np.abs(times - 1.0) / 0.2, 0, None)
+    known = timeline_of(np.where(np.abs(times - 1.0) < 0.15, 0.4, 0.1), fps=30, micro=micro)
+    assert texts(known) == ["neutral, mean 0.85", "micro-expression of happiness, apex 1.0 s"]
+    assert texts(known, start=1.5)[1:] == []
+    unnamed = detect_events(FaceScores(1, times, micro=micro))
+    assert texts(unnamed) == ["micro-expression, apex 1.0 s"]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +86,7 @@ def test_an_unclear_face_says_nothing():
         (np.arange(2.1, 4, 0.1), ["first seen at 2.1 s"]),
         (np.arange(0, 2, 0.1), ["last seen at 1.9 s"]),
         (np.concatenate([np.arange(0, 1, 0.1), np.arange(3, 4, 0.1)]), ["not seen between 0.9 and 3.0 s"]),
+        (np.array([4.0, 4.1]), []),  # seen in the next utterance alone
         (np.zeros(0), []),
     ],
 )
@@ -98,20 +95,23 @@ def test_presence(times, texts):
 
 
 def test_moments_worth_a_picture():
-    happiness = np.concatenate([np.full(10, 0.1), np.linspace(0.1, 0.9, 5), np.full(3, 0.8)])
-    assert strongest_moments(trace_of(happiness), count=2) == (0.0, 1.4)
-    assert strongest_moments(trace_of(happiness), count=1) == (0.0,)
-    assert strongest_moments(trace_of([]), count=2) == ()
+    rise = timeline_of(np.concatenate([np.full(10, 0.1), np.linspace(0.1, 0.9, 5), np.full(5, 0.8)]))
+    first, last = strongest_moments(rise, count=2)
+    assert first < 1.0 and 1.3 <= last <= 1.7
+    assert strongest_moments(rise, count=1) == (first,)
+    assert strongest_moments(timeline_of([]), count=2) == ()
+    assert strongest_moments(detect_events(FaceScores(0, np.arange(3.0))), count=2) == ()
 
 
-@pytest.mark.parametrize(
-    ("build", "words"),
-    [
-        (lambda: ExpressionTrace(1, np.arange(3), np.zeros((2, 3)), LABELS), r"shape \(3, 3\), got \(2, 3\)"),
-        (lambda: ExpressionTrace(1, np.array([0.0, 0.0]), np.zeros((2, 3)), LABELS), "times must increase"),
-        (lambda: smooth(np.arange(3), np.zeros(2)), "times has 3 entries, values has 2"),
-    ],
-)
-def test_arrays_that_do_not_fit(build, words):
-    with pytest.raises(ValueError, match=words):
-        build()
+def test_whom_the_reader_chose_is_attended():
+    people = [timeline_of([0.1] * 30, track_id=1), timeline_of([0.1] * 15, track_id=2)]
+    spoken = (Utterance(0.0, 1.0), Utterance(1.0, 3.0), Utterance(5.0, 6.0))
+
+    def attended(chosen):
+        clip = Clip("clip.mp4", 0.0, 9.0, spoken, utterance_track_ids=chosen)
+        lines = [attended_timeline(clip, number, timelines=people) for number in range(3)]
+        return [None if line is None else line.track_id for line in lines]
+
+    assert attended((2, 2, 2)) == [2, 2, None]
+    assert attended((2, None, 1)) == [2, None, None]
+    assert attended(()) == [1, 1, None]

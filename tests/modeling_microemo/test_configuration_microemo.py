@@ -126,7 +126,6 @@ def test_a_shared_tower_gives_its_width_to_the_dynamics():
         ({"trained_parts": ["eyes"]}, r"trained_parts has \['eyes'\]; allowed are"),
         ({"qformer_config": {"hidden_size": 30, "num_attention_heads": 4}}, r"qformer_config.hidden_size \(30\)"),
         ({"dynamics_config": {"hidden_size": 30, "num_attention_heads": 2}}, r"even hidden_size"),
-        ({"use_perception_fusion": True}, r"use_perception_fusion needs use_face_readout, .* got False"),
         ({"dynamics_config": {"dynamics_window_seconds": 0.0}}, r"dynamics_window_seconds \(0.0\) must be > 0"),
     ],
 )
@@ -154,3 +153,18 @@ def test_labels_keep_the_order_of_their_numbers(tmp_path):
     reloaded = MicroEmoConfig.from_pretrained(tmp_path)
     assert list(reloaded.emotion_id2label) == list(range(30))
     assert list(reloaded.action_unit_id2label.values()) == list(MicroEmoConfig().action_unit_id2label.values())
+
+
+def test_what_the_emotion_head_is_given_of_face_and_voice():
+    names = {0: "neutral", 1: "happiness", 2: "fear"}
+    config = tiny_config(expression_id2label=names, voice_id2label={0: "neutral", 1: "anger"})
+    assert config.perception_size == 3 * 3 + 1 + 2 + 1
+    assert config.neutral_expression == 0
+    assert tiny_config(expression_id2label={0: "happiness", 1: "neutral"}).neutral_expression == 1
+    assert tiny_config(expression_id2label={0: "happiness"}).neutral_expression is None
+
+
+def test_facial_events_are_looked_for_where_something_reads_them():
+    assert not tiny_config().reads_timelines
+    assert tiny_config(use_perception_fusion=True).reads_timelines
+    assert not tiny_config(use_perception_fusion=True, use_local_branch=False).reads_timelines

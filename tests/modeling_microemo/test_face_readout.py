@@ -1,7 +1,6 @@
-"""What the tokens of a segment say about the face."""
+"""What the tokens of a segment say about the face, and what the emotion head is told of face and voice."""
 
-import math
-
+import numpy as np
 import pytest
 import torch
 from tiny_model import tiny_config, tiny_model
@@ -9,53 +8,63 @@ from tiny_model import tiny_config, tiny_model
 from microemo import MicroEmoModel
 from microemo.face_readout import (
     APEX,
-    BRIEF,
-    LASTING,
+    MACRO,
+    MICRO,
     NO_EXPRESSION,
     NO_FACE,
     OFFSET,
     ONSET,
     FaceReadout,
-    FaceTimeline,
+    face_findings,
+    perception_of,
 )
-from microemo.outputs import MicroEmoFaceOutput
+from microemo.facial_events import FaceTimeline, FacialEvent
+from microemo.segments import Segments, clip_and_utterances
 
 NUM_TOKENS = 10
 NAMES = {0: "neutral", 1: "happiness", 2: "fear"}
+SHOWN = np.eye(3)
 
 
 @pytest.fixture
 def readout() -> FaceReadout:
     torch.manual_seed(0)
     segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": NUM_TOKENS}
-    return FaceReadout(tiny_config(expression_id2label=NAMES, video_qformer_config=segments, use_face_readout=True))
-
-
-def timeline(
-    *, lasting: tuple[float, float] | None = None, brief: float | None = None, seconds: float = 6.0
-) -> tuple[MicroEmoFaceOutput, torch.Tensor]:
-    """A face at 30 crops a second: happiness from ... to ..., a flash of fear of 0.3 s around ..."""
-    times = torch.arange(0, seconds, 1 / 30)[None]
-    expressions = torch.zeros(1, times.shape[1], 3)
-    expressions[..., 0] = 6.0
-    micro = torch.full_like(times, -6.0)
-    if lasting is not None:
-        inside = (times >= lasting[0] - 1e-3) & (times <= lasting[1] + 1e-3)
-        expressions[inside] = torch.tensor([0.0, 6.0, 0.0])
-    if brief is not None:
-        near = (times - brief).abs() <= 0.15
-        expressions[near] = torch.tensor([0.0, 0.0, 6.0])
-        micro = torch.where(near, 6.0 - 30 * (times - brief).abs(), micro)
-    units = torch.zeros(1, times.shape[1], 3)
-    return MicroEmoFaceOutput(micro_logits=micro, expression_logits=expressions, action_unit_logits=units), times
-
-
-def said(readout: FaceReadout, face, *, spans) -> torch.Tensor:
-    """(S, K, D)."""
-    logits, times = face
-    membership = torch.stack([(times >= start) & (times < end) for start, end in spans], dim=1)
+    made = FaceReadout(tiny_config(expression_id2label=NAMES, video_qformer_config=segments, use_face_readout=True))
     with torch.no_grad():
-        return readout.said(logits, times=times, membership=membership)[0]
+        made.tens.weight[0] = 0.0
+    return made
+
+
+def macro(onset, offset, *, expression=1, track_id=0, probability=0.8):
+    return FacialEvent("macro", track_id, onset, (onset + offset) / 2, offset, probability, SHOWN[expression])
+
+
+def micro(apex, *, expression=2, track_id=0, probability=0.6, **changes):
+    shares = changes.get("shares", SHOWN[expression])
+    return FacialEvent("micro", track_id, apex - 0.1, apex, apex + 0.1, probability, shares)
+
+
+def person(*, macros=(), micros=(), seen=(0.0, 6.0), track_id=0, happiness=0.2):
+    times = np.arange(*seen, 0.1)
+    curves = np.tile((1 - happiness, happiness, 0.0), (len(times), 1))
+    return FaceTimeline(track_id, times, curves, tuple(macros), tuple(micros))
+
+
+def segments(*spans) -> Segments:
+    """The whole clip and some utterances."""
+    times = torch.tensor([spans], dtype=torch.float32).reshape(1, -1, 2)
+    return clip_and_utterances(times, utterance_mask=torch.ones(times.shape[:2], dtype=torch.bool))
+
+
+def findings(*timelines, spans):
+    return face_findings((timelines,), segments(*spans), num_expressions=3, num_units=3)
+
+
+def said(readout: FaceReadout, *timelines, spans) -> torch.Tensor:
+    """(S, K, D) of the whole clip and the spans."""
+    with torch.no_grad():
+        return readout.said(findings(*timelines, spans=spans))[0]
 
 
 def noun_of(readout: FaceReadout, token: torch.Tensor) -> str:
@@ -72,130 +81,129 @@ def time_of(readout: FaceReadout, tokens: torch.Tensor) -> float:
 
 
 def test_expressions_and_their_times_are_said(readout):
-    with torch.no_grad():
-        readout.tens.weight[0] = 0.0
-    whole, first, last = said(readout, timeline(lasting=(1.2, 3.4), brief=4.5), spans=[(0, 9), (0.5, 2.0), (4.0, 6.0)])
+    face = person(macros=[macro(1.2, 3.4)], micros=[micro(4.5)])
+    whole, first, last = said(readout, face, spans=[(0.5, 2.0), (4.0, 6.0)])
     none = readout.states.weight[NO_EXPRESSION]
-    assert noun_of(readout, whole[LASTING]) == "happiness" and noun_of(readout, whole[BRIEF]) == "fear"
-    assert time_of(readout, whole[ONSET : ONSET + 2]) == pytest.approx(1.2, abs=0.11)
-    assert time_of(readout, whole[OFFSET : OFFSET + 2]) == pytest.approx(3.4, abs=0.11)
-    assert time_of(readout, whole[APEX : APEX + 2]) == pytest.approx(4.5, abs=0.11)
+    assert noun_of(readout, whole[MACRO]) == "happiness" and noun_of(readout, whole[MICRO]) == "fear"
+    assert time_of(readout, whole[ONSET : ONSET + 2]) == 1.2
+    assert time_of(readout, whole[OFFSET : OFFSET + 2]) == 3.4
+    assert time_of(readout, whole[APEX : APEX + 2]) == 4.5
     # An utterance that ends before the expression does still names its whole course, and no flash that comes later.
-    assert time_of(readout, first[OFFSET : OFFSET + 2]) == pytest.approx(3.4, abs=0.11)
-    torch.testing.assert_close(first[BRIEF], none)
-    torch.testing.assert_close(last[LASTING], none)
-    assert noun_of(readout, last[BRIEF]) == "fear"
+    assert time_of(readout, first[OFFSET : OFFSET + 2]) == 3.4
+    torch.testing.assert_close(first[MICRO], none)
+    torch.testing.assert_close(last[MACRO], none)
+    assert noun_of(readout, last[MICRO]) == "fear"
 
 
-def found(readout: FaceReadout, face, *, spans) -> torch.Tensor:
-    """(S, 2, X): the lasting one and the brief one."""
-    logits, times = face
-    membership = torch.stack([(times >= start) & (times < end) for start, end in spans], dim=1)
-    told = readout.found(logits, times=times, membership=membership)[0]
-    assert torch.equal(told[:, -1], membership.any(-1)[0].float())
-    return told[:, :-1].unflatten(-1, (2, len(NAMES)))
+def test_the_longest_and_the_surest_are_said(readout):
+    macros = [macro(0.0, 1.0, expression=2), macro(1.0, 5.0)]
+    micros = [micro(2.0, probability=0.5, expression=1), micro(3.0, probability=0.9)]
+    whole, early = said(readout, person(macros=macros, micros=micros), spans=[(0.0, 1.4)])
+    assert noun_of(readout, whole[MACRO]) == "happiness" and noun_of(readout, early[MACRO]) == "fear"
+    assert noun_of(readout, whole[MICRO]) == "fear" and time_of(readout, whole[APEX : APEX + 2]) == 3.0
 
 
-def test_what_is_found_is_told_in_numbers(readout):
-    face = timeline(lasting=(1.2, 3.4), brief=4.5)
-    spans = [(0, 9), (0.5, 2.0), (4.0, 6.0), (5.5, 6.0), (8, 9)]
-    both, lasting, brief, neither, unseen = found(readout, face, spans=spans)
-    torch.testing.assert_close(both, torch.stack((lasting[0], brief[1])), atol=1e-3, rtol=0)
-    assert lasting[0].argmax() == 1 and brief[1].argmax() == 2
-    for shares in (lasting[0], brief[1]):
-        assert shares.sum().item() == pytest.approx(1.0) and shares.max() > 0.9 and shares[0] == 0
-    assert not brief[0].any() and not neither[0].any() and not unseen.any()
-    assert lasting[1].max() < 0.02 and neither[1].max() < 0.02
-
-
-def test_an_uncertain_flash_is_told_as_such(readout):
-    logits, times = timeline(brief=3.0)
-    logits.micro_logits.clamp_(max=math.log(0.2 / 0.8))
-    tokens, shares = said(readout, (logits, times), spans=[(0, 9)]), found(readout, (logits, times), spans=[(0, 9)])
-    torch.testing.assert_close(tokens[0, BRIEF], readout.states.weight[NO_EXPRESSION])
-    assert shares[0, 1].sum().item() == pytest.approx(0.4, abs=0.01) and shares[0, 1].argmax() == 2
-
-
-def test_a_flash_is_of_what_comes_and_goes_with_it(readout):
-    logits, times = timeline(lasting=(1.0, 5.0), brief=3.0)
-    near = (times - 3.0).abs() <= 0.15
-    logits.expression_logits[near] = torch.tensor([0.0, 6.0, 5.0])  # the joy that lasts is still the stronger
-    (shares,) = found(readout, (logits, times), spans=[(0, 9)])
-    assert shares[0].argmax() == 1 and shares[1].argmax() == 2
-
-
-def test_what_is_beside_a_flash_is_looked_for_among_the_crops_that_are_seen(readout):
-    logits, times = timeline(lasting=(1.0, 5.0), brief=3.0)
-    near = (times - 3.0).abs() <= 0.15
-    logits.expression_logits[near] = torch.tensor([0.0, 6.0, 5.0])
-    seen = ((times - 3.0).abs() - 0.3).abs() > 0.05  # a hole on both sides
-    shown = MicroEmoFaceOutput(
-        micro_logits=logits.micro_logits,
-        expression_logits=torch.where(seen[..., None], logits.expression_logits, torch.tensor([9.0, 0.0, 0.0])),
-        action_unit_logits=logits.action_unit_logits,
-    )
-    shares = readout.found(shown, times=times, membership=seen.unsqueeze(1))[0, 0, len(NAMES) : -1]
-    assert shares.argmax() == 2
-
-
-def edges_of(logits, times) -> tuple[float, float]:
-    """Onset and offset of what lasts."""
-    seen = torch.ones_like(times, dtype=torch.bool)
-    onset, offset = FaceTimeline(logits, neutral=0, seen=seen).lasting(times, seen.unsqueeze(1)).times
-    return onset.item(), offset.item()
-
-
-@pytest.mark.parametrize(("back", "offset"), [(3.2, 5.5), (3.9, 2.6)])
-def test_an_expression_that_comes_back_soon_was_held(back, offset):
-    logits, times = timeline(lasting=(1.2, 5.5))
-    still = (times > 2.6) & (times < back)
-    logits.expression_logits[still] = torch.tensor([6.0, 0.0, 0.0])
-    assert edges_of(logits, times) == (pytest.approx(1.2, abs=0.11), pytest.approx(offset, abs=0.11))
-
-
-def test_another_expression_is_no_part_of_one_that_was_held():
-    logits, times = timeline(lasting=(1.2, 5.5))
-    logits.expression_logits[times < 2.0] = torch.tensor([0.0, 0.0, 6.0])
-    assert edges_of(logits, times) == (pytest.approx(2.0, abs=0.11), pytest.approx(5.5, abs=0.11))
-
-
-def test_a_lasting_expression_is_followed_to_where_it_is_faint():
-    logits, times = timeline(lasting=(2.0, 4.0))
-    logits.expression_logits[(times > 1.0) & (times < 2.0)] = torch.tensor([1.0, 0.0, -9.0])  # a probability of 0.27
-    assert edges_of(logits, times) == (pytest.approx(1.0, abs=0.11), pytest.approx(4.0, abs=0.11))
+def test_an_utterance_s_end_belongs_to_the_next(readout):
+    _, first, second = said(readout, person(micros=[micro(2.3)]), spans=[(0.1, 2.3), (2.3, 4.0)])
+    torch.testing.assert_close(first[MICRO], readout.states.weight[NO_EXPRESSION])
+    assert noun_of(readout, second[MICRO]) == "fear"
 
 
 def test_a_face_at_rest_has_no_times(readout):
-    (tokens,) = said(readout, timeline(), spans=[(0, 9)])
+    tokens = said(readout, person(), spans=[])[0]
     none = readout.states.weight[NO_EXPRESSION]
-    torch.testing.assert_close(tokens[[LASTING, BRIEF]], none.expand(2, -1))
-    silent = [index for index in range(NUM_TOKENS) if index not in (LASTING, BRIEF)]
+    torch.testing.assert_close(tokens[[MACRO, MICRO]], none.expand(2, -1))
+    silent = [index for index in range(NUM_TOKENS) if index not in (MACRO, MICRO)]
     assert not tokens[silent].any()
 
 
 def test_a_segment_without_crops_says_so_as_a_clip_without_faces_does(readout):
-    seen, unseen = said(readout, timeline(lasting=(1.0, 2.0)), spans=[(0, 4), (8, 9)])
+    _, seen, unseen = said(readout, person(macros=[macro(1.0, 2.0)]), spans=[(0, 4), (8, 9)])
     torch.testing.assert_close(unseen, readout.nothing_seen(torch.zeros(1, 1))[0, 0])
-    torch.testing.assert_close(unseen[LASTING], readout.states.weight[NO_FACE])
+    torch.testing.assert_close(unseen[MACRO], readout.states.weight[NO_FACE])
+    torch.testing.assert_close(said(readout, spans=[])[0], unseen)
     assert not torch.equal(seen, unseen)
 
 
 def test_times_beyond_ten_seconds_have_tens(readout):
-    (tokens,) = said(readout, timeline(brief=12.5, seconds=14), spans=[(0, 20)])
+    tokens = said(readout, person(micros=[micro(12.5)], seen=(0.0, 14.0)), spans=[])[0]
     torch.testing.assert_close(tokens[APEX], readout.seconds.weight[2] + readout.tens.weight[1])
 
 
-def test_padding_changes_nothing(readout):
-    logits, times = timeline(lasting=(1.2, 3.4), brief=5.9)
-    membership = torch.ones(1, 1, times.shape[1], dtype=torch.bool)
-    alone = readout.said(logits, times=times, membership=membership)
-    behind = {name: torch.cat((value, torch.full_like(value[:, :40], 9.0)), dim=1) for name, value in logits.items()}
-    padded = readout.said(
-        MicroEmoFaceOutput(**behind),
-        times=torch.nn.functional.pad(times, (0, 40)),
-        membership=torch.nn.functional.pad(membership, (0, 40)),
+def test_what_is_untrained_is_not_said(readout):
+    """Micro-expressions without a name, and no expressions."""
+    line = FaceTimeline(0, np.arange(0, 6, 0.1), None, None, (micro(4.5, shares=np.zeros(0)),))
+    tokens = said(readout, line, spans=[])[0]
+    torch.testing.assert_close(tokens[MACRO], readout.states.weight[NO_EXPRESSION])
+    assert not tokens[MICRO].any() and time_of(readout, tokens[APEX : APEX + 2]) == 4.5
+
+
+class TestTwoPeople:
+    """Anna smiles in the first utterance, Ben is afraid in the second; each is seen a little at the other's turn."""
+
+    anna = person(macros=[macro(0.5, 2.4, track_id=1)], seen=(0.0, 2.5), track_id=1, happiness=0.9)
+    ben = person(
+        macros=[macro(1.5, 3.9, expression=2, track_id=2)],
+        micros=[micro(1.8, track_id=2), micro(3.0, expression=1, track_id=2)],
+        seen=(1.5, 4.0),
+        track_id=2,
+        happiness=0.1,
     )
-    torch.testing.assert_close(alone, padded)
+
+    def test_each_utterance_is_about_the_person_seen_in_it(self, readout):
+        _, first, second = said(readout, self.anna, self.ben, spans=[(0.0, 2.0), (2.0, 4.0)])
+        assert (noun_of(readout, first[MACRO]), noun_of(readout, second[MACRO])) == ("happiness", "fear")
+        torch.testing.assert_close(first[MICRO], readout.states.weight[NO_EXPRESSION])
+        assert noun_of(readout, second[MICRO]) == "happiness"
+
+    def test_their_curves_are_not_mixed(self):
+        mean = findings(self.anna, self.ben, spans=[(0.0, 2.0), (2.0, 4.0)]).mean[0, :, 1]
+        assert mean[1:].tolist() == pytest.approx([0.9, 0.1]) and 0.1 < mean[0] < 0.9
+
+    def test_the_whole_clip_is_about_both(self):
+        whole = findings(self.anna, self.ben, spans=[])
+        assert whole.macro.shares[0, 0].argmax() == 2  # Ben's fear lasts longer
+        assert whole.micro.present[0, 0]
+
+
+def test_clips_of_one_batch_are_apart(readout):
+    """One with a face, one without, one whose second utterance is padding."""
+    times = torch.tensor([[[0.0, 2.0], [2.0, 4.0]], [[0.0, 2.0], [2.0, 4.0]], [[0.0, 2.0], [0.0, 0.0]]])
+    mask = torch.tensor([[True, True], [True, True], [True, False]])
+    face = person(macros=[macro(0.5, 1.8)])
+    found = face_findings(
+        ((face,), (), (face,)),
+        clip_and_utterances(times, utterance_mask=mask),
+        num_expressions=3,
+        num_units=3,
+    )
+    assert found.seen.tolist() == [[True] * 3, [False] * 3, [True, True, False]]
+    assert found.macro.present.tolist() == [[True, True, False], [False] * 3, [True, True, False]]
+    assert not found.mean[1].any()
+
+
+class TestPerception:
+    config = tiny_config(expression_id2label=NAMES, voice_id2label={0: "neutral", 1: "anger"})
+
+    def test_face_and_voice_by_their_places(self):
+        face = person(macros=[macro(0.0, 4.0)], micros=[micro(1.0)])
+        voice = torch.tensor([[[0.0, 0.0], [0.0, 9.0], [float("nan")] * 2]])
+        told = perception_of(findings(face, spans=[(0.0, 3.0), (7.0, 8.0)]), voice, config=self.config)
+        assert told.shape == (1, 3, self.config.perception_size) and told.dtype == torch.float32
+        first, unseen = told[0, 1], told[0, 2]
+        assert first.tolist() == pytest.approx(
+            [0.8, 0.2, 0.0, *(0.0, 0.8, 0.0), *(0.0, 0.0, 0.6), 1.0, *(0.0, 1.0), 1.0], abs=2e-4
+        )
+        assert not unseen.any()
+        assert told[0, 0, -3:].tolist() == [0.5, 0.5, 1.0]
+
+    def test_one_of_them_alone(self):
+        voice = torch.zeros(1, 2, 2, dtype=torch.float16)
+        heard = perception_of(None, voice, config=self.config)
+        assert heard[0, 0].tolist() == [0.0] * 10 + [0.5, 0.5, 1.0]
+        seen = perception_of(findings(person(), spans=[(0.0, 1.0)]), None, config=self.config)
+        assert seen[0, 1].tolist() == pytest.approx([0.8, 0.2, 0.0] + [0.0] * 6 + [1.0] + [0.0] * 3)
+        assert perception_of(None, None, config=self.config) is None
 
 
 class TestInTheModel:
@@ -216,14 +224,14 @@ class TestInTheModel:
         }
         times = torch.arange(0, 3, 0.1)[None]
         with torch.no_grad():
-            faces = model.get_face_features(torch.rand(1, 30, 3, 32, 32), times)
-            spoken = model.get_video_features(**clip, face_features=faces, face_times=times).pooler_output[0]
+            features = model.get_face_features(torch.rand(1, 30, 3, 32, 32), times)
+            faces = {"face_features": features, "face_times": times}
+            timelines = model.face_timelines(features, times)
+            spoken = model.get_video_features(**clip, **faces, timelines=timelines).pooler_output[0]
             faceless = model.get_video_features(**clip).pooler_output[0]
             model.config.use_face_readout = False
-            silent = model.get_video_features(**clip, face_features=faces, face_times=times).pooler_output[0]
+            silent = model.get_video_features(**clip, **faces, timelines=timelines).pooler_output[0]
             silent_faceless = model.get_video_features(**clip).pooler_output[0]
-        face = model.get_face_logits(torch.rand(1, 30, 3, 32, 32), times)
-        assert face.micro_logits is not None
         assert spoken.shape == silent.shape == (2 * 8, 32)
         assert not torch.allclose(spoken, silent, atol=1e-3)
         no_face = model.face_readout.nothing_seen(torch.zeros(1, 2))[0].flatten(0, 1)
@@ -240,10 +248,13 @@ class TestInTheModel:
 
         def spoken(dtype):
             own = model.to(dtype)
-            faces = own.get_face_features(crops.to(dtype), times[None])
-            frame_times = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
+            features = own.get_face_features(crops.to(dtype), times[None])
             tokens = own.get_video_features(
-                pictures.to(dtype), frame_times, face_features=faces, face_times=times[None]
+                pictures.to(dtype),
+                torch.tensor([[0.0, 1.0, 2.0, 3.0]]),
+                face_features=features,
+                face_times=times[None],
+                timelines=own.face_timelines(features, times[None]),
             )
             return tokens.pooler_output[0]
 
@@ -255,6 +266,26 @@ class TestInTheModel:
     def test_a_new_gate_is_closed_and_words_stand_alone(self, readout):
         readout.gate.data.zero_()
         tokens = torch.randn(1, 1, NUM_TOKENS, 32)
-        mixed = readout(tokens, logits=None, times=None, membership=None)
-        assert torch.equal(mixed[0, 0, LASTING], readout.states.weight[NO_FACE])
-        assert torch.equal(mixed[..., LASTING + 1 : BRIEF, :], tokens[..., LASTING + 1 : BRIEF, :])
+        mixed = readout(tokens, findings=None)
+        assert torch.equal(mixed[0, 0, MACRO], readout.states.weight[NO_FACE])
+        assert torch.equal(mixed[..., MACRO + 1 : MICRO, :], tokens[..., MACRO + 1 : MICRO, :])
+
+    def test_people_padding_and_order_do_not_mix(self):
+        """Two people in one clip, crops in any order, padding behind: each has the scores of their own crops."""
+        segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
+        model = tiny_model(MicroEmoModel, use_face_readout=True, video_qformer_config=segments)
+        torch.manual_seed(1)
+        crops, times = torch.rand(1, 12, 3, 32, 32), torch.arange(12)[None] / 10
+        tracks, mask = torch.tensor([[3, 7] * 6]), torch.arange(12)[None] < 10
+        with torch.no_grad():
+            features = model.get_face_features(crops, times, mask, tracks)
+            ((first, second),) = model.face_scores(features, times, mask, tracks)
+            alone = model.get_face_features(crops[:, 0:10:2], times[:, 0:10:2])
+            ((person,),) = model.face_scores(alone, times[:, 0:10:2])
+            order = torch.randperm(12)
+            shuffled = model.get_face_features(crops[:, order], times[:, order], mask[:, order], tracks[:, order])
+            ((again, _),) = model.face_scores(shuffled, times[:, order], mask[:, order], tracks[:, order])
+        assert (first.track_id, second.track_id) == (3, 7) and len(first.times) == len(second.times) == 5
+        for name in ("times", "expressions", "micro", "motion", "action_units"):
+            for other in (person, again):
+                np.testing.assert_allclose(getattr(first, name), getattr(other, name), atol=1e-5)

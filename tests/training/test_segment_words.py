@@ -23,7 +23,7 @@ def clip(*spans, faces=(0.0, 12.0)):
     )
 
 
-def test_a_segment_says_its_lasting_and_its_brief_expression():
+def test_a_segment_says_its_macro_and_its_micro_expression():
     words = video_words(FaceTimeline((SMILE, FLASH)), clip=clip((1.5, 3.2), (3.25, 4.0)))
     assert words[0] == (" joy", "1", "8", "3", "1", " fear", "3", "4")
     assert words[1] == (" joy", "1", "8", "3", "1", " none", None, None)
@@ -35,7 +35,7 @@ def test_times_move_with_the_clip():
     assert words[1] == (" joy", "9", "8", " eleven", "1", " fear", " eleven", "4")
 
 
-def test_the_strongest_of_several_brief_expressions_is_said():
+def test_the_strongest_of_several_micro_expressions_is_said():
     weak = FaceEvent("micro", "anger", 2.0, 2.1, 2.2, intensity=0.2)
     assert video_words(FaceTimeline((weak, FLASH)), clip=clip())[0][5:] == (" fear", "3", "4")
 
