@@ -17,22 +17,25 @@ from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.inference.stage_clock import Progress
 from microemo.placement import has_fast_bfloat16, lay_out_for_cpu
 from microemo.processing.processing_microemo import MicroEmoProcessor
+from microemo.processing.speaker_embedding import SpeakerEmbedder
 from microemo.processing.speech_recognition import SpeechRecognizer
 from microemo.strict_loading import refuse_unmatched
 
 MINI = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
+SPEAKERS = "speaker_embedding"  # subfolder of a model that brings what tells voices apart
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to use; `recognizer` is None where the folder brings none."""
+    """A model ready to use; `recognizer` and `voice_embedder` are None where the folder brings none."""
 
     model_id: str
     model: MicroEmoForConditionalGeneration
     processor: MicroEmoProcessor
     recognizer: SpeechRecognizer | None
+    voice_embedder: SpeakerEmbedder | None = None
 
 
 def load_model(
@@ -58,7 +61,7 @@ def load_model(
     folder, model_id = _folder(path_or_id, cache_dir=cache_dir, progress=progress)
     if progress is not None:
         progress("loading the model", 0, 1)
-    speech = folder / SPEECH_RECOGNITION
+    speech, speakers = folder / SPEECH_RECOGNITION, folder / SPEAKERS
     with quiet_transformers():  # what it would warn of, unmatched weights, is an error here
         model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).eval()
         model.to(device)
@@ -67,9 +70,10 @@ def load_model(
                 lay_out_for_cpu(tower)
         processor = MicroEmoProcessor.from_pretrained(folder)
         recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
+        embedder = SpeakerEmbedder.from_pretrained(speakers, device=device) if speakers.is_dir() else None
     if progress is not None:
         progress("loading the model", 1, 1)
-    return LoadedModel(model_id, model, processor, recognizer)
+    return LoadedModel(model_id, model, processor, recognizer, embedder)
 
 
 def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForConditionalGeneration:
