@@ -23,7 +23,8 @@ from microemo.strict_loading import refuse_unmatched
 
 MINI = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
-SPEAKERS = "speaker_embedding"  # subfolder of a model that brings what tells voices apart
+SPEAKER_EMBEDDING = "speaker_embedding"  # the same for what tells voices apart
+SPEAKER_RULES = ("auto", "none")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -44,6 +45,7 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     cache_dir: str | Path | None = None,
+    speakers: str = "auto",
     progress: Progress | None = None,
 ) -> LoadedModel:
     """The model of a folder or Hub id; None is the embedded microemo-mini, assembled on first use.
@@ -53,15 +55,18 @@ def load_model(
         dtype: None takes float32 on the CPU, else what the weights were saved in; "auto" takes bfloat16 on a CPU that
             is fast at it, and otherwise what None takes.
         cache_dir: where microemo-mini and Hub downloads are kept.
+        speakers: "auto" has speakers told by their voices where the folder brings what it takes, "none" does not.
 
     Raises:
         ValueError: the folder holds no MicroEmo model, or its weights and the model do not match.
     """
+    if speakers not in SPEAKER_RULES:
+        raise ValueError(f"speakers must be one of {SPEAKER_RULES}, got {speakers!r}")
     device = resolve_device(device)
     folder, model_id = _folder(path_or_id, cache_dir=cache_dir, progress=progress)
     if progress is not None:
         progress("loading the model", 0, 1)
-    speech, speakers = folder / SPEECH_RECOGNITION, folder / SPEAKERS
+    speech, voices = folder / SPEECH_RECOGNITION, folder / SPEAKER_EMBEDDING
     with quiet_transformers():  # what it would warn of, unmatched weights, is an error here
         model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).eval()
         model.to(device)
@@ -70,7 +75,10 @@ def load_model(
                 lay_out_for_cpu(tower)
         processor = MicroEmoProcessor.from_pretrained(folder)
         recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
-        embedder = SpeakerEmbedder.from_pretrained(speakers, device=device) if speakers.is_dir() else None
+        tell = speakers == "auto" and voices.is_dir()
+        embedder = SpeakerEmbedder.from_pretrained(voices, device=device) if tell else None
+        if recognizer is not None:
+            recognizer.voice_embedder = embedder
     if progress is not None:
         progress("loading the model", 1, 1)
     return LoadedModel(model_id, model, processor, recognizer, embedder)
