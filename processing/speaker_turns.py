@@ -16,9 +16,9 @@ from .speaker_embedding import SAMPLING_RATE, VoiceEmbedder
 
 try:
     from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.signal import argrelmin
+    from scipy.signal import find_peaks
 except ImportError:
-    fcluster = linkage = argrelmin = None
+    fcluster = linkage = find_peaks = None
 
 # Two groups of utterances are one speaker's up to a mean distance that grows with the distances within the groups: who
 # speaks calmly sounds alike all the time, who laughs and shouts does not.
@@ -187,11 +187,11 @@ def _pieces(waveform: np.ndarray, start: float, end: float) -> list[tuple[float,
     """The stretch cut at its quietest moments into pieces of `MIN_PIECE_SECONDS` or more."""
     edges = [start, end]
     levels = _levels(_cut(waveform, start, end))
-    quiet = argrelmin(levels, order=SMOOTHED_LEVELS)[0]
+    quiet = find_peaks(-levels)[0]  # of digital silence the middle
     for place in quiet[np.argsort(levels[quiet], kind="stable")]:
         moment = start + (place + 0.5) * LEVEL_SECONDS
         if min(abs(moment - edge) for edge in edges) >= MIN_PIECE_SECONDS:
-            edges.append(moment)
+            edges.append(float(moment))
     edges.sort()
     return list(zip(edges[:-1], edges[1:], strict=True))
 
