@@ -21,8 +21,9 @@ TREND_SECONDS = 1.0  # slower changes are the light and the head
 MAX_STEP_SECONDS = 0.25  # between crops; what lies further apart is not one movement
 MAX_LAG_SAMPLES = 2  # lips may lead or follow the voice by this many face frames
 MIN_SAMPLES = 12  # of a speaker below which a mouth says nothing
-MIN_CORRELATION = 0.1
-CERTAINTY = 1.0  # difference of two faces' correlations in units of 1 / sqrt(samples) from which one is the speaker's
+# Of a face's fit, which is in units of 1 / sqrt(samples) of a correlation; chosen on pairs of filmed people.
+MIN_FIT = 2.0  # below, no face is told
+MIN_LEAD = 1.0  # before the next face; below, it cannot be told which one speaks
 ENERGY_WINDOW_SECONDS = 0.08
 SILENCE = 1e-4  # amplitude, floor of the logarithm: -80 dB
 LOUDNESS_RANGE = 40.0  # dB below the loudest moment of an utterance; what is quieter counts as this
@@ -46,10 +47,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How well a mouth fits a speaker's voice: correlation of opening and loudness over `samples` face frames."""
+    """How a mouth goes with a speaker's voice: correlation of opening and loudness over `samples` face frames, and
+    `movement`, the standard deviation of the opening."""
 
     correlation: float
     samples: int
+    movement: float
+
+    def fit(self, *, most_movement: float) -> float:
+        """The correlation in units of its error, lowered for a mouth that hardly moves beside one that does."""
+        if most_movement == 0:
+            return 0.0
+        return self.correlation * math.sqrt(self.samples * self.movement / most_movement)
 
 
 def choose_tracks(
@@ -117,12 +126,12 @@ def _speakers_tracks(
 
 
 def told_track(evidence: Mapping[int, Evidence]) -> int | None:
-    """The track whose mouth fits the voice clearly better than the others do, None where none does."""
-    order = sorted(evidence, key=lambda track_id: -evidence[track_id].correlation)
-    if not order or (best := evidence[order[0]]).samples < MIN_SAMPLES or best.correlation < MIN_CORRELATION:
+    """The track whose mouth goes with the voice clearly better than the others do, None where none does."""
+    most = max((each.movement for each in evidence.values()), default=0.0)
+    fits = sorted(((each.fit(most_movement=most), track_id) for track_id, each in evidence.items()), reverse=True)
+    if not fits or fits[0][0] < MIN_FIT or evidence[fits[0][1]].samples < MIN_SAMPLES:
         return None
-    next_best = max((evidence[track_id].correlation for track_id in order[1:]), default=0.0)
-    return order[0] if (best.correlation - next_best) * math.sqrt(best.samples) >= CERTAINTY else None
+    return fits[0][1] if len(fits) == 1 or fits[0][0] - fits[1][0] >= MIN_LEAD else None
 
 
 def fit_to_voice(opening: Curve, *, voice_energy: Curve, utterances: Sequence[Utterance]) -> Evidence:
@@ -137,7 +146,8 @@ def fit_to_voice(opening: Curve, *, voice_energy: Curve, utterances: Sequence[Ut
         pairs.append((_without_trend(mouth.times, mouth.values), _without_trend(mouth.times, loudness)))
     lags = range(-MAX_LAG_SAMPLES, MAX_LAG_SAMPLES + 1)
     best = max((_correlation(pairs, lag=lag) for lag in lags), default=0.0)
-    return Evidence(best, sum(len(mouth) for mouth, _ in pairs))
+    movement = float(np.std(np.concatenate([mouth for mouth, _ in pairs]))) if pairs else 0.0
+    return Evidence(best, sum(len(mouth) for mouth, _ in pairs), movement)
 
 
 def visible_size(track: FaceTrack, *, utterance: Utterance) -> float:

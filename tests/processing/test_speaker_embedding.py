@@ -51,7 +51,9 @@ def test_a_folder_round_trip_and_a_wrong_one(embedder, tmp_path):
     weights = embedder.net.state_dict()
     weights.pop("head.conv1.weight")
     save_file(weights, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"does not hold the weights of the speaker embedder[\s\S]*head\.conv1\.weight"):
+    with pytest.raises(
+        ValueError, match=r"does not hold the weights of the speaker embedder[\s\S]*head\.conv1\.weight"
+    ):
         SpeakerEmbedder.from_pretrained(tmp_path)
 
 
