@@ -276,7 +276,7 @@ def test_without_a_detector(talk):
 
 
 def two_talkers(*, speaking):
-    """5 s at 15 fps: two copies of the portrait, the one named opening its mouth in bursts of syllables."""
+    """5 s at 15 fps: two copies of the portrait, the one named opening its mouth with the syllables of the sound."""
     frames = []
     for index in range(75):
         frame = background(height=220, width=460)
@@ -284,7 +284,9 @@ def two_talkers(*, speaking):
         for side, left in (("left", 10), ("right", 245)):
             place(portrait(mouth_open=opening if side == speaking else 0.0), on=frame, left=left, top=10)
         frames.append(frame)
-    return VideoArray(np.stack(frames), np.arange(75) / 15, waveform=tone(seconds=5.0))
+    syllables = 0.5 - 0.5 * np.cos(2 * np.pi * 3 * np.arange(80_000) / 16_000)
+    sound = (tone(seconds=5.0) * syllables).astype(np.float32)
+    return VideoArray(np.stack(frames), np.arange(75) / 15, waveform=sound)
 
 
 @pytest.mark.parametrize("speaking", ["left", "right"])
