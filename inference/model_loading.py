@@ -18,24 +18,28 @@ from microemo.inference.stage_clock import Progress
 from microemo.placement import has_fast_bfloat16, lay_out_for_cpu
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.processing_microemo import MicroEmoProcessor
+from microemo.processing.speaker_embedding import SpeakerEmbedder
 from microemo.processing.speech_recognition import SpeechRecognizer
 from microemo.strict_loading import refuse_unmatched
 
 MINI = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
 FACE_LANDMARKS = "face_landmarks"  # and of one that brings landmark nets
+SPEAKER_EMBEDDING = "speaker_embedding"  # the same for what tells voices apart
+SPEAKER_RULES = ("auto", "none")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to use; `recognizer` and `landmarker` are None where the folder brings none."""
+    """A model ready to use; what the folder does not bring is None."""
 
     model_id: str
     model: MicroEmoForConditionalGeneration
     processor: MicroEmoProcessor
     recognizer: SpeechRecognizer | None
     landmarker: FaceLandmarker | None = None
+    voice_embedder: SpeakerEmbedder | None = None
 
 
 def load_model(
@@ -44,6 +48,7 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     cache_dir: str | Path | None = None,
+    speakers: str = "auto",
     progress: Progress | None = None,
 ) -> LoadedModel:
     """The model of a folder or Hub id; None is the embedded microemo-mini, assembled on first use.
@@ -53,15 +58,18 @@ def load_model(
         dtype: None takes float32 on the CPU, else what the weights were saved in; "auto" takes bfloat16 on a CPU that
             is fast at it, and otherwise what None takes.
         cache_dir: where microemo-mini and Hub downloads are kept.
+        speakers: "auto" has speakers told by their voices where the folder brings what it takes, "none" does not.
 
     Raises:
         ValueError: the folder holds no MicroEmo model, or its weights and the model do not match.
     """
+    if speakers not in SPEAKER_RULES:
+        raise ValueError(f"speakers must be one of {SPEAKER_RULES}, got {speakers!r}")
     device = resolve_device(device)
     folder, model_id = _folder(path_or_id, cache_dir=cache_dir, progress=progress)
     if progress is not None:
         progress("loading the model", 0, 1)
-    speech, landmarks = folder / SPEECH_RECOGNITION, folder / FACE_LANDMARKS
+    speech, landmarks, voices = (folder / name for name in (SPEECH_RECOGNITION, FACE_LANDMARKS, SPEAKER_EMBEDDING))
     with quiet_transformers():  # what it would warn of, unmatched weights, is an error here
         model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).eval()
         model.to(device)
@@ -70,10 +78,14 @@ def load_model(
                 lay_out_for_cpu(tower)
         processor = MicroEmoProcessor.from_pretrained(folder)
         recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
+        tell = speakers == "auto" and voices.is_dir()
+        embedder = SpeakerEmbedder.from_pretrained(voices, device=device) if tell else None
+        if recognizer is not None:
+            recognizer.voice_embedder = embedder
     landmarker = FaceLandmarker(landmarks) if landmarks.is_dir() else None
     if progress is not None:
         progress("loading the model", 1, 1)
-    return LoadedModel(model_id, model, processor, recognizer, landmarker)
+    return LoadedModel(model_id, model, processor, recognizer, landmarker, embedder)
 
 
 def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForConditionalGeneration:

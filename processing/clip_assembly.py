@@ -11,7 +11,7 @@ from .clip import Clip, FaceTrack, Utterance
 from .frame_sampling import largest_gap_seconds
 from .reading_settings import ReadingSettings
 from .reading_windows import Window
-from .speaker_choice import choose_tracks, mouth_motion_curve, voice_energy_curve
+from .speaker_choice import choose_tracks, mouth_opening_curve, visible_size, voice_energy_curve
 from .window_reading import FaceCrops, WindowPictures
 
 
@@ -44,6 +44,8 @@ def assemble_clip(
         )
         if person == "speaker" and waveform is None and len(tracks) > 1:
             warnings.append("several faces and no sound: the largest face is taken for the speaker")
+        if person == "speaker" and waveform is not None:
+            warnings += _unseen_speaker_warnings(track_ids, tracks=tracks, utterances=utterances)
         if isinstance(person, int) and tracks:
             warnings += _unknown_person_warnings(person, tracks=tracks, window=window)
         if len(faces.times) == 0:
@@ -77,6 +79,18 @@ def assemble_clip(
     )
 
 
+def _unseen_speaker_warnings(
+    track_ids: Sequence[int | None], *, tracks: Sequence[FaceTrack], utterances: Sequence[Utterance]
+) -> list[str]:
+    """Where faces are in the picture and none is the speaker's as far as can be told."""
+    return [
+        f"{each.start_seconds:.1f}-{each.end_seconds:.1f} s: the speaker is not seen, or it cannot be told which face "
+        "is the speaker's; no face is attended"
+        for each, track_id in zip(utterances, track_ids, strict=True)
+        if track_id is None and any(visible_size(track, utterance=each) > 0 for track in tracks)
+    ]
+
+
 def _unknown_person_warnings(person: int, *, tracks: Sequence[FaceTrack], window: Window) -> list[str]:
     known = sorted(track.track_id for track in tracks)
     if person in known:
@@ -93,15 +107,15 @@ def _attended_tracks(
     person: str | int,
     settings: ReadingSettings,
 ) -> tuple[int | None, ...]:
-    motion, energy = {}, None
+    opening, energy = {}, None
     if waveform is not None:
         energy = voice_energy_curve(waveform, sampling_rate=settings.sampling_rate, start_seconds=window.start_seconds)
     if energy is not None and person == "speaker" and len(pictures.tracks) > 1:
         for track in pictures.tracks:
             crops = pictures.faces.of_track(track.track_id)
-            motion[track.track_id] = mouth_motion_curve(crops.crops, crops.times)
+            opening[track.track_id] = mouth_opening_curve(crops.crops, crops.times)
     return choose_tracks(
-        pictures.tracks, utterances=window.utterances, person=person, mouth_motion=motion, voice_energy=energy
+        pictures.tracks, utterances=window.utterances, person=person, mouth_opening=opening, voice_energy=energy
     )
 
 

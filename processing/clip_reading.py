@@ -23,6 +23,9 @@ from .media_index import MediaIndex, index_media
 from .media_source import MediaSource, VideoArray, local_file, source_name
 from .reading_settings import ReadingSettings
 from .reading_windows import Window, plan_windows, split_long_utterances
+from .speaker_embedding import SAMPLING_RATE as SPEAKER_SAMPLING_RATE
+from .speaker_embedding import VoiceEmbedder
+from .speaker_turns import speaker_notes, tell_speakers
 from .transcript_formats import TranscriptSource, parse_transcript
 from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
@@ -63,6 +66,7 @@ class ClipReader:
             faces.
         landmarker: measures facial actions, head pose and gaze; None leaves them out.
         recognizer: makes utterances when no transcript is given; None makes the whole clip one utterance.
+        voice_embedder: tells by their voices whose the utterances are, where no speaker is given; None leaves it open.
         cache_dir: folder that keeps detections and crops, by content; only for detectors that are named, and
             landmarkers that have a fingerprint.
     """
@@ -74,11 +78,13 @@ class ClipReader:
         detector: str | FaceDetector | Callable | None = "centerface",
         landmarker: Landmarker | None = None,
         recognizer: Recognizer | None = None,
+        voice_embedder: VoiceEmbedder | None = None,
         cache_dir: str | Path | None = None,
     ) -> None:
         self.settings = settings or ReadingSettings()
         self.recognizer = recognizer
         self.landmarker = landmarker
+        self.voice_embedder = voice_embedder
         self.detector_name = detector if isinstance(detector, str) else None
         self.detector = (
             None if detector is None else create_detector(detector, detection_size=self.settings.detection_size)
@@ -111,7 +117,8 @@ class ClipReader:
             media = _open_media(source, resources=resources, backend=self.settings.backend)
             state = state or ReadingState()
             if state.spoken is None:
-                state.spoken = self._utterances(media, transcript=transcript, language=language, progress=progress)
+                spoken, notes = self._utterances(media, transcript=transcript, language=language, progress=progress)
+                state.spoken = self._with_speakers(spoken, notes, media=media)
                 if state.when_heard is not None:
                     state.when_heard()
             utterances, notes = state.spoken
@@ -155,6 +162,27 @@ class ClipReader:
         aligned, notes = align_utterances(found, duration_seconds=duration)
         notes = (*(_doubt_note(each) for each in found.doubted), *notes)
         return (aligned, notes) if aligned else (whole, (*notes, "no speech found: the clip is one utterance"))
+
+    def _with_speakers(
+        self, utterances: tuple[Utterance, ...], notes: tuple[str, ...], *, media: _Media
+    ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
+        """The utterances with speakers told by voice, and the notes with one that says so."""
+        spoken = any(each.text for each in utterances)
+        if (
+            self.voice_embedder is None
+            or not media.index.has_audio
+            or not spoken
+            or any(u.speaker for u in utterances)
+        ):
+            return utterances, notes
+        told = tell_speakers(
+            utterances,
+            read=lambda start, end: read_audio(
+                media.place, sampling_rate=SPEAKER_SAMPLING_RATE, start_seconds=start, end_seconds=end
+            ),
+            embedder=self.voice_embedder,
+        )
+        return told, (*notes, *speaker_notes(told))
 
     def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
         if media.video is None:

@@ -48,6 +48,7 @@ from .prompt_text import (
     with_utterances,
 )
 from .reading_settings import ReadingSettings
+from .speaker_embedding import VoiceEmbedder
 from .video_processing_microemo import MicroEmoVideoProcessorKwargs
 from .window_reading import Progress
 
@@ -162,12 +163,18 @@ class MicroEmoProcessor(ProcessorMixin):
         detector: str | FaceDetector | Callable | None = "centerface",
         landmarker: Landmarker | None = None,
         recognizer: Recognizer | None = None,
+        voice_embedder: VoiceEmbedder | None = None,
         cache_dir: str | Path | None = None,
     ) -> ClipReader:
         """Returns a reader with this processor's `reading_settings`; see `ClipReader` for the arguments."""
         settings = ReadingSettings(**self.reading_settings)
         return ClipReader(
-            settings, detector=detector, landmarker=landmarker, recognizer=recognizer, cache_dir=cache_dir
+            settings,
+            detector=detector,
+            landmarker=landmarker,
+            recognizer=recognizer,
+            voice_embedder=voice_embedder,
+            cache_dir=cache_dir,
         )
 
     def read(

@@ -1,7 +1,12 @@
-"""Whose face belongs to an utterance: the one whose mouth moves with the voice, the largest, or a given one."""
+"""Whose face belongs to an utterance: the one whose mouth opens with the voice, the largest, or a given one.
+
+A mouth that moves proves little: of two people who talk, both move. What tells is that it opens as the voice is loud.
+One decision is made for all utterances of a speaker together, and none where the evidence is too weak for one.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,13 +15,18 @@ import numpy as np
 from .clip import FaceTrack, Utterance
 from .face_cropping import CROP_TEMPLATE
 
-MOUTH_REACH = (0.10, 0.17)  # of the crop's side: added left and right of, above and below the corners of the mouth
-EYE_REACH = (0.10, 0.10)  # the same around the eyes; what moves there too is the head or the light, not the mouth
-MAX_STEP_SECONDS = 0.25  # between crops; a longer gap shows no movement
+MOUTH_REACH = (-0.06, 0.11)  # of the crop's side: added left and right of, above and below the corners of the mouth
+DARK_PERCENTILE = 15  # of the mouth's grey levels: an open mouth is dark inside
+TREND_SECONDS = 1.0  # slower changes are the light and the head
+MAX_STEP_SECONDS = 0.25  # between crops; what lies further apart is not one movement
 MAX_LAG_SAMPLES = 2  # lips may lead or follow the voice by this many face frames
-MIN_SAMPLES = 4  # movements inside an utterance below which a mouth says nothing
+MIN_SAMPLES = 12  # of a speaker below which a mouth says nothing
+# Of a face's fit, which is in units of 1 / sqrt(samples) of a correlation; chosen on pairs of filmed people.
+MIN_FIT = 2.0  # below, no face is told
+MIN_LEAD = 1.0  # before the next face; below, it cannot be told which one speaks
 ENERGY_WINDOW_SECONDS = 0.08
 SILENCE = 1e-4  # amplitude, floor of the logarithm: -80 dB
+LOUDNESS_RANGE = 40.0  # dB below the loudest moment of an utterance; what is quieter counts as this
 
 
 @dataclass(frozen=True)
@@ -35,39 +45,109 @@ class Curve:
         return Curve(self.times[inside], self.values[inside])
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """How a mouth goes with a speaker's voice: correlation of opening and loudness over `samples` face frames, and
+    `movement`, the standard deviation of the opening."""
+
+    correlation: float
+    samples: int
+    movement: float
+
+    def fit(self, *, most_movement: float) -> float:
+        """The correlation in units of its error, lowered for a mouth that hardly moves beside one that does."""
+        if most_movement == 0:
+            return 0.0
+        return self.correlation * math.sqrt(self.samples * self.movement / most_movement)
+
+
 def choose_tracks(
     tracks: Sequence[FaceTrack],
     *,
     utterances: Sequence[Utterance],
     person: str | int,
-    mouth_motion: Mapping[int, Curve],
+    mouth_opening: Mapping[int, Curve],
     voice_energy: Curve | None,
 ) -> tuple[int | None, ...]:
-    """For each utterance the track id of the attended person; None when no wanted face is seen in it.
+    """For each utterance the track id of the attended person; None when no wanted face is seen in it, or when it
+    cannot be told which of several is the speaker's.
 
     Args:
         person: "speaker", "largest" or a track id.
-        mouth_motion: `mouth_motion_curve` of each track id; used for "speaker".
+        mouth_opening: `mouth_opening_curve` of each track id; used for "speaker".
         voice_energy: `voice_energy_curve`; None (no audio) turns "speaker" into "largest".
     """
     if not isinstance(person, int) and person not in ("speaker", "largest"):
         raise ValueError(f'person must be "speaker", "largest" or a track id, got {person!r}')
-    chosen: list[int | None] = []
-    for utterance in utterances:
-        sizes = {track.track_id: size for track in tracks if (size := visible_size(track, utterance=utterance)) > 0}
-        if isinstance(person, int):
-            chosen.append(person if person in sizes else None)
-        elif len(sizes) <= 1 or person == "largest" or voice_energy is None:
-            chosen.append(_best(sizes))
-        else:
-            scores = {
-                track_id: speaking_score(mouth_motion[track_id].within(utterance), voice_energy=voice_energy)
-                for track_id in sizes
-                if track_id in mouth_motion
-            }
-            spoken = {track_id: score for track_id, score in scores.items() if np.isfinite(score)}
-            chosen.append(_best(spoken) if spoken else _best(sizes))
+    seen = [
+        {track.track_id: size for track in tracks if (size := visible_size(track, utterance=utterance)) > 0}
+        for utterance in utterances
+    ]
+    if isinstance(person, int):
+        return tuple(person if person in sizes else None for sizes in seen)
+    if person == "largest" or voice_energy is None:
+        return tuple(_largest(sizes) for sizes in seen)
+    return _speakers_tracks(seen, utterances=utterances, mouth_opening=mouth_opening, voice_energy=voice_energy)
+
+
+def _speakers_tracks(
+    seen: Sequence[Mapping[int, float]],
+    *,
+    utterances: Sequence[Utterance],
+    mouth_opening: Mapping[int, Curve],
+    voice_energy: Curve,
+) -> tuple[int | None, ...]:
+    """Where several faces are seen, the one that fits the speaker; a single face, unless it is another speaker's."""
+    spoken: dict[str | int, list[int]] = {}  # by speaker; an utterance without one stands alone
+    for place, utterance in enumerate(utterances):
+        spoken.setdefault(utterance.speaker or place, []).append(place)
+    chosen: list[int | None] = [None] * len(utterances)
+    owners: dict[int, tuple[float, str | int]] = {}
+    for speaker, places in spoken.items():
+        evidence = {
+            track_id: fit_to_voice(
+                curve, voice_energy=voice_energy, utterances=[utterances[p] for p in places if track_id in seen[p]]
+            )
+            for track_id, curve in mouth_opening.items()
+        }
+        for place in places:
+            if len(seen[place]) > 1:
+                chosen[place] = told = told_track({each: evidence[each] for each in seen[place] if each in evidence})
+                if told is not None:
+                    strength = evidence[told].correlation * math.sqrt(evidence[told].samples)
+                    owners[told] = max(owners.get(told, (strength, speaker)), (strength, speaker), key=lambda o: o[0])
+    for speaker, places in spoken.items():
+        for place in places:
+            if len(seen[place]) == 1:
+                (track_id,) = seen[place]
+                is_others = isinstance(speaker, str) and track_id in owners and owners[track_id][1] != speaker
+                chosen[place] = None if is_others else track_id
     return tuple(chosen)
+
+
+def told_track(evidence: Mapping[int, Evidence]) -> int | None:
+    """The track whose mouth goes with the voice clearly better than the others do, None where none does."""
+    most = max((each.movement for each in evidence.values()), default=0.0)
+    fits = sorted(((each.fit(most_movement=most), track_id) for track_id, each in evidence.items()), reverse=True)
+    if not fits or fits[0][0] < MIN_FIT or evidence[fits[0][1]].samples < MIN_SAMPLES:
+        return None
+    return fits[0][1] if len(fits) == 1 or fits[0][0] - fits[1][0] >= MIN_LEAD else None
+
+
+def fit_to_voice(opening: Curve, *, voice_energy: Curve, utterances: Sequence[Utterance]) -> Evidence:
+    """How a mouth opens with the loudness over all these utterances; the lag between them is one for all."""
+    pairs = []
+    for utterance in utterances:
+        mouth = opening.within(utterance)
+        if len(mouth.times) < 2 * MAX_LAG_SAMPLES + 2 or len(voice_energy.times) == 0:
+            continue
+        loudness = np.interp(mouth.times, voice_energy.times, voice_energy.values)
+        loudness = np.maximum(loudness, loudness.max() - LOUDNESS_RANGE)
+        pairs.append((_without_trend(mouth.times, mouth.values), _without_trend(mouth.times, loudness)))
+    lags = range(-MAX_LAG_SAMPLES, MAX_LAG_SAMPLES + 1)
+    best = max((_correlation(pairs, lag=lag) for lag in lags), default=0.0)
+    movement = float(np.std(np.concatenate([mouth for mouth, _ in pairs]))) if pairs else 0.0
+    return Evidence(best, sum(len(mouth) for mouth, _ in pairs), movement)
 
 
 def visible_size(track: FaceTrack, *, utterance: Utterance) -> float:
@@ -77,41 +157,19 @@ def visible_size(track: FaceTrack, *, utterance: Utterance) -> float:
     return float(np.sum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
 
 
-def speaking_score(motion: Curve, *, voice_energy: Curve) -> float:
-    """How much a mouth looks like the source of the voice: mean movement x (1 + best correlation with loudness).
+def mouth_opening_curve(crops: np.ndarray, times: np.ndarray) -> Curve:
+    """How far the mouth is open in the aligned crops of one track, (N, h, w, 3) uint8 and (N,) seconds.
 
-    Movement alone finds the speaker among still listeners; the correlation decides between two moving mouths. NaN with
-    fewer than `MIN_SAMPLES` movements.
+    Darkness of the dark part of the mouth against the crop's mean, in units of the crop's contrast.
     """
-    if len(motion.times) < MIN_SAMPLES or len(voice_energy.times) == 0:
-        return float("nan")
-    energy = np.interp(motion.times, voice_energy.times, voice_energy.values)
-    lags = range(-MAX_LAG_SAMPLES, MAX_LAG_SAMPLES + 1)
-    correlation = max(_correlation(motion.values, energy, lag=lag) for lag in lags)
-    return float(np.mean(motion.values)) * (1 + max(correlation, 0.0))
-
-
-def mouth_motion_curve(crops: np.ndarray, times: np.ndarray) -> Curve:
-    """Movement of the mouth between successive aligned crops of one track, (N, h, w, 3) uint8 and (N,) seconds.
-
-    In grey levels relative to the crop's contrast, at the later crop's time; what the region of the eyes moves is
-    taken off, for that is the crop's own jitter. Steps over `MAX_STEP_SECONDS` are left out.
-    """
-    if len(crops) < 2:
+    if len(crops) == 0:
         return Curve(np.zeros(0), np.zeros(0))
     side = crops.shape[1]
     grey = crops.mean(axis=-1, dtype=np.float32)  # (N, h, w)
     contrast = np.maximum(grey.std(axis=(1, 2)), 1.0)
-    motion = [
-        np.mean(np.abs(np.diff(grey[:, rows, columns], axis=0)), axis=(1, 2))
-        for rows, columns in (
-            _region(CROP_TEMPLATE[3:], reach=MOUTH_REACH, side=side),
-            _region(CROP_TEMPLATE[:2], reach=EYE_REACH, side=side),
-        )
-    ]
-    values = np.maximum(motion[0] - motion[1], 0) / contrast[1:]
-    close = np.diff(times) <= MAX_STEP_SECONDS
-    return Curve(np.asarray(times, dtype=np.float64)[1:][close], values[close])
+    rows, columns = _region(CROP_TEMPLATE[3:], reach=MOUTH_REACH, side=side)
+    dark = np.percentile(grey[:, rows, columns], DARK_PERCENTILE, axis=(1, 2))
+    return Curve(np.asarray(times, dtype=np.float64), (grey.mean(axis=(1, 2)) - dark) / contrast)
 
 
 def voice_energy_curve(waveform: np.ndarray, *, sampling_rate: int, start_seconds: float = 0.0) -> Curve:
@@ -130,14 +188,24 @@ def _region(points: np.ndarray, *, reach: tuple[float, float], side: int) -> tup
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
-def _correlation(motion: np.ndarray, energy: np.ndarray, *, lag: int) -> float:
-    """Pearson's correlation of motion with the energy `lag` samples earlier; 0 where one of them does not vary."""
-    if lag:
-        motion, energy = (motion[lag:], energy[:-lag]) if lag > 0 else (motion[:lag], energy[-lag:])
-    if len(motion) < MIN_SAMPLES or np.ptp(motion) == 0 or np.ptp(energy) == 0:
+def _without_trend(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The values less their mean over `TREND_SECONDS` around; gaps of more than `MAX_STEP_SECONDS` part them."""
+    stretches = np.concatenate([[0], np.cumsum(np.diff(times) > MAX_STEP_SECONDS)])
+    near = np.abs(times[:, None] - times[None]) <= TREND_SECONDS / 2
+    near &= stretches[:, None] == stretches[None]
+    return values - (near * values).sum(axis=1) / near.sum(axis=1)
+
+
+def _correlation(pairs: Sequence[tuple[np.ndarray, np.ndarray]], *, lag: int) -> float:
+    """Pearson's correlation of all pairs together, mouths `lag` samples after the voice; 0 where one does not vary."""
+    if not pairs:
         return 0.0
-    return float(np.corrcoef(motion, energy)[0, 1])
+    mouth = np.concatenate([opening[max(lag, 0) : len(opening) + min(lag, 0)] for opening, _ in pairs])
+    voice = np.concatenate([loudness[max(-lag, 0) : len(loudness) - max(lag, 0)] for _, loudness in pairs])
+    if np.ptp(mouth) < 1e-9 or np.ptp(voice) < 1e-9:
+        return 0.0
+    return float(np.corrcoef(mouth, voice)[0, 1])
 
 
-def _best(scores: Mapping[int, float]) -> int | None:
-    return max(scores, key=lambda track_id: scores[track_id]) if scores else None
+def _largest(sizes: Mapping[int, float]) -> int | None:
+    return max(sizes, key=lambda track_id: sizes[track_id]) if sizes else None

@@ -23,6 +23,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
 from .clip import Transcription, Utterance
+from .speaker_embedding import VoiceEmbedder
+from .speaker_turns import split_at_changes
 
 _threads = torch.get_num_threads()
 try:
@@ -98,13 +100,21 @@ class SpeechRecognizer:
     Args:
         model: Whisper of any size.
         processor: Its processor.
+        voice_embedder: Cuts stretches of speech where another voice goes on without a pause; None leaves them whole.
     """
 
-    def __init__(self, model: WhisperForConditionalGeneration, processor: WhisperProcessor):
+    def __init__(
+        self,
+        model: WhisperForConditionalGeneration,
+        processor: WhisperProcessor,
+        *,
+        voice_embedder: VoiceEmbedder | None = None,
+    ):
         if silero_vad is None:
             raise ImportError("speech recognition needs the package silero-vad")
         self.model = model.eval()
         self.processor = processor
+        self.voice_embedder = voice_embedder
         with warnings.catch_warnings():  # the package loads TorchScript, which torch wants to leave behind
             warnings.filterwarnings("ignore", message=r"`torch\.jit\.load`", category=FutureWarning)
             self._vad = silero_vad.load_silero_vad()
@@ -145,7 +155,10 @@ class SpeechRecognizer:
         return Transcription(believed, doubted=doubted)
 
     def find_speech(self, waveform: np.ndarray) -> list[tuple[float, float]]:
-        """Returns (start, end) in seconds of the stretches of speech, none longer than `MAX_JOINED_SECONDS`."""
+        """Returns (start, end) in seconds of the stretches of speech, none longer than `MAX_JOINED_SECONDS`.
+
+        With a `voice_embedder` each holds one voice, as far as it can tell.
+        """
         with self._vad_lock, _one_thread():
             found = silero_vad.get_speech_timestamps(
                 torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32)),
@@ -158,7 +171,10 @@ class SpeechRecognizer:
                 speech_pad_ms=PADDING_MS,
             )
         spans = [(entry["start"] / SAMPLING_RATE, entry["end"] / SAMPLING_RATE) for entry in found]
-        return join_short_spans(spans)
+        stretches = join_short_spans(spans)
+        if self.voice_embedder is None:
+            return stretches
+        return split_at_changes(waveform, stretches, embedder=self.voice_embedder)
 
     def _language_options(self, language: str | None) -> dict[str, Any]:
         if getattr(self.model.generation_config, "lang_to_id", None):

