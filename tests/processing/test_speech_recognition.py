@@ -25,9 +25,6 @@ from microemo.processing.speech_recognition import (
 )
 from microemo.processing.whisper_torch import HeardWords
 
-# What espeak-ng says in each language: voice, words. Its Mandarin reads pinyin, its Arabic wants vowels.
-SPOKEN = {}
-
 
 @pytest.fixture(scope="module")
 def recognizer():
