@@ -12,7 +12,6 @@ from microemo.inference.cli import main
 from microemo.inference.exact_json import from_plain, to_plain
 from microemo.processing.clip import Transcription, Utterance
 
-
 LOOK = Utterance(0.2, 1.2, "看!", language="zh", language_probability=0.75, english="Look!")
 
 
