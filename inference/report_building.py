@@ -35,6 +35,7 @@ from microemo.inference.report import (
 )
 from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack
+from microemo.processing.spoken_languages import language_name, main_language
 
 MAX_THUMBNAILS = 32
 REPORTED_ACTION_UNIT_PROBABILITY = 0.5
@@ -119,11 +120,13 @@ def modalities(windows: Sequence[WindowFindings], *, words_from: str) -> tuple[M
     Args:
         words_from: where words come from when there are any, such as "transcript clip.srt".
     """
-    notes = {"words": words_from, "faces": _people(windows)}
+    notes = {"words": _words_note(windows, words_from=words_from), "faces": _people(windows)}
     entries = []
     for name, absence in ABSENCE_NAMES.items():
         used = [window for window in windows if name in window.used]
         reasons = dict.fromkeys(window.clip.absences.get(absence, "") for window in windows if name not in window.used)
+        if name == "words" and not used and _has_words(windows):
+            reasons |= {f"{notes['words']}: no English text, which the language model needs": None}
         if name == "faces" and not used and any(window.clip.tracks for window in windows):
             reasons |= {notes["faces"]: None}  # faces were seen, and none is the wanted person's
         reason = "; ".join(filter(None, reasons)) or ("no words" if name == "words" else "")
@@ -220,6 +223,9 @@ def _utterance_report(
         start_seconds=round(start, 3),
         end_seconds=round(end, 3),
         text=utterance.text,
+        language=utterance.language,
+        language_probability=_rounded(utterance.language_probability),
+        english=utterance.english,
         speaker=utterance.speaker,
         track_id=None if person is None else person.curve.track_id,
         expressions=None if person is None else expression_scores(person.found, labels=labels.expressions, **span),
@@ -278,6 +284,23 @@ def _mean_number(utterances: Sequence[UtteranceReport], values: Sequence[float |
 
 def _seconds(utterance: UtteranceReport) -> float:
     return utterance.end_seconds - utterance.start_seconds
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(min(max(value, 0.0), 1.0), 4)
+
+
+def _has_words(windows: Sequence[WindowFindings]) -> bool:
+    return any(utterance.text.strip() for window in windows for utterance in window.clip.utterances)
+
+
+def _words_note(windows: Sequence[WindowFindings], *, words_from: str) -> str:
+    """Such as "speech recognition, Chinese (0.98)": where the words come from, their language, how sure that is."""
+    main = main_language(utterance for window in windows for utterance in window.clip.utterances)
+    if main is None:
+        return words_from
+    code, probability = main
+    return f"{words_from}, {language_name(code)}" + ("" if probability is None else f" ({probability:.2f})")
 
 
 def _joined_texts(texts: Sequence[tuple[Clip, str]]) -> str | None:

@@ -30,8 +30,9 @@ class Cards {
       element("h3", {}, this.seekButton(utterance.start_seconds, span(utterance), { "aria-label": `Go to utterance ${index + 1}, ${span(utterance)}` })),
       utterance.speaker ? element("strong", { textContent: utterance.speaker }) : null,
       element("span", { className: "muted", textContent: face }));
-    const words = utterance.text ? element("blockquote", { textContent: `“${utterance.text}”` }) : element("p", { className: "muted", textContent: "No words" });
-    return element("article", { style: { "--family": colourOf(leadingName(utterance)) } }, head, words,
+    const words = utterance.text ? element("blockquote", { lang: utterance.language || "", dir: "auto", textContent: `“${utterance.text}”` }) : element("p", { className: "muted", textContent: "No words" });
+    const english = utterance.english ? element("p", { className: "english", lang: "en", textContent: `English: “${utterance.english}”` }) : null;
+    return element("article", { style: { "--family": colourOf(leadingName(utterance)) } }, head, words, english,
       ...this.explanation(utterance), this.scores(utterance), this.feeling(utterance), ...(utterance.micro_expressions || []).map((event) => this.event(event)), this.evidence(utterance.evidence));
   }
   explanation(part) {

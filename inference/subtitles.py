@@ -1,4 +1,7 @@
-"""A report as SRT or WebVTT: the words, and under them what face and voice say."""
+"""A report as SRT or WebVTT: the words, under them their English, then what face and voice say.
+
+English is a line of its own, as bilingual subtitles have it: players show every line and hide WebVTT's notes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def to_srt(report: EmotionReport) -> str:
         span = f"{_timestamp(utterance.start_seconds, ',')} --> {_timestamp(utterance.end_seconds, ',')}"
         speaker = f"{printable(utterance.speaker)}: " if utterance.speaker else ""
         # "-->" inside a cue would read as the next cue's times; < and { start markup in players.
-        lines = [speaker + _plain(utterance.text), *_findings(utterance)]
+        lines = [speaker + _plain(utterance.text), _plain(utterance.english or ""), *_findings(utterance)]
         text = "\n".join(line for line in lines if line.strip())
         cues.append(f"{number}\n{span}\n{text}\n")
     return "\n".join(cues)
@@ -31,7 +34,8 @@ def to_vtt(report: EmotionReport) -> str:
         words = _escaped(utterance.text)
         if utterance.speaker:
             words = f"<v {_escaped(utterance.speaker)}>{words}</v>"
-        text = "\n".join(line for line in [words, *map(_escaped, _findings(utterance))] if line.strip())
+        lines = [words, _escaped(utterance.english or ""), *map(_escaped, _findings(utterance))]
+        text = "\n".join(line for line in lines if line.strip())
         cues.append(f"{number}\n{span}\n{text}\n")
     return "\n".join(cues)
 

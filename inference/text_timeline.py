@@ -98,7 +98,8 @@ def _utterance(utterance: UtteranceReport, *, number: int, width: int) -> list[s
     speaker = f"  {utterance.speaker}" if utterance.speaker else ""
     head = f"[{number}] {format_span(utterance.start_seconds, utterance.end_seconds)}{speaker}"
     words = f"  “{utterance.text}”" if utterance.text else "  (no words)"
-    rows = _score_rows(utterance)
+    rows = [("English", f"“{utterance.english}”")] if utterance.english else []
+    rows += _score_rows(utterance)
     rows += [("micro-expr.", format_micro_expression(event)) for event in utterance.micro_expressions or ()]
     rows += [("why", utterance.description)] if utterance.description else []
     for evidence in utterance.evidence:

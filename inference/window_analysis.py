@@ -27,7 +27,7 @@ from microemo.prefix_generation import MicroEmoPrefix
 from microemo.processing.clip import FACE_READINGS, Clip
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.prompt_text import with_utterances
+from microemo.processing.prompt_text import prompt_words, with_utterances
 
 FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
@@ -220,7 +220,7 @@ def _used_streams(clip: Clip) -> frozenset[str]:
         "frames": clip.frames is not None,
         "faces": clip.face_crops is not None,
         "voice": clip.waveform is not None,
-        "words": any(utterance.text.strip() for utterance in clip.utterances),
+        "words": any(prompt_words(utterance).strip() for utterance in clip.utterances),
     }
     return frozenset(name for name, is_present in present.items() if is_present)
 

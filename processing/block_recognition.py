@@ -19,7 +19,8 @@ BLOCK_EDGE_SECONDS = 1.0  # speech that reaches this near to a block's end may g
 class Recognizer(Protocol):
     """What makes utterances of sound when no transcript is given; `SpeechRecognizer` is one.
 
-    A `Transcription` instead of a plain tuple also tells what was heard but not believed.
+    A `Transcription` instead of a plain tuple also tells what was heard with low confidence.
+    One that has `translate` too, as `SpeechRecognizer`, gives English beside a transcript in another language.
     """
 
     def transcribe(
@@ -48,7 +49,7 @@ def recognize_in_blocks(
         read: gives the waveform from one second to another.
     """
     utterances: list[Utterance] = []
-    doubted: list[Utterance] = []
+    low_confidence: list[Utterance] = []
     start = 0.0
     while start < duration_seconds:
         end = min(start + block_seconds, duration_seconds)
@@ -61,12 +62,12 @@ def recognize_in_blocks(
         if end < duration_seconds and shifted and _goes_on(shifted[-1], block_start=start, block_end=end):
             next_start = shifted.pop().start_seconds
         utterances += shifted
-        doubts = _later(getattr(found, "doubted", ()), seconds=start)
-        doubted += [each for each in doubts if each.start_seconds < next_start]  # the next block hears the rest again
+        unsure = _later(getattr(found, "low_confidence", ()), seconds=start)
+        low_confidence += [each for each in unsure if each.start_seconds < next_start]  # the rest is heard again
         start = next_start
         if progress is not None:
             progress("speech", round(start), round(duration_seconds))
-    return Transcription(utterances, doubted=doubted)
+    return Transcription(utterances, low_confidence=low_confidence)
 
 
 def _later(utterances: Iterable[Utterance], *, seconds: float) -> list[Utterance]:

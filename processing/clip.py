@@ -20,6 +20,9 @@ FACE_ARRAYS = ("face_crops", "face_times", "face_track_ids", *FACE_READINGS)  # 
 class Utterance:
     """One stretch of speech by one person.
 
+    language: Whisper's code of the language of `text` ("en", "zh"), None where nobody asked. language_probability: of
+    a language that was heard. english: the words in English where `text` is in another language and they are known.
+
     Raises `ValueError` when the times are not finite, negative or empty.
     """
 
@@ -27,6 +30,9 @@ class Utterance:
     end_seconds: float
     text: str = ""
     speaker: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    english: str | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.start_seconds) and np.isfinite(self.end_seconds)):
@@ -38,13 +44,15 @@ class Utterance:
 
 
 class Transcription(tuple[Utterance, ...]):
-    """The believed utterances of a recognizer, and in `doubted` those that were left out with the words it heard."""
+    """The utterances of a recognizer; those whose words are not trusted are left out of it, in `low_confidence`."""
 
-    doubted: tuple[Utterance, ...]
+    low_confidence: tuple[Utterance, ...]
 
-    def __new__(cls, utterances: Iterable[Utterance] = (), *, doubted: Iterable[Utterance] = ()) -> Transcription:
+    def __new__(
+        cls, utterances: Iterable[Utterance] = (), *, low_confidence: Iterable[Utterance] = ()
+    ) -> Transcription:
         transcription = super().__new__(cls, tuple(utterances))
-        transcription.doubted = tuple(doubted)
+        transcription.low_confidence = tuple(low_confidence)
         return transcription
 
 

@@ -26,6 +26,8 @@ from .reading_windows import Window, plan_windows, split_long_utterances
 from .speaker_embedding import SAMPLING_RATE as SPEAKER_SAMPLING_RATE
 from .speaker_embedding import VoiceEmbedder
 from .speaker_turns import speaker_notes, tell_speakers
+from .spoken_languages import language_code
+from .transcript_english import unused_words_notes, with_english
 from .transcript_formats import TranscriptSource, parse_transcript
 from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
@@ -109,10 +111,11 @@ class ClipReader:
             transcript: whatever `parse_transcript` takes, or a tuple of `Utterance`.
             person: whose face is attended: "speaker", "largest" or a track id.
             face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
-            language: of the speech, for the recognizer.
+            language: of the speech and of a transcript, such as "de" or "german"; None finds it out.
             state: of an earlier reading of the same source that was stopped, to go on from there; kept up to date.
             progress: called with (stage, done, total); with "speech", "frames" (decoding) and "faces" (detection).
         """
+        language = language_code(language)
         with ExitStack() as resources:
             media = _open_media(source, resources=resources, backend=self.settings.backend)
             state = state or ReadingState()
@@ -146,13 +149,21 @@ class ClipReader:
         if transcript is not None:
             given = parse_transcript(transcript)
             aligned, notes = align_utterances(given, duration_seconds=duration)
-            return (aligned, tuple(notes)) if aligned else (whole, (*notes, "the transcript holds no utterance"))
+            if not aligned:
+                return whole, (*notes, "the transcript holds no utterance")
+            read = None if not media.index.has_audio else self._sound_reader(media)
+            translated = with_english(
+                aligned,
+                read=read,
+                recognizer=self.recognizer,
+                block_seconds=self.settings.recognition_block_seconds,
+                language=language,
+            )
+            return translated, (*notes, *unused_words_notes(translated))
         if self.recognizer is None or not media.index.has_audio:
             return whole, ()
         found = recognize_in_blocks(
-            lambda start, end: read_audio(
-                media.place, sampling_rate=self.settings.sampling_rate, start_seconds=start, end_seconds=end
-            ),
+            self._sound_reader(media),
             recognizer=self.recognizer,
             duration_seconds=duration,
             block_seconds=self.settings.recognition_block_seconds,
@@ -160,7 +171,7 @@ class ClipReader:
             progress=progress,
         )
         aligned, notes = align_utterances(found, duration_seconds=duration)
-        notes = (*(_doubt_note(each) for each in found.doubted), *notes)
+        notes = (*(_low_confidence_note(each) for each in found.low_confidence), *notes, *unused_words_notes(aligned))
         return (aligned, notes) if aligned else (whole, (*notes, "no speech found: the clip is one utterance"))
 
     def _with_speakers(
@@ -183,6 +194,10 @@ class ClipReader:
             embedder=self.voice_embedder,
         )
         return told, (*notes, *speaker_notes(told))
+
+    def _sound_reader(self, media: _Media) -> Callable[[float, float], np.ndarray | None]:
+        rate = self.settings.sampling_rate
+        return lambda start, end: read_audio(media.place, sampling_rate=rate, start_seconds=start, end_seconds=end)
 
     def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
         if media.video is None:
@@ -241,9 +256,8 @@ class ClipReader:
         return replace(clip, media_end_seconds=media.index.end_seconds), detections
 
 
-def _doubt_note(utterance: Utterance) -> str:
-    span = f"{utterance.start_seconds:.1f}-{utterance.end_seconds:.1f} s"
-    return f"speech at {span} was left out: the recogniser doubts its words"
+def _low_confidence_note(utterance: Utterance) -> str:
+    return f"low-confidence speech left out at {utterance.start_seconds:.1f}-{utterance.end_seconds:.1f} s"
 
 
 def _open_media(source: MediaSource, *, resources: ExitStack, backend: str | None) -> _Media:

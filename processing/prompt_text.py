@@ -53,7 +53,7 @@ def sanitize_text(text: str, *, special_tokens: Iterable[str] = (), keep_newline
 def holds_control_token(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> bool:
     """True where `sanitize_utterance` takes a control token out of the words or the speaker's name."""
     tokens = tuple(special_tokens)
-    for text in (utterance.text, utterance.speaker or ""):
+    for text in (utterance.text, utterance.english or "", utterance.speaker or ""):
         visible = "".join(_visible(character, kept="") for character in text)
         if any(_without_tokens(form, tokens) != form for form in (visible, unicodedata.normalize("NFKC", visible))):
             return True
@@ -79,11 +79,32 @@ def _without_tokens(text: str, special_tokens: Iterable[str]) -> str:
         text = cleaned
 
 
+def prompt_words(utterance: Utterance) -> str:
+    """Returns the words that a language model is given, which knows English only.
+
+    Those are the English text of an utterance in another language, and nothing where there is none. Words whose
+    language nobody asked about are given as they are.
+    """
+    if utterance.english is not None:
+        return utterance.english
+    return utterance.text if utterance.language in (None, "en") else ""
+
+
 def sanitize_utterance(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> Utterance:
-    """Returns the utterance with harmless words and speaker; quotes in the words cannot close the prompt's own."""
-    text = sanitize_text(utterance.text, special_tokens=special_tokens).replace('"', "'")
+    """Returns the utterance as it stands in a prompt: `prompt_words` as its text, harmless, and a harmless speaker.
+
+    Quotes in the words cannot close the prompt's own.
+    """
+    text = sanitize_text(prompt_words(utterance), special_tokens=special_tokens).replace('"', "'")
     speaker = sanitize_text(utterance.speaker or "", special_tokens=special_tokens).replace('"', "'").strip(": ")
-    return replace(utterance, text=text, speaker=speaker[:MAX_SPEAKER_LENGTH] or None)
+    return replace(
+        utterance,
+        text=text,
+        speaker=speaker[:MAX_SPEAKER_LENGTH] or None,
+        language=None,
+        language_probability=None,
+        english=None,
+    )
 
 
 def harmless_clip(clip: Clip, *, special_tokens: Iterable[str] = ()) -> Clip:

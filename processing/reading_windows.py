@@ -81,12 +81,23 @@ def _equal_parts(utterance: Utterance, *, count: int) -> list[Utterance]:
         return [utterance]
     start, seconds = utterance.start_seconds, utterance.end_seconds - utterance.start_seconds
     edges = [start + seconds * part / count for part in range(count)] + [utterance.end_seconds]
-    words = utterance.text.split()
-    shares = [words[len(words) * part // count : len(words) * (part + 1) // count] for part in range(count)]
+    texts = _equal_shares(utterance.text, count=count)
+    english = [None] * count if utterance.english is None else _equal_shares(utterance.english, count=count)
     return [
-        replace(utterance, start_seconds=edges[part], end_seconds=edges[part + 1], text=" ".join(shares[part]))
+        replace(
+            utterance,
+            start_seconds=edges[part],
+            end_seconds=edges[part + 1],
+            text=texts[part],
+            english=english[part],
+        )
         for part in range(count)
     ]
+
+
+def _equal_shares(text: str, *, count: int) -> list[str]:
+    words = text.split()
+    return [" ".join(words[len(words) * part // count : len(words) * (part + 1) // count]) for part in range(count)]
 
 
 def _end(group: Sequence[Utterance]) -> float:

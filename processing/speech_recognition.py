@@ -1,30 +1,32 @@
-"""Utterances out of sound: Silero VAD says when somebody speaks, Whisper says what.
+"""Utterances out of sound: Silero VAD says when somebody speaks, Whisper in which language and what.
 
-waveform --VAD--> stretches of speech <= 8 s, cut at pauses --Whisper--> words --guards--> utterances
+waveform --VAD--> stretches <= 8 s, cut at pauses --Whisper--> language, words, English --guards--> utterances
 """
 
 from __future__ import annotations
 
-import logging as standard_logging
+import math
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
-from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
 from .clip import Transcription, Utterance
 from .speaker_embedding import VoiceEmbedder
 from .speaker_turns import split_at_changes
+from .spoken_languages import ENGLISH, language_code, vote_for_language
+from .whisper_ctranslate2 import CTranslate2Whisper, has_ctranslate2_model
+from .whisper_torch import SAMPLING_RATE, HeardWords, TorchWhisper
 
 _threads = torch.get_num_threads()
 try:
@@ -35,7 +37,6 @@ torch.set_num_threads(_threads)  # silero_vad sets one thread for the whole proc
 
 logger = logging.get_logger(__name__)
 
-SAMPLING_RATE = 16_000
 MAX_UTTERANCE_SECONDS = 8.0
 MIN_UTTERANCE_SECONDS = 0.6  # a shorter stretch joins its neighbour,
 MAX_JOINED_PAUSE_SECONDS = 0.5  # where the pause is no longer than this,
@@ -47,22 +48,55 @@ MIN_PAUSE_MS = 300  # shorter pauses stand within an utterance
 PADDING_MS = 60  # around speech, for soft beginnings and ends
 BATCH_SIZE = 8
 
+# Whisper was trained on 30 s. The encoder's time grows with the sound it reads: less is enough for short stretches, as
+# long as some silence follows them. Without it the words repeat.
+FULL_CONTEXT_SECONDS = 30
+MIN_CONTEXT_SECONDS = 10
+SILENCE_AFTER_SECONDS = 2.0
+TOKENS_PER_SECOND = 20  # more than anybody speaks, in any alphabet
+MIN_TOKENS = 32
+
+# A stretch is in another language than the clip where its own is as sure as this, and it is long enough to tell.
+OWN_LANGUAGE_PROBABILITY = 0.95
+OWN_LANGUAGE_SECONDS = 2.0
+
 # Guards against words that nobody said; the first two are OpenAI's.
-NO_SPEECH_PROBABILITY = 0.6
+NO_SPEECH_PROBABILITY = 0.6  # counts where the words are unsure
 MIN_MEAN_LOGPROB = -1.0
+UNSURE_MEAN_LOGPROB = -0.7
 MAX_COMPRESSION = 2.4  # of the text's bytes: repeated text compresses well
 MAX_CHARACTERS_PER_SECOND = 40
+MIN_LANGUAGE_PROBABILITY = 0.05  # of the language that the words are written in, where the words are unsure
 
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class _Heard:
-    """Words of one stretch and how far the model trusts them."""
+class Whisper(Protocol):
+    """What `SpeechRecognizer` asks of a speech model: `TorchWhisper`, `CTranslate2Whisper`."""
 
-    text: str
-    no_speech_probability: float
-    mean_logprob: float
+    languages: tuple[str, ...]
+
+    def encode(self, pieces: Sequence[np.ndarray], *, context_seconds: int) -> list[Any]: ...
+
+    def language_probabilities(self, states: Sequence[Any]) -> list[dict[str, float]]: ...
+
+    def decode(
+        self, states: Sequence[Any], *, languages: Sequence[str | None], task: str, max_new_tokens: int
+    ) -> list[HeardWords]: ...
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A stretch of speech: its times, its sound as the encoder sees it, and how probable each language is."""
+
+    start_seconds: float
+    end_seconds: float
+    states: Any
+    languages: Mapping[str, float]
+
+    @property
+    def seconds(self) -> float:
+        return self.end_seconds - self.start_seconds
 
 
 @contextmanager
@@ -76,44 +110,18 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _NoSuppressTokensWarning(standard_logging.Filter):
-    """Drops one log message: Whisper's `generate` itself passes `suppress_tokens` on in the deprecated way."""
-
-    def filter(self, record: standard_logging.LogRecord) -> bool:
-        return "suppress_tokens" not in record.getMessage()
-
-
-@contextmanager
-def _without_suppress_tokens_warning() -> Iterator[None]:
-    generation_logger = logging.get_logger("transformers.generation.utils")
-    muted = _NoSuppressTokensWarning()
-    generation_logger.addFilter(muted)
-    try:
-        yield
-    finally:
-        generation_logger.removeFilter(muted)
-
-
 class SpeechRecognizer:
-    """Makes utterances of speech; greedy, so the same sound gives the same words.
+    """Makes utterances of speech; greedy, so the same sound gives the same words."""
 
-    Args:
-        model: Whisper of any size.
-        processor: Its processor.
-        voice_embedder: Cuts stretches of speech where another voice goes on without a pause; None leaves them whole.
-    """
-
-    def __init__(
-        self,
-        model: WhisperForConditionalGeneration,
-        processor: WhisperProcessor,
-        *,
-        voice_embedder: VoiceEmbedder | None = None,
-    ):
+    def __init__(self, whisper: Whisper, *, voice_embedder: VoiceEmbedder | None = None):
+        """
+        Args:
+            whisper: Hears words and languages.
+            voice_embedder: Cuts stretches where another voice goes on without a pause; None leaves them whole.
+        """
         if silero_vad is None:
             raise ImportError("speech recognition needs the package silero-vad")
-        self.model = model.eval()
-        self.processor = processor
+        self.whisper = whisper
         self.voice_embedder = voice_embedder
         with warnings.catch_warnings():  # the package loads TorchScript, which torch wants to leave behind
             warnings.filterwarnings("ignore", message=r"`torch\.jit\.load`", category=FutureWarning)
@@ -124,35 +132,71 @@ class SpeechRecognizer:
     def from_pretrained(
         cls, folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
     ) -> SpeechRecognizer:
-        """Returns a recognizer from a folder (or Hub id) with a Whisper model and its processor."""
+        """Returns a recognizer from a folder (or Hub id) with a Whisper model and its processor.
+
+        On the CPU a folder that brings the model for CTranslate2 too is run by that, in int8.
+        """
+        device = torch.device(device)
+        if device.type == "cpu" and has_ctranslate2_model(folder):
+            return cls(CTranslate2Whisper(folder))
         model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
-        model.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps the method for its docstring
-        return cls(model, WhisperProcessor.from_pretrained(folder))
+        model.to(device)  # type: ignore[arg-type]  # transformers wraps the method for its docstring
+        return cls(TorchWhisper(model, WhisperProcessor.from_pretrained(folder)))
 
     def transcribe(
         self, waveform: np.ndarray, *, language: str | None = None, progress: Progress | None = None
     ) -> Transcription:
-        """Returns what is said, in order; nothing where nobody speaks. Words that nobody can have said are `doubted`.
+        """Returns what is said, in order; nothing where nobody speaks.
+
+        Utterances in another language have `english` beside their text. Words that nobody can have said are in
+        `low_confidence`.
 
         Args:
             waveform: (S,) float32 mono in [-1, 1] at 16 kHz.
             language: Such as "en" or "german"; None lets a multilingual model hear it.
             progress: Called with ("speech", stretches done, all stretches).
+
+        Raises:
+            ValueError: A waveform that is not mono, or a language that the model does not know.
         """
-        if waveform.ndim != 1:
-            raise ValueError(f"waveform must be mono (S,), got shape {waveform.shape}")
-        options = self._language_options(language)
-        spans = self.find_speech(waveform)
-        believed: list[Utterance] = []
-        doubted: list[Utterance] = []
+        language = self._known_language(language)
+        spans = self.find_speech(_mono(waveform))
+        trusted: list[Utterance] = []
+        low_confidence: list[Utterance] = []
+        stretches = self._encode(waveform, spans)
+        languages = stretch_languages(stretches, language=language)
         for first in range(0, len(spans), BATCH_SIZE):
-            batch = spans[first : first + BATCH_SIZE]
-            heard = self._listen([_cut(waveform, start, end) for start, end in batch], options)
-            for utterance, is_believed in _weighed(batch, heard):
-                (believed if is_believed else doubted).append(utterance)
+            rows = slice(first, first + BATCH_SIZE)
+            for utterance, reason in self._utterances(waveform, stretches[rows], languages[rows]):
+                if reason is not None:
+                    span = f"{utterance.start_seconds:.1f}-{utterance.end_seconds:.1f} s"
+                    logger.info(f"speech at {span} has low confidence, {reason}: {utterance.text[:60]!r}")
+                (trusted if reason is None else low_confidence).append(utterance)
             if progress is not None:
-                progress("speech", first + len(batch), len(spans))
-        return Transcription(believed, doubted=doubted)
+                progress("speech", min(first + BATCH_SIZE, len(spans)), len(spans))
+        return Transcription(trusted, low_confidence=low_confidence)
+
+    def translate(
+        self, waveform: np.ndarray, spans: Sequence[tuple[float, float]], *, language: str | None = None
+    ) -> list[str | None]:
+        """Returns what is said in each span in English; None where that cannot be trusted.
+
+        Args:
+            waveform: (S,) float32 mono in [-1, 1] at 16 kHz.
+            spans: (start, end) in seconds of speech.
+            language: That is spoken; None hears it.
+        """
+        language = self._known_language(language)
+        parts = [(number, *part) for number, span in enumerate(spans) for part in _parts(*span)]
+        stretches = self._encode(_mono(waveform), [(start, end) for _, start, end in parts])
+        languages = stretch_languages(stretches, language=language)
+        english: list[list[str | None]] = [[] for _ in spans]
+        for first in range(0, len(parts), BATCH_SIZE):
+            rows = slice(first, first + BATCH_SIZE)
+            heard = self._listen(waveform, stretches[rows], languages[rows], task=None)
+            for (number, *_), (words, reason) in zip(parts[rows], heard, strict=True):
+                english[number].append(words.text if reason is None else None)
+        return [" ".join(filter(None, texts)) or None for texts in english]
 
     def find_speech(self, waveform: np.ndarray) -> list[tuple[float, float]]:
         """Returns (start, end) in seconds of the stretches of speech, none longer than `MAX_JOINED_SECONDS`.
@@ -176,53 +220,139 @@ class SpeechRecognizer:
             return stretches
         return split_at_changes(waveform, stretches, embedder=self.voice_embedder)
 
-    def _language_options(self, language: str | None) -> dict[str, Any]:
-        if getattr(self.model.generation_config, "lang_to_id", None):
-            return {"language": language, "task": "transcribe"}
-        if language is not None and language.lower().split("-")[0] not in ("en", "english"):
+    def _known_language(self, language: str | None) -> str | None:
+        if self.whisper.languages:
+            return language_code(language, allowed=self.whisper.languages)
+        if language is not None and language_code(language) != ENGLISH:
             raise ValueError(
                 f"language is {language!r}, but this speech model knows English only; give a transcript, or a "
                 "recognizer with a multilingual Whisper"
             )
-        return {}
+        return ENGLISH
 
-    @torch.inference_mode()
-    def _listen(self, pieces: list[np.ndarray], options: dict[str, Any]) -> list[_Heard]:
-        inputs = self.processor.feature_extractor(
-            pieces, sampling_rate=SAMPLING_RATE, return_attention_mask=True, return_tensors="pt"
-        )
-        features = inputs["input_features"].to(self.model.device, self.model.dtype)
-        states = BaseModelOutput(last_hidden_state=self.model.get_encoder()(features).last_hidden_state)
-        with _without_suppress_tokens_warning():
-            tokens = self.model.generate(
-                features,
-                encoder_outputs=states,
-                attention_mask=inputs["attention_mask"].to(self.model.device),
-                do_sample=False,
-                num_beams=1,
-                return_dict_in_generate=True,
-                **options,
-            )["sequences"]
-        start = torch.full_like(tokens[:, :1], self.model.generation_config.decoder_start_token_id)
-        if not bool((tokens[:, :1] == start).all()):  # generation may leave the prompt out
-            tokens = torch.cat([start, tokens], dim=1)
-        logprobs = self.model(encoder_outputs=states, decoder_input_ids=tokens).logits.float().log_softmax(-1)
-        chosen = logprobs[:, :-1].gather(-1, tokens[:, 1:, None]).squeeze(-1)
-        spoken = tokens[:, 1:] < self.processor.tokenizer.convert_tokens_to_ids("<|endoftext|>")
-        means = (chosen * spoken).sum(1) / spoken.sum(1).clamp(min=1)
-        silence = logprobs[:, 0, self._no_speech_id()].exp()
-        texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
-        return [
-            _Heard(" ".join(text.split()), float(p), float(mean))
-            for text, p, mean in zip(texts, silence, means, strict=True)
+    def _encode(self, waveform: np.ndarray, spans: Sequence[tuple[float, float]]) -> list[_Stretch]:
+        stretches = []
+        for first in range(0, len(spans), BATCH_SIZE):
+            batch = spans[first : first + BATCH_SIZE]
+            context = context_seconds(max(end - start for start, end in batch))
+            states = self.whisper.encode([_cut(waveform, *span) for span in batch], context_seconds=context)
+            languages = self.whisper.language_probabilities(states) if self.whisper.languages else [{}] * len(batch)
+            stretches += [_Stretch(*span, *known) for span, *known in zip(batch, states, languages, strict=True)]
+        return stretches
+
+    def _utterances(
+        self, waveform: np.ndarray, stretches: Sequence[_Stretch], languages: Sequence[str]
+    ) -> Iterator[tuple[Utterance, str | None]]:
+        """Yields each stretch's utterance, and why its words have low confidence (None: they are trusted)."""
+        heard = self._listen(waveform, stretches, languages, task="transcribe")
+        foreign = [
+            place for place, language in enumerate(languages) if language != ENGLISH and heard[place][1] is None
         ]
+        translated = self._listen(
+            waveform,
+            [stretches[place] for place in foreign],
+            [languages[place] for place in foreign],
+            task="translate",
+        )
+        english = {
+            place: words.text if reason is None else None
+            for place, (words, reason) in zip(foreign, translated, strict=True)
+        }
+        for place, (stretch, language) in enumerate(zip(stretches, languages, strict=True)):
+            words, reason = heard[place]
+            utterance = Utterance(
+                stretch.start_seconds,
+                stretch.end_seconds,
+                words.text,
+                language=language,
+                language_probability=stretch.languages.get(language),
+                english=english.get(place),
+            )
+            yield utterance, reason
 
-    def _no_speech_id(self) -> int:
-        tokenizer = self.processor.tokenizer
-        names = [name for name in ("<|nospeech|>", "<|nocaptions|>") if name in tokenizer.get_vocab()]
-        if not names:
-            raise ValueError("the speech model's tokenizer has neither <|nospeech|> nor <|nocaptions|>")
-        return tokenizer.convert_tokens_to_ids(names[0])
+    def _listen(
+        self, waveform: np.ndarray, stretches: Sequence[_Stretch], languages: Sequence[str], *, task: str | None
+    ) -> list[tuple[HeardWords, str | None]]:
+        """Returns each stretch's words and why they have low confidence; those are heard again with full context.
+
+        task: None writes English, whatever is spoken.
+        """
+        found = self._decode(stretches, languages, task=task)
+        again = [place for place, (words, reason) in enumerate(found) if reason is not None and words.text]
+        if again:
+            pieces = [_cut(waveform, stretches[place].start_seconds, stretches[place].end_seconds) for place in again]
+            states = self.whisper.encode(pieces, context_seconds=FULL_CONTEXT_SECONDS)
+            full = [
+                _Stretch(
+                    stretches[place].start_seconds, stretches[place].end_seconds, state, stretches[place].languages
+                )
+                for place, state in zip(again, states, strict=True)
+            ]
+            second = self._decode(full, [languages[place] for place in again], task=task)
+            for place, result in zip(again, second, strict=True):
+                found[place] = result
+        return found
+
+    def _decode(
+        self, stretches: Sequence[_Stretch], languages: Sequence[str], *, task: str | None
+    ) -> list[tuple[HeardWords, str | None]]:
+        """Decodes stretches of one task and one length of context at a time, since a batch has one of each."""
+        results: list[Any] = [None] * len(stretches)
+        tasks = [task or ("transcribe" if language == ENGLISH else "translate") for language in languages]
+        keys = [(one, tuple(stretch.states.shape)) for one, stretch in zip(tasks, stretches, strict=True)]
+        for key in dict.fromkeys(keys):
+            places = [place for place, other in enumerate(keys) if other == key]
+            chosen = [stretches[place] for place in places]
+            heard = self.whisper.decode(
+                [stretch.states for stretch in chosen],
+                languages=[languages[place] for place in places],
+                task=key[0],
+                max_new_tokens=MIN_TOKENS + math.ceil(TOKENS_PER_SECOND * max(stretch.seconds for stretch in chosen)),
+            )
+            for place, stretch, words in zip(places, chosen, heard, strict=True):
+                reason = low_confidence_reason(
+                    words.text,
+                    seconds=stretch.seconds,
+                    no_speech_probability=words.no_speech_probability,
+                    mean_logprob=words.mean_logprob,
+                    language_probability=stretch.languages.get(languages[place], 1.0),
+                )
+                results[place] = (words, reason)
+        return results
+
+
+def context_seconds(seconds: float) -> int:
+    """Returns how much sound the encoder reads for a stretch of so many seconds: with silence behind it."""
+    return min(max(MIN_CONTEXT_SECONDS, math.ceil(seconds + SILENCE_AFTER_SECONDS)), FULL_CONTEXT_SECONDS)
+
+
+def stretch_languages(stretches: Sequence[_Stretch], *, language: str | None) -> list[str]:
+    """Returns each stretch's language: the given one, else the clip's, else its own where that is very sure."""
+    if language is not None:
+        return [language] * len(stretches)
+    clip = vote_for_language(
+        [stretch.languages for stretch in stretches], seconds=[stretch.seconds for stretch in stretches]
+    )
+    return [ENGLISH if clip is None else _own_language(stretch) or clip[0] for stretch in stretches]
+
+
+def _own_language(stretch: _Stretch) -> str | None:
+    code, probability = max(stretch.languages.items(), key=lambda entry: entry[1])
+    is_sure = probability >= OWN_LANGUAGE_PROBABILITY and stretch.seconds >= OWN_LANGUAGE_SECONDS
+    return code if is_sure else None
+
+
+def _parts(start: float, end: float) -> list[tuple[float, float]]:
+    """A span in equal parts, none longer than `MAX_JOINED_SECONDS`."""
+    count = max(math.ceil((end - start) / MAX_JOINED_SECONDS), 1)
+    edges = [start + (end - start) * part / count for part in range(count + 1)]
+    return list(pairwise(edges))
+
+
+def _mono(waveform: np.ndarray) -> np.ndarray:
+    if waveform.ndim != 1:
+        raise ValueError(f"waveform must be mono (S,), got shape {waveform.shape}")
+    return waveform
 
 
 def join_short_spans(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -249,26 +379,23 @@ def _cut(waveform: np.ndarray, start: float, end: float) -> np.ndarray:
     return waveform[round(start * SAMPLING_RATE) : round(end * SAMPLING_RATE)]
 
 
-def _weighed(spans: list[tuple[float, float]], heard: list[_Heard]) -> Iterator[tuple[Utterance, bool]]:
-    """Yields each stretch's utterance, and whether its words are believed."""
-    for (start, end), words in zip(spans, heard, strict=True):
-        doubt = reason_for_doubt(
-            words.text,
-            seconds=end - start,
-            no_speech_probability=words.no_speech_probability,
-            mean_logprob=words.mean_logprob,
-        )
-        if doubt is not None:
-            logger.info(f"speech at {start:.1f}-{end:.1f} s is doubted, {doubt}: {words.text[:60]!r}")
-        yield Utterance(start, end, words.text), doubt is None
-
-
-def reason_for_doubt(text: str, *, seconds: float, no_speech_probability: float, mean_logprob: float) -> str | None:
+def low_confidence_reason(
+    text: str,
+    *,
+    seconds: float,
+    no_speech_probability: float,
+    mean_logprob: float,
+    language_probability: float = 1.0,
+) -> str | None:
     """Returns why nobody can have said `text`, None for believable words."""
     if not any(character.isalnum() for character in text):
         return "no words"
-    if no_speech_probability > NO_SPEECH_PROBABILITY and mean_logprob < MIN_MEAN_LOGPROB:
+    if mean_logprob < MIN_MEAN_LOGPROB:
+        return f"improbable words (mean log-probability {mean_logprob:.2f})"
+    if no_speech_probability > NO_SPEECH_PROBABILITY and mean_logprob < UNSURE_MEAN_LOGPROB:
         return f"no speech (probability {no_speech_probability:.2f}, mean log-probability {mean_logprob:.2f})"
+    if language_probability < MIN_LANGUAGE_PROBABILITY and mean_logprob < UNSURE_MEAN_LOGPROB:
+        return f"another language (probability {language_probability:.2f}, mean log-probability {mean_logprob:.2f})"
     data = text.encode()
     if len(data) / len(zlib.compress(data)) > MAX_COMPRESSION or _repeats(text):
         return "repeated text"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .clip import Utterance
+from .spoken_languages import language_code
 
 try:
     import pysubs2
@@ -37,6 +38,8 @@ START_NAMES = ("start", "start_seconds", "start_time", "starttime", "begin", "on
 END_NAMES = ("end", "end_seconds", "end_time", "endtime", "stop", "offset", "to", "end_ms")
 TEXT_NAMES = ("text", "sentence", "words", "utterance", "subtitle", "transcript", "transcription")
 SPEAKER_NAMES = ("speaker", "spk", "speaker_id", "name")
+LANGUAGE_NAMES = ("language", "lang")
+ENGLISH_NAMES = ("english", "text_en", "translation_en")
 
 _CLOCK = re.compile(r"(?:(?P<hours>\d+):)?(?P<minutes>\d{1,2}):(?P<seconds>\d{1,2}(?:[.,]\d+)?)")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
@@ -120,6 +123,9 @@ def _parse_json(data: Any, *, name: str) -> tuple[Utterance, ...]:
         )
     if all(isinstance(entry, Utterance) for entry in entries):
         return tuple(entries)
+    whole = data.get("language") if isinstance(data, Mapping) else None  # as Whisper and whisperX write it
+    if isinstance(whole, str):
+        entries = [{"language": whole, **entry} if isinstance(entry, Mapping) else entry for entry in entries]
     return _build(entries, milliseconds=milliseconds, name=name)
 
 
@@ -228,7 +234,7 @@ def _utterance(entry: Any, number: int, milliseconds: bool, name: str) -> Uttera
     keys = {str(key).lower(): key for key in entry}
     values = [
         entry[keys[column]] if (column := _column(keys, names)) is not None else None
-        for names in (START_NAMES, END_NAMES, TEXT_NAMES, SPEAKER_NAMES)
+        for names in (START_NAMES, END_NAMES, TEXT_NAMES, SPEAKER_NAMES, LANGUAGE_NAMES, ENGLISH_NAMES)
     ]
     start, end = (_seconds(value) for value in values[:2])
     if start is None or end is None:
@@ -237,8 +243,9 @@ def _utterance(entry: Any, number: int, milliseconds: bool, name: str) -> Uttera
     start, end = start / scale, end / scale
     if end == start:
         end = start + SHORTEST_CUE_SECONDS
-    speaker = None if values[3] is None or str(values[3]).strip() == "" else str(values[3]).strip()
+    speaker, language, english = (" ".join(str(value or "").split()) or None for value in values[3:])
+    text = " ".join(str(values[2] or "").split())
     try:
-        return Utterance(start, end, " ".join(str(values[2] or "").split()), speaker)
+        return Utterance(start, end, text, speaker, language=language_code(language), english=english)
     except ValueError as error:
         raise ValueError(f"{name}, entry {number}: {error}") from None

@@ -18,6 +18,7 @@ from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import SPECIAL_TOKENS
 from microemo.processing.speech_recognition import SpeechRecognizer
 from microemo.processing.video_processing_microemo import MicroEmoVideoProcessor
+from microemo.processing.whisper_torch import TorchWhisper
 
 CHAT_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")  # as in SmolLM2
 VOCAB_SIZE = 256 + len(CHAT_TOKENS) + len(SPECIAL_TOKENS)
@@ -93,4 +94,4 @@ def tiny_recognizer() -> SpeechRecognizer:
         begin_suppress_tokens=[256],
         max_length=16,
     )
-    return SpeechRecognizer(model, WhisperProcessor(extractor, tokenizer))
+    return SpeechRecognizer(TorchWhisper(model, WhisperProcessor(extractor, tokenizer)))

@@ -25,6 +25,32 @@ def test_subtitles_parse_back(report, write, form):
     assert "happy, relieved; face: happiness 0.72; micro-expression of happiness at 1.00 s" in events[0].plaintext
 
 
+def in_chinese(report):
+    first = replace(report.utterances[0], text="你回来了。", language="zh", english="You <came> back.")
+    return replace(report, utterances=(first, *report.utterances[1:]))
+
+
+@pytest.mark.parametrize(("write", "form"), [(to_srt, "srt"), (to_vtt, "vtt")])
+def test_english_is_the_second_line_of_a_subtitle(report, write, form):
+    first, second = pysubs2.SSAFile.from_string(write(in_chinese(report)), format_=form)
+    words, english, findings = first.plaintext.split("\n")
+    assert words.endswith("你回来了。") and "came" in english and findings.startswith("[happy")
+    assert len(second.plaintext.split("\n")) == 1
+    assert "<came>" not in write(in_chinese(report))
+
+
+def test_csv_has_language_and_english(report):
+    rows = list(csv.DictReader(io.StringIO(to_csv(in_chinese(report)))))
+    assert (rows[0]["text"], rows[0]["language"], rows[0]["english"]) == ("你回来了。", "zh", "You <came> back.")
+    assert rows[1]["english"] == ""
+
+
+def test_timeline_and_json_have_english(report):
+    changed = in_chinese(report)
+    assert "    English     “You <came> back.”" in str(changed).splitlines()
+    assert EmotionReport.from_json(changed.to_json()) == changed
+
+
 def test_subtitles_say_nothing_that_was_not_measured(report):
     assert to_srt(report).split("\n\n")[1].strip() == "2\n00:00:03,100 --> 00:00:04,500\nBen: Of course."
 

@@ -12,6 +12,8 @@ from microemo.inference.cli import main
 from microemo.inference.exact_json import from_plain, to_plain
 from microemo.processing.clip import Transcription, Utterance
 
+LOOK = Utterance(0.2, 1.2, "看!", language="zh", language_probability=0.75, english="Look!")
+
 
 class Recognizer:
     """Hears two utterances in any sound, and counts how often it is asked."""
@@ -21,7 +23,7 @@ class Recognizer:
 
     def transcribe(self, waveform, *, language=None, progress=None):
         self.asked += 1
-        return Transcription([Utterance(0.2, 1.2, "Look!"), Utterance(1.5, 2.8, "Where?")])
+        return Transcription([LOOK, Utterance(1.5, 2.8, "Where?", language="en")])
 
 
 @pytest.fixture
@@ -127,3 +129,23 @@ def test_unknown_classes_are_refused():
         from_plain({"class": "Popen", "args": "true"})
     with pytest.raises(ValueError, match="got object"):
         to_plain(object())
+
+
+def test_language_and_english_are_in_the_report_and_in_the_journal(analyzer, video, tmp_path):
+    journal = tmp_path / "video.jsonl"
+    stop_after(analyzer, video, windows=1, journal=journal)
+    report = analyzer(video, mode="scores", journal=journal)
+    first, second = report.utterances
+    assert (first.text, first.language, first.language_probability, first.english) == ("看!", "zh", 0.75, "Look!")
+    assert (second.language, second.english) == ("en", None)
+    (words,) = (each for each in report.modalities if each.name == "words")
+    assert words.used and words.note.startswith("speech recognition, English")
+
+
+def test_words_without_english_are_reported_and_not_used(make_analyzer, video):
+    report = make_analyzer()(video, mode="scores", transcript=[Utterance(0.2, 1.2, "你在看什么", language="zh")])
+    (words,) = (each for each in report.modalities if each.name == "words")
+    assert not words.used
+    assert words.note == "transcript given, Chinese: no English text, which the language model needs"
+    assert report.utterances[0].text == "你在看什么"
+    assert "Chinese words at 0.2-1.2 s are not used: there is no English text of them" in report.warnings

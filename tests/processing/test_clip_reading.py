@@ -137,14 +137,14 @@ def test_given_speakers_win_and_without_an_embedder_nobody_is_told(tmp_path):
     assert {each.speaker for each in clip.utterances} == {None} and clip.warnings == ()
 
 
-def test_doubted_speech_is_told(talk):
-    class Doubter:
+def test_low_confidence_speech_is_reported(talk):
+    class Unsure:
         def transcribe(self, waveform, *, language=None, progress=None):
-            return Transcription(doubted=[Utterance(0.5, 1.25, "thank you")])
+            return Transcription(low_confidence=[Utterance(0.5, 1.25, "thank you")])
 
-    clip = read_one(talk, recognizer=Doubter())
+    clip = read_one(talk, recognizer=Unsure())
     assert clip.utterances == (Utterance(0.0, clip.end_seconds),)
-    assert clip.warnings[0] == "speech at 0.5-1.2 s was left out: the recogniser doubts its words"
+    assert clip.warnings[0] == "low-confidence speech left out at 0.5-1.2 s"
     assert "no speech found" in clip.warnings[1]
 
 
@@ -358,13 +358,13 @@ class TestRecognitionInBlocks:
         np.testing.assert_allclose([(each.start_seconds, each.end_seconds) for each in found], spoken)
         assert max(lengths) <= 5.0
 
-    def test_doubted_speech_is_told_once_at_its_time(self):
+    def test_low_confidence_speech_is_reported_once_at_its_time(self):
         """At 5 s the block ends within speech from 4 s on, so what is heard there is heard again by the next block."""
 
         def transcribe(waveform, *, language=None):
             if len(waveform) == 500 and waveform[0] == 0:  # 0-5 s
-                return Transcription([Utterance(4.0, 5.0)], doubted=[Utterance(1.0, 2.0), Utterance(4.5, 5.0)])
-            return Transcription([Utterance(0.0, 0.4)], doubted=[Utterance(0.5, 1.0)])
+                return Transcription([Utterance(4.0, 5.0)], low_confidence=[Utterance(1.0, 2.0), Utterance(4.5, 5.0)])
+            return Transcription([Utterance(0.0, 0.4)], low_confidence=[Utterance(0.5, 1.0)])
 
         recognizer = FakeRecognizer()
         recognizer.transcribe = transcribe
@@ -375,7 +375,7 @@ class TestRecognitionInBlocks:
             block_seconds=5.0,
         )
         assert [(each.start_seconds, each.end_seconds) for each in found] == [(4.0, 4.4)]
-        assert [(each.start_seconds, each.end_seconds) for each in found.doubted] == [(1.0, 2.0), (4.5, 5.0)]
+        assert [(each.start_seconds, each.end_seconds) for each in found.low_confidence] == [(1.0, 2.0), (4.5, 5.0)]
 
     def test_speech_without_a_pause_ends(self):
         recognizer = FakeRecognizer()

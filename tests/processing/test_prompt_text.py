@@ -1,6 +1,7 @@
 """Transcripts are untrusted: no control token of theirs reaches the prompt, whatever it is wrapped in."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from microemo.processing.prompt_text import (
     SPECIAL_TOKENS,
     default_questions,
     harmless_clip,
+    holds_control_token,
+    prompt_words,
     sanitize_conversation,
     sanitize_text,
     sanitize_utterance,
@@ -111,3 +114,14 @@ def test_default_questions_name_clip_and_utterances_at_relative_times():
     assert "whole clip" in questions[0]
     assert "Anna" in questions[1] and "[1] (0.5-2.0 s)" in questions[1]
     assert "the speaker" in questions[2] and "[2] (2.5-3.0 s)" in questions[2]
+
+
+def test_the_model_reads_english_only():
+    chinese = Utterance(0, 1, "你好", "Anna", language="zh", english='<|im_end|>"Hello"')
+    assert sanitize_utterance(chinese, special_tokens=["<|im_end|>"]) == Utterance(0, 1, "'Hello'", "Anna")
+    assert sanitize_utterance(replace(chinese, english=None)).text == ""
+    assert prompt_words(replace(chinese, english=None)) == ""
+    assert prompt_words(Utterance(0, 1, "Hello", language="en")) == prompt_words(Utterance(0, 1, "Hello")) == "Hello"
+    assert holds_control_token(chinese, special_tokens=["<|im_end|>"])
+    once = sanitize_utterance(chinese)
+    assert sanitize_utterance(once) == once

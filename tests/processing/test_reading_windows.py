@@ -56,3 +56,9 @@ def test_long_utterances_are_cut_with_their_words():
     assert " ".join(part.text for part in parts[1:]) == long.text
     assert {part.speaker for part in parts[1:]} == {"Anna"}
     assert len(warnings) == 1 and "cut into 3 parts" in warnings[0]
+
+
+def test_english_is_cut_with_its_words():
+    long = Utterance(0, 100, "a b c d", language="zh", english="one two")
+    parts, _ = split_long_utterances([long], max_window_seconds=60.0)
+    assert [(part.text, part.english) for part in parts] == [("a b", "one"), ("c d", "two")]

@@ -19,9 +19,11 @@ from microemo.processing.speech_recognition import (
     MAX_JOINED_SECONDS,
     SAMPLING_RATE,
     SpeechRecognizer,
+    context_seconds,
     join_short_spans,
-    reason_for_doubt,
+    low_confidence_reason,
 )
+from microemo.processing.whisper_torch import HeardWords
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +49,29 @@ def test_short_stretches_join_their_neighbour(spans, joined):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds", "silence", "logprob", "doubt"),
+    ("text", "seconds", "silence", "logprob", "language", "expected"),
     [
-        ("It was the best of times.", 3.0, 0.01, -0.2, None),
-        ("It was the best of times.", 3.0, 0.9, -0.2, None),
-        ("you", 1.0, 0.9, -1.4, "no speech"),
-        (" ... ", 1.0, 0.0, -0.1, "no words"),
-        ("no no no no no no no", 8.0, 0.0, -0.1, "repeated"),
-        ("ha " * 60, 8.0, 0.0, -0.1, "repeated"),
-        ("All of these many words were certainly never said that fast.", 1.0, 0.0, -0.1, "more words than fit"),
+        ("It was the best of times.", 3.0, 0.01, -0.2, 1.0, None),
+        ("It was the best of times.", 3.0, 0.9, -0.2, 1.0, None),
+        ("It was the best of times.", 3.0, 0.1, -0.3, 0.01, None),
+        ("It was the best of times.", 3.0, 0.1, -0.9, 0.01, "another language"),
+        ("you", 1.0, 0.9, -0.8, 1.0, "no speech"),
+        ("See you in the next video!", 3.0, 0.1, -1.4, 1.0, "improbable"),
+        (" ... ", 1.0, 0.0, -0.1, 1.0, "no words"),
+        ("no no no no no no no", 8.0, 0.0, -0.1, 1.0, "repeated"),
+        ("ha " * 60, 8.0, 0.0, -0.1, 1.0, "repeated"),
+        ("All of these many words were certainly never said that fast.", 1.0, 0.0, -0.1, 1.0, "more words than fit"),
     ],
 )
-def test_words_that_nobody_said_are_doubted(text, seconds, silence, logprob, doubt):
-    reason = reason_for_doubt(text, seconds=seconds, no_speech_probability=silence, mean_logprob=logprob)
-    assert reason is None if doubt is None else reason is not None and doubt in reason
+def test_words_that_nobody_said_have_low_confidence(text, seconds, silence, logprob, language, expected):
+    reason = low_confidence_reason(
+        text,
+        seconds=seconds,
+        no_speech_probability=silence,
+        mean_logprob=logprob,
+        language_probability=language,
+    )
+    assert reason is None if expected is None else reason is not None and expected in reason
 
 
 @pytest.mark.parametrize("samples", [0, SAMPLING_RATE * 3])
@@ -79,24 +90,122 @@ def test_threads_of_the_process_stay_as_they_were(recognizer):
     assert torch.get_num_threads() == threads
 
 
-def test_words_stand_at_the_times_of_the_speech(recognizer, monkeypatch):
-    monkeypatch.setattr(recognizer, "find_speech", lambda waveform: [(0.5, 1.5), (1.8, 3.0)])
-    monkeypatch.setattr("microemo.processing.speech_recognition.reason_for_doubt", lambda text, **trust: None)
+class FakeWhisper:
+    """Says what each piece of sound, known by its first sample, is programmed to say."""
+
+    languages = ("en", "es", "zh")
+
+    def __init__(self, *, heard, spoken, at_full_context=None):
+        self.heard, self.spoken, self.at_full_context = heard, spoken, at_full_context or {}
+        self.contexts, self.decoded = [], []
+
+    def encode(self, pieces, *, context_seconds):
+        self.contexts += [context_seconds] * len(pieces)
+        return [np.array([piece[0], context_seconds]) for piece in pieces]
+
+    def language_probabilities(self, states):
+        return [{"en": 0.0, "es": 0.0, "zh": 0.0, **self.spoken[float(state[0])]} for state in states]
+
+    def decode(self, states, *, languages, task, max_new_tokens):
+        self.decoded += [(float(state[0]), language, task) for state, language in zip(states, languages, strict=True)]
+        heard = self.heard
+        return [
+            (self.at_full_context if state[1] == 30 else heard).get((float(state[0]), task), heard[state[0], task])
+            for state in states
+        ]
+
+
+def fake_recognizer(whisper, spans, monkeypatch):
+    recognizer = SpeechRecognizer(whisper)
+    monkeypatch.setattr(recognizer, "find_speech", lambda waveform: spans)
+    return recognizer
+
+
+def ramp(spans):
+    """(S,) sound in which span number n begins with the sample n / 8."""
+    waveform = np.zeros(SAMPLING_RATE * 20, dtype=np.float32)
+    for number, (start, _) in enumerate(spans):
+        waveform[round(start * SAMPLING_RATE)] = number / 8
+    return waveform
+
+
+def test_other_languages_have_english_beside_them(monkeypatch):
+    spans = [(0.5, 3.0), (3.5, 6.0)]
+    heard = {
+        (0.0, "transcribe"): HeardWords("你好", 0.0, -0.2),
+        (0.0, "translate"): HeardWords("Hello.", 0.0, -0.3),
+        (0.125, "transcribe"): HeardWords("再见", 0.0, -0.2),
+        (0.125, "translate"): HeardWords("I am I am", 0.0, -1.7),  # a translation that cannot be trusted
+    }
+    whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.9}, 0.125: {"zh": 0.6, "en": 0.3}})
+    found = fake_recognizer(whisper, spans, monkeypatch).transcribe(ramp(spans))
+    assert [(u.text, u.english, u.language) for u in found] == [("你好", "Hello.", "zh"), ("再见", None, "zh")]
+    assert [u.language_probability for u in found] == [0.9, 0.6]
+    assert [(u.start_seconds, u.end_seconds) for u in found] == spans
+
+
+def test_english_is_not_translated(monkeypatch):
+    whisper = FakeWhisper(heard={(0.0, "transcribe"): HeardWords("Hello.", 0.0, -0.2)}, spoken={0.0: {"en": 0.9}})
+    (found,) = fake_recognizer(whisper, [(0.0, 2.0)], monkeypatch).transcribe(ramp([(0.0, 2.0)]))
+    assert (found.text, found.english, found.language) == ("Hello.", None, "en")
+    assert [task for *_, task in whisper.decoded] == ["transcribe"]
+
+
+@pytest.mark.parametrize(
+    ("second", "seconds", "expected"),
+    [({"en": 0.99}, 4.0, "en"), ({"en": 0.8}, 4.0, "zh"), ({"en": 0.99}, 1.0, "zh")],
+)
+def test_a_stretch_leaves_the_language_of_the_clip_only_when_it_is_sure(monkeypatch, second, seconds, expected):
+    spans = [(0.0, 8.0), (9.0, 9.0 + seconds)]
+    words = HeardWords("words", 0.0, -0.1)
+    heard = {(place, task): words for place in (0.0, 0.125) for task in ("transcribe", "translate")}
+    whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.9}, 0.125: second})
+    found = fake_recognizer(whisper, spans, monkeypatch).transcribe(ramp(spans))
+    assert [u.language for u in found] == ["zh", expected]
+
+
+def test_the_given_language_is_kept(monkeypatch):
+    words = HeardWords("hola", 0.0, -0.1)
+    heard = {(0.0, "transcribe"): words, (0.0, "translate"): words}
+    whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.99}})
+    recognizer = fake_recognizer(whisper, [(0.0, 3.0)], monkeypatch)
+    assert [u.language for u in recognizer.transcribe(ramp([(0.0, 3.0)]), language="Spanish")] == ["es"]
+    with pytest.raises(ValueError, match=r"language must be .*zh \(chinese\); got 'klingon'"):
+        recognizer.transcribe(ramp([]), language="klingon")
+
+
+def test_unsure_words_are_heard_again_with_full_context(monkeypatch):
+    spans = [(0.0, 8.0), (9.0, 11.0)]
+    heard = {
+        (0.0, "transcribe"): HeardWords("no no no no no no no no", 0.0, -0.1),
+        (0.125, "transcribe"): HeardWords("Thank you.", 0.9, -1.5),
+    }
+    again = {(0.0, "transcribe"): HeardWords("No, I did not.", 0.0, -0.3)}
+    whisper = FakeWhisper(heard=heard, spoken={0.0: {"en": 0.9}, 0.125: {"en": 0.9}}, at_full_context=again)
     seen = []
-    waveform = np.random.default_rng(0).normal(0, 0.1, SAMPLING_RATE * 4).astype(np.float32)
-    found = recognizer.transcribe(waveform, progress=lambda *call: seen.append(call))
-    assert [(u.start_seconds, u.end_seconds) for u in found] == [(0.5, 1.5), (1.8, 3.0)]
+    recognizer = fake_recognizer(whisper, spans, monkeypatch)
+    found = recognizer.transcribe(ramp(spans), progress=lambda *call: seen.append(call))
+    assert [u.text for u in found] == ["No, I did not."]
+    assert [(u.start_seconds, u.text) for u in found.low_confidence] == [(9.0, "Thank you.")]
+    assert whisper.contexts == [10, 10, 30, 30]
     assert seen == [("speech", 2, 2)]
-    assert found == recognizer.transcribe(waveform)  # greedy: the same sound, the same words
 
 
-def test_words_that_are_not_believed_are_kept_apart(recognizer, monkeypatch):
-    monkeypatch.setattr(recognizer, "find_speech", lambda waveform: [(0.5, 1.5), (1.8, 3.0)])
-    doubts = iter(["no speech", None])
-    monkeypatch.setattr("microemo.processing.speech_recognition.reason_for_doubt", lambda text, **trust: next(doubts))
-    found = recognizer.transcribe(np.zeros(SAMPLING_RATE * 4, dtype=np.float32))
-    assert [(u.start_seconds, u.end_seconds) for u in found] == [(1.8, 3.0)]
-    assert [(u.start_seconds, u.end_seconds) for u in found.doubted] == [(0.5, 1.5)]
+def test_spans_of_a_transcript_are_translated(monkeypatch):
+    heard = {(0.0, "translate"): HeardWords("Hello.", 0.0, -0.3), (0.125, "transcribe"): HeardWords("Yes.", 0.0, -0.3)}
+    whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.99}, 0.125: {"en": 0.99}})
+    spans = [(0.5, 4.0), (5.0, 8.0)]
+    assert SpeechRecognizer(whisper).translate(ramp(spans), spans) == ["Hello.", "Yes."]
+
+
+@pytest.mark.parametrize(("seconds", "context"), [(0.5, 10), (8.0, 10), (8.1, 11), (10.0, 12), (40.0, 30)])
+def test_silence_follows_every_stretch(seconds, context):
+    assert context_seconds(seconds) == context
+
+
+def hear(recognizer, pieces):
+    states = recognizer.whisper.encode(pieces, context_seconds=30)
+    return recognizer.whisper.decode(states, languages=["en"] * len(pieces), task="transcribe", max_new_tokens=12)
 
 
 def test_nothing_of_the_libraries_own_affairs_is_told(monkeypatch):
@@ -110,7 +219,7 @@ def test_nothing_of_the_libraries_own_affairs_is_told(monkeypatch):
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)
             recognizer = tiny_recognizer()
-            recognizer._listen([np.zeros(SAMPLING_RATE, dtype=np.float32)], {})
+            hear(recognizer, [np.zeros(SAMPLING_RATE, dtype=np.float32)])
         generation_logger.warning("something else")
     finally:
         generation_logger.removeHandler(handler)
@@ -120,8 +229,8 @@ def test_nothing_of_the_libraries_own_affairs_is_told(monkeypatch):
 def test_batched_stretches_are_heard_as_one_by_one(recognizer):
     generator = np.random.default_rng(1)
     pieces = [generator.normal(0, 0.1, SAMPLING_RATE * seconds).astype(np.float32) for seconds in (1, 2)]
-    together = recognizer._listen(pieces, {})
-    alone = [recognizer._listen([piece], {})[0] for piece in pieces]
+    together = hear(recognizer, pieces)
+    alone = [hear(recognizer, [piece])[0] for piece in pieces]
     for one, other in zip(together, alone, strict=True):
         assert one.text == other.text
         assert one.no_speech_probability == pytest.approx(other.no_speech_probability, rel=1e-4)
@@ -139,11 +248,11 @@ def test_stereo_is_refused(recognizer):
 
 
 def test_saved_recognizer_loads_from_its_folder(recognizer, tmp_path):
-    recognizer.model.save_pretrained(tmp_path)
-    recognizer.processor.save_pretrained(tmp_path)
+    recognizer.whisper.model.save_pretrained(tmp_path)
+    recognizer.whisper.processor.save_pretrained(tmp_path)
     piece = np.random.default_rng(2).normal(0, 0.1, SAMPLING_RATE).astype(np.float32)
     loaded = SpeechRecognizer.from_pretrained(tmp_path)
-    assert loaded._listen([piece], {}) == recognizer._listen([piece], {})
+    assert hear(loaded, [piece]) == hear(recognizer, [piece])
 
 
 @pytest.fixture(scope="module")

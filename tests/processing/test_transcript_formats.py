@@ -44,7 +44,7 @@ SOURCES = {
     "srt with BOM": "\ufeff" + SRT,
     "whisperX srt": SRT.replace("Anna:", "[Anna]:").replace("Bob:", "[Bob]:"),
     "vtt": VTT,
-    "whisper json": json.dumps({"text": "...", "segments": SEGMENTS, "language": "en"}),
+    "whisper json": json.dumps({"text": "...", "segments": SEGMENTS}),
     "whisperX json": json.dumps({"segments": SEGMENTS, "word_segments": []}),
     "funasr": json.dumps(FUNASR),
     "funasr object": json.dumps(FUNASR[0]),
@@ -63,6 +63,28 @@ SOURCES = {
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_format_gives_the_same_utterances(name):
     assert parse_transcript(SOURCES[name]) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"segments": [{"start": 0, "end": 1, "text": "Hola"}], "language": "es"},
+        [{"start": 0, "end": 1, "text": "Hola", "language": "Spanish"}],
+        "start,end,lang,text\n0,1,es,Hola\n",
+    ],
+)
+def test_the_language_of_a_transcript_is_read(source):
+    assert parse_transcript(source) == (Utterance(0, 1, "Hola", language="es"),)
+
+
+def test_english_beside_the_words_is_read():
+    (found,) = parse_transcript([{"start": 0, "end": 1, "text": "Hola", "language": "es", "english": "Hello"}])
+    assert found.english == "Hello"
+
+
+def test_an_unknown_language_names_its_entry():
+    with pytest.raises(ValueError, match="entry 1: language must be .*got 'klingon'"):
+        parse_transcript([{"start": 0, "end": 1, "text": "nuqneH", "language": "klingon"}])
 
 
 @pytest.mark.parametrize(
