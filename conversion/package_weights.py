@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,15 @@ class WeightPackage:
     files: tuple[PackageFile, ...]
 
 
+@dataclass(frozen=True)
+class SplitFile:
+    """One file that lies in several wheels: `parts` are (package, path in its wheel), in order."""
+
+    name: str
+    sha256: str
+    parts: tuple[tuple[WeightPackage, str], ...]
+
+
 def default_cache_dir() -> Path:
     """Returns the folder for downloads and assembled models: `MICROEMO_CACHE`, else the user's cache."""
     return Path(os.environ.get(CACHE_VARIABLE) or user_cache_dir("microemo", appauthor=False)).expanduser()
@@ -81,6 +90,31 @@ def extract_files(package: WeightPackage, *, wheel: Path, folder: Path) -> list[
                 raise WeightDownloadError(f"{file.path} in {wheel} has sha256 {found} instead of {file.sha256}")
             extracted.append(target)
     return extracted
+
+
+def unpack_wheels(
+    wheels: Mapping[WeightPackage, Path], *, split_files: Mapping[WeightPackage, SplitFile], folder: Path
+) -> None:
+    """Writes the files of all packages into `folder`, one folder a package; a split file into that of its key."""
+    for package, wheel in wheels.items():
+        extract_files(package, wheel=wheel, folder=folder / package.name)
+    for package, file in split_files.items():
+        join_parts(file, wheels=wheels, folder=folder / package.name)
+
+
+def join_parts(file: SplitFile, *, wheels: Mapping[WeightPackage, Path], folder: Path) -> Path:
+    """Writes the file's parts one behind the other into `folder`; returns its path. `wheels` has each part's wheel."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / file.name
+    with target.open("wb") as sink:
+        for package, path in file.parts:
+            with zipfile.ZipFile(wheels[package]) as archive, archive.open(path) as source:
+                shutil.copyfileobj(source, sink, BLOCK_BYTES)
+    if (found := file_sha256(target)) != file.sha256:
+        raise WeightDownloadError(
+            f"{file.name}, joined of {len(file.parts)} parts, has sha256 {found} instead of {file.sha256}"
+        )
+    return target
 
 
 def file_sha256(path: Path) -> str:

