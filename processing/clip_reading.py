@@ -27,6 +27,8 @@ from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
 from .window_reading import Progress, WindowReader
 
+NO_SPEECH = "no speech found: the clip is one utterance"
+
 
 @dataclass(frozen=True)
 class _Media:
@@ -121,7 +123,9 @@ class ClipReader:
                 if reader is not None:
                     reader.skip(detections)
             for window in windows[len(state.windows_read) :]:
-                clip, detections = self._read_window(media, window, reader=reader, person=person, progress=progress)
+                clip, detections = self._read_window(
+                    media, window, reader=reader, person=person, has_speech=NO_SPEECH not in notes, progress=progress
+                )
                 state.last_window = detections
                 yield replace(clip, warnings=(*media.index.warnings, *notes, *cuts, *clip.warnings))
 
@@ -149,7 +153,7 @@ class ClipReader:
         )
         aligned, notes = align_utterances(found, duration_seconds=duration)
         notes = (*(_doubt_note(each) for each in found.doubted), *notes)
-        return (aligned, notes) if aligned else (whole, (*notes, "no speech found: the clip is one utterance"))
+        return (aligned, notes) if aligned else (whole, (*notes, NO_SPEECH))
 
     def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
         if media.video is None:
@@ -171,6 +175,7 @@ class ClipReader:
         *,
         reader: WindowReader | None,
         person: str | int,
+        has_speech: bool,
         progress: Progress | None,
     ) -> tuple[Clip, DetectionRecord]:
         absences: dict[str, str] = {}
@@ -190,6 +195,9 @@ class ClipReader:
                 absences["frames"] = "no frame in this part of the video can be read"
         if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
             raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {absences}")
+        if waveform is not None and not has_speech:
+            # Music, noise or an animal has no emotion of a voice, and would be given one.
+            waveform, absences["audio"] = None, "no speech"
         clip = assemble_clip(
             media.name,
             window=window,
