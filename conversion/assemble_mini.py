@@ -31,14 +31,7 @@ from microemo.conversion.convert_ctranslate2_whisper_to_hf import convert_whispe
 from microemo.conversion.convert_gguf_to_hf import convert_gguf
 from microemo.conversion.convert_torchvision_mobilenet_to_hf import convert_mobilenet_state_dict, mobilenet_config
 from microemo.conversion.mini_model import SEED, PublicParts, build_mini
-from microemo.conversion.mini_packages import (
-    LANGUAGE_MODEL,
-    MINI_PACKAGES,
-    MINI_SPLIT_FILES,
-    MOBILENET,
-    SPEECH,
-    WHISPER,
-)
+from microemo.conversion.mini_packages import LANGUAGE_MODEL, MINI_PACKAGES, MINI_SPLIT_FILES, MOBILENET, SPEECH
 from microemo.conversion.package_weights import (
     Progress,
     WeightDownloadError,
@@ -53,7 +46,7 @@ from microemo.conversion.trained_parts import checkpoint_files, mini_checkpoint_
 NAME = "microemo-mini"
 SPEECH_RECOGNITION = "speech_recognition"
 ONE_FILE = "10GB"  # larger than the model
-STEPS = 7  # language model, speech recogniser, Whisper, MobileNetV2, building, and writing twice
+STEPS = 6  # language model, Whisper, MobileNetV2, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
 PROCESSOR_FILES = ("*processing_microemo.py", "prompt_text.py", "*.jinja")
 
@@ -143,14 +136,11 @@ def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
     steps.finish_one()
     speech = convert_whisper(folder / SPEECH.name)
     steps.finish_one()
-    whisper = convert_whisper(folder / WHISPER.name)
-    steps.finish_one()
     mobilenet = torch.load(folder / MOBILENET.name / Path(MOBILENET.files[0].path).name, weights_only=True)
     steps.finish_one()
     return PublicParts(
         language_model=language_model,
         speech=speech,
-        whisper=whisper,
         vision_config=mobilenet_config(),
         vision_state_dict=convert_mobilenet_state_dict(mobilenet),
     )
@@ -201,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.conversion.assemble_mini",
-        description="Assemble microemo-mini from pinned packages (310 MB are downloaded once) and print its folder.",
+        description="Assemble microemo-mini from pinned packages (240 MB are downloaded once) and print its folder.",
     )
     parser.add_argument("--out", metavar="DIR", help=f"folder to write (default: {NAME} in the cache)")
     parser.add_argument(

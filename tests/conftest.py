@@ -26,7 +26,7 @@ def labelled_stills() -> Path:
 
 @pytest.fixture(scope="session")
 def assembled_mini() -> Path:
-    """The folder of the real microemo-mini, in the user's cache. Downloads 310 MB the first time: for `slow` tests."""
+    """The folder of the real microemo-mini, in the user's cache. Downloads 240 MB the first time: for `slow` tests."""
     return assemble_mini()
 
 
