@@ -11,8 +11,8 @@ clip.mp4  5.0 s, 2 utterances, 1 face
   + faces: 1 person
   + voice
   + words: transcript clip.srt
-model microemo-mini; face expressions: trained; micro-expressions: trained; emotions of the voice:
-  trained; emotions: trained; explanations: trained
+model microemo-mini; face expressions: trained; micro-expressions: trained; emotions of the
+  voice: trained; emotions: trained; explanations: trained
 ! faces are 0.25 s apart, farther than 0.2 s
 
 [1] 0.4-2.9 s  Anna  “You came back. I never thought that you would.”
