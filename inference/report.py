@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+from microemo.processing.prosody import Prosody
+
 SCHEMA_VERSION = "2.0"
 
 # The pairs are the JSON schema's constraints.
@@ -91,6 +93,7 @@ class OutputStatus:
     micro_expressions: Status
     emotions: Status
     explanations: Status
+    voice: Status = "untrained"
 
 
 @dataclass(frozen=True)
@@ -129,11 +132,23 @@ class FaceCurve:
 
 
 @dataclass(frozen=True)
+class VoiceReport:
+    """How an utterance sounds: its emotions, which add up to 1, strongest first, and its prosody in numbers.
+
+    emotions: None where untrained.
+    """
+
+    emotions: tuple[LabelScore, ...] | None
+    prosody: Prosody
+
+
+@dataclass(frozen=True)
 class UtteranceReport:
     """One utterance: who said what and when, and what face, voice and words show.
 
     language: of `text`, as a code such as "zh"; language_probability: where it was heard, not given. english: the
     words in English where `text` is in another language and they are known; emotions and explanations use these.
+    voice: None where no speech is heard (`modalities` says why).
     track_id: the attended person's face track. expressions: mean closed-set facial expressions, strongest first.
     emotions: multi-label, strongest first. open_emotions: the explanation's own emotion words. raw_answer: the
     explanation as generated, kept although `description` and `open_emotions` are parsed from it.
@@ -156,6 +171,7 @@ class UtteranceReport:
     description: str | None = None
     raw_answer: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    voice: VoiceReport | None = None
 
 
 @dataclass(frozen=True)

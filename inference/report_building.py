@@ -7,7 +7,7 @@ no event.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,12 +32,15 @@ from microemo.inference.report import (
     ModalityName,
     Thumbnail,
     UtteranceReport,
+    VoiceReport,
 )
 from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack
+from microemo.processing.prosody import Prosody, VoiceTrace, measure_prosody
 from microemo.processing.spoken_languages import language_name, main_language
 
 MAX_THUMBNAILS = 32
+NO_VOICE = VoiceTrace(np.zeros(0, np.float32), np.zeros(0, np.float32))
 REPORTED_ACTION_UNIT_PROBABILITY = 0.5
 ABSENCE_NAMES: dict[ModalityName, str] = {"frames": "frames", "faces": "faces", "voice": "audio", "words": "words"}
 
@@ -49,6 +52,7 @@ class HeadLabels:
     emotions: tuple[str, ...]
     expressions: tuple[str, ...]
     action_units: tuple[str, ...]
+    voices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,32 @@ def utterance_reports(
 ) -> tuple[UtteranceReport, ...]:
     """Every window's utterances, in order."""
     by_track = {timeline.curve.track_id: timeline for timeline in timelines}
+    voices = iter(_voice_reports(windows, labels=labels))
     return tuple(
-        _utterance_report(window, number, by_track=by_track, labels=labels)
+        replace(_utterance_report(window, number, by_track=by_track, labels=labels), voice=next(voices))
         for window in windows
         for number in range(len(window.clip.utterances))
     )
+
+
+def _voice_reports(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> list[VoiceReport | None]:
+    """How each utterance of all windows sounds, in order: a speaker's own pitch is that of the whole video."""
+    spoken = [(window, number) for window in windows for number in range(len(window.clip.utterances))]
+    traces = [NO_VOICE if window.voice_traces is None else window.voice_traces[number] for window, number in spoken]
+    speakers = [window.clip.utterances[number].speaker for window, number in spoken]
+    return [
+        _voice_report(window, number, prosody=prosody, labels=labels)
+        for (window, number), prosody in zip(spoken, measure_prosody(traces, speakers=speakers), strict=True)
+    ]
+
+
+def _voice_report(window: WindowFindings, number: int, *, prosody: Prosody, labels: HeadLabels) -> VoiceReport | None:
+    """None where nothing is heard in the utterance."""
+    if window.voice_traces is None or not len(window.voice_traces[number].decibels):
+        return None
+    shares = None if window.voice_emotions is None else window.voice_emotions[number]
+    is_told = shares is not None and np.isfinite(shares).all()
+    return VoiceReport(emotions=_ranked(labels.voices, shares) if is_told else None, prosody=prosody)
 
 
 def clip_summary(

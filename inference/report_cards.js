@@ -33,7 +33,7 @@ class Cards {
     const words = utterance.text ? element("blockquote", { lang: utterance.language || "", dir: "auto", textContent: `“${utterance.text}”` }) : element("p", { className: "muted", textContent: "No words" });
     const english = utterance.english ? element("p", { className: "english", lang: "en", textContent: `English: “${utterance.english}”` }) : null;
     return element("article", { style: { "--family": colourOf(leadingName(utterance)) } }, head, words, english,
-      ...this.explanation(utterance), this.scores(utterance), this.feeling(utterance), ...(utterance.micro_expressions || []).map((event) => this.event(event)), this.evidence(utterance.evidence));
+      ...this.explanation(utterance), this.scores(utterance), this.feeling(utterance), this.prosody(utterance.voice), ...(utterance.micro_expressions || []).map((event) => this.event(event)), this.evidence(utterance.evidence));
   }
   explanation(part) {
     const labels = part.open_emotions || [];
@@ -45,8 +45,17 @@ class Cards {
     const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
     return element("p", { className: "feeling", textContent: `Valence ${signed(part.valence)} · arousal ${signed(part.arousal)}` });
   }
+  prosody(voice) {
+    if (!voice) return null;
+    const number = (value, digits, unit, sign = "") => (value === null ? null : `${value < 0 ? "−" : sign}${Math.abs(value).toFixed(digits)} ${unit}`);
+    const { pitch_hertz, pitch_semitones, pitch_range_semitones, loudness_decibels, syllables_per_second, pause_share } = voice.prosody;
+    const parts = [number(pitch_hertz, 0, "Hz"), number(pitch_semitones, 1, "semitones", "+"), number(pitch_range_semitones, 1, "semitones range"), number(loudness_decibels, 1, "dB", "+"),
+      number(syllables_per_second, 1, "syllables/s"), pause_share ? `pauses ${Math.round(100 * pause_share)} %` : null].filter(Boolean);
+    return parts.length ? element("p", { className: "feeling", textContent: `${SIGNS.voice} ${parts.join(" · ")}` }) : null;
+  }
   scores(part) {
-    const columns = [this.column("Emotions", part.emotions), this.column("Facial expression", part.expressions)].filter(Boolean);
+    const voice = part.voice ? part.voice.emotions : null; // the summary has none
+    const columns = [this.column("Emotions", part.emotions), this.column("Facial expression", part.expressions), this.column("Voice", voice)].filter(Boolean);
     return columns.length ? element("div", { className: "columns" }, ...columns) : null;
   }
   column(title, labels) {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 
 from microemo.inference.report import EmotionReport, FaceCurve, LabelScore, MicroExpression, UtteranceReport
+from microemo.processing.prosody import Prosody
 
 UTTERANCE_COLUMNS = (
     "source",
@@ -26,6 +28,8 @@ UTTERANCE_COLUMNS = (
     "description",
     "micro_expressions",
     "evidence",
+    "voice_emotions",
+    *(field.name for field in fields(Prosody)),
 )
 
 
@@ -69,6 +73,8 @@ def _utterance_row(report: EmotionReport, utterance: UtteranceReport, number: in
         _text(utterance.description or ""),
         ";".join(events),
         _text("; ".join(f"{evidence.kind}: {evidence.text}" for evidence in utterance.evidence)),
+        _label_cell(utterance.voice and utterance.voice.emotions),
+        *astuple(Prosody() if utterance.voice is None else utterance.voice.prosody),
     ]
 
 

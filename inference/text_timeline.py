@@ -12,6 +12,7 @@ from microemo.inference.report import (
     MicroExpression,
     OutputStatus,
     UtteranceReport,
+    VoiceReport,
 )
 
 DEFAULT_WIDTH = 100
@@ -23,6 +24,7 @@ INDENT = "    "
 STATUS_NAMES = {
     "face_expressions": "face expressions",
     "micro_expressions": "micro-expressions",
+    "voice": "emotions of the voice",
     "emotions": "emotions",
     "explanations": "explanations",
 }
@@ -64,6 +66,23 @@ def format_micro_expression(event: MicroExpression) -> str:
     return ", ".join([times, *filter(None, known)])
 
 
+def format_voice(voice: VoiceReport) -> str:
+    """Such as "neutral 0.81, calm 0.12; pitch 118 Hz, +1.2 semitones, range 4.8; 4.9 syllables/s"; "" for nothing."""
+    prosody = voice.prosody
+    pitch = [
+        None if prosody.pitch_hertz is None else f"pitch {prosody.pitch_hertz:.0f} Hz",
+        None if prosody.pitch_semitones is None else f"{prosody.pitch_semitones:+.1f} semitones",
+        None if prosody.pitch_range_semitones is None else f"range {prosody.pitch_range_semitones:.1f}",
+    ]
+    manner = [
+        None if prosody.loudness_decibels is None else f"{prosody.loudness_decibels:+.1f} dB",
+        None if prosody.syllables_per_second is None else f"{prosody.syllables_per_second:.1f} syllables/s",
+        None if not prosody.pause_share else f"pauses {prosody.pause_share:.0%}",
+    ]
+    parts = [format_labels(voice.emotions), ", ".join(filter(None, pitch)), ", ".join(filter(None, manner))]
+    return "; ".join(filter(None, parts))
+
+
 def format_status(status: OutputStatus) -> str:
     """Such as "face expressions: trained; explanations: untrained (not shown)"."""
     parts = []
@@ -100,6 +119,7 @@ def _utterance(utterance: UtteranceReport, *, number: int, width: int) -> list[s
     words = f"  “{utterance.text}”" if utterance.text else "  (no words)"
     rows = [("English", f"“{utterance.english}”")] if utterance.english else []
     rows += _score_rows(utterance)
+    rows += [] if utterance.voice is None else [("voice", format_voice(utterance.voice))]
     rows += [("micro-expr.", format_micro_expression(event)) for event in utterance.micro_expressions or ()]
     rows += [("why", utterance.description)] if utterance.description else []
     for evidence in utterance.evidence:

@@ -16,6 +16,7 @@ class TrainedOutputs:
     micro_expressions: bool
     emotions: bool
     explanations: bool
+    voice: bool = False
 
     @property
     def face(self) -> bool:
@@ -28,16 +29,19 @@ class TrainedOutputs:
         return self.emotions or self.explanations
 
 
-def trained_outputs(trained_parts: Collection[str], *, use_local_branch: bool, mode: str) -> TrainedOutputs:
+def trained_outputs(
+    trained_parts: Collection[str], *, use_local_branch: bool, has_voice_readout: bool, mode: str
+) -> TrainedOutputs:
     """The outputs of a model with these trained parts (`MicroEmoConfig.trained_parts`) in this mode.
 
-    A model without local branch has no face head.
+    A model without local branch has no face head, one without voice readout tells no emotions of voices.
     """
     return TrainedOutputs(
         expressions=use_local_branch and "face_tower" in trained_parts,
         micro_expressions=use_local_branch and "micro_dynamics" in trained_parts,
         emotions="emotion_head" in trained_parts,
         explanations="explanations" in trained_parts and mode == "explain",
+        voice=has_voice_readout and "voice_readout" in trained_parts,
     )
 
 
@@ -51,6 +55,7 @@ def output_status(outputs: TrainedOutputs, *, trained_parts: Collection[str]) ->
         micro_expressions=_status(outputs.micro_expressions),
         emotions=_status(outputs.emotions),
         explanations=explanations,
+        voice=_status(outputs.voice),
     )
 
 

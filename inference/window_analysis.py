@@ -28,8 +28,10 @@ from microemo.processing.clip import FACE_READINGS, Clip
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import prompt_words, with_utterances
+from microemo.processing.prosody import VoiceTrace, trace_voices
 
 FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
+AUDIO_KEYS = ("audio_mask", "frame_times", "frame_mask", "utterance_times", "utterance_mask")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 # A step of generation reads all weights whatever the number of answers, so many are written at once: as many as their
 # caches leave room for, within these bounds.
@@ -45,8 +47,9 @@ class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
     faces, timelines: of each attended person, on the video's clock; () without a face.
-    emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far
-    as they are written; None where untrained or not asked for.
+    voice_emotions (U, V) probabilities of what each utterance sounds of, voice_traces its pitch and loudness; None
+    without sound. emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each
+    utterance's as far as they are written; None where untrained or not asked for.
     """
 
     clip: Clip
@@ -57,6 +60,8 @@ class WindowFindings:
     valence_arousal: np.ndarray | None = None
     answers: tuple[ParsedEmotions, ...] | None = None
     thumbnails: tuple[Thumbnail, ...] = ()
+    voice_emotions: np.ndarray | None = None
+    voice_traces: tuple[VoiceTrace, ...] | None = None
 
 
 @torch.no_grad()
@@ -87,12 +92,19 @@ def window_steps(
     if features is not None:
         of_window = tuple(line.shifted(-clip.start_seconds) for line in timelines)
         inputs["mm_encoder_outputs"] = {"face": features, "timelines": (of_window,)}
+    voice_logits: Any = None
+    if outputs.voice and "input_features" in inputs:
+        heard: Any = model.get_audio_features(inputs.pop("input_features"), **_present(inputs, AUDIO_KEYS))
+        voice_logits = heard.voice_logits[0, 1:]  # the first segment is the clip
+        inputs.setdefault("mm_encoder_outputs", {})["audio"] = heard
     findings = WindowFindings(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),
         faces=faces,
         timelines=timelines,
         thumbnails=_thumbnails(clip, timelines),
+        voice_emotions=None if voice_logits is None else _array(voice_logits.float().softmax(-1)),
+        voice_traces=_voice_traces(clip),
     )
     yield findings
     if outputs.language_model:
@@ -121,6 +133,20 @@ def _inputs(
     tensors = processor.from_clip(clip)
     moved = {name: value.to(model.device) for name, value in tensors.items() if name not in FACE_READINGS}
     return {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in moved.items()}
+
+
+def _present(inputs: dict[str, torch.Tensor], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    return {name: inputs[name] for name in names if name in inputs}
+
+
+def _voice_traces(clip: Clip) -> tuple[VoiceTrace, ...] | None:
+    """Pitch and loudness of each utterance; None without sound."""
+    if clip.waveform is None:
+        return None
+    spans = [
+        (each.start_seconds - clip.start_seconds, each.end_seconds - clip.start_seconds) for each in clip.utterances
+    ]
+    return trace_voices(clip.waveform, sampling_rate=clip.sampling_rate, spans=spans)
 
 
 def _growing_answers(

@@ -19,8 +19,7 @@ class AudioFeatures:
 
     states: (B, N, C), zeros where nothing was heard. times: (N,) float seconds, the middle of each feature.
     windows: (N,) long, number of its window. mask: (B, N) bool, False at padding. hidden_states, attentions: of the
-    tower, for the windows that hold sound. inner_states: those between the tower's layers, (B, N, C) each, where
-    hidden states were asked for.
+    tower, for the windows that hold sound.
     """
 
     states: torch.Tensor
@@ -29,7 +28,6 @@ class AudioFeatures:
     mask: torch.Tensor
     hidden_states: tuple[torch.Tensor, ...] | None
     attentions: tuple[torch.Tensor, ...] | None
-    inner_states: tuple[torch.Tensor, ...] = ()
 
 
 def build_audio_tower(config: PreTrainedConfig) -> PreTrainedModel:
@@ -73,7 +71,6 @@ def encode_audio(
         for chunk, mask in zip(windows.split(WINDOWS_A_CHUNK), masks.split(WINDOWS_A_CHUNK), strict=True)
     ]
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])  # (M, n, C)
-    hidden_states = joined([chunk.get("hidden_states") for chunk in chunks])
     rate = MEL_FRAMES_PER_SECOND if input_features.ndim == 4 else SAMPLES_PER_SECOND
     times, windows_of_features, real = place_in_time(
         audio_mask.to(features.device), count=features.shape[1], rate=rate
@@ -83,9 +80,8 @@ def encode_audio(
         times=times,
         windows=windows_of_features,
         mask=real,
-        hidden_states=hidden_states,
+        hidden_states=joined([chunk.get("hidden_states") for chunk in chunks]),
         attentions=joined([chunk.get("attentions") for chunk in chunks]),
-        inner_states=tuple(_laid_out(states, heard) for states in (hidden_states or ())[1:-1]),
     )
 
 
@@ -132,5 +128,4 @@ def silence(num_clips: int, *, width: int, tower: PreTrainedModel) -> AudioFeatu
         mask=torch.zeros(num_clips, 0, dtype=torch.bool, device=device),
         hidden_states=None,
         attentions=None,
-        inner_states=(states,) * (tower.config.num_hidden_layers - 1),
     )

@@ -28,7 +28,7 @@ ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15
 # What voices are known to sound of: the classes of RAVDESS and EmoDB, as the emotions above are called.
 VOICES = [NEUTRAL, "calm", "joy", "surprise", "sadness", "anger", "disgust", "fear", "boredom"]
 FEWEST_READOUT_TOKENS = 8  # of a segment; what is said, word by word
-TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "emotion_head", "explanations")
+TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "voice_readout", "emotion_head", "explanations")
 
 
 @strict
@@ -137,15 +137,15 @@ class MicroEmoConfig(PreTrainedConfig):
         "audio_config": SubConfigSpec(
             config_class=AutoConfig,
             model_type="whisper",
-            init_kwargs={  # the tiny.en encoder
-                "d_model": 384,
-                "encoder_layers": 4,
-                "encoder_attention_heads": 6,
-                "encoder_ffn_dim": 1536,
-                "decoder_layers": 4,
-                "decoder_attention_heads": 6,
-                "decoder_ffn_dim": 1536,
-                "vocab_size": 51_864,
+            init_kwargs={  # the encoder of Whisper base
+                "d_model": 512,
+                "encoder_layers": 6,
+                "encoder_attention_heads": 8,
+                "encoder_ffn_dim": 2048,
+                "decoder_layers": 6,
+                "decoder_attention_heads": 8,
+                "decoder_ffn_dim": 2048,
+                "vocab_size": 51_865,
             },
         ),
         "text_config": SubConfigSpec(

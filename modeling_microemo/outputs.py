@@ -76,9 +76,14 @@ class MicroEmoFaceOutput(ModelOutput):
 
 @dataclass
 class MicroEmoStreamOutput(BaseModelOutputWithPooling):
-    """A stream's features; pooler_output has each clip's own number of projected tokens: B tensors (S_b * K, D)."""
+    """A stream's features; pooler_output has each clip's own number of projected tokens: B tensors (S_b * K, D).
+
+    voice_logits: (B, S, X) of the voice's emotions in each segment, NaN where nothing is heard; None without a voice
+    readout.
+    """
 
     pooler_output: tuple[torch.Tensor, ...] | None = None  # type: ignore[assignment]
+    voice_logits: torch.Tensor | None = None
 
 
 HEAD_FIELDS = ("emotion_logits", "valence_arousal", "micro_logits", "expression_logits", "action_unit_logits")

@@ -22,7 +22,8 @@ from .segment_qformer import SegmentQFormer
 from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
 from .time_embedding import check_times
 from .visual_encoder import FrameQFormer, encode_pictures, recorded
-from .voice_readout import VoiceReadout, VoiceStatistics, voice_statistics
+from .voice_readout import VoiceReadout
+from .voice_statistics import VoiceStatistics, voice_statistics
 
 
 class StreamFeaturesMixin:
@@ -277,24 +278,25 @@ class StreamFeaturesMixin:
             frame_times, frame_mask: (B, T), where windows follow the frames (utterance_mode "window").
             utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
         """
-        asked = recorded(kwargs)
-        audio = self._heard(input_features, audio_mask, record=asked)
-        segments = self._audio_segments(audio, frame_times, frame_mask, utterance_times, utterance_mask)
+        audio = self._heard(input_features, audio_mask, record=recorded(kwargs))
+        segments = self._sound_segments(audio.mask.any(1), frame_times, frame_mask, utterance_times, utterance_mask)
         membership = audio_membership(audio, segments)
         tokens = self.audio_qformer(
             audio.states, positions=audio.windows.expand(len(audio.states), -1), membership=membership
         )
         projected = self.audio_projector(tokens)
-        # The readout asks the tower for more than the caller may have; a tower's own config is asked as well.
-        is_asked = "output_hidden_states" in asked or self.audio_tower.config.output_hidden_states
+        voice_logits = None
         if self.config.use_voice_readout:
-            statistics = voice_statistics(audio.inner_states, membership=membership)
-            projected = self.voice_readout(projected, statistics=statistics)
+            statistics = voice_statistics(self.audio_tower, input_features, audio_mask=audio_mask, segments=segments)
+            voice_logits = self.voice_readout.logits(statistics)
+            projected = self.voice_readout(projected, logits=voice_logits, heard=statistics.heard)
+            voice_logits = voice_logits.masked_fill(~statistics.heard.unsqueeze(-1), float("nan"))
         return MicroEmoStreamOutput(
             last_hidden_state=audio.states,
             pooler_output=tokens_by_clip(projected, segments.mask),
-            hidden_states=audio.hidden_states if is_asked else None,
+            hidden_states=audio.hidden_states,
             attentions=audio.attentions,
+            voice_logits=voice_logits,
         )
 
     def get_voice_statistics(
@@ -311,9 +313,12 @@ class StreamFeaturesMixin:
         """
         if not self.config.use_voice_readout:
             raise ValueError("this model was built without a voice readout (config.use_voice_readout is False)")
-        audio = self._heard(input_features, audio_mask, record={})
-        segments = self._audio_segments(audio, frame_times, frame_mask, utterance_times, utterance_mask)
-        return voice_statistics(audio.inner_states, membership=audio_membership(audio, segments))
+        mask = all_true(input_features[..., 0, :] if input_features.ndim == 4 else input_features)
+        mask = mask if audio_mask is None else audio_mask.bool()
+        segments = self._sound_segments(
+            mask.flatten(1).any(1), frame_times, frame_mask, utterance_times, utterance_mask
+        )
+        return voice_statistics(self.audio_tower, input_features, audio_mask=audio_mask, segments=segments)
 
     def _heard(
         self, input_features: torch.Tensor, audio_mask: torch.Tensor | None, *, record: dict[str, bool]
@@ -325,22 +330,22 @@ class StreamFeaturesMixin:
             input_features,
             audio_mask=audio_mask,
             width=self.config.audio_qformer_config.encoder_hidden_size,
-            record={**record, "output_hidden_states": True} if self.config.use_voice_readout else record,
+            record=record,
         )
 
-    def _audio_segments(
+    def _sound_segments(
         self,
-        audio: AudioFeatures,
+        has_sound: torch.Tensor,
         frame_times: torch.Tensor | None,
         frame_mask: torch.Tensor | None,
         utterance_times: torch.Tensor | None,
         utterance_mask: torch.Tensor | None,
     ) -> Segments:
-        """The segments of the clips in which something is heard."""
+        """The segments of the clips in which something is heard, has_sound (B,) bool."""
         if frame_times is None:
-            frame_times = torch.zeros(len(audio.states), 0, device=audio.times.device)
+            frame_times = torch.zeros(len(has_sound), 0, device=has_sound.device)
         mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
-        return self._segments(frame_times, mask, utterance_times, utterance_mask).where(audio.mask.any(1))
+        return self._segments(frame_times, mask, utterance_times, utterance_mask).where(has_sound)
 
     def _segments(
         self,

@@ -33,6 +33,8 @@ from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
 from .window_reading import Progress, WindowReader
 
+NO_SPEECH = "no speech found: the clip is one utterance"
+
 
 @dataclass(frozen=True)
 class _Media:
@@ -136,7 +138,9 @@ class ClipReader:
                 if reader is not None:
                     reader.skip(detections)
             for window in windows[len(state.windows_read) :]:
-                clip, detections = self._read_window(media, window, reader=reader, person=person, progress=progress)
+                clip, detections = self._read_window(
+                    media, window, reader=reader, person=person, has_speech=NO_SPEECH not in notes, progress=progress
+                )
                 state.last_window = detections
                 yield replace(clip, warnings=(*media.index.warnings, *notes, *cuts, *clip.warnings))
 
@@ -172,7 +176,7 @@ class ClipReader:
         )
         aligned, notes = align_utterances(found, duration_seconds=duration)
         notes = (*(_low_confidence_note(each) for each in found.low_confidence), *notes, *unused_words_notes(aligned))
-        return (aligned, notes) if aligned else (whole, (*notes, "no speech found: the clip is one utterance"))
+        return (aligned, notes) if aligned else (whole, (*notes, NO_SPEECH))
 
     def _with_speakers(
         self, utterances: tuple[Utterance, ...], notes: tuple[str, ...], *, media: _Media
@@ -223,6 +227,7 @@ class ClipReader:
         *,
         reader: WindowReader | None,
         person: str | int,
+        has_speech: bool,
         progress: Progress | None,
     ) -> tuple[Clip, DetectionRecord]:
         absences: dict[str, str] = {}
@@ -242,6 +247,9 @@ class ClipReader:
                 absences["frames"] = "no frame in this part of the video can be read"
         if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
             raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {absences}")
+        if waveform is not None and not has_speech:
+            # Music, noise or an animal has no emotion of a voice, and would be given one.
+            waveform, absences["audio"] = None, "no speech"
         clip = assemble_clip(
             media.name,
             window=window,

@@ -39,7 +39,6 @@ def tiny_public_parts() -> PublicParts:
     return PublicParts(
         language_model=_language_model(),
         speech=_whisper(),
-        whisper=_whisper(),
         vision_config=vision_config,
         vision_state_dict=MobileNetV2Model(vision_config).state_dict(),
         speaker_state_dict=CAMPlusPlus().state_dict(),

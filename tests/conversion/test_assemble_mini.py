@@ -133,6 +133,8 @@ def test_every_auto_class_loads_the_folder(assembled_mini: Path) -> None:
     names = {f"<|{task}|>": number for task, number in speech.generation_config.task_to_id.items()}
     ids = {**speech.generation_config.lang_to_id, **names}
     assert processor.tokenizer.convert_tokens_to_ids(list(ids)) == list(ids.values())
+    tower = AutoModel.from_pretrained(assembled_mini).audio_tower
+    assert torch.equal(speech.model.encoder.layers[5].fc1.weight, tower.layers[5].fc1.weight)
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_public_weights_are_in_their_places(parts: PublicParts, mini: MicroEmoFo
     public = {
         "frame_tower": parts.vision_state_dict,
         "face_tower": parts.vision_state_dict,
-        "audio_tower": parts.whisper.encoder_state_dict(),
+        "audio_tower": parts.speech.encoder_state_dict(),
         "language_model": parts.language_model.state_dict,
     }
     for tower, expected in public.items():

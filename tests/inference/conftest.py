@@ -29,9 +29,11 @@ from microemo.inference.report import (
     StageTiming,
     Thumbnail,
     UtteranceReport,
+    VoiceReport,
 )
 from microemo.processing.clip_reading import ClipReader
 from microemo.processing.face_detection import FaceDetections
+from microemo.processing.prosody import Prosody
 from microemo.processing.reading_settings import ReadingSettings
 
 EVENT = MicroExpression(
@@ -67,6 +69,18 @@ def report() -> EmotionReport:
             Evidence("face", 1.6, "happiness rises from 0.10 to 0.91 between 0.6 and 1.6 s"),
             Evidence("voice", None, "lighter than before"),
         ),
+        voice=VoiceReport(
+            emotions=(LabelScore("joy", 0.7), LabelScore("calm", 0.25), LabelScore("fear", 0.05)),
+            prosody=Prosody(
+                pitch_hertz=211.0,
+                pitch_semitones=2.4,
+                pitch_range_semitones=6.1,
+                loudness_decibels=-1.5,
+                syllables_per_second=4.8,
+                pause_share=0.12,
+                longest_pause_seconds=0.3,
+            ),
+        ),
     )
     second = UtteranceReport(start_seconds=3.1, end_seconds=4.5, text="Of course.", speaker="Ben")
     return EmotionReport(
@@ -78,7 +92,7 @@ def report() -> EmotionReport:
             Modality("voice", True),
             Modality("words", True, "transcript clip.srt"),
         ),
-        status=OutputStatus("trained", "trained", "trained", "trained"),
+        status=OutputStatus("trained", "trained", "trained", "trained", voice="trained"),
         utterances=(first, second),
         summary=ClipSummary(expressions=expressions, micro_expressions=(EVENT,), emotions=emotions),
         face_curves=(_curve(),),

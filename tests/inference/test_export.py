@@ -80,6 +80,8 @@ def test_csv_has_a_row_for_each_utterance(report):
     assert [row["start_seconds"] for row in rows] == ["0.4", "3.1"]
     assert rows[0]["expressions"] == "happiness:0.72;neutral:0.2;surprise:0.08"
     assert rows[0]["micro_expressions"] == "0.9-1.0-1.2:happiness:0.83"
+    assert rows[0]["voice_emotions"] == "joy:0.7;calm:0.25;fear:0.05"
+    assert (rows[0]["pitch_semitones"], rows[0]["pause_share"], rows[1]["pitch_hertz"]) == ("2.4", "0.12", "")
     assert rows[1]["emotions"] == rows[1]["valence"] == rows[1]["micro_expressions"] == ""
 
 

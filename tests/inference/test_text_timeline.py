@@ -11,8 +11,8 @@ clip.mp4  5.0 s, 2 utterances, 1 face
   + faces: 1 person
   + voice
   + words: transcript clip.srt
-model microemo-mini; face expressions: trained; micro-expressions: trained; emotions: trained;
-  explanations: trained
+model microemo-mini; face expressions: trained; micro-expressions: trained; emotions of the
+  voice: trained; emotions: trained; explanations: trained
 ! faces are 0.25 s apart, farther than 0.2 s
 
 [1] 0.4-2.9 s  Anna  “You came back. I never thought that you would.”
@@ -20,6 +20,8 @@ model microemo-mini; face expressions: trained; micro-expressions: trained; emot
     emotions    joy 0.81, relief 0.40
     in words    happy, relieved
     feeling     valence +0.60, arousal +0.30
+    voice       joy 0.70, calm 0.25; pitch 211 Hz, +2.4 semitones, range 6.1; -1.5 dB, 4.8
+                syllables/s, pauses 12%
     micro-expr. 0.90-1.20 s, apex 1.00 s, happiness, score 0.83, AU12 0.90, AU6 0.61
     why         She smiles at 1.0 s and her voice grows lighter.
     evidence    1.6 s face: happiness rises from 0.10 to 0.91 between 0.6 and 1.6 s

@@ -5,7 +5,9 @@ import torch
 from tiny_model import AUDIO_TOKENS, tiny_clip, tiny_config, tiny_model
 
 from microemo import MicroEmoModel
-from microemo.voice_readout import VoiceReadout, num_inner_states, voice_statistics
+from microemo.segments import clip_and_utterances, whole_clip
+from microemo.voice_readout import VoiceReadout
+from microemo.voice_statistics import VoiceStatistics, voice_statistics
 
 AUDIO = ("input_features", "audio_mask", "utterance_times", "utterance_mask")
 
@@ -14,49 +16,83 @@ def audio_of(clip):
     return {name: clip[name] for name in AUDIO if name in clip}
 
 
-class TestStatistics:
-    def test_they_are_mean_and_spread_of_each_segments_moments(self):
-        torch.manual_seed(0)
-        states = (torch.randn(2, 7, 3), torch.randn(2, 7, 3))
-        membership = torch.zeros(2, 2, 7, dtype=torch.bool)
-        membership[:, 0], membership[0, 1, 2:5] = True, True
-        found = voice_statistics(states, membership=membership)
-        part = torch.cat(states, dim=-1)[0, 2:5]
-        expected = torch.cat((part.mean(0), part.std(0, correction=0)))
-        torch.testing.assert_close(found.values[0, 1], expected, atol=1e-5, rtol=1e-4)
-        assert found.heard.tolist() == [[True, True], [True, False]]
-        assert not found.values[1, 1].any()
+def moments_of(tower, windows):
+    """Mean and spread of the tower's inner states for whole windows (M, mel, F)."""
+    with torch.no_grad():
+        states = torch.cat(tower(windows, output_hidden_states=True, return_dict=True).hidden_states[1:-1], dim=-1)
+    whole = states.flatten(0, 1)
+    return torch.cat((whole.mean(0), whole.std(0, correction=0)))
 
-    def test_large_means_leave_the_spread_alone(self):
-        states = torch.tensor([39.9, 40.1] * 5).view(1, 10, 1)
-        found = voice_statistics((states,), membership=torch.ones(1, 1, 10, dtype=torch.bool))
-        torch.testing.assert_close(found.values[0, 0], torch.tensor([40.0, 0.1]), atol=2e-3, rtol=0)
+
+class TestStatistics:
+    def test_a_whole_window_gives_mean_and_spread_of_the_towers_inner_states(self):
+        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        clip = audio_of(tiny_clip(num_utterances=2))
+        features = clip["input_features"]
+        found = voice_statistics(
+            model.audio_tower, features, audio_mask=None, segments=whole_clip(1, device=features.device)
+        )
+        torch.testing.assert_close(
+            found.values[0, 0], moments_of(model.audio_tower, features[0]), atol=1e-4, rtol=1e-4
+        )
+
+    def test_where_an_utterance_lies_does_not_matter(self):
+        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        clip = audio_of(tiny_clip(num_utterances=2))
+        size = clip["input_features"].shape[-1]
+        sound = torch.randn(*clip["input_features"].shape[2:-1], size // 4)
+        values = []
+        for start in (0, size // 2):
+            features = torch.randn(1, 1, *sound.shape[:-1], size)
+            features[0, 0, ..., start : start + size // 4] = sound
+            times = torch.tensor([[[start / 100, (start + size // 4) / 100]]])
+            segments = clip_and_utterances(times, utterance_mask=torch.ones(1, 1, dtype=torch.bool))
+            with torch.no_grad():
+                values.append(voice_statistics(model.audio_tower, features, audio_mask=None, segments=segments).values)
+        torch.testing.assert_close(values[0][0, 1], values[1][0, 1], atol=1e-5, rtol=1e-5)
+        assert torch.equal(values[0][0, 0], values[0][0, 1]), "the clip is what its utterances are"
+
+    def test_an_utterance_over_the_border_of_two_windows_is_heard_in_both(self):
+        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        size = audio_of(tiny_clip(num_utterances=2))["input_features"].shape[-1]
+        features = torch.randn(1, 2, *audio_of(tiny_clip(num_utterances=2))["input_features"].shape[2:])
+        times = torch.tensor([[[0.0, 2 * size / 100]]])
+        segments = clip_and_utterances(times, utterance_mask=torch.ones(1, 1, dtype=torch.bool))
+        with torch.no_grad():
+            found = voice_statistics(model.audio_tower, features, audio_mask=None, segments=segments)
+        torch.testing.assert_close(
+            found.values[0, 1], moments_of(model.audio_tower, features[0]), atol=1e-4, rtol=1e-4
+        )
+
+    def test_utterances_outside_the_sound_are_not_heard(self):
+        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        features = audio_of(tiny_clip(num_utterances=2))["input_features"]
+        mask = torch.zeros(*features.shape[:2], features.shape[-1], dtype=torch.bool)
+        mask[..., :20] = True
+        times = torch.tensor([[[0.0, 0.2], [0.2, 0.4]]])
+        segments = clip_and_utterances(times, utterance_mask=torch.ones(1, 2, dtype=torch.bool))
+        with torch.no_grad():
+            found = voice_statistics(model.audio_tower, features, audio_mask=mask, segments=segments)
+        assert found.heard.tolist() == [[True, True, False]] and not found.values[0, 2].any()
 
 
 class TestReadout:
     def test_the_first_token_says_the_likeliest_emotion(self):
         config = tiny_config(use_voice_readout=True)
         readout = VoiceReadout(config)
-        with torch.no_grad():
-            readout.gate.zero_()
-            readout.emotion.weight.zero_()
-            readout.emotion.bias.zero_()
-            readout.emotion.bias[3] = 50.0
-        states = (torch.randn(1, 6, 32),) * num_inner_states(config)
-        membership = torch.tensor([[[True] * 6, [False] * 6]])
+        logits = torch.zeros(1, 2, len(config.voice_id2label))
+        logits[..., 3] = 50.0
         tokens = torch.randn(1, 2, AUDIO_TOKENS, 32)
         with torch.no_grad():
-            spoken = readout(tokens, statistics=voice_statistics(states, membership=membership))
+            readout.gate.zero_()
+            spoken = readout(tokens, logits=logits, heard=torch.tensor([[True, False]]))
         torch.testing.assert_close(spoken[0, 0, 0], readout.words.weight[3])
         assert torch.equal(spoken[0, 1], tokens[0, 1]), "nothing is said where nothing is heard"
         assert torch.equal(spoken[:, :, 1:], tokens[:, :, 1:])
 
     def test_centre_and_scale_come_before_the_layer(self):
-        config = tiny_config(use_voice_readout=True)
-        readout = VoiceReadout(config)
-        statistics = voice_statistics(
-            (torch.randn(1, 6, len(readout.centre) // 2),), membership=torch.ones(1, 1, 6, dtype=torch.bool)
-        )
+        readout = VoiceReadout(tiny_config(use_voice_readout=True))
+        statistics = VoiceStatistics(torch.randn(1, 6, len(readout.centre)), heard=torch.ones(1, 6, dtype=torch.bool))
         with torch.no_grad():
             before = readout.logits(statistics)
             readout.centre += 1.0
@@ -80,22 +116,23 @@ class TestInTheModel:
         assert not torch.allclose(spoken[:, 0], silent[:, 0], atol=1e-3)
         torch.testing.assert_close(spoken[:, 1:], silent[:, 1:])
 
-    def test_the_statistics_are_those_of_the_towers_inner_states(self):
+    def test_logits_come_with_the_features(self):
         model = tiny_model(MicroEmoModel, use_voice_readout=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         with torch.no_grad():
-            statistics = model.get_voice_statistics(**clip)
-            recorded = model.get_audio_features(**clip, output_hidden_states=True)
-            unasked = model.get_audio_features(**clip)
-            model.audio_tower.config.output_hidden_states = True
-            by_config = model.get_audio_features(**clip)
-        assert unasked.hidden_states is None and recorded.hidden_states is not None
-        assert len(by_config.hidden_states) == len(recorded.hidden_states)
-        inner = recorded.hidden_states[1:-1]
-        assert len(inner) == num_inner_states(model.config)
-        whole = torch.cat([states.flatten(0, 1) for states in inner], dim=-1)  # this clip sounds from end to end
-        expected = torch.cat((whole.mean(0), whole.std(0, correction=0)))
-        torch.testing.assert_close(statistics.values[0, 0], expected, atol=1e-4, rtol=1e-4)
+            found = model.get_audio_features(**clip)
+            expected = model.voice_readout.logits(model.get_voice_statistics(**clip))
+        torch.testing.assert_close(found.voice_logits, expected)
+        assert found.hidden_states is None
+
+    def test_logits_are_not_a_number_where_nothing_is_heard(self):
+        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        clip = audio_of(tiny_clip(num_utterances=2))
+        clip["utterance_times"] = clip["utterance_times"].clone()
+        clip["utterance_times"][:, 1] += 1000
+        with torch.no_grad():
+            found = model.get_audio_features(**clip).voice_logits
+        assert found[:, :2].isfinite().all() and found[:, 2].isnan().all()
 
     def test_a_clip_without_sound_says_nothing(self):
         model = tiny_model(MicroEmoModel, use_voice_readout=True)

@@ -146,6 +146,18 @@ def test_low_confidence_speech_is_reported(talk):
     assert clip.utterances == (Utterance(0.0, clip.end_seconds),)
     assert clip.warnings[0] == "low-confidence speech left out at 0.5-1.2 s"
     assert "no speech found" in clip.warnings[1]
+    assert clip.waveform is None and clip.absences["audio"] == "no speech"
+
+
+def test_sound_without_speech_has_no_voice(talk):
+    class Deaf:
+        def transcribe(self, waveform, *, language=None, progress=None):
+            return Transcription()
+
+    clip = read_one(talk, recognizer=Deaf())
+    assert clip.waveform is None and clip.absences["audio"] == "no speech"
+    assert read_one(talk, recognizer=Deaf(), transcript=[Utterance(0, 1)]).waveform is not None, "somebody said so"
+    assert read_one(talk).waveform is not None, "nobody listened for speech"
 
 
 def test_long_clips_come_in_windows_of_whole_utterances(tmp_path):

@@ -6,7 +6,8 @@ from tiny_model import tiny_config, tiny_model
 
 from microemo import MicroEmoModel
 from microemo.training.voice_fit import UNKNOWN, fit_statistics, fit_voice_readout
-from microemo.voice_readout import VoiceReadout, VoiceStatistics
+from microemo.voice_readout import VoiceReadout
+from microemo.voice_statistics import VoiceStatistics
 
 
 def readout():

@@ -1,0 +1,86 @@
+"""The shipped classifier on voices that it never heard. Slow: real weights, the corpora of MICROEMO_TEST_DATA."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import TEST_DATA
+from safetensors.torch import load_file, save_file
+
+from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder, read_checkpoint
+from microemo.presets import preset_config
+from microemo.training.public_corpus_readers import VOICE_CORPORA
+from microemo.training.voice_classifier import LinearClassifier
+from microemo.training.voice_recordings import read_acted
+from microemo.training.voice_training import (
+    FORMER_FILE,
+    WEIGHTS_FILE,
+    audio_tower,
+    hear,
+    person_folds,
+    voice_figures,
+    write_classifier,
+)
+
+NAMES = ("neutral", "calm", "anger", "disgust", "fear", "sadness")
+
+
+def test_figures_count_every_emotion_alike():
+    probabilities = np.eye(6)[[0, 0, 0, 2, 2]] * 0.94 + 0.01
+    labels = np.array([0, 0, 0, 0, 2])
+    figures = voice_figures(probabilities, labels=labels, corpora=["ravdess"] * 5, names=NAMES)
+    assert figures["ravdess"]["uar"] == pytest.approx((0.75 + 1) / 2)
+    assert figures["ravdess"]["ece"] == pytest.approx(0.15, abs=1e-3)
+
+
+def test_of_natural_voices_calm_and_negative_ones_are_counted():
+    probabilities = np.array([[0.8, 0.2, 0, 0, 0, 0], [0.3, 0.4, 0.3, 0, 0, 0], [0, 0, 0.6, 0.4, 0, 0], np.zeros(6)])
+    labels = np.array([0, 0, 0, -1])
+    figures = voice_figures(probabilities, labels=labels, corpora=["faces_in_motion"] * 4, names=NAMES)
+    assert figures == {"faces_in_motion": {"recordings": 3, "neutral_or_calm": 0.6667, "negative_sure": 0.3333}}
+
+
+def test_the_classifier_gets_a_file_of_its_own(tmp_path):
+    prefix = "model.voice_readout."
+    before = {
+        prefix + "gate": torch.ones(1),
+        prefix + "emotion.bias": torch.ones(2),
+        "model.emotion_head.x": torch.ones(3),
+    }
+    save_file(before, tmp_path / FORMER_FILE)
+    (tmp_path / RECORD).write_text(json.dumps({"trained_parts": ["emotion_head"], "files": {FORMER_FILE: "old"}}))
+    array = np.ones(2, np.float32)
+    classifier = LinearClassifier(centre=array, scale=array, weight=np.eye(2, dtype=np.float32), bias=0 * array)
+    write_classifier(tmp_path, classifier=classifier, entry={"file": WEIGHTS_FILE})
+    weights = load_file(tmp_path / WEIGHTS_FILE)
+    assert set(weights) == {prefix + name for name in ("gate", "centre", "scale", "emotion.weight", "emotion.bias")}
+    assert not weights[prefix + "emotion.bias"].any() and weights[prefix + "gate"].dtype == torch.float32
+    assert set(load_file(tmp_path / FORMER_FILE)) == {"model.emotion_head.x"}
+    assert read_checkpoint(tmp_path).trained_parts == ("emotion_head", "voice_readout")
+
+
+@pytest.mark.slow
+def test_people_never_heard_are_told_as_the_record_says():
+    if not (TEST_DATA / "ravdess").is_dir():
+        pytest.skip(f"no recordings in {TEST_DATA}; MICROEMO_TEST_DATA may name the folder above them")
+    names = tuple(preset_config("mini").voice_id2label.values())
+    recordings = [each for corpus in VOICE_CORPORA for each in read_acted(TEST_DATA, corpus=corpus, labels=names)]
+    folds = person_folds(recordings)
+    recordings = [each for each, fold in zip(recordings, folds.tolist(), strict=True) if fold == folds.max()]
+    folder = mini_checkpoint_folder()
+    weights = {key.rpartition("voice_readout.")[2]: value for key, value in load_file(folder / WEIGHTS_FILE).items()}
+    classifier = LinearClassifier(
+        *(weights[name].float().numpy() for name in ("centre", "scale", "emotion.weight", "emotion.bias"))
+    )
+    logits = torch.from_numpy(classifier.logits(hear(audio_tower(), recordings, speed=1.0)))
+    figures = voice_figures(
+        logits.softmax(-1).numpy(),
+        labels=np.array([names.index(each.emotion) for each in recordings]),
+        corpora=[each.corpus for each in recordings],
+        names=names,
+    )
+    recorded = json.loads((folder / RECORD).read_text())["voice_readout"]["validation"]
+    for corpus in VOICE_CORPORA:
+        assert figures[corpus]["uar"] == pytest.approx(recorded[corpus]["uar"], abs=0.02)
+    assert figures["ravdess"]["uar"] > 0.6 and figures["emodb"]["uar"] > 0.83
