@@ -24,13 +24,14 @@ from microemo.inference.report import Thumbnail
 from microemo.inference.stage_clock import Progress
 from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.prefix_generation import MicroEmoPrefix
-from microemo.processing.clip import FACE_READINGS, Clip
+from microemo.processing.clip import Clip
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import prompt_words, with_utterances
 from microemo.processing.prosody import VoiceTrace, trace_voices
 
 FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
+ACTION_KEYS = ("face_actions", "relative_face_actions", "face_actions_mask")
 AUDIO_KEYS = ("audio_mask", "frame_times", "frame_mask", "utterance_times", "utterance_mask")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 # A step of generation reads all weights whatever the number of answers, so many are written at once: as many as their
@@ -85,7 +86,7 @@ def window_steps(
     scores: tuple[FaceScores, ...] = ()
     if outputs.face and "face_pixel_values" in inputs:
         where = {name: inputs[name] for name in FACE_KEYS}
-        features = model.get_face_features(inputs.pop("face_pixel_values"), **where)
+        features = model.get_face_features(inputs.pop("face_pixel_values"), **where, **_present(inputs, ACTION_KEYS))
         (scores,) = model.model.face_scores(features, *where.values())
     faces = _face_scores(clip, scores, outputs=outputs)
     timelines = tuple(detect_events(each, neutral=model.config.neutral_expression) for each in faces)
@@ -131,7 +132,7 @@ def _inputs(
     clip: Clip, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
 ) -> dict[str, torch.Tensor]:
     tensors = processor.from_clip(clip)
-    moved = {name: value.to(model.device) for name, value in tensors.items() if name not in FACE_READINGS}
+    moved = {name: value.to(model.device) for name, value in tensors.items()}
     return {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in moved.items()}
 
 

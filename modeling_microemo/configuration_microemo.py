@@ -214,6 +214,7 @@ class MicroEmoConfig(PreTrainedConfig):
     expression_id2label: dict = field(default_factory=lambda: dict(enumerate(EXPRESSIONS)))
     action_unit_id2label: dict = field(default_factory=lambda: dict(enumerate(ACTION_UNITS)))
     voice_id2label: dict = field(default_factory=lambda: dict(enumerate(VOICES)))
+    num_facial_actions: int = 52  # of the processor's `face_actions`
 
     # What has been trained: reports call the rest untrained
     trained_parts: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ import numpy as np
 
 from .micro_spotting import MicroExpressionRule, edges, rises_of, seen_runs, window_mean
 
-EXPRESSION_SECONDS = 0.4  # width of the kernel over the expression curves: longer than a syllable moves the mouth
+EXPRESSION_SECONDS = 0.8  # width of the kernel over the expression curves: syllables move the mouth faster
 CONTRAST_SECONDS = 0.3  # before and behind its apex a micro-expression is not there
 CONTRAST_FLOOR = 0.03  # a rise from nearly nothing to nearly nothing is none
 BLIND_SECONDS = 0.5  # a face unseen for longer may have done anything meanwhile

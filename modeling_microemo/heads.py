@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .configuration_microemo import NEUTRAL, MicroEmoConfig
+from .configuration_microemo import MicroEmoConfig
 from .outputs import MicroEmoEmotionOutput, MicroEmoFaceOutput
 from .placement import like_weight
 
@@ -47,30 +47,45 @@ class EmotionHead(nn.Module):
 class FaceHead(nn.Module):
     """Crops -> micro-expression, expression and action-unit logits.
 
-    The expression has two terms: a classifier of the still face, trained with the tower, and what the flow adds to an
-    expression that it shows. Movement takes nothing away: a smile that is held does not move. Whether something brief
-    happens is the mean of two opinions, that of the difference pictures and that of the flow.
+    The expression is read from the still face and, where they were measured, from the facial actions: movement that
+    speech makes is no expression by itself, so what moves is told apart (`of_flow`). Whether something brief happens
+    is the mean of two opinions, that of the difference pictures and that of the flow.
     """
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__()
         region_size, width = config.dynamics_config.encoder_hidden_size, config.dynamics_config.hidden_size
-        names = config.expression_id2label
-        self.neutral = next((index for index, name in names.items() if name == NEUTRAL), None)
-        self.static_expression = nn.Linear(region_size, len(names))
-        self.dynamic_expression = ZeroLinear(width, len(names))
+        num_expressions = len(config.expression_id2label)
+        self.static_expression = nn.Linear(region_size, num_expressions)
+        self.action_expression = ZeroLinear(2 * config.num_facial_actions, num_expressions)
+        self.dynamic_expression = ZeroLinear(width, num_expressions)
         self.micro_expression = nn.Linear(width, 1)
         self.flow_micro_expression = nn.Linear(width, 1)
         self.action_units = nn.Linear(width, len(config.action_unit_id2label))
 
-    def forward(self, pooled_regions: torch.Tensor, dynamics: torch.Tensor) -> MicroEmoFaceOutput:
-        """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, 2 + R, D), movement and flow first."""
+    def forward(
+        self,
+        pooled_regions: torch.Tensor,
+        dynamics: torch.Tensor,
+        actions: torch.Tensor | None = None,
+        actions_mask: torch.Tensor | None = None,
+    ) -> MicroEmoFaceOutput:
+        """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, 2 + R, D), movement and flow first.
+
+        Args:
+            actions: (B, F, 2 * 52), the facial actions, and the same against the person's own rest; None: unmeasured.
+            actions_mask: (B, F) bool, where they were measured.
+        """
         micro = self.of_movement(dynamics[..., 0, :]).micro_logits
         moved = self.of_flow(dynamics[..., 1, :])
-        assert micro is not None and moved.micro_logits is not None and moved.expression_logits is not None
+        assert micro is not None and moved.micro_logits is not None
+        expressions = self.static_expression(pooled_regions)
+        if actions is not None and actions_mask is not None:
+            shown = self.action_expression(like_weight(actions, self.action_expression.weight))
+            expressions = expressions + shown.to(expressions) * actions_mask.unsqueeze(-1).to(expressions)
         return MicroEmoFaceOutput(
             micro_logits=(micro + moved.micro_logits) / 2,
-            expression_logits=self.static_expression(pooled_regions) + self._shown(moved.expression_logits),
+            expression_logits=expressions,
             action_unit_logits=moved.action_unit_logits,
         )
 
@@ -85,9 +100,3 @@ class FaceHead(nn.Module):
             expression_logits=self.dynamic_expression(flow),
             action_unit_logits=self.action_units(flow),
         )
-
-    def _shown(self, logits: torch.Tensor) -> torch.Tensor:
-        """By how much each expression is likelier than none, zero where it is not."""
-        if self.neutral is None:
-            return logits
-        return (logits - logits[..., self.neutral, None]).clamp(min=0)

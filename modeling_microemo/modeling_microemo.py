@@ -160,6 +160,11 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         face_times: torch.FloatTensor | None = None,
         face_mask: torch.BoolTensor | None = None,
         face_track_ids: torch.LongTensor | None = None,
+        face_actions: torch.FloatTensor | None = None,
+        relative_face_actions: torch.FloatTensor | None = None,
+        face_actions_mask: torch.BoolTensor | None = None,
+        head_pose: torch.FloatTensor | None = None,
+        gaze: torch.FloatTensor | None = None,
         input_features: torch.FloatTensor | None = None,
         audio_mask: torch.BoolTensor | None = None,
         utterance_times: torch.FloatTensor | None = None,
@@ -177,6 +182,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             mm_encoder_outputs: "video", "audio" and "face" features that were computed before, in place of pixels
                 and sound; and the "timelines" of `face_timelines`.
             cache: the name of `past_key_values` from transformers 5.24 on.
+            head_pose, gaze: (B, F, 3) and (B, F, 2) degrees, which come with the processor's tensors; not read.
         The other arguments as in `get_video_features`, `get_audio_features` and `get_face_features`.
         """
         if (input_ids is None) == (inputs_embeds is None):
@@ -186,7 +192,14 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         features: dict[str, Any] = dict(mm_encoder_outputs or {})
         if face_pixel_values is not None and self.config.use_local_branch:
             features["face"] = self.get_face_features(
-                face_pixel_values, face_times, face_mask, face_track_ids, return_dict=True
+                face_pixel_values,
+                face_times,
+                face_mask,
+                face_track_ids,
+                face_actions,
+                relative_face_actions,
+                face_actions_mask,
+                return_dict=True,
             )
         timelines = features.get("timelines")
         if timelines is None and "face" in features and face_times is not None and self.config.reads_timelines:
@@ -330,6 +343,11 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         face_times: torch.FloatTensor | None = None,
         face_mask: torch.BoolTensor | None = None,
         face_track_ids: torch.LongTensor | None = None,
+        face_actions: torch.FloatTensor | None = None,
+        relative_face_actions: torch.FloatTensor | None = None,
+        face_actions_mask: torch.BoolTensor | None = None,
+        head_pose: torch.FloatTensor | None = None,
+        gaze: torch.FloatTensor | None = None,
         input_features: torch.FloatTensor | None = None,
         audio_mask: torch.BoolTensor | None = None,
         utterance_times: torch.FloatTensor | None = None,
@@ -369,6 +387,9 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
             face_times=face_times,
             face_mask=face_mask,
             face_track_ids=face_track_ids,
+            face_actions=face_actions,
+            relative_face_actions=relative_face_actions,
+            face_actions_mask=face_actions_mask,
             input_features=input_features,
             audio_mask=audio_mask,
             utterance_times=utterance_times,
@@ -437,6 +458,11 @@ class MicroEmoForEmotionClassification(MicroEmoPreTrainedModel):
         face_times: torch.FloatTensor | None = None,
         face_mask: torch.BoolTensor | None = None,
         face_track_ids: torch.LongTensor | None = None,
+        face_actions: torch.FloatTensor | None = None,
+        relative_face_actions: torch.FloatTensor | None = None,
+        face_actions_mask: torch.BoolTensor | None = None,
+        head_pose: torch.FloatTensor | None = None,
+        gaze: torch.FloatTensor | None = None,
         input_features: torch.FloatTensor | None = None,
         audio_mask: torch.BoolTensor | None = None,
         utterance_times: torch.FloatTensor | None = None,
@@ -464,6 +490,9 @@ class MicroEmoForEmotionClassification(MicroEmoPreTrainedModel):
             face_times=face_times,
             face_mask=face_mask,
             face_track_ids=face_track_ids,
+            face_actions=face_actions,
+            relative_face_actions=relative_face_actions,
+            face_actions_mask=face_actions_mask,
             input_features=input_features,
             audio_mask=audio_mask,
             utterance_times=utterance_times,

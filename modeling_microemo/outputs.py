@@ -75,6 +75,18 @@ class MicroEmoFaceOutput(ModelOutput):
 
 
 @dataclass
+class MicroEmoFaceFeatures(BaseModelOutputWithPooling):
+    """Dynamics tokens (B, F, 2 + R, D), and as pooler_output the mean of the tower's regions (B, F, C).
+
+    actions: (B, F, 2 * 52) facial actions and the same against the person's own rest; actions_mask: (B, F) bool, where
+    they were measured; both None where they were not given.
+    """
+
+    actions: torch.Tensor | None = None
+    actions_mask: torch.Tensor | None = None
+
+
+@dataclass
 class MicroEmoStreamOutput(BaseModelOutputWithPooling):
     """A stream's features; pooler_output has each clip's own number of projected tokens: B tensors (S_b * K, D).
 

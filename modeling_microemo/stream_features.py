@@ -16,7 +16,7 @@ from .facial_events import FaceScores, FaceTimeline, detect_events
 from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
 from .micro_dynamics import MicroDynamics
-from .outputs import MicroEmoFaceOutput, MicroEmoStreamOutput
+from .outputs import MicroEmoFaceFeatures, MicroEmoFaceOutput, MicroEmoStreamOutput
 from .placement import like_weight
 from .segment_qformer import SegmentQFormer
 from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
@@ -55,8 +55,11 @@ class StreamFeaturesMixin:
         face_times: torch.Tensor,
         face_mask: torch.Tensor | None = None,
         face_track_ids: torch.Tensor | None = None,
+        face_actions: torch.Tensor | None = None,
+        relative_face_actions: torch.Tensor | None = None,
+        face_actions_mask: torch.Tensor | None = None,
         **kwargs: Any,
-    ) -> tuple | BaseModelOutputWithPooling:
+    ) -> tuple | MicroEmoFaceFeatures:
         """Returns dynamics tokens (B, F, 2 + R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
 
         Args:
@@ -64,13 +67,15 @@ class StreamFeaturesMixin:
             face_times: (B, F) float.
             face_mask: (B, F) bool, False at padding.
             face_track_ids: (B, F) long; the movement of one person is never taken for another's.
+            face_actions: (B, F, 52) in 0..1. relative_face_actions: the same against the person's own rest.
+            face_actions_mask: (B, F) bool, where they were measured; without it, wherever a face is.
         """
         if not self.config.use_local_branch:
             raise ValueError("this model was built without a local branch (config.use_local_branch is False)")
         mask = all_true(face_times) if face_mask is None else face_mask.bool()
         dynamics_config = self.config.dynamics_config
         if not mask.any():
-            return BaseModelOutputWithPooling(
+            return MicroEmoFaceFeatures(
                 last_hidden_state=torch.zeros(*mask.shape, 2, dynamics_config.hidden_size, device=mask.device),
                 pooler_output=torch.zeros(*mask.shape, dynamics_config.encoder_hidden_size, device=mask.device),
             )
@@ -87,7 +92,13 @@ class StreamFeaturesMixin:
             times=face_times[mask],
             groups=groups_of(mask, face_track_ids),
         )
-        return BaseModelOutputWithPooling(
+        actions = actions_mask = None
+        if face_actions is not None and relative_face_actions is not None:
+            actions = torch.cat((face_actions, relative_face_actions), dim=-1)
+            actions_mask = mask if face_actions_mask is None else face_actions_mask.bool() & mask
+        return MicroEmoFaceFeatures(
+            actions=actions,
+            actions_mask=actions_mask,
             last_hidden_state=unpacked(tokens, mask),
             pooler_output=unpacked(regions.mean(1), mask),
             hidden_states=pictures.hidden_states,
@@ -100,15 +111,23 @@ class StreamFeaturesMixin:
         face_times: torch.Tensor,
         face_mask: torch.Tensor | None = None,
         face_track_ids: torch.Tensor | None = None,
+        **actions: torch.Tensor | None,
     ) -> MicroEmoFaceOutput:
         """The timeline of the face alone, without the language model; arguments as `get_face_features`."""
-        features = self.get_face_features(face_pixel_values, face_times, face_mask, face_track_ids, return_dict=True)
+        features = self.get_face_features(
+            face_pixel_values, face_times, face_mask, face_track_ids, **actions, return_dict=True
+        )
         return self._face_logits(features)
 
     def _face_logits(self, features: BaseModelOutputWithPooling) -> MicroEmoFaceOutput:
         weight = self.face_head.static_expression.weight
         regions, dynamics = features["pooler_output"], features["last_hidden_state"]
-        return self.face_head(like_weight(regions, weight), like_weight(dynamics, weight))
+        return self.face_head(
+            like_weight(regions, weight),
+            like_weight(dynamics, weight),
+            features.get("actions"),
+            features.get("actions_mask"),
+        )
 
     @merge_with_config_defaults
     @can_return_tuple

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from .clip import Clip
+from .facial_actions import ACTION_NAMES, relative_to_rest
 
 TIME_SENTENCE = "This frame is sampled at {seconds:.1f} second."  # InstructBLIP's Q-Former reads it beside the frame
 MAX_TIME_SENTENCE_TOKENS = 32
@@ -65,7 +66,8 @@ def face_tensors(
 ) -> dict[str, torch.Tensor]:
     """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask`; nothing where no clip has a face.
 
-    Where a clip's faces were measured, also `face_actions`, `head_pose`, `gaze` and `face_actions_mask`.
+    Where a clip's faces were measured, also `face_actions`, `relative_face_actions`, `head_pose`, `gaze` and
+    `face_actions_mask`.
     """
     seen = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
     if not any(seen):
@@ -81,6 +83,7 @@ def face_tensors(
     }
     if any(clip.face_actions is not None for clip in with_faces):
         tensors |= _reading_tensors(with_faces)
+        tensors["relative_face_actions"] = pad_rows([relative_actions(clip) for clip in with_faces])
     return {name: scatter_rows(value, present=seen) for name, value in tensors.items()}
 
 
@@ -97,6 +100,19 @@ def _reading_tensors(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
         )
         for name, (shape, dtype) in READINGS.items()
     }
+
+
+def relative_actions(clip: Clip) -> torch.Tensor:
+    """(F, 52) float32: each person's facial actions against that person's rest; zeros where they were not measured."""
+    count = 0 if clip.face_times is None else len(clip.face_times)
+    relative = np.zeros((count, len(ACTION_NAMES)), np.float32)
+    if clip.face_actions is not None:
+        tracks, times = np.asarray(clip.face_track_ids), np.asarray(clip.face_times)
+        mask = np.asarray(clip.face_actions_mask)
+        for track_id in np.unique(tracks):
+            rows = tracks == track_id
+            relative[rows] = relative_to_rest(clip.face_actions[rows], times[rows], mask=mask[rows])
+    return torch.from_numpy(relative)
 
 
 def relative_times(times: np.ndarray | None, clip: Clip) -> list[float]:

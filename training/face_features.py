@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from microemo import MicroEmoModel
+from microemo.outputs import MicroEmoFaceFeatures
 from microemo.processing.crop_cache import CropCache
 from microemo.training.tower_features import STORED_DTYPE, weights_hash
 
@@ -54,20 +54,29 @@ def _remembering(compute: Callable[..., Any], *, cache: CropCache) -> Callable[.
         face_times: torch.Tensor,
         face_mask: torch.Tensor | None = None,
         face_track_ids: torch.Tensor | None = None,
+        face_actions: torch.Tensor | None = None,
+        relative_face_actions: torch.Tensor | None = None,
+        face_actions_mask: torch.Tensor | None = None,
         return_dict: bool | None = None,
         **asked: Any,
     ) -> Any:
+        given = face_actions, relative_face_actions, face_actions_mask
         if asked:  # attention maps or hidden states: not kept
-            return compute(face_pixel_values, face_times, face_mask, face_track_ids, return_dict=return_dict, **asked)
+            return compute(
+                face_pixel_values, face_times, face_mask, face_track_ids, *given, return_dict=return_dict, **asked
+            )
         mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
         if not mask.any():
-            return compute(face_pixel_values, face_times, face_mask, face_track_ids, return_dict=return_dict)
+            return compute(face_pixel_values, face_times, face_mask, face_track_ids, *given, return_dict=return_dict)
         tracks = torch.zeros_like(mask, dtype=torch.long) if face_track_ids is None else face_track_ids
         clips = [
             _clip_features(compute, face_pixel_values[row, real], face_times[row, real], tracks[row, real], cache)
             for row, real in enumerate(mask)
         ]
-        return BaseModelOutputWithPooling(
+        has_actions = face_actions is not None and relative_face_actions is not None
+        return MicroEmoFaceFeatures(
+            actions=torch.cat((face_actions, relative_face_actions), dim=-1) if has_actions else None,
+            actions_mask=mask if face_actions_mask is None else face_actions_mask.bool() & mask,
             last_hidden_state=_laid_out([clip.get("tokens") for clip in clips], like=face_pixel_values, mask=mask),
             pooler_output=_laid_out([clip.get("regions") for clip in clips], like=face_pixel_values, mask=mask),
         )

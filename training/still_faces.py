@@ -123,7 +123,7 @@ def load_still_faces(
         with np.load(cache) as stored:
             if str(stored["fingerprint"]) == fingerprint:
                 return StillFaces(*(stored[name] for name in ("crops", "inside", "labels", "identities", "files")))
-    faces = _align_rows(folder, rows, detector=detector or _default_detector(), progress=progress)
+    faces = _align_rows(folder, rows, detector=detector or create_still_detector(), progress=progress)
     if cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(cache, fingerprint=fingerprint, **vars(faces))
@@ -139,12 +139,22 @@ def stills_fingerprint(folder: Path, *, rows: tuple[StillLabel, ...]) -> str:
     return digest.hexdigest()
 
 
-def crop_still(picture: np.ndarray, *, detector: FaceDetector) -> tuple[np.ndarray, np.ndarray] | None:
-    """The aligned crop of the largest face, (h, w) grey uint8, and where it lies inside the picture, (h, w) bool.
+@dataclass(frozen=True)
+class AlignedStill:
+    """The largest face of a picture. crop: (h, w) grey uint8; inside: (h, w) bool, where it lies inside the picture;
+    landmarks: (5, 2) pixels of the picture."""
+
+    crop: np.ndarray
+    inside: np.ndarray
+    landmarks: np.ndarray
+
+
+def align_still(picture: np.ndarray, *, detector: FaceDetector) -> AlignedStill | None:
+    """The largest face of a picture; None without one.
 
     Args:
         picture: (H, W, 3) uint8 RGB.
-        detector: finds the face; a second time in a padded picture where the first finds none. None: no face.
+        detector: finds the face; a second time in a padded picture where the first finds none.
     """
     landmarks = _largest_face(picture, detector=detector)
     if landmarks is None:
@@ -157,10 +167,16 @@ def crop_still(picture: np.ndarray, *, detector: FaceDetector) -> tuple[np.ndarr
     matrix = alignment_matrix(landmarks)
     crop = cv2.cvtColor(crop_face(picture, matrix, CROP_SIZE), cv2.COLOR_RGB2GRAY)
     inside = crop_face(np.full_like(picture, 255), matrix, CROP_SIZE)[..., 0] > 127
-    return crop, inside
+    return AlignedStill(crop, inside, landmarks)
 
 
-def _default_detector() -> FaceDetector:
+def crop_still(picture: np.ndarray, *, detector: FaceDetector) -> tuple[np.ndarray, np.ndarray] | None:
+    """The crop of `align_still`, and where it lies inside the picture."""
+    aligned = align_still(picture, detector=detector)
+    return None if aligned is None else (aligned.crop, aligned.inside)
+
+
+def create_still_detector() -> FaceDetector:
     return create_detector("centerface", score_threshold=SCORE_THRESHOLD)
 
 

@@ -50,7 +50,7 @@ TINY = [
 
 @pytest.fixture
 def stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(still_faces, "_default_detector", MiddleFace)
+    monkeypatch.setattr(still_faces, "create_still_detector", MiddleFace)
     monkeypatch.setattr(still_faces, "CROP_SIZE", 32)
     monkeypatch.setattr(
         face_tower,
