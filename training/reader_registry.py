@@ -15,6 +15,7 @@ from microemo.training import (
     meld_reader,
     mer_readers,
     public_corpus_readers,
+    segment_reader,
     still_reader,
 )
 from microemo.training.answers import spread_questions
@@ -65,6 +66,7 @@ READERS = {
         for corpus in public_corpus_readers.VOICE_CORPORA
     },
     "stills": Reader(still_reader.read_stills, ("split",)),
+    "segments": Reader(segment_reader.read_labelled_segments),
 }
 
 

@@ -13,8 +13,10 @@ from transformers import HfArgumentParser, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
+from microemo.conversion.assemble_mini import FACE_LANDMARKS_FOLDER
 from microemo.conversion.lora_files import Lora
 from microemo.evaluation.trainer_metrics import HeadMetrics
+from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.clip_features import ClipLoader
@@ -109,10 +111,12 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
     model = _trainable(start.model, recipe=recipe)
     _remember(model, data=recipe.data, process=arguments.process_index)
     reading = {**start.processor.reading_settings, **recipe.data.reading}
+    landmarks = start.folder / FACE_LANDMARKS_FOLDER
     clips = ClipLoader(
         ReadingSettings(**reading),
         detector=recipe.data.detector,
         person=recipe.data.person,
+        landmarker=FaceLandmarker(landmarks) if landmarks.is_dir() else None,
         cache_dir=recipe.data.cache_dir,
     )
     start.processor.reading_settings = reading
