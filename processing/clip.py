@@ -16,6 +16,9 @@ import numpy as np
 class Utterance:
     """One stretch of speech by one person.
 
+    foreign_tags: what another recogniser wrote into the words beside them (a language, an emotion), see
+    `recogniser_tags`; a hint for people, never shown to the language model.
+
     Raises `ValueError` when the times are not finite, negative or empty.
     """
 
@@ -23,6 +26,7 @@ class Utterance:
     end_seconds: float
     text: str = ""
     speaker: str | None = None
+    foreign_tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.start_seconds) and np.isfinite(self.end_seconds)):

@@ -132,9 +132,10 @@ class ClipReader:
         duration = media.index.end_seconds
         whole = (Utterance(0.0, duration),)
         if transcript is not None:
-            given = parse_transcript(transcript)
+            given = parse_transcript(transcript, duration_seconds=duration, frame_rate=_frame_rate(media.index))
             aligned, notes = align_utterances(given, duration_seconds=duration)
-            return (aligned, tuple(notes)) if aligned else (whole, (*notes, "the transcript holds no utterance"))
+            notes = (*given.warnings, *notes)
+            return (aligned, notes) if aligned else (whole, (*notes, "the transcript holds no utterance"))
         if self.recognizer is None or not media.index.has_audio:
             return whole, ()
         found = recognize_in_blocks(
@@ -202,6 +203,12 @@ class ClipReader:
         )
         detections = DetectionRecord.of([]) if pictures is None else pictures.detections
         return replace(clip, media_end_seconds=media.index.end_seconds), detections
+
+
+def _frame_rate(index: MediaIndex) -> float | None:
+    """Frames a second of the video, None where that cannot be said; transcripts may count in frames."""
+    times = None if index.video is None else index.video.times
+    return None if times is None or len(times) < 2 else 1 / float(np.median(np.diff(times)))
 
 
 def _doubt_note(utterance: Utterance) -> str:

@@ -57,6 +57,7 @@ SOURCES = {
     "start_ms": "start_ms,end_ms,name,sentence\n500,2000,Anna,Look at that!\n2500,4000,Bob,Where is it?",
     "dicts": [{"start": 0.5, "end": 2, "text": "Look at that!", "speaker": "Anna"}, SEGMENTS[1]],
     "utterances": list(EXPECTED),
+    "tuple of utterances": EXPECTED,
 }
 
 
@@ -83,6 +84,12 @@ def test_utf16_file_is_read(tmp_path):
 def test_whisper_tsv_without_speaker_keeps_commas_and_milliseconds():
     text = "start\tend\ttext\n0\t1200\tWell, yes, of course\n1200\t2400\tNo\n"
     assert parse_transcript(text) == (Utterance(0.0, 1.2, "Well, yes, of course"), Utterance(1.2, 2.4, "No"))
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["srt", "vtt", "tsv ms", "json lines"])
+def test_text_with_any_line_ends_is_text(name, line_end):
+    assert parse_transcript(SOURCES[name].replace("\n", line_end)) == EXPECTED
 
 
 def test_integer_seconds_are_not_milliseconds():
@@ -126,7 +133,7 @@ def test_speaker_prefix(text, expected):
         ("just\nsome words", "no transcript of a known format"),
         ('{"text": "words"}', "JSON without utterances"),
         ('{"segments": [', "broken JSON"),
-        (SRT.replace("00:00:02,500", "soon"), "2 cues with -->, of which only 1"),
+        ("1\n00:00:01,000 --> soon\nwords", "1 cues with -->, of which none has readable times"),
         ([{"text": "words"}], "entry 1: start and end must be times, got None"),
         ([{"start": 2, "end": 1, "text": "x"}], "entry 1: end_seconds"),
         ([{"start": float("nan"), "end": 1, "text": "x"}], "entry 1: .*finite"),
