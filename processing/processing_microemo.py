@@ -47,6 +47,7 @@ from .prompt_text import (
     with_utterances,
 )
 from .reading_settings import ReadingSettings
+from .timed_features import TimedFeatures
 from .video_processing_microemo import MicroEmoVideoProcessorKwargs
 from .window_reading import Progress
 
@@ -279,6 +280,7 @@ class MicroEmoProcessor(ProcessorMixin):
         if images is not None:
             logger.warning_once("images are not an input of MicroEmo and are ignored; pass them as videos")
         outputs = super().__call__(text=text, videos=videos, audio=audio, **kwargs)
+        outputs = TimedFeatures(outputs.data, skip_tensor_conversion=outputs.skip_tensor_conversion)
         if text is None:
             return outputs
         return_tensors = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")

@@ -27,6 +27,7 @@ from .media_source import MediaSource
 from .placeholder_expansion import count_windows
 from .processing_microemo import MicroEmoProcessor
 from .prompt_text import VIDEO_TOKEN, sanitize_text
+from .timed_features import TimedFeatures
 from .video_processing_microemo import MicroEmoVideoProcessor, frame_metadata
 from .video_reading import open_video
 
@@ -175,4 +176,4 @@ def timechat_inputs(
     }
     if processor.timestamp == "text":
         inputs.update(time_sentences(pictures["frame_times"], tokenizer=processor.qformer_tokenizer))
-    return BatchFeature(inputs)
+    return TimedFeatures(inputs)
