@@ -283,7 +283,7 @@ class MicroEmoProcessor(ProcessorMixin):
         outputs = TimedFeatures(outputs.data, skip_tensor_conversion=outputs.skip_tensor_conversion)
         if text is None:
             return outputs
-        return_tensors = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
+        return_tensors: Any = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
         texts = [text] if isinstance(text, str) else list(text)
         for token, names in (
             (self.video_token, self.video_processor.model_input_names),

@@ -61,7 +61,7 @@ def parse_transcript(
     raise ValueError(f"transcript is a {type(source).__name__}; allowed are paths, texts, lists and {FORMATS}")
 
 
-def reusable_source(source: TranscriptSource) -> TranscriptSource:
+def reusable_source(source: Any) -> Any:
     """Returns a source that can be parsed again: what a generator yields as a list, others as they are."""
     if isinstance(source, Sequence) and len(source) == 2 and hasattr(source[1], "language_probability"):
         return list(source[0])  # faster-whisper's (segments, info)
