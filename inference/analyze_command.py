@@ -34,7 +34,7 @@ examples:
       words come from speech recognition, the attended face is the speaker's
 
   microemo analyze clip.mp4 --transcript clip.srt --out report.html
-      your own utterances (SRT, VTT, TSV, JSON of Whisper, whisperX or FunASR); one page to open in a browser
+      your own utterances (SRT, VTT, TSV, JSON of any usual recogniser); one page to open in a browser
 
   microemo analyze *.mp4 --out results/
       every format for every video: .json .csv .faces.csv .srt .vtt .html

@@ -29,7 +29,7 @@ from microemo.processing.crop_cache import content_hash
 from microemo.processing.face_detection import FaceDetector
 from microemo.processing.media_source import MediaSource, source_name
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.transcript_formats import TranscriptSource, parse_transcript
+from microemo.processing.transcript_formats import TranscriptSource, parse_transcript, reusable_source
 
 Mode = Literal["explain", "scores"]
 
@@ -110,8 +110,8 @@ class EmotionAnalyzer:
 
         Args:
             source: path, http(s) URL, bytes, open file or `VideoArray`.
-            transcript: utterances: a file (SRT, VTT, TSV, JSON of Whisper, whisperX, FunASR) or a list of dicts; None
-                has speech recognised.
+            transcript: utterances, as `parse_transcript` takes them: a file (SRT, VTT, TSV, JSON of any usual
+                recogniser), a list of dicts or of faster-whisper's segments; None has speech recognised.
             mode: "scores" leaves the explanations out.
             person: whose face is attended: "speaker", "largest" or a track id.
             language: of the speech and the transcript, a code or an English name such as "de" or "german"; None finds
@@ -160,6 +160,8 @@ class EmotionAnalyzer:
 
         A video up to the reader's `max_window_seconds` is one window.
         """
+        if transcript is not None:
+            transcript = reusable_source(transcript)
         with ExitStack() as resources:
             kept = None
             if journal is not None:
@@ -312,7 +314,7 @@ def _outputs(config: MicroEmoConfig, *, mode: str) -> TrainedOutputs:
 def _transcript_name(transcript: object | None) -> str | None:
     if transcript is None:
         return None
-    is_path = isinstance(transcript, Path) or (isinstance(transcript, str) and "\n" not in transcript)
+    is_path = isinstance(transcript, Path) or (isinstance(transcript, str) and not set("\n\r") & set(transcript))
     return str(transcript) if is_path else "given"
 
 

@@ -151,8 +151,9 @@ class ClipReader:
         duration = media.index.end_seconds
         whole = (Utterance(0.0, duration),)
         if transcript is not None:
-            given = parse_transcript(transcript)
+            given = parse_transcript(transcript, duration_seconds=duration, frame_rate=_frame_rate(media.index))
             aligned, notes = align_utterances(given, duration_seconds=duration)
+            notes = (*given.warnings, *notes)
             if not aligned:
                 return whole, (*notes, "the transcript holds no utterance")
             read = None if not media.index.has_audio else self._sound_reader(media)
@@ -262,6 +263,12 @@ class ClipReader:
         )
         detections = DetectionRecord.of([]) if pictures is None else pictures.detections
         return replace(clip, media_end_seconds=media.index.end_seconds), detections
+
+
+def _frame_rate(index: MediaIndex) -> float | None:
+    """Frames a second of the video, None where that cannot be said; transcripts may count in frames."""
+    times = None if index.video is None else index.video.times
+    return None if times is None or len(times) < 2 else 1 / float(np.median(np.diff(times)))
 
 
 def _low_confidence_note(utterance: Utterance) -> str:

@@ -49,6 +49,7 @@ from .prompt_text import (
 )
 from .reading_settings import ReadingSettings
 from .speaker_embedding import VoiceEmbedder
+from .timed_features import TimedFeatures
 from .video_processing_microemo import MicroEmoVideoProcessorKwargs
 from .window_reading import Progress
 
@@ -292,9 +293,10 @@ class MicroEmoProcessor(ProcessorMixin):
         if images is not None:
             logger.warning_once("images are not an input of MicroEmo and are ignored; pass them as videos")
         outputs = super().__call__(text=text, videos=videos, audio=audio, **kwargs)
+        outputs = TimedFeatures(outputs.data, skip_tensor_conversion=outputs.skip_tensor_conversion)
         if text is None:
             return outputs
-        return_tensors = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
+        return_tensors: Any = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
         texts = [text] if isinstance(text, str) else list(text)
         for token, names in (
             (self.video_token, self.video_processor.model_input_names),

@@ -1,10 +1,11 @@
 """Frames of a video with their true times: through PyAV, through decord where the caller asks, arrays as they are.
 
-PyAV decodes what is asked for and converts only the frames that are wanted. decord gives the same pictures, but
-converts each frame on its way and decodes on ahead until it is stopped, so it takes two to three times as long (`make
-bench BENCH="--only decode"`). It is right for containers whose every packet is a displayed, upright frame, as nearly
-all mp4 and mkv files are. It miscounts with edit lists, shuffles MPEG transport streams, invents
-times for AVI, shifts the clock to zero, and may hang on damaged files: those go to PyAV all the same, with a warning.
+PyAV decodes what is asked for and converts only the frames that are wanted. decord gives the same pictures, but for
+a few levels where they are resized (see `video_decoders`); it converts each frame on its way and decodes on ahead
+until it is stopped, so it takes two to three times as long (`make bench BENCH="--only decode"`). It is right for
+containers whose every packet is a displayed, upright frame, as nearly all mp4 and mkv files are. It miscounts with
+edit lists, shuffles MPEG transport streams, invents times for AVI, shifts the clock to zero, and may hang on damaged
+files: those go to PyAV all the same, with a warning.
 The times always come from the container itself (`media_index`).
 """
 
