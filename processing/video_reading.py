@@ -36,8 +36,7 @@ SINGLE_FRAME_SECONDS = 0.04  # how long an array's only frame lasts
 class VideoReader:
     """Frames by index, in bounded batches. Close it, or use it in a `with` statement.
 
-    times: (N,) float64 seconds on the container's clock, increasing. duration_seconds: when the last frame ends, on
-        the
+    times: (N,) float64 seconds on the file's clock, increasing. duration_seconds: when the last frame ends, on the
     same clock. width, height: as displayed: upright, square pixels. backend: "decord", "pyav" or "array". warnings:
     what is wrong with the file, as far as it has been read.
     """
@@ -92,6 +91,7 @@ class VideoReader:
             lost += len(wanted) - len(read)
             if len(read):
                 yield read, pictures
+        self.warnings += tuple(note for note in self._decoder.notes if note not in self.warnings)
         if lost:
             self.warnings += (f"{lost} of {len(places)} frames could not be decoded",)
 
@@ -124,6 +124,7 @@ class ArrayDecoder:
     """Frames that are in memory already."""
 
     name = "array"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, frames: np.ndarray) -> None:
         self.frames = frames
