@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .frame_folder import FrameFolder
 from .media_clock import PartFollower
 from .media_index import MediaIndex, index_media, open_container
-from .media_source import MediaSource, VideoArray, local_file
+from .media_source import MediaSource, VideoArray, local_file, plain_source
 
 try:
     import av
@@ -51,9 +52,10 @@ def read_audio(
         raise ValueError(f"need 0 <= start_seconds < end_seconds, got {start_seconds} and {end_seconds}")
     if av is None:
         raise ImportError("reading video and audio needs PyAV: pip install av")
-    if isinstance(source, VideoArray):
-        if source.waveform is None:
-            return None
+    source = plain_source(source)
+    if isinstance(source, FrameFolder) or (isinstance(source, VideoArray) and source.waveform is None):
+        return None
+    if isinstance(source, VideoArray) and source.waveform is not None:
         pieces = [(0.0, resample(source.waveform, from_rate=source.sampling_rate, to_rate=sampling_rate))]
     else:
         with local_file(source) as path:

@@ -18,8 +18,9 @@ from .crop_cache import CropCache, content_hash
 from .detection_record import DetectionRecord
 from .face_boxes import FaceBoxes, tracks_from_boxes
 from .face_detection import FaceDetector, create_detector
+from .frame_folder import FrameFolder, find_frames
 from .media_index import MediaIndex, index_media
-from .media_source import MediaSource, VideoArray, local_file, source_name
+from .media_source import MediaSource, VideoArray, local_file, plain_source, source_name
 from .reading_settings import ReadingSettings
 from .reading_windows import Window, plan_windows, split_long_utterances
 from .transcript_formats import TranscriptSource, parse_transcript
@@ -33,7 +34,7 @@ class _Media:
     """An opened source: `place` is what the readers open, `video` is None for sound alone."""
 
     name: str
-    place: Path | VideoArray
+    place: Path | VideoArray | FrameFolder
     index: MediaIndex
     video: VideoReader | None
 
@@ -88,22 +89,31 @@ class ClipReader:
         person: str | int = "speaker",
         face_boxes: FaceBoxes | None = None,
         language: str | None = None,
+        audio_track: int | None = None,
         state: ReadingState | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
         """Yields one `Clip`, or for a video longer than `max_window_seconds` one for each window of whole utterances.
 
         Args:
-            source: path, http(s) URL, bytes, open file or `VideoArray`.
+            source: path, http(s) or file URL, bytes, open file, {"path", "bytes"} or a decoder of a `datasets` column,
+                `VideoArray` or `FrameFolder`.
             transcript: whatever `parse_transcript` takes, or a tuple of `Utterance`.
             person: whose face is attended: "speaker", "largest" or a track id.
             face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
-            language: of the speech, for the recognizer.
+            language: of the speech, for the recognizer and the choice of the audio track.
+            audio_track: number of the track to hear, from 0; None: see `choose_audio_track`.
             state: of an earlier reading of the same source that was stopped, to go on from there; kept up to date.
             progress: called with (stage, done, total); with "speech", "frames" (decoding) and "faces" (detection).
         """
         with ExitStack() as resources:
-            media = _open_media(source, resources=resources, backend=self.settings.backend)
+            media = _open_media(
+                source,
+                resources=resources,
+                backend=self.settings.backend,
+                audio_track=audio_track,
+                language=language,
+            )
             state = state or ReadingState()
             if state.spoken is None:
                 state.spoken = self._utterances(media, transcript=transcript, language=language, progress=progress)
@@ -139,7 +149,11 @@ class ClipReader:
             return whole, ()
         found = recognize_in_blocks(
             lambda start, end: read_audio(
-                media.place, sampling_rate=self.settings.sampling_rate, start_seconds=start, end_seconds=end
+                media.place,
+                sampling_rate=self.settings.sampling_rate,
+                start_seconds=start,
+                end_seconds=end,
+                index=media.index,
             ),
             recognizer=self.recognizer,
             duration_seconds=duration,
@@ -209,21 +223,31 @@ def _doubt_note(utterance: Utterance) -> str:
     return f"speech at {span} was left out: the recogniser doubts its words"
 
 
-def _open_media(source: MediaSource, *, resources: ExitStack, backend: str | None) -> _Media:
-    if isinstance(source, VideoArray):
-        video = resources.enter_context(open_video(source))
-        has_audio = source.waveform is not None
-        sound_seconds = len(source.waveform) / source.sampling_rate if source.waveform is not None else 0.0
-        index = MediaIndex(None, has_audio, max(video.duration_seconds, sound_seconds))
-        return _Media(source.name, source, index, video)
+def _open_media(
+    source: MediaSource,
+    *,
+    resources: ExitStack,
+    backend: str | None,
+    audio_track: int | None,
+    language: str | None,
+) -> _Media:
+    name, plain = source_name(source), plain_source(source)
+    if isinstance(plain, (VideoArray, FrameFolder)):
+        video = resources.enter_context(open_video(plain))
+        waveform = plain.waveform if isinstance(plain, VideoArray) else None
+        sound_seconds = 0.0
+        if isinstance(plain, VideoArray) and waveform is not None:
+            sound_seconds = len(waveform) / plain.sampling_rate
+        end = max(video.duration_seconds, sound_seconds)
+        return _Media(name, plain, MediaIndex(None, waveform is not None, end, video.warnings), video)
     path = resources.enter_context(local_file(source))
-    index = index_media(path)
+    index = index_media(path, audio_track=audio_track, language=language)
     if index.end_seconds <= 0:
-        raise ValueError(f"{source_name(source)} holds no sound and no picture that lasts")
+        raise ValueError(f"{name} holds no sound and no picture that lasts")
     reader = None
     if index.video is not None:
         reader = resources.enter_context(open_video(path, backend=backend, index=index))
-    return _Media(source_name(source), path, index, reader)
+    return _Media(name, path, index, reader)
 
 
 def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: dict[str, str]) -> np.ndarray | None:
@@ -235,6 +259,7 @@ def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: 
             sampling_rate=sampling_rate,
             start_seconds=window.start_seconds,
             end_seconds=window.end_seconds,
+            index=media.index,
         )
     if waveform is None:
         absences["audio"] = "the file has no audio stream"
@@ -244,9 +269,12 @@ def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: 
     return waveform
 
 
-def _content_hash(place: Path | VideoArray) -> str:
+def _content_hash(place: Path | VideoArray | FrameFolder) -> str:
     if isinstance(place, Path):
         return content_hash(place)
+    if isinstance(place, FrameFolder):
+        files = find_frames(place).files
+        return hashlib.sha256(repr((place.fps, [(each.name, content_hash(each)) for each in files])).encode()).hexdigest()
     digest = hashlib.sha256(repr(place.frames.shape).encode())
     for array in (place.frames, place.times):
         digest.update(np.ascontiguousarray(array).tobytes())

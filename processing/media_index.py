@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .animated_webp import WebPDecoder, is_animated_webp, webp_times
 from .audio_tracks import audio_track_note, choose_audio_track
 from .media_clock import ClockBuilder, MediaClock
 from .tone_mapping import hdr_name
@@ -63,6 +64,12 @@ class VideoIndex:
     mirrored: bool = False
     parts: np.ndarray | None = None
     stored_aspect: float | None = None
+
+    @classmethod
+    def of_pictures(cls, times: np.ndarray, *, end_seconds: float, width: int, height: int) -> VideoIndex:
+        """The index of upright pictures that no video codec stores: they are known by their order."""
+        keyframes = np.array([], dtype=np.int64)
+        return cls(times, None, keyframes, end_seconds, width, height, quarter_turns=0, plain=False)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,8 @@ def index_media(path: Path, *, audio_track: int | None = None, language: str | N
     Raises `ValueError` for files that hold neither video nor audio, or not one frame that can be decoded and no audio,
     and for an audio track that the file does not have.
     """
+    if is_animated_webp(path):
+        return _webp_index(path)
     with open_container(path) as container:
         stream = find_video_stream(container)
         tracks = container.streams.audio
@@ -154,6 +163,15 @@ def index_media(path: Path, *, audio_track: int | None = None, language: str | N
             return MediaIndex(None, has_audio, end, warnings, **common)
         video, notes = _video_index(stream, packets, first_frame)
     return MediaIndex(video, has_audio, max(end, video.end_seconds), (*warnings, *notes), **common)
+
+
+def _webp_index(path: Path) -> MediaIndex:
+    times, end = webp_times(path)
+    decoder = WebPDecoder(path)
+    width, height = decoder.size
+    decoder.close()
+    video = VideoIndex.of_pictures(times, end_seconds=end, width=width, height=height)
+    return MediaIndex(video, has_audio=False, end_seconds=end)
 
 
 @dataclass(frozen=True)
