@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "videos",
         nargs="+",
         metavar="VIDEO",
-        help="video or audio file, its web address, a folder of pictures (with --fps), a pipe, or - for standard input",
+        help="video or audio file, web address, pipe, folder of pictures (with --fps), or - for standard input",
     )
     source = parser.add_argument_group("what to read")
     source.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")

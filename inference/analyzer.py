@@ -108,7 +108,7 @@ class EmotionAnalyzer:
             mode: "scores" leaves the explanations out.
             person: whose face is attended: "speaker", "largest" or a track id.
             language: of the speech, for recognition and the choice of the audio track.
-            audio_track: number of the audio track to hear, from 0; None takes the wanted language's or the default one.
+            audio_track: number of the track to hear, from 0; None takes the wanted language's or the default one.
             journal: file that keeps each window of a long video as it is done; a call with the journal of an earlier
                 one, which was stopped, goes on where that ended, with the same result.
             progress: called with (stage, done, total).

@@ -274,7 +274,9 @@ def _content_hash(place: Path | VideoArray | FrameFolder) -> str:
         return content_hash(place)
     if isinstance(place, FrameFolder):
         files = find_frames(place).files
-        return hashlib.sha256(repr((place.fps, [(each.name, content_hash(each)) for each in files])).encode()).hexdigest()
+        return hashlib.sha256(
+            repr((place.fps, [(each.name, content_hash(each)) for each in files])).encode()
+        ).hexdigest()
     digest = hashlib.sha256(repr(place.frames.shape).encode())
     for array in (place.frames, place.times):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -60,7 +60,9 @@ class FrameFiles:
 def find_frames(folder: FrameFolder) -> FrameFiles:
     """Raises `ValueError` for a folder without pictures."""
     paths = [each for each in Path(folder.path).iterdir() if each.suffix.lower() in PICTURE_ENDINGS]
-    files = tuple(sorted((each for each in paths if not each.name.startswith(".")), key=lambda each: natural_key(each)))
+    files = tuple(
+        sorted((each for each in paths if not each.name.startswith(".")), key=lambda each: natural_key(each))
+    )
     if not files:
         raise ValueError(f"{folder.path} holds no pictures; allowed are {', '.join(PICTURE_ENDINGS)}")
     steps, warnings = _steps([frame_number(each) for each in files])

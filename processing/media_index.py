@@ -335,7 +335,9 @@ def _orientation(a: float, b: float, c: float, d: float) -> tuple[bool, int]:
 def _picture_notes(frame) -> tuple[str, ...]:
     notes = []
     if hdr_name(frame.color_trc) is not None:
-        notes.append(f"the video is HDR ({hdr_name(frame.color_trc)}): its pictures are tone-mapped to the usual range")
+        notes.append(
+            f"the video is HDR ({hdr_name(frame.color_trc)}): its pictures are tone-mapped to the usual range"
+        )
     if frame.interlaced_frame:
         notes.append("the video is interlaced: of each picture one of the two fields is read, at half the height")
     return tuple(notes)

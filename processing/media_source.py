@@ -142,7 +142,9 @@ def _checked(path: Path, *, name: str | None = None) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if path.is_dir():
-        raise ValueError(f"source {path} is a folder; name a file in it, or give its pictures as FrameFolder(path, fps=...)")
+        raise ValueError(
+            f"source {path} is a folder; name a file in it, or give its pictures as FrameFolder(path, fps=...)"
+        )
     if not path.is_file():
         raise ValueError(f"source must be a file, got {path}")
     if path.stat().st_size == 0:

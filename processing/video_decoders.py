@@ -77,7 +77,10 @@ class DecordDecoder:
 
     def _open(self, *, height: int, width: int):
         if self.reader is None or self.size != (height, width):
-            self.reader, self.size = decord.VideoReader(str(self.path.absolute()), height=height, width=width), (height, width)
+            self.reader, self.size = (
+                decord.VideoReader(str(self.path.absolute()), height=height, width=width),
+                (height, width),
+            )
             if len(self.reader) != len(self.index.times):
                 raise RuntimeError(f"{len(self.reader)} frames counted, the file has {len(self.index.times)}")
         return self.reader

@@ -99,8 +99,12 @@ def test_a_video_out_of_a_pipe(command, video, monkeypatch, tmp_path, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="no process substitution")
 def test_a_shells_process_substitution(command, video, capsys):
     reading, writing = os.pipe()
-    writer = threading.Thread(target=lambda: open(writing, "wb").write(video.read_bytes()), daemon=True)
-    writer.start()
+
+    def write():
+        with open(writing, "wb") as pipe:
+            pipe.write(video.read_bytes())
+
+    threading.Thread(target=write, daemon=True).start()
     assert command(["analyze", f"/dev/fd/{reading}", "--json", "--mode", "scores"]) == 0
     assert EmotionReport.from_json(capsys.readouterr().out).source == f"/dev/fd/{reading}"
 

@@ -77,5 +77,7 @@ assert torch.get_num_threads() == 7
 cli.main(["analyze", "missing.mp4"])
 print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])
 """
-    finished = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
     assert finished.stdout.split() == ["2", "2"], finished.stderr[-2000:]

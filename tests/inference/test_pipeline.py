@@ -81,7 +81,7 @@ class TestOurs:
         assert recognize(video.read_bytes(), transcript=spoken, mode="scores")["source"] == "bytes"
 
     def test_a_batch_size_changes_nothing(self, recognize, video, spoken):
-        """The utterances of a video are the batch; a larger one is no error for code that sets it for all pipelines."""
+        """A video's utterances are the batch; a larger one is no error, since programs set it for all pipelines."""
         asked = [{"video": str(video), "transcript": spoken}] * 3
         one_by_one = [plain(recognize(entry, mode="scores")) for entry in asked]
         assert [plain(report) for report in recognize(asked, mode="scores", batch_size=2)] == one_by_one

@@ -37,7 +37,12 @@ def film(tmp_path):
     low, high = tone(seconds=1.0), tone(seconds=1.0, frequency=880)
     return write_tracks(
         tmp_path / "film.mkv",
-        [(SILENCE, "und", "", ()), (low, "fre", "Version", ("default",)), (high, "eng", "", ()), (high, "eng", "x", ())],
+        [
+            (SILENCE, "und", "", ()),
+            (low, "fre", "Version", ("default",)),
+            (high, "eng", "", ()),
+            (high, "eng", "x", ()),
+        ],
     )
 
 
@@ -51,7 +56,9 @@ def test_the_default_track_is_heard(film):
     assert index_media(film).audio_track == 1
 
 
-@pytest.mark.parametrize(("language", "expected"), [("en", 880), ("eng", 880), ("fr", 440), ("en-GB", 880), ("de", 440)])
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", 880), ("eng", 880), ("fr", 440), ("en-GB", 880), ("de", 440)]
+)
 def test_the_wanted_language_wins(film, language, expected):
     assert heard(film, language=language) == expected
 

@@ -31,7 +31,8 @@ def test_natural_order_at_the_rate_given(tmp_path):
 
 
 def test_missing_numbers_leave_their_time_empty_and_are_reported(tmp_path):
-    folder = write_frames(tmp_path / "006_1_2", [n for n in range(20, 60) if n not in (31, 32, 50)], name="006_{:05d}.png")
+    numbers = [number for number in range(20, 60) if number not in (31, 32, 50)]
+    folder = write_frames(tmp_path / "006_1_2", numbers, name="006_{:05d}.png")
     found = find_frames(FrameFolder(folder, fps=200))
     assert found.warnings == ("3 of 40 frames are missing (31, 32, 50): their time stays empty",)
     assert found.times[11] - found.times[10] == pytest.approx(3 / 200) and found.times[-1] == pytest.approx(39 / 200)

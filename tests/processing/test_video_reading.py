@@ -171,7 +171,8 @@ def test_interlaced_pictures_show_one_moment(tmp_path):
 def test_names_with_a_colon_are_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     video = write_video(tmp_path / "plain.mp4", moving_squares(count=10), waveform=tone(seconds=0.4))
-    for name in ("scene:1.mp4", "concat:plain.mp4|plain.mp4", "data:video.mp4", "http:clip.mp4", "subfile,,start,0.mp4"):
+    names = ("scene:1.mp4", "concat:plain.mp4|plain.mp4", "data:video.mp4", "http:clip.mp4", "subfile,,start,0.mp4")
+    for name in names:
         Path(name).write_bytes(video.read_bytes())
         with open_video(Path(name)) as reader:
             assert numbers(read_all(reader)[1]) == list(range(10))
@@ -195,7 +196,8 @@ def test_a_playlist_cannot_reach_the_network(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         address = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
-        (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{address}\n#EXT-X-ENDLIST\n")
+        lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2,", address, "#EXT-X-ENDLIST")
+        (tmp_path / "list.m3u8").write_text("\n".join(lines) + "\n")
         with pytest.raises(ValueError, match=r"list\.m3u8"):
             open_video(tmp_path / "list.m3u8")
         with pytest.raises(TimeoutError):
