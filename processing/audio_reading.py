@@ -9,7 +9,7 @@ import numpy as np
 
 from .frame_folder import FrameFolder
 from .media_clock import PartFollower
-from .media_index import MediaIndex, index_media, open_container
+from .media_index import MediaIndex, index_sound, open_container
 from .media_source import MediaSource, VideoArray, local_file, plain_source
 
 try:
@@ -61,7 +61,7 @@ def read_audio(
         with local_file(source) as path:
             found = _decode_pieces(
                 path,
-                index=index or index_media(path, audio_track=audio_track, language=language),
+                index=index or index_sound(path, audio_track=audio_track, language=language),
                 sampling_rate=sampling_rate,
                 start_seconds=start_seconds,
                 end_seconds=end_seconds,

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from dataclasses import replace
 
@@ -7,6 +9,7 @@ import torch
 from synthetic_media import moving_squares, tone, write_video, write_wav
 
 from microemo.inference.report import EmotionReport
+from microemo.inference.tables import to_faces_csv
 from microemo.inference.text_timeline import format_timeline
 from microemo.processing.media_source import VideoArray
 
@@ -221,3 +224,13 @@ def test_a_track_that_is_not_there_leaves_the_faces_seen_countable(make_analyzer
     text = format_timeline(report)
     assert report.face_curves == () and "2 utterances, no face attended" in text
     assert "0 faces" not in text and "1 face track, none attended" in text
+
+
+def test_the_faces_table_holds_stored_times(make_analyzer, tmp_path):
+    """A variable frame rate, and a clock that begins at an hour: each row at the time of its frame, in order."""
+    times = np.cumsum(np.where(np.arange(30) % 3 == 0, 0.09, 0.021))
+    path = write_video(tmp_path / "late.mkv", moving_squares(count=30), times=3600 + times)
+    table = to_faces_csv(make_analyzer()(path, mode="scores"))
+    rows = [float(row["seconds"]) for row in csv.DictReader(io.StringIO(table))]
+    assert len(rows) >= 10 and np.all(np.diff(rows) > 0)
+    assert np.abs(np.array(rows)[:, None] - (times - times[0])).min(axis=1).max() <= 0.0011

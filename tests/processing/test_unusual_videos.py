@@ -33,7 +33,7 @@ def test_a_phone_held_upright(tmp_path):
 def test_slow_motion_is_not_read_frame_by_frame(tmp_path):
     path = write_video(tmp_path / "slow.mp4", moving_squares(count=240), frame_rate=240)
     clip = read(path, detector=RedSquareDetector(), settings=ReadingSettings(num_frames=4, min_face_size=8))
-    assert clip.end_seconds == pytest.approx(1.0) and clip.warnings == ()
+    assert clip.end_seconds == pytest.approx(1.0, abs=1e-3) and clip.warnings == ()
     assert len(clip.face_times) == pytest.approx(15, abs=1)
     np.testing.assert_allclose(clip.face_times * 240, np.round(clip.face_times * 240), atol=0.02)
     dense = ReadingSettings(num_frames=4, min_face_size=8, face_fps=240)
@@ -41,7 +41,7 @@ def test_slow_motion_is_not_read_frame_by_frame(tmp_path):
 
 
 def test_four_thousand_pixels(tmp_path):
-    path = write_video(tmp_path / "4k.mp4", moving_squares(count=3, height=2160, width=3840))
+    path = write_video(tmp_path / "4k.mp4", still(moving_squares(count=1, height=2160, width=3840)[0], count=2))
     clip = read(path, detector=RedSquareDetector(), settings=ReadingSettings(num_frames=2, frame_size=224))
     assert clip.frames.shape[1:3] == (224, 398)
     box = clip.tracks[0].boxes[0]

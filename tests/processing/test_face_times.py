@@ -1,17 +1,17 @@
-"""Every time in `.faces.csv` is the stored time of a frame, and they increase, whatever the video is."""
+"""Every time of a face is the stored time of a frame, and they increase, whatever the video is."""
 
 import contextlib
-import csv
-import io
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic_faces import RedSquareDetector
 from synthetic_media import cut_file, join_files, moving_squares, rotate_display, tone, write_interlaced, write_video
 
-from microemo.inference.tables import to_faces_csv
+from microemo.processing.clip_reading import ClipReader
 from microemo.processing.frame_folder import FrameFolder
+from microemo.processing.reading_settings import ReadingSettings
 
 COUNT = 40
 FRAMES = moving_squares(count=COUNT)
@@ -78,16 +78,13 @@ def stored_times(source):
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_every_face_time_is_that_of_a_frame(make_analyzer, tmp_path, kind):
+def test_every_face_time_is_that_of_a_frame(tmp_path, kind):
     source = SOURCES[kind](tmp_path)
-    analyzer = make_analyzer(face_fps=100, detection_fps=25)
-    rows = list(csv.DictReader(io.StringIO(to_faces_csv(analyzer(source, mode="scores")))))
-    assert len(rows) >= 8
-    by_track = {}
-    for row in rows:
-        by_track.setdefault(row["track_id"], []).append(float(row["seconds"]))
+    settings = ReadingSettings(num_frames=4, frame_size=48, min_face_size=8, face_fps=100, detection_fps=50)
+    (clip,) = ClipReader(settings, detector=RedSquareDetector()).read(source)
+    assert len(clip.face_times) >= 15
     known = stored_times(source)
-    for times in by_track.values():
-        assert np.all(np.diff(times) > 0)
-        distance = np.abs(np.array(times)[:, None] - known).min(axis=1)
-        assert distance.max() <= 0.0011  # of the table's three decimals
+    for track_id in np.unique(clip.face_track_ids):
+        assert np.all(np.diff(clip.face_times[clip.face_track_ids == track_id]) > 0)
+    distance = np.abs(clip.face_times[:, None] - known).min(axis=1)
+    assert distance.max() <= 0.001  # AVI and Matroska store milliseconds
