@@ -12,7 +12,8 @@ import numpy as np
 
 PQ, HLG = 16, 18  # transfer characteristics of ITU-T H.273
 HDR_NAMES = {PQ: "PQ", HLG: "HLG"}
-LEVELS = 1 << 16  # of a 16-bit channel
+LEVELS = 1 << 12  # of the tables: as many as the best HDR video has, and few enough to stay in a processor's cache
+SPARE_BITS = 4  # of a 16-bit channel
 
 PQ_PEAK_NITS = 10_000.0
 DIFFUSE_WHITE_NITS = 203.0  # ITU-R BT.2408
@@ -39,28 +40,29 @@ def tone_map(picture: np.ndarray, *, transfer: int, primaries: int) -> np.ndarra
     Args:
         transfer, primaries: characteristics of ITU-T H.273, as frames carry them.
     """
-    light = _light_table(int(transfer))[picture]  # 1.0 is diffuse white
+    # (H * W, 3); 1.0 is diffuse white
+    light = np.take(_light_table(int(transfer)), picture >> SPARE_BITS).reshape(-1, 3)
     if int(transfer) == HLG:
-        luma = np.maximum(light @ BT2020_LUMA, 1e-6)[..., None]
-        light = light * luma ** (HLG_SYSTEM_GAMMA - 1) * (HLG_PEAK_NITS / DIFFUSE_WHITE_NITS)
+        luma = np.maximum(light @ BT2020_LUMA, 1e-6)[:, None]
+        light *= luma ** np.float32(HLG_SYSTEM_GAMMA - 1) * np.float32(HLG_PEAK_NITS / DIFFUSE_WHITE_NITS)
     if int(primaries) == BT2020_PRIMARIES:
-        light = np.maximum(light @ BT2020_TO_BT709.T, 0)
-    # By the brightest channel, so that hue stays.
-    brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
-    light = np.clip(light * (_rolled_off(brightest) / brightest), 0, 1)
-    return _gamma_table()[np.round(light * (LEVELS - 1)).astype(np.uint16)]
+        light = light @ BT2020_TO_BT709.T
+    brightest = np.maximum(light.max(axis=1), 1e-6)  # the same for all channels, so that hue stays
+    over = np.flatnonzero(brightest > KNEE)
+    light[over] *= (_rolled_off(brightest[over]) / brightest[over])[:, None]
+    codes = np.clip(light * np.float32(LEVELS - 1) + np.float32(0.5), 0, LEVELS - 1).astype(np.uint16)
+    return np.take(_gamma_table(), codes).reshape(picture.shape)
 
 
 def _rolled_off(light: np.ndarray) -> np.ndarray:
-    """Light in units of diffuse white, with everything above `KNEE` pressed below 1, smoothly."""
-    over = np.maximum(light - KNEE, 0)
+    """Light above `KNEE` in units of diffuse white, pressed below 1, smoothly."""
     room = 1 - KNEE
-    return np.where(light <= KNEE, light, KNEE + room * over / (over + room))
+    return KNEE + room * (light - KNEE) / (light - KNEE + room)
 
 
 @cache
 def _light_table(transfer: int) -> np.ndarray:
-    """(65536,) float32: light of each code value, for PQ in units of diffuse white, for HLG of the scene, 0..1."""
+    """(LEVELS,) float32: light of each code value, for PQ in units of diffuse white, for HLG of the scene, 0..1."""
     code = np.linspace(0, 1, LEVELS)
     if transfer == PQ:  # SMPTE ST 2084
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
@@ -74,7 +76,7 @@ def _light_table(transfer: int) -> np.ndarray:
 
 @cache
 def _gamma_table() -> np.ndarray:
-    """(65536,) uint8: sRGB's code of linear light."""
+    """(LEVELS,) uint8: sRGB's code of linear light."""
     light = np.linspace(0, 1, LEVELS)
     code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(code * 255).astype(np.uint8)
