@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+INTEGERS = ("int8", "int16", "int32")  # of sound; int64 says nothing of the scale
 LOUDEST = 4.0  # of a decoder that overshoots; more is a float array with integer values in it
 
 
 def float_waveform(waveform: np.ndarray) -> np.ndarray:
     """The samples as float32 in [-1, 1], in the shape given; integers are scaled by their type (int16: by 32768).
 
-    Raises `ValueError` for floats that are not finite, or so far beyond 1 that they hold unscaled integers.
+    Raises `ValueError` for other types, and for floats that are not finite, or so far beyond 1 that they hold unscaled
+    integers.
     """
     samples = np.asarray(waveform)
-    if samples.dtype.kind == "u":  # such as 8-bit PCM, whose silence is 128
-        middle = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        return ((samples.astype(np.float64) - middle) / middle).astype(np.float32)
-    if samples.dtype.kind == "i":
+    if samples.dtype == np.uint8:  # 8-bit PCM, whose silence is 128
+        return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
+    if samples.dtype in INTEGERS:
         return (samples / 2.0 ** (8 * samples.dtype.itemsize - 1)).astype(np.float32)
     if samples.dtype.kind != "f":
-        raise ValueError(f"waveform must hold floats or integers, got {samples.dtype}")
+        raise ValueError(f"waveform must hold floats, int8, int16, int32 or uint8, got {samples.dtype}")
     peak = float(np.max(np.abs(samples))) if samples.size else 0.0
     if not np.isfinite(peak):
         raise ValueError("waveform must be finite, it holds NaN or infinity")

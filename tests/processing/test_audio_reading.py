@@ -111,7 +111,8 @@ def test_unsigned_bytes_are_silent_in_the_middle():
     [
         (np.array([0, 20_000.0], dtype=np.float32), r"lie in \[-1, 1\], its peak is 20000; .*32768 for int16"),
         (np.array([0, np.nan]), "finite"),
-        (np.array(["a"]), "floats or integers"),
+        (np.array(["a"]), "floats, int8, int16, int32 or uint8, got <U1"),
+        (np.array([1, 2]), "got int64"),
     ],
 )
 def test_waveforms_that_nobody_can_scale_are_refused(waveform, message):
