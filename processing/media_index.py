@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -123,10 +123,12 @@ def _is_one_of(container, formats: tuple[str, ...]) -> bool:
 
 def find_video_stream(container):
     """The first stream of moving pictures, or None. A record's cover is a stream too, but no video."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    return None
+    return next(iter(_video_streams(container)), None)
+
+
+def _video_streams(container) -> list:
+    covers = av.stream.Disposition.attached_pic
+    return [stream for stream in container.streams.video if not stream.disposition & covers]
 
 
 def index_media(path: Path, *, audio_track: int | None = None, language: str | None = None) -> MediaIndex:
@@ -149,25 +151,34 @@ def index_media(path: Path, *, audio_track: int | None = None, language: str | N
             raise ValueError(f"{path.name} holds neither video nor audio")
         track = choose_audio_track(tracks, number=audio_track, language=language)
         packets = _read_packets(container, stream, audio=tracks[track] if tracks else None)
-        warnings = (*_start_notes(container), *packets.warnings)
-        common = {"clock": packets.clock, "audio_track": track}
-        if len(tracks) > 1:
-            warnings = (*warnings, audio_track_note(tracks, number=track))
-        first_frame = None if stream is None else _decode_first_frame(path)
-        end = packets.end_seconds
-        if stream is not None and (first_frame is None or len(packets.shown) == 0):
+        notes = _stream_notes(container, track=track)
+        warnings = (*_start_notes(container), *packets.warnings, *notes)
+        sound = MediaIndex(None, has_audio, packets.end_seconds, warnings, packets.clock, track)
+        if stream is None:
+            return sound
+        first_frame = _decode_first_frame(path)
+        if first_frame is None or len(packets.shown) == 0:
             if not has_audio:
                 raise ValueError(f"no frame of {path.name} can be decoded")
-            warnings = (*warnings, "no frame of the video can be decoded")
-            return MediaIndex(None, has_audio, end, warnings, **common)
-        if stream is None:
-            return MediaIndex(None, has_audio, end, warnings, **common)
+            return replace(sound, warnings=(*warnings, "no frame of the video can be decoded"))
         video, notes = _video_index(stream, packets, first_frame)
-    return MediaIndex(video, has_audio, max(end, video.end_seconds), (*warnings, *notes), **common)
+    end = max(sound.end_seconds, video.end_seconds)
+    return replace(sound, video=video, end_seconds=end, warnings=(*warnings, *notes))
+
+
+def _stream_notes(container, *, track: int) -> tuple[str, ...]:
+    """Which of several streams are read."""
+    notes: tuple[str, ...] = ()
+    if (count := len(_video_streams(container))) > 1:  # several cameras or programmes, or joined recordings
+        notes = (f"of {count} video streams the first one is read",)
+    tracks = container.streams.audio
+    return (*notes, audio_track_note(tracks, number=track)) if len(tracks) > 1 else notes
 
 
 def index_sound(path: Path, *, audio_track: int | None = None, language: str | None = None) -> MediaIndex:
     """What reading the sound takes: as `index_media`, but without a look at every packet where times cannot jump."""
+    if is_animated_webp(path):
+        return _webp_index(path)
     with open_container(path) as container:
         if _is_one_of(container, TABLED_FORMATS):
             tracks = container.streams.audio
