@@ -19,7 +19,7 @@ import numpy as np
 from .animated_webp import WebPDecoder, is_animated_webp, webp_times
 from .audio_tracks import audio_track_note, choose_audio_track
 from .media_clock import ClockBuilder, MediaClock
-from .tone_mapping import hdr_name
+from .tone_mapping import colours_of, hdr_name
 
 try:
     import av
@@ -297,7 +297,8 @@ def decode_frames(container, stream):
 def _video_index(stream, packets: _Packets, first_frame) -> tuple[VideoIndex, tuple[str, ...]]:
     unit = float(stream.time_base)
     rate = float(stream.average_rate or FALLBACK_FRAME_RATE)
-    notes = _picture_notes(first_frame)
+    picture_notes = _picture_notes(stream, first_frame)
+    notes = picture_notes
     timestamps = parts = None
     offsets = np.array(packets.clock.offsets)
     parts_shown = np.array([part for part, _, _, _ in packets.shown])
@@ -330,7 +331,7 @@ def _video_index(stream, packets: _Packets, first_frame) -> tuple[VideoIndex, tu
         width=width,
         height=height,
         quarter_turns=quarter_turns,
-        plain=is_stored_as_shown and width == first_frame.width and not _picture_notes(first_frame),
+        plain=is_stored_as_shown and width == first_frame.width and not picture_notes,
         mirrored=mirrored,
         parts=parts if packets.clock.is_joined else None,
         stored_aspect=first_frame.width / first_frame.height,
@@ -355,12 +356,11 @@ def _orientation(a: float, b: float, c: float, d: float) -> tuple[bool, int]:
     return mirrored, QUARTER_TURNS.get(axis, 0)
 
 
-def _picture_notes(frame) -> tuple[str, ...]:
+def _picture_notes(stream, frame) -> tuple[str, ...]:
     notes = []
-    if hdr_name(frame.color_trc) is not None:
-        notes.append(
-            f"the video is HDR ({hdr_name(frame.color_trc)}): its pictures are tone-mapped to the usual range"
-        )
+    name = hdr_name(colours_of(frame, stream)[0])
+    if name is not None:
+        notes.append(f"the video is HDR ({name}): its pictures are tone-mapped to the usual range")
     if frame.interlaced_frame:
         notes.append("the video is interlaced: of each picture one of the two fields is read, at half the height")
     return tuple(notes)

@@ -7,6 +7,7 @@ Without it they look grey and washed out, and a model that was trained on the us
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,12 @@ BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
 BT2020_PRIMARIES = 9  # of ITU-T H.273
 
 KNEE = 0.8  # of diffuse white, below which the light is kept
+
+
+def colours_of(frame: Any, stream: Any) -> tuple[int, int]:
+    """Transfer and primaries (ITU-T H.273) of a PyAV frame; older PyAV tells them of its stream alone."""
+    source = frame if hasattr(frame, "color_trc") else stream.codec_context
+    return int(source.color_trc), int(source.color_primaries)
 
 
 def hdr_name(transfer: int) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .media_index import VideoIndex, decode_frames, find_video_stream, open_container
-from .tone_mapping import hdr_name, tone_map
+from .tone_mapping import colours_of, hdr_name, tone_map
 
 try:
     from av.filter import Graph
@@ -199,7 +199,7 @@ class PyAVDecoder:
         return framed
 
     def _converted(self, frame, *, height: int, width: int) -> np.ndarray:
-        transfer, primaries = frame.color_trc, frame.color_primaries
+        transfer, primaries = colours_of(frame, self.stream)
         is_hdr = hdr_name(transfer) is not None
         if frame.interlaced_frame:
             frame = self.fields.field_of(frame)
