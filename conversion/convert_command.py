@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lora.add_argument(
         "--lora-alpha", type=float, default=32.0, help="32 as trained (default); 20 for plainer language"
     )
+    lora.add_argument(
+        "--strict", action="store_true", help="fail where the file has lost some of its LoRA, instead of a warning"
+    )
     video_llama = kinds.add_parser("video-llama", help="Video-LLaMA's vision and language branch")
     video_llama.add_argument("--vl", required=True, type=Path, metavar="FILE", help="VL_LLaMA_2_7B_Finetuned.pth")
     for kind in (timechat, video_llama):
@@ -95,7 +98,8 @@ def _convert(arguments: argparse.Namespace) -> Path:
         checkpoints=tuple(path for path in given if path is not None),
         whisper=arguments.whisper,
     )
-    lora = {"lora": arguments.lora, "lora_alpha": arguments.lora_alpha} if is_timechat else {}
+    named = ("lora", "lora_alpha", "strict") if is_timechat else ()
+    lora = {name: getattr(arguments, name) for name in named}
     options = ConversionOptions(dtype=arguments.dtype, max_shard_bytes=int(arguments.shard_gb * 1e9), **lora)
     parts = paper_parts(
         arguments.preset if is_timechat else "video_llama",

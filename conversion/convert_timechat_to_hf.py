@@ -38,6 +38,7 @@ from microemo.conversion.sharded_writer import (
 )
 from microemo.conversion.tensor_parts import Combiner
 from microemo.conversion.timechat_keys import KEY_RULES, LLAMA_PREFIX, VIT_PREFIX, WHISPER_PREFIX, ignore_rules
+from microemo.conversion.timechat_lora import check_lora
 from microemo.conversion.weight_files import StoredTensor, read_weights
 from microemo.presets import meta_model
 from microemo.processing.processing_microemo import MicroEmoProcessor
@@ -78,13 +79,18 @@ class OriginalFiles:
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """How to convert. lora_alpha: 32 in TimeChat's training; its authors lower it to 20 for better language."""
+    """How to convert.
+
+    lora_alpha: 32 in TimeChat's training; its authors lower it to 20 for better language. strict: a LoRA that is not
+    whole is an error, not a warning.
+    """
 
     dtype: str = "bfloat16"
     lora: str = "merge"
     lora_alpha: float = 32.0
     max_shard_bytes: int = 4 * 10**9
     seed: int = 20_260  # of what MicroEmo adds and no file holds
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -114,8 +120,8 @@ def convert_timechat(
         options: How to convert.
         progress: Called with a stage, what is done and the total.
 
-    Raises `ValueError` that names every original key which has no use, and every tensor of the model which no file
-    gives, before anything is written.
+    Raises `ValueError` that names every original key which has no use, and every one which the model needs and no
+    file has, before anything is written; warns of a LoRA that is not whole.
     """
     options = options or ConversionOptions()
     target = Path(out_dir).expanduser().absolute()
@@ -150,10 +156,11 @@ class _Conversion:
         tied = self.model.all_tied_weights_keys
         self.targets = {key: tensor for key, tensor in state_dict.items() if key not in tied}
         plan = plan_conversion(stored, targets=self.targets, rules=KEY_RULES, ignore_rules=ignore_rules(config))
+        self.lost_lora = check_lora(plan, config=config, strict=options.strict)
         self.plan: ConversionPlan
         self.plan, self.adapter = split_adapter(plan) if options.lora == "adapter" else (plan, {})
         self.combine = Combiner(options.lora_alpha)
-        check_seedable(self.plan.missing)
+        check_seedable(self.plan.missing, rules=KEY_RULES)
         check_shapes(self.plan, stored=stored, targets=self.targets, combine=self.combine)
         self.seeded = SeededParts(self.model, seed=options.seed)
 
@@ -196,6 +203,7 @@ class _Conversion:
             "left_behind": dict(sorted(self.plan.ignored.items())),
             "given_anew_by_a_later_file": list(replaced),
             "initialised_from_the_seed": list(self.plan.missing),
+            "without_lora": list(self.lost_lora),
         }
 
 
@@ -232,9 +240,10 @@ def _recipe(
     files = sorted({tensor.file for tensor in stored.values()})
     settings = config.to_dict()
     settings.pop("dtype", None)
+    decisive = {name: value for name, value in asdict(options).items() if name != "strict"}
     return {
         "files": [{"name": file.name, "bytes": file.stat().st_size, "mtime": file.stat().st_mtime} for file in files],
-        "options": asdict(options),
+        "options": decisive,
         "config": fingerprint_of(settings),
         "version": importlib.metadata.version("microemo"),
     }

@@ -84,6 +84,31 @@ def target_of(key: str, *, rule: KeyRule) -> tuple[str, str] | None:
     return None if match is None else (match.expand(rule.target), rule.part)
 
 
+def original_keys(target: str, *, rules: Sequence[KeyRule]) -> dict[str, str]:
+    """Returns the original keys that would make our key `target`: for each part the one of its first rule.
+
+    The rules are read backwards, so their patterns may hold groups and literal text alone.
+    """
+    found: dict[str, str] = {}
+    for rule in rules:
+        original = _backwards(target, rule=rule)
+        if original is not None and rule.part not in found and target_of(original, rule=rule) == (target, rule.part):
+            found[rule.part] = original
+    return found
+
+
+def _backwards(target: str, *, rule: KeyRule) -> str | None:
+    template = re.sub(r"\\\\(\d)", r"(?P<group\1>.+?)", re.escape(rule.target))
+    match = re.fullmatch(template, target)
+    if match is None:
+        return None
+    values = {int(name.removeprefix("group")): value for name, value in match.groupdict().items()}
+    numbers = iter(range(1, 10))
+    literal = re.sub(r"\(\?:[^()]*\)\?", "", rule.pattern)  # what may be missing
+    filled = re.sub(r"\([^()]*\)", lambda _: values.get(next(numbers), ""), literal)
+    return filled.replace("\\.", ".")
+
+
 def refuse(keys: Sequence[str], reason: str) -> None:
     """Raises `ValueError` that names the keys, the first ones of many, unless there are none."""
     if keys:

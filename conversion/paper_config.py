@@ -54,7 +54,7 @@ def paper_parts(
     tokenizer = add_special_tokens(original_tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token  # as TimeChat; the id stands in LLaMA's vocabulary already
-    tokenizer.padding_side = "left"  # of a batch of questions
+    _pad(tokenizer, side="left")  # of a batch of questions
     config = fit_config(preset_config(preset), files=files, tokenizer=tokenizer)
     sentences = None
     if config.timestamp == "text":
@@ -132,8 +132,14 @@ def time_tokenizer(source: Any) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(source) if isinstance(source, (str, Path)) else source
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token
-    tokenizer.padding_side = "right"  # positions count from the sentence's first word
+    _pad(tokenizer, side="right")  # positions count from the sentence's first word
     return tokenizer
+
+
+def _pad(tokenizer: Any, *, side: str) -> None:
+    """Sets the side of the padding, also in what is saved: there a folder that named none would name none again."""
+    tokenizer.padding_side = side
+    tokenizer.init_kwargs["padding_side"] = side
 
 
 def timechat_generation(config: MicroEmoConfig, *, pad_token_id: int) -> GenerationConfig:

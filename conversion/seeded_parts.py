@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
-from microemo.conversion.key_rules import refuse
+from microemo.conversion.key_rules import KeyRule, original_keys, refuse
+from microemo.conversion.tensor_parts import LORA_DOWN, LORA_UP
 from microemo.modeling_microemo import MicroEmoForConditionalGeneration
 
 # What MicroEmo adds to TimeChat. The gate of the global-local attention begins at zero, which makes it TimeChat still.
@@ -23,10 +24,21 @@ SEEDED_KEYS = (
 )
 
 
-def check_seedable(missing: Iterable[str]) -> None:
-    """Raises `ValueError` that names the missing keys which must come from a checkpoint."""
+def check_seedable(missing: Iterable[str], *, rules: Sequence[KeyRule]) -> None:
+    """Raises `ValueError` that names the original keys, and ours, of what must come from a checkpoint and is missing.
+
+    Args:
+        missing: Keys of ours that nothing leads to.
+        rules: The table that leads to them.
+    """
     wanted = [key for key in missing if not key.startswith(SEEDED_KEYS)]
-    refuse(wanted, "needed by the model and in none of the files")
+    refuse([_original_name(key, rules=rules) for key in wanted], "needed by the model and in none of the files")
+
+
+def _original_name(key: str, *, rules: Sequence[KeyRule]) -> str:
+    parts = original_keys(key, rules=rules)
+    originals = [original for part, original in parts.items() if part not in (LORA_DOWN, LORA_UP)]
+    return f"{' + '.join(originals)} (-> {key})" if originals else f"what makes {key}"
 
 
 class SeededParts:

@@ -98,12 +98,14 @@ def interval_iou(first: ExpressionInterval, second: ExpressionInterval, *, frame
         [-----]                                           frames  (frame=1)  2 / 5
            [--------]
 
+    Events of no length (seconds, frame=0) overlap wholly where they are the same moment: 1, else 0.
+
     Args:
         frame: duration of one frame. MEGC counts frames, the offset frame included: 1 where intervals are in frames.
     """
     shared = max(0.0, min(first.offset, second.offset) + frame - max(first.onset, second.onset))
     union = (first.offset - first.onset + frame) + (second.offset - second.onset + frame) - shared
-    return shared / union if union > 0 else 0.0
+    return shared / union if union > 0 else float(first.onset == second.onset)
 
 
 def match_intervals(

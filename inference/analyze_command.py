@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
-from microemo.inference.analyze_usage import is_folder, usage_problem
+from microemo.inference.analyze_usage import STANDARD_INPUT, is_folder, usage_problem
 from microemo.inference.cli import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_OK, report_error
 from microemo.inference.progress_bars import ProgressBars
 
 if TYPE_CHECKING:
     from microemo.inference.analyzer import EmotionAnalyzer
     from microemo.inference.report import EmotionReport
+    from microemo.processing.media_source import MediaSource
 
 JOURNAL_ENDING = ".journal.jsonl"
 
@@ -34,10 +35,16 @@ examples:
       words come from speech recognition, the attended face is the speaker's
 
   microemo analyze clip.mp4 --transcript clip.srt --out report.html
-      your own utterances (SRT, VTT, TSV, JSON of Whisper, whisperX or FunASR); one page to open in a browser
+      your own utterances (SRT, VTT, TSV, JSON of any usual recogniser); one page to open in a browser
 
   microemo analyze *.mp4 --out results/
       every format for every video: .json .csv .faces.csv .srt .vtt .html
+
+  microemo analyze frames/ --fps 200
+      a folder of numbered pictures, as corpora of micro-expressions come
+
+  curl https://example.org/a.mp4 | microemo analyze - --json
+      a video out of a pipe
 
   microemo analyze film.mp4 --resume work/ --out film.html
       a long video; stopped and called again, it goes on where it was
@@ -54,7 +61,12 @@ exit codes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video or audio file, or its web address")
+    parser.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="video or audio file, web address, pipe, folder of pictures (with --fps), or - for standard input",
+    )
     source = parser.add_argument_group("what to read")
     source.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")
     source.add_argument(
@@ -74,6 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto (default) tells speakers by their voices where the transcript names none; none does not",
     )
+    source.add_argument(
+        "--audio-track",
+        type=int,
+        metavar="N",
+        help="which of several audio tracks to hear, from 0; else the one in --language, else the default one",
+    )
+    source.add_argument("--fps", type=float, metavar="RATE", help="pictures a second of VIDEOs that are folders")
     model = parser.add_argument_group("how to analyse")
     model.add_argument(
         "--mode", choices=("explain", "scores"), default="explain", help="scores leaves the explanations out (faster)"
@@ -161,11 +180,12 @@ def _analyze(
 ) -> EmotionReport:
     try:
         report = analyzer(
-            video,
+            _source(video, fps=arguments.fps),
             transcript=arguments.transcript,
             mode=arguments.mode,
             person=arguments.person,
             language=arguments.language,
+            audio_track=arguments.audio_track,
             journal=arguments.resume / f"{Path(video).stem}{JOURNAL_ENDING}" if arguments.resume else None,
             progress=progress,
         )
@@ -175,6 +195,17 @@ def _analyze(
         raise
     progress.close()
     return report
+
+
+def _source(video: str, *, fps: float | None) -> MediaSource:
+    """What a VIDEO of the command line stands for."""
+    if video == STANDARD_INPUT:
+        return sys.stdin.buffer
+    if fps is not None and Path(video).is_dir():
+        from microemo.processing.frame_folder import FrameFolder  # not worth it where there is none
+
+        return FrameFolder(video, fps=fps)
+    return video
 
 
 def _network_reason(error: OSError) -> str:
@@ -191,7 +222,7 @@ def _show(report: EmotionReport, arguments: argparse.Namespace) -> None:
 
     written: tuple[Path, ...] = ()
     if arguments.out and is_folder(arguments.out):
-        written = save_all(report, arguments.out, stem=Path(report.source).stem)
+        written = save_all(report, arguments.out, stem=Path(report.source.strip("<>")).stem)
     elif arguments.out:
         written = (save_report(report, arguments.out),)
     if arguments.json:

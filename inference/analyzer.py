@@ -27,9 +27,9 @@ from microemo.processing.clip import Clip
 from microemo.processing.clip_reading import ClipReader, ReadingState
 from microemo.processing.crop_cache import content_hash
 from microemo.processing.face_detection import FaceDetector
-from microemo.processing.media_source import MediaSource, source_name
+from microemo.processing.media_source import MediaSource, plain_source, source_name
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.transcript_formats import TranscriptSource, parse_transcript
+from microemo.processing.transcript_formats import TranscriptSource, parse_transcript, reusable_source
 
 Mode = Literal["explain", "scores"]
 
@@ -103,19 +103,23 @@ class EmotionAnalyzer:
         mode: Mode = "explain",
         person: str | int = "speaker",
         language: str | None = None,
+        audio_track: int | None = None,
         journal: str | Path | None = None,
         progress: Progress | None = None,
     ) -> EmotionReport:
         """The report of one video or sound file. The same input gives the same report, but for `timings`.
 
         Args:
-            source: path, http(s) URL, bytes, open file or `VideoArray`.
-            transcript: utterances: a file (SRT, VTT, TSV, JSON of Whisper, whisperX, FunASR) or a list of dicts; None
-                has speech recognised.
+            source: path, http(s) or file URL, bytes, open file, {"path", "bytes"} or a decoder of a `datasets` column,
+                `VideoArray`, or `FrameFolder` for a folder of pictures.
+            transcript: utterances, as `parse_transcript` takes them: a file (SRT, VTT, TSV, JSON of any usual
+                recogniser), a list of dicts or of faster-whisper's segments; None has speech recognised.
             mode: "scores" leaves the explanations out.
             person: whose face is attended: "speaker", "largest" or a track id.
             language: of the speech and the transcript, a code or an English name such as "de" or "german"; None finds
-                it out. Words in another language than English are given to the language model in English.
+                it out. Words in another language than English are given to the language model in English. Of several
+                audio tracks the one in this language is heard.
+            audio_track: number of the track to hear, from 0; None takes the wanted language's or the default one.
             journal: file that keeps each window of a long video as it is done; a call with the journal of an earlier
                 one, which was stopped, goes on where that ended, with the same result.
             progress: called with (stage, done, total).
@@ -133,6 +137,7 @@ class EmotionAnalyzer:
                 mode=mode,
                 person=person,
                 language=language,
+                audio_track=audio_track,
                 journal=journal,
                 progress=clock,
             )
@@ -153,6 +158,7 @@ class EmotionAnalyzer:
         mode: Mode = "explain",
         person: str | int = "speaker",
         language: str | None = None,
+        audio_track: int | None = None,
         journal: str | Path | None = None,
         progress: Progress | None = None,
     ) -> Iterator[WindowFindings]:
@@ -160,10 +166,19 @@ class EmotionAnalyzer:
 
         A video up to the reader's `max_window_seconds` is one window.
         """
+        if transcript is not None:
+            transcript = reusable_source(transcript)
         with ExitStack() as resources:
             kept = None
             if journal is not None:
-                job = self._job(source, transcript=transcript, mode=mode, person=person, language=language)
+                job = self._job(
+                    source,
+                    transcript=transcript,
+                    mode=mode,
+                    person=person,
+                    language=language,
+                    audio_track=audio_track,
+                )
                 kept = resources.enter_context(AnalysisJournal(journal, job=job))
                 yield from kept.findings
             for steps in self._windows(
@@ -172,6 +187,7 @@ class EmotionAnalyzer:
                 mode=mode,
                 person=person,
                 language=language,
+                audio_track=audio_track,
                 state=None if kept is None else kept.state,
                 progress=progress,
             ):
@@ -188,6 +204,7 @@ class EmotionAnalyzer:
         mode: Mode = "explain",
         person: str | int = "speaker",
         language: str | None = None,
+        audio_track: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[EmotionReport]:
         """Yields the report as it grows: of each window the faces, then the emotions, then the explanations.
@@ -198,7 +215,13 @@ class EmotionAnalyzer:
         settings = Settings(mode, str(person), language, _transcript_name(transcript))
         done: tuple[WindowFindings, ...] = ()
         for steps in self._windows(
-            source, transcript=transcript, mode=mode, person=person, language=language, progress=clock
+            source,
+            transcript=transcript,
+            mode=mode,
+            person=person,
+            language=language,
+            audio_track=audio_track,
+            progress=clock,
         ):
             for findings in steps:
                 report = self._report((*done, findings), settings=settings)
@@ -213,6 +236,7 @@ class EmotionAnalyzer:
         mode: Mode,
         person: str | int,
         language: str | None,
+        audio_track: int | None,
         state: ReadingState | None = None,
         progress: Progress | None,
     ) -> Iterator[Iterator[WindowFindings]]:
@@ -221,7 +245,13 @@ class EmotionAnalyzer:
             raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
         attended = parse_person(person)
         clips = self.reader.read(
-            source, transcript=transcript, person=attended, language=language, state=state, progress=progress
+            source,
+            transcript=transcript,
+            person=attended,
+            language=language,
+            audio_track=audio_track,
+            state=state,
+            progress=progress,
         )
         for clip in clips:
             yield self._steps(clip, mode=mode, progress=progress or _no_progress)
@@ -234,9 +264,11 @@ class EmotionAnalyzer:
         mode: Mode,
         person: str | int,
         language: str | None,
+        audio_track: int | None,
     ) -> dict[str, Any]:
         """What the findings of a call depend on, for its journal."""
-        path = Path(source).expanduser() if isinstance(source, (str, Path)) else None
+        plain = plain_source(source)
+        path = Path(plain).expanduser() if isinstance(plain, (str, Path)) else None
         if path is None or not path.is_file():
             raise ValueError(f"a journal needs a file as source, got {source_name(source)!r}")
         reader = self.reader
@@ -247,6 +279,7 @@ class EmotionAnalyzer:
             "mode": mode,
             "person": str(person),
             "language": language,
+            "audio_track": audio_track,
             "model": {**asdict(self._model_info()), "weights": weights_fingerprint(self.model)},
             "reading": asdict(reader.settings),
             "detector": type(reader.detector).__name__,
@@ -312,7 +345,7 @@ def _outputs(config: MicroEmoConfig, *, mode: str) -> TrainedOutputs:
 def _transcript_name(transcript: object | None) -> str | None:
     if transcript is None:
         return None
-    is_path = isinstance(transcript, Path) or (isinstance(transcript, str) and "\n" not in transcript)
+    is_path = isinstance(transcript, Path) or (isinstance(transcript, str) and not set("\n\r") & set(transcript))
     return str(transcript) if is_path else "given"
 
 

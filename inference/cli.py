@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
 
+from microemo.inference.cpu_threads import follow_cpu_quota
+
 EXIT_OK = 0
 EXIT_FAILURE = 1  # something went wrong that the user did not cause
 EXIT_BAD_INPUT = 2  # wrong usage, or a file that cannot be used; argparse's own code as well
@@ -54,6 +56,7 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (without the program's name); returns the exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    follow_cpu_quota()
     arguments = _parser(argv).parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # words may hold letters that a terminal's encoding lacks

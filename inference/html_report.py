@@ -13,6 +13,7 @@ import mimetypes
 import re
 from pathlib import Path
 
+from microemo.inference.browser_copy import browser_copy, plays_in_browsers
 from microemo.inference.report import EmotionReport
 from microemo.inference.report_view import NOTICE, display_name, element_script, is_url, resource, view_data
 
@@ -25,7 +26,8 @@ def to_html(
     """The page of `report`.
 
     A media file of at most `largest_embedded_bytes` is embedded; a larger one is referenced where it lies, and the
-    page offers to pick the file by hand where the reference no longer leads to it.
+    page offers to pick the file by hand where the reference no longer leads to it. What browsers do not play (HEVC,
+    AVI, transport streams, ...) is embedded as a small H.264 copy, up to ten minutes of it.
 
     Args:
         media: address of the video for the page; None finds it by the report's source, "" leaves it out.
@@ -50,12 +52,20 @@ def _media_address(source: str, largest_embedded_bytes: int) -> str:
     path = Path(source)
     if not path.is_file():
         return ""
+    if not plays_in_browsers(path):
+        copy = browser_copy(path)
+        if copy is not None and len(copy) <= largest_embedded_bytes:
+            return _data_address("video/mp4", copy)
     if path.stat().st_size > largest_embedded_bytes:
         return path.resolve().as_uri()
     kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
     # Chromium refuses the name video/quicktime, although it plays the H.264 inside.
     kind = "video/mp4" if kind == "video/quicktime" else kind
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    return _data_address(kind, path.read_bytes())
+
+
+def _data_address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _script_safe(text: str) -> str:

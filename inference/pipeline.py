@@ -26,14 +26,16 @@ TASK = "video-emotion-recognition"
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
 FACE_LANDMARKS = "face_landmarks"  # and of one that brings landmark nets
 # What a call may say beside its video, as `EmotionAnalyzer` takes it.
-CALL_ARGUMENTS = ("transcript", "mode", "person", "language", "journal")
+CALL_ARGUMENTS = ("transcript", "mode", "person", "language", "audio_track", "journal")
 
 
 class VideoEmotionRecognitionPipeline(Pipeline):
     """Videos in, reports out: dicts as in `report.schema.json`, by the same code as `EmotionAnalyzer`.
 
-    A video is a path, web address, bytes, open file or `VideoArray`, or a dict that has it under "video" and beside it
-    arguments of its own: {"video": "a.mp4", "transcript": "a.srt"}.
+    A video is whatever `EmotionAnalyzer` takes - a path, web address, bytes, open file, cell of a `datasets` Video
+    column, `VideoArray`, `FrameFolder` - or a dict that has it under "video" and beside it arguments of its own:
+    {"video": "a.mp4", "transcript": "a.srt"}. Videos are analysed one after the other whatever `batch_size` says: the
+    utterances of a video are the batch.
 
     Args:
         detector: Of faces, as `EmotionAnalyzer.from_pretrained` takes it.
@@ -77,12 +79,8 @@ class VideoEmotionRecognitionPipeline(Pipeline):
         forward_params: dict[str, Any],
         postprocess_params: dict[str, Any],
     ) -> Any:
-        """As transformers'; several videos are analysed one after the other, since each is a batch of its own."""
-        if batch_size != 1:
-            raise ValueError(f"batch_size must be 1, got {batch_size}: a video's utterances are the batch")
-        return super().get_iterator(
-            inputs, num_workers, batch_size, preprocess_params, forward_params, postprocess_params
-        )
+        """As transformers', with one video at a time."""
+        return super().get_iterator(inputs, num_workers, 1, preprocess_params, forward_params, postprocess_params)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         _check_arguments(kwargs)
@@ -90,7 +88,7 @@ class VideoEmotionRecognitionPipeline(Pipeline):
 
     def preprocess(self, input_: Any, **arguments: Any) -> dict[str, Any]:
         """Returns the arguments of the analyzer; reading waits for the forward pass, which takes window by window."""
-        if not isinstance(input_, Mapping):
+        if not isinstance(input_, Mapping) or input_.keys() == {"path", "bytes"}:
             return {"source": input_, **arguments}
         own = dict(input_)
         if "video" not in own:

@@ -130,7 +130,9 @@ class MicroEmoConfig(PreTrainedConfig):
     """
 
     model_type = "microemo"
-    keys_to_ignore_at_inference = ["past_key_values", "cache"]
+    # `Trainer` gathers all other outputs of an evaluation; these would take gigabytes (a token's logits are a row of
+    # the vocabulary). Who needs them says so: `trainer.predict(..., ignore_keys=["past_key_values"])`.
+    keys_to_ignore_at_inference = ["past_key_values", "cache", "logits", "hidden_states", "attentions"]
     sub_configs_defaults = {
         "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="mobilenet_v2"),
         "face_config": SubConfigSpec(config_class=AutoConfig, model_type="mobilenet_v2", optional=True),

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .media_index import clock_zero_seconds, open_container
-from .media_source import MediaSource, VideoArray, local_file
+from .frame_folder import FrameFolder
+from .media_clock import PartFollower
+from .media_index import MediaIndex, index_sound, open_container
+from .media_source import MediaSource, VideoArray, local_file, plain_source
 
 try:
     import av
@@ -25,8 +27,11 @@ def read_audio(
     sampling_rate: int = 16_000,
     start_seconds: float = 0.0,
     end_seconds: float | None = None,
+    index: MediaIndex | None = None,
+    audio_track: int | None = None,
+    language: str | None = None,
 ) -> np.ndarray | None:
-    """(S,) float32 mono in [-1, 1] whose first sample sounds at `start_seconds` of the container's clock.
+    """(S,) float32 mono in [-1, 1] whose first sample sounds at `start_seconds` of the file's clock.
 
     Channels are mixed by FFmpeg's rules. Where the stream starts late, has gaps or ends before `end_seconds`, there
     are zeros::
@@ -36,6 +41,10 @@ def read_audio(
         result    0000aaaaaaaaaaa00bbbbbbb000000   for end_seconds=3; without it the result ends with b
 
     None when there is no audio stream. Damaged parts are left out; raises `ValueError` for what is no media file.
+
+    Args:
+        index: of `index_media`, where the caller has it already (for a path); it has chosen the track.
+        audio_track, language: see `index_media`.
     """
     if sampling_rate < 1:
         raise ValueError(f"sampling_rate must be >= 1, got {sampling_rate}")
@@ -43,14 +52,19 @@ def read_audio(
         raise ValueError(f"need 0 <= start_seconds < end_seconds, got {start_seconds} and {end_seconds}")
     if av is None:
         raise ImportError("reading video and audio needs PyAV: pip install av")
-    if isinstance(source, VideoArray):
-        if source.waveform is None:
-            return None
+    source = plain_source(source)
+    if isinstance(source, FrameFolder) or (isinstance(source, VideoArray) and source.waveform is None):
+        return None
+    if isinstance(source, VideoArray) and source.waveform is not None:
         pieces = [(0.0, resample(source.waveform, from_rate=source.sampling_rate, to_rate=sampling_rate))]
     else:
         with local_file(source) as path:
             found = _decode_pieces(
-                path, sampling_rate=sampling_rate, start_seconds=start_seconds, end_seconds=end_seconds
+                path,
+                index=index or index_sound(path, audio_track=audio_track, language=language),
+                sampling_rate=sampling_rate,
+                start_seconds=start_seconds,
+                end_seconds=end_seconds,
             )
         if found is None:
             return None
@@ -90,30 +104,33 @@ def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarra
 
 
 def _decode_pieces(
-    path: Path, *, sampling_rate: int, start_seconds: float, end_seconds: float | None
+    path: Path, *, index: MediaIndex, sampling_rate: int, start_seconds: float, end_seconds: float | None
 ) -> list[tuple[float, np.ndarray]] | None:
     """(start, samples) of every stretch without a jump in its times; None without an audio stream."""
+    if not index.has_audio:
+        return None
+    clock = index.clock
     with open_container(path) as container:
-        if not container.streams.audio:
-            return None
-        stream = container.streams.audio[0]
-        zero = clock_zero_seconds(container)
-        if start_seconds > SEEK_AHEAD_SECONDS:
-            seek_to = start_seconds - SEEK_AHEAD_SECONDS + zero
+        stream = container.streams.audio[index.audio_track]
+        if start_seconds > SEEK_AHEAD_SECONDS and not clock.is_joined:  # of joined recordings no time is one place
+            seek_to = start_seconds - SEEK_AHEAD_SECONDS - clock.offsets[0]
             container.seek(round(seek_to / stream.time_base), stream=stream, backward=True)
         pieces: list[tuple[float, list]] = []
         expected = None
-        resampler = None
-        for frame in _decode_frames(container, stream):
-            begin = expected if frame.pts is None else float(frame.pts * frame.time_base) - zero
+        resampler = kind = None
+        for frame, part in _decode_frames(container, stream, follower=PartFollower(clock, stream.index)):
+            begin = expected if frame.pts is None else float(frame.pts * frame.time_base) + clock.offsets[part]
             begin = begin or 0.0
             if end_seconds is not None and begin >= end_seconds:
                 break
-            if resampler is None or expected is None or abs(begin - expected) > JUMP_SECONDS:
+            frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            is_jump = expected is None or abs(begin - expected) > JUMP_SECONDS
+            if resampler is None or is_jump or frame_kind != kind:  # rate and channels may change in joined streams
                 if resampler is not None:
                     pieces[-1][1].extend(resampler.resample(None))
-                resampler = av.AudioResampler(format="flt", layout="mono", rate=sampling_rate)
-                pieces.append((begin, []))
+                resampler, kind = av.AudioResampler(format="flt", layout="mono", rate=sampling_rate), frame_kind
+                if is_jump:
+                    pieces.append((begin, []))
             expected = begin + frame.samples / frame.sample_rate
             frame.pts = None  # the resampler would fill gaps in its own way
             pieces[-1][1].extend(resampler.resample(frame))
@@ -122,8 +139,8 @@ def _decode_pieces(
     return [(begin, _joined(frames)) for begin, frames in pieces]
 
 
-def _decode_frames(container, stream) -> Iterator:
-    """Audio frames in order; stops where the file is cut, steps over damaged packets."""
+def _decode_frames(container, stream, *, follower: PartFollower) -> Iterator:
+    """Audio frames in order, each with its part; stops where the file is cut, steps over damaged packets."""
     packets = container.demux(stream)
     while True:
         try:
@@ -132,11 +149,13 @@ def _decode_frames(container, stream) -> Iterator:
             packet = None
         if packet is None:
             return
+        part = follower.part_of(packet)
         try:
             frames = packet.decode()
         except av.FFmpegError:
             continue
-        yield from frames
+        for frame in frames:
+            yield frame, part
 
 
 def _joined(frames: list) -> np.ndarray:

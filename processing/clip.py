@@ -22,6 +22,8 @@ class Utterance:
 
     language: Whisper's code of the language of `text` ("en", "zh"), None where nobody asked. language_probability: of
     a language that was heard. english: the words in English where `text` is in another language and they are known.
+    foreign_tags: what another recogniser wrote into the words beside them (a language, an emotion), see
+    `recogniser_tags`; a hint for people, never shown to the language model.
 
     Raises `ValueError` when the times are not finite, negative or empty.
     """
@@ -33,6 +35,7 @@ class Utterance:
     language: str | None = None
     language_probability: float | None = None
     english: str | None = None
+    foreign_tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.start_seconds) and np.isfinite(self.end_seconds)):

@@ -19,8 +19,9 @@ from .detection_record import DetectionRecord
 from .face_boxes import FaceBoxes, tracks_from_boxes
 from .face_detection import FaceDetector, create_detector
 from .face_landmarks import Landmarker
+from .frame_folder import FrameFolder, find_frames
 from .media_index import MediaIndex, index_media
-from .media_source import MediaSource, VideoArray, local_file, source_name
+from .media_source import MediaSource, VideoArray, local_file, plain_source, source_name
 from .reading_settings import ReadingSettings
 from .reading_windows import Window, plan_windows, split_long_utterances
 from .speaker_embedding import SAMPLING_RATE as SPEAKER_SAMPLING_RATE
@@ -41,7 +42,7 @@ class _Media:
     """An opened source: `place` is what the readers open, `video` is None for sound alone."""
 
     name: str
-    place: Path | VideoArray
+    place: Path | VideoArray | FrameFolder
     index: MediaIndex
     video: VideoReader | None
 
@@ -103,23 +104,33 @@ class ClipReader:
         person: str | int = "speaker",
         face_boxes: FaceBoxes | None = None,
         language: str | None = None,
+        audio_track: int | None = None,
         state: ReadingState | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
         """Yields one `Clip`, or for a video longer than `max_window_seconds` one for each window of whole utterances.
 
         Args:
-            source: path, http(s) URL, bytes, open file or `VideoArray`.
+            source: path, http(s) or file URL, bytes, open file, {"path", "bytes"} or a decoder of a `datasets` column,
+                `VideoArray` or `FrameFolder`.
             transcript: whatever `parse_transcript` takes, or a tuple of `Utterance`.
             person: whose face is attended: "speaker", "largest" or a track id.
             face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
-            language: of the speech and of a transcript, such as "de" or "german"; None finds it out.
+            language: of the speech and of a transcript, such as "de" or "german"; None finds it out. Of several audio
+                tracks the one in this language is heard.
+            audio_track: number of the track to hear, from 0; None: see `choose_audio_track`.
             state: of an earlier reading of the same source that was stopped, to go on from there; kept up to date.
             progress: called with (stage, done, total); with "speech", "frames" (decoding) and "faces" (detection).
         """
         language = language_code(language)
         with ExitStack() as resources:
-            media = _open_media(source, resources=resources, backend=self.settings.backend)
+            media = _open_media(
+                source,
+                resources=resources,
+                backend=self.settings.backend,
+                audio_track=audio_track,
+                language=language,
+            )
             state = state or ReadingState()
             if state.spoken is None:
                 spoken, notes = self._utterances(media, transcript=transcript, language=language, progress=progress)
@@ -151,11 +162,14 @@ class ClipReader:
         duration = media.index.end_seconds
         whole = (Utterance(0.0, duration),)
         if transcript is not None:
-            given = parse_transcript(transcript)
+            given = parse_transcript(transcript, duration_seconds=duration, frame_rate=_frame_rate(media.video))
             aligned, notes = align_utterances(given, duration_seconds=duration)
+            notes = (*given.warnings, *notes)
             if not aligned:
                 return whole, (*notes, "the transcript holds no utterance")
-            read = None if not media.index.has_audio else self._sound_reader(media)
+            read = (
+                None if not media.index.has_audio else _sound_reader(media, sampling_rate=self.settings.sampling_rate)
+            )
             translated = with_english(
                 aligned,
                 read=read,
@@ -167,7 +181,7 @@ class ClipReader:
         if self.recognizer is None or not media.index.has_audio:
             return whole, ()
         found = recognize_in_blocks(
-            self._sound_reader(media),
+            _sound_reader(media, sampling_rate=self.settings.sampling_rate),
             recognizer=self.recognizer,
             duration_seconds=duration,
             block_seconds=self.settings.recognition_block_seconds,
@@ -192,16 +206,10 @@ class ClipReader:
             return utterances, notes
         told = tell_speakers(
             utterances,
-            read=lambda start, end: read_audio(
-                media.place, sampling_rate=SPEAKER_SAMPLING_RATE, start_seconds=start, end_seconds=end
-            ),
+            read=_sound_reader(media, sampling_rate=SPEAKER_SAMPLING_RATE),
             embedder=self.voice_embedder,
         )
         return told, (*notes, *speaker_notes(told))
-
-    def _sound_reader(self, media: _Media) -> Callable[[float, float], np.ndarray | None]:
-        rate = self.settings.sampling_rate
-        return lambda start, end: read_audio(media.place, sampling_rate=rate, start_seconds=start, end_seconds=end)
 
     def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
         if media.video is None:
@@ -264,37 +272,55 @@ class ClipReader:
         return replace(clip, media_end_seconds=media.index.end_seconds), detections
 
 
+def _frame_rate(video: VideoReader | None) -> float | None:
+    """Frames a second of the video, None where that cannot be said; transcripts may count in frames."""
+    times = None if video is None else video.times
+    return None if times is None or len(times) < 2 else 1 / float(np.median(np.diff(times)))
+
+
 def _low_confidence_note(utterance: Utterance) -> str:
     return f"low-confidence speech left out at {utterance.start_seconds:.1f}-{utterance.end_seconds:.1f} s"
 
 
-def _open_media(source: MediaSource, *, resources: ExitStack, backend: str | None) -> _Media:
-    if isinstance(source, VideoArray):
-        video = resources.enter_context(open_video(source))
-        has_audio = source.waveform is not None
-        sound_seconds = len(source.waveform) / source.sampling_rate if source.waveform is not None else 0.0
-        index = MediaIndex(None, has_audio, max(video.duration_seconds, sound_seconds))
-        return _Media(source.name, source, index, video)
+def _open_media(
+    source: MediaSource,
+    *,
+    resources: ExitStack,
+    backend: str | None,
+    audio_track: int | None,
+    language: str | None,
+) -> _Media:
+    name, plain = source_name(source), plain_source(source)
+    if isinstance(plain, (VideoArray, FrameFolder)):
+        video = resources.enter_context(open_video(plain))
+        waveform = plain.waveform if isinstance(plain, VideoArray) else None
+        sound_seconds = 0.0
+        if isinstance(plain, VideoArray) and waveform is not None:
+            sound_seconds = len(waveform) / plain.sampling_rate
+        end = max(video.duration_seconds, sound_seconds)
+        return _Media(name, plain, MediaIndex(None, waveform is not None, end, video.warnings), video)
     path = resources.enter_context(local_file(source))
-    index = index_media(path)
+    index = index_media(path, audio_track=audio_track, language=language)
     if index.end_seconds <= 0:
-        raise ValueError(f"{source_name(source)} holds no sound and no picture that lasts")
+        raise ValueError(f"{name} holds no sound and no picture that lasts")
     reader = None
     if index.video is not None:
         reader = resources.enter_context(open_video(path, backend=backend, index=index))
-    return _Media(source_name(source), path, index, reader)
+    return _Media(name, path, index, reader)
+
+
+def _sound_reader(media: _Media, *, sampling_rate: int) -> Callable[[float, float], np.ndarray | None]:
+    """Gives the sound from one second to another."""
+    return lambda start, end: read_audio(
+        media.place, sampling_rate=sampling_rate, start_seconds=start, end_seconds=end, index=media.index
+    )
 
 
 def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: dict[str, str]) -> np.ndarray | None:
     """The window's waveform, or None with the reason in `absences`."""
     waveform = None
     if media.index.has_audio:
-        waveform = read_audio(
-            media.place,
-            sampling_rate=sampling_rate,
-            start_seconds=window.start_seconds,
-            end_seconds=window.end_seconds,
-        )
+        waveform = _sound_reader(media, sampling_rate=sampling_rate)(window.start_seconds, window.end_seconds)
     if waveform is None:
         absences["audio"] = "the file has no audio stream"
     elif is_silent(waveform):
@@ -303,9 +329,14 @@ def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: 
     return waveform
 
 
-def _content_hash(place: Path | VideoArray) -> str:
+def _content_hash(place: Path | VideoArray | FrameFolder) -> str:
     if isinstance(place, Path):
         return content_hash(place)
+    if isinstance(place, FrameFolder):
+        files = find_frames(place).files
+        return hashlib.sha256(
+            repr((place.fps, [(each.name, content_hash(each)) for each in files])).encode()
+        ).hexdigest()
     digest = hashlib.sha256(repr(place.frames.shape).encode())
     for array in (place.frames, place.times):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -139,6 +139,7 @@ def time_sentences(frame_times: Any, *, tokenizer: Any) -> dict[str, torch.Tenso
         # Milliseconds first: float32 makes 0.15 a little more than it is, which would become 0.2.
         [TIME_SENTENCE.format(seconds=round(seconds, 3)) for seconds in times.flatten().tolist()],
         padding="longest",
+        padding_side="right",  # positions count from the sentence's first word, whatever the tokenizer's own side is
         truncation=True,
         max_length=MAX_TIME_SENTENCE_TOKENS,
         return_tensors="pt",

@@ -122,6 +122,9 @@ class CenterFaceDetector:
         self.path = str(path)
         self.nets: dict[tuple[int, ...], Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "nets": {}}  # OpenCV's cannot be pickled; they are made again when they are needed
+
     def detect(self, frames: np.ndarray) -> list[FaceDetections]:
         return [self._detect_one(frame) for frame in frames]  # OpenCV takes as long for them together
 

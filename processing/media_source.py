@@ -1,4 +1,5 @@
-"""What a clip may come from - path, URL, bytes, open file, arrays - brought down to one local file."""
+"""What a clip may come from - path, URL, bytes, open file, pipe, folder of frames, column of a data set, arrays -
+brought down to one local file, a folder or arrays."""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
+
+from .frame_folder import FrameFolder
+from .waveforms import float_waveform
 
 DOWNLOAD_TIMEOUT_SECONDS = 30.0  # without a byte
 COPY_BYTES = 1 << 20
@@ -24,7 +28,7 @@ class VideoArray:
     """Frames that are already in memory, with their true times.
 
     frames: (N, H, W, 3) uint8 RGB. times: (N,) seconds, increasing. waveform: (S,) float32 mono in [-1, 1] that begins
-    at 0 s, or None.
+    at 0 s, or None; integers are scaled by their type.
     """
 
     frames: np.ndarray
@@ -42,13 +46,16 @@ class VideoArray:
             raise ValueError(f"times must have shape ({len(self.frames)},), got {np.shape(self.times)}")
         if not np.all(np.isfinite(self.times)) or np.any(np.diff(self.times) <= 0) or self.times[0] < 0:
             raise ValueError("times must be finite, >= 0 and increase")
-        if self.waveform is not None and np.ndim(self.waveform) != 1:
-            raise ValueError(f"waveform must be mono, shape (S,), got {np.shape(self.waveform)}")
+        if self.waveform is not None:
+            if np.ndim(self.waveform) != 1:
+                raise ValueError(f"waveform must be mono, shape (S,), got {np.shape(self.waveform)}")
+            object.__setattr__(self, "waveform", float_waveform(self.waveform))
         if self.sampling_rate < 1:
             raise ValueError(f"sampling_rate must be >= 1, got {self.sampling_rate}")
 
 
-MediaSource: TypeAlias = "str | Path | bytes | bytearray | BinaryIO | VideoArray"
+MediaSource: TypeAlias = "str | Path | bytes | bytearray | memoryview | BinaryIO | Mapping | VideoArray | FrameFolder"
+PlainSource: TypeAlias = "str | Path | bytes | bytearray | memoryview | BinaryIO | VideoArray | FrameFolder"
 
 
 def is_url(source: object) -> bool:
@@ -56,43 +63,88 @@ def is_url(source: object) -> bool:
     return isinstance(source, str) and urllib.parse.urlsplit(source).scheme in ("http", "https")
 
 
+def plain_source(source: Any) -> PlainSource:
+    """What stands behind other forms of a source; anything else comes back as it is.
+
+    - `file://` addresses: the path;
+    - {"path": ..., "bytes": ...}, as `datasets` stores videos: the bytes, or the path where there are none;
+    - torchcodec's `VideoDecoder`, as a decoded Video column gives: what `datasets` made it of, else its frames.
+    """
+    source = getattr(source, "_hf_encoded", source)
+    if isinstance(source, Mapping) and not source.keys().isdisjoint(("path", "bytes")):
+        found = source.get("bytes")
+        found = source.get("path") if found is None else found
+        if found is None:
+            raise ValueError('a source {"path", "bytes"} must have one of them, both are None')
+        return plain_source(found)
+    if isinstance(source, str) and source.lower().startswith("file://"):
+        return Path(urllib.request.url2pathname(urllib.parse.urlsplit(source).path))
+    if callable(getattr(source, "get_all_frames", None)):
+        return _decoded_frames(source)
+    return source
+
+
+def _decoded_frames(decoder: Any) -> VideoArray:
+    """The frames (N, C, H, W) or (N, H, W, C) and times of torchcodec's `FrameBatch`."""
+    batch = decoder.get_all_frames()
+    frames = np.asarray(batch.data)
+    if frames.shape[-1] != 3:
+        frames = frames.transpose(0, 2, 3, 1)
+    return VideoArray(np.ascontiguousarray(frames), np.asarray(batch.pts_seconds, dtype=np.float64), name="decoder")
+
+
 def source_name(source: MediaSource) -> str:
     """How reports call the source: its path or URL, "bytes", or a name of its own."""
+    encoded = getattr(source, "_hf_encoded", source)
+    if isinstance(encoded, Mapping):
+        return str(encoded.get("path") or "bytes")
     if isinstance(source, (str, Path)):
         return str(source)
-    if isinstance(source, (bytes, bytearray)):
+    if isinstance(source, (bytes, bytearray, memoryview)):
         return "bytes"
     return str(getattr(source, "name", type(source).__name__))
 
 
 @contextmanager
-def local_file(source: str | Path | bytes | bytearray | BinaryIO) -> Iterator[Path]:
+def local_file(source: MediaSource) -> Iterator[Path]:
     """The source as a non-empty file; what had to be written for it is removed afterwards.
 
-    An open file is read from where it stands.
+    An open file is read from where it stands, and a pipe until it ends.
     """
-    if isinstance(source, (str, Path)) and not is_url(source):
-        yield _checked(Path(source).expanduser())
+    name, plain = source_name(source), plain_source(source)
+    if isinstance(plain, (str, Path)) and not is_url(plain) and not _is_pipe(path := Path(plain).expanduser()):
+        yield _checked(path)
         return
-    if not (is_url(source) or isinstance(source, (bytes, bytearray)) or hasattr(source, "read")):
+    in_memory = isinstance(plain, (bytes, bytearray, memoryview))
+    if not (in_memory or isinstance(plain, (str, Path)) or hasattr(plain, "read")):
         raise ValueError(f"source must be a path, URL, bytes, open file or VideoArray, got {type(source).__name__}")
     with tempfile.TemporaryDirectory(prefix="microemo-") as folder:
         path = Path(folder) / "media"
         with path.open("wb") as file:
-            if isinstance(source, str):
-                _download(source, file)
-            elif isinstance(source, (bytes, bytearray)):
-                file.write(source)
-            elif not isinstance(source, Path):
-                shutil.copyfileobj(source, file, COPY_BYTES)
-        yield _checked(path, name=source_name(source))
+            if isinstance(plain, str) and is_url(plain):
+                _download(plain, file)
+            elif isinstance(plain, (str, Path)):
+                with Path(plain).expanduser().open("rb") as pipe:
+                    shutil.copyfileobj(pipe, file, COPY_BYTES)
+            elif isinstance(plain, (bytes, bytearray, memoryview)):
+                file.write(plain)
+            elif not isinstance(plain, (VideoArray, FrameFolder)):
+                shutil.copyfileobj(plain, file, COPY_BYTES)
+        yield _checked(path, name=name)
+
+
+def _is_pipe(path: Path) -> bool:
+    """True for a FIFO, such as a shell's `<(command)`, and for other places that can be read once only."""
+    return path.is_fifo() or path.is_char_device() or path.is_socket()
 
 
 def _checked(path: Path, *, name: str | None = None) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if path.is_dir():
-        raise ValueError(f"source {path} is a folder; name a file in it")
+        raise ValueError(
+            f"source {path} is a folder; name a file in it, or give its pictures as FrameFolder(path, fps=...)"
+        )
     if not path.is_file():
         raise ValueError(f"source must be a file, got {path}")
     if path.stat().st_size == 0:

@@ -49,7 +49,9 @@ from .prompt_text import (
 )
 from .reading_settings import ReadingSettings
 from .speaker_embedding import VoiceEmbedder
+from .timed_features import TimedFeatures
 from .video_processing_microemo import MicroEmoVideoProcessorKwargs
+from .waveforms import float_waveform
 from .window_reading import Progress
 
 logger = logging.get_logger(__name__)
@@ -187,22 +189,32 @@ class MicroEmoProcessor(ProcessorMixin):
         detector: str | FaceDetector | Callable | None = "centerface",
         landmarker: Landmarker | None = None,
         language: str | None = None,
+        audio_track: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
         """Yields the clips of a video, for `from_clip`: one, or windows of whole utterances of a long one.
 
         Args:
-            source: Path, URL, bytes, open file or `VideoArray`.
+            source: Whatever `ClipReader.read` takes: path, URL, bytes, open file, `VideoArray`, `FrameFolder`, ...
             transcript: Whatever `parse_transcript` takes; None asks the recognizer.
             person: Whose face is attended: "speaker", "largest" or a track id.
             recognizer: Such as `SpeechRecognizer`; without it and a transcript a clip is one utterance.
             detector: See `ClipReader`; None looks for no faces.
             landmarker: Such as `FaceLandmarker`, for facial actions, head pose and gaze; None leaves them out.
-            language: Of the speech, for the recognizer.
+            language: Of the speech and the transcript, such as "de"; None finds it out. Of several audio tracks the
+                one in this language is heard.
+            audio_track: Number of the track to hear, from 0; None takes the wanted language's or the default one.
             progress: Called with (stage, done, total).
         """
         reader = self.clip_reader(detector=detector, landmarker=landmarker, recognizer=recognizer)
-        yield from reader.read(source, transcript=transcript, person=person, language=language, progress=progress)
+        yield from reader.read(
+            source,
+            transcript=transcript,
+            person=person,
+            language=language,
+            audio_track=audio_track,
+            progress=progress,
+        )
 
     def fit_clip(self, clip: Clip) -> Clip:
         """Returns the clip as it stands in the prompt: harmless words, as many as fit the context (`fit_words`).
@@ -292,9 +304,10 @@ class MicroEmoProcessor(ProcessorMixin):
         if images is not None:
             logger.warning_once("images are not an input of MicroEmo and are ignored; pass them as videos")
         outputs = super().__call__(text=text, videos=videos, audio=audio, **kwargs)
+        outputs = TimedFeatures(outputs.data, skip_tensor_conversion=outputs.skip_tensor_conversion)
         if text is None:
             return outputs
-        return_tensors = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
+        return_tensors: Any = kwargs.get("return_tensors") or kwargs.get("text_kwargs", {}).get("return_tensors")
         texts = [text] if isinstance(text, str) else list(text)
         for token, names in (
             (self.video_token, self.video_processor.model_input_names),
@@ -325,6 +338,7 @@ class MicroEmoProcessor(ProcessorMixin):
 
     def _process_audio(self, audio, **kwargs):
         # Padding and length belong to the text: the audio tower takes windows of one fixed length.
+        audio = [float_waveform(waveform) for waveform in audio]
         features = audio_windows(
             audio, feature_extractor=self.feature_extractor, sampling_rate=kwargs.get("sampling_rate")
         )

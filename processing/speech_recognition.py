@@ -123,10 +123,20 @@ class SpeechRecognizer:
             raise ImportError("speech recognition needs the package silero-vad")
         self.whisper = whisper
         self.voice_embedder = voice_embedder
+        self._load_vad()
+
+    def _load_vad(self) -> None:
         with warnings.catch_warnings():  # the package loads TorchScript, which torch wants to leave behind
             warnings.filterwarnings("ignore", message=r"`torch\.jit\.load`", category=FutureWarning)
             self._vad = silero_vad.load_silero_vad()
         self._vad_lock = threading.Lock()  # the detector keeps state while it listens
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_vad", "_vad_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._load_vad()
 
     @classmethod
     def from_pretrained(

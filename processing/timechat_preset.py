@@ -2,11 +2,14 @@
 
 A prompt, as the chat template "timechat" writes it (V: the placeholders of all windows):
 
-    <s>[INST] <<SYS>>
+    [INST] <<SYS>>
     You are able to understand ...
     <</SYS>>
 
     <Video>V</Video> The video contains 3 frames sampled at 0.0, 1.0, 2.0 seconds.  What happens? [/INST]
+
+The token <s> stands in front; it is put there as an id. In the text, "[" behind it would become another token than the
+"[" that begins a text.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from .media_source import MediaSource
 from .placeholder_expansion import count_windows
 from .processing_microemo import MicroEmoProcessor
 from .prompt_text import VIDEO_TOKEN, sanitize_text
+from .timed_features import TimedFeatures
+from .video_decoders import decord
 from .video_processing_microemo import MicroEmoVideoProcessor, frame_metadata
 from .video_reading import open_video
 
@@ -36,6 +41,7 @@ SYSTEM = (
     "You are able to understand the visual content that the user provides. "
     "Follow the instructions carefully and explain your answers in detail."
 )
+BACKEND = None if decord is None else "decord"  # as in TimeChat
 MAX_SPOKEN_LINES = 15  # every k-th line of a longer transcript is taken
 
 
@@ -100,9 +106,10 @@ def uniform_frame_indices(total: int, *, num_frames: int = NUM_FRAMES) -> np.nda
 def read_timechat_video(source: MediaSource, *, num_frames: int = NUM_FRAMES) -> tuple[np.ndarray, list[float]]:
     """Returns a video's frames (T, H, W, 3) uint8 RGB, whatever their aspect 224 x 224 px, and their seconds.
 
-    A frame that cannot be decoded is left out.
+    decord reads them where it is installed and right for the file, as in TimeChat: PyAV's pictures differ a little
+    (see `video_decoders`). A frame that cannot be decoded is left out.
     """
-    with open_video(source) as reader:
+    with open_video(source, backend=BACKEND) as reader:
         indices = uniform_frame_indices(len(reader), num_frames=num_frames)
         batches = list(reader.read(indices, size=(FRAME_SIZE, FRAME_SIZE)))
         if not batches:
@@ -144,7 +151,8 @@ def timechat_inputs(
 ) -> BatchFeature:
     """Returns the model's inputs for one video and one question, as TimeChat's inference has them.
 
-    The text before the frames and the text behind them are tokenised each by itself, as TimeChat does.
+    The text before the frames, without the token that begins it, and the text behind them are tokenised each by
+    itself, as TimeChat does.
 
     Args:
         processor: Of `timechat_processor`.
@@ -160,13 +168,15 @@ def timechat_inputs(
     content = [{"type": "video"}, {"type": "text", "text": f"{frames_message(times)} {harmless}"}]
     messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
     prompt = processor.apply_chat_template(messages, chat_template="timechat", add_generation_prompt=True)
-    before, after = prompt.split(VIDEO_TOKEN)
+    tokenizer = processor.tokenizer
+    before, after = prompt.removeprefix(tokenizer.bos_token).split(VIDEO_TOKEN)
     windows = count_windows(len(frames), stride=processor.window_stride)
     segments = windows if processor.utterance_mode == "window" else 1
     ids = [
-        *processor.tokenizer(before, add_special_tokens=False)["input_ids"],
+        tokenizer.bos_token_id,
+        *tokenizer(before, add_special_tokens=False)["input_ids"],
         *[processor.video_token_id] * (processor.video_tokens_per_segment * segments),
-        *processor.tokenizer(after, add_special_tokens=False)["input_ids"],
+        *tokenizer(after, add_special_tokens=False)["input_ids"],
     ]
     inputs = {
         "input_ids": torch.tensor([ids]),
@@ -175,4 +185,4 @@ def timechat_inputs(
     }
     if processor.timestamp == "text":
         inputs.update(time_sentences(pictures["frame_times"], tokenizer=processor.qformer_tokenizer))
-    return BatchFeature(inputs)
+    return TimedFeatures(inputs)

@@ -2,6 +2,7 @@
 
 | what was wrong | what is done |
 |---|---|
+| a recogniser's tags among the words | kept beside them, in `foreign_tags` |
 | no words | left out |
 | out of order | sorted by start |
 | begins after the end of the video | left out |
@@ -19,6 +20,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from .clip import Utterance
+from .recogniser_tags import tags_warning, without_tags
 from .transcript_formats import TranscriptSource, parse_transcript
 
 MIN_UTTERANCE_SECONDS = 0.1
@@ -28,7 +30,7 @@ TOLERANCE_SECONDS = 0.005  # rounding of transcripts that is no mistake
 def align_utterances(
     utterances: Iterable[Utterance], *, duration_seconds: float
 ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-    """Returns the mended utterances, sorted by time, and one warning for every mend.
+    """Returns the mended utterances, sorted by time, and one warning for every mend; one for the tags of all.
 
     Args:
         utterances: Times in seconds on the clock of the video.
@@ -36,8 +38,10 @@ def align_utterances(
     """
     if duration_seconds <= 0:
         raise ValueError(f"duration_seconds ({duration_seconds}) must be > 0")
-    warnings: list[str] = []
-    spoken = _drop_empty(list(utterances), warnings)
+    words_alone = [without_tags(utterance) for utterance in utterances]
+    tags = tags_warning(words_alone)
+    warnings = [] if tags is None else [tags]
+    spoken = _drop_empty(words_alone, warnings)
     ordered = _sort(spoken, warnings)
     inside = _clip_to_end(ordered, duration_seconds, warnings)
     apart = _split_overlaps(_drop_duplicates(inside, warnings), warnings)

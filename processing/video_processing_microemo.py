@@ -17,6 +17,7 @@ from transformers.utils import logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
+from .timed_features import TimedFeatures
 from .video_reading import open_video
 
 logger = logging.get_logger(__name__)
@@ -138,7 +139,7 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
         }
         if return_metadata:
             data["video_metadata"] = metadata
-        return BatchFeature(data, tensor_type=return_tensors, skip_tensor_conversion=["video_metadata"])
+        return TimedFeatures(data, tensor_type=return_tensors, skip_tensor_conversion=["video_metadata"])
 
     def preprocess_faces(self, crops: np.ndarray) -> torch.Tensor:
         """Returns face crops (F, h, w, 3) uint8 RGB as (F, 3, face_size, face_size) float32, normalised."""

@@ -1,10 +1,11 @@
 """Frames of a video with their true times: through PyAV, through decord where the caller asks, arrays as they are.
 
-PyAV decodes what is asked for and converts only the frames that are wanted. decord gives the same pictures, but
-converts each frame on its way and decodes on ahead until it is stopped, so it takes two to three times as long (`make
-bench BENCH="--only decode"`). It is right for containers whose every packet is a displayed, upright frame, as nearly
-all mp4 and mkv files are. It miscounts with edit lists, shuffles MPEG transport streams, invents
-times for AVI, shifts the clock to zero, and may hang on damaged files: those go to PyAV all the same, with a warning.
+PyAV decodes what is asked for and converts only the frames that are wanted. decord gives the same pictures, but for
+a few levels where they are resized (see `video_decoders`); it converts each frame on its way and decodes on ahead
+until it is stopped, so it takes two to three times as long (`make bench BENCH="--only decode"`). It is right for
+containers whose every packet is a displayed, upright frame, as nearly all mp4 and mkv files are. It miscounts with
+edit lists, shuffles MPEG transport streams, invents times for AVI, shifts the clock to zero, and may hang on damaged
+files: those go to PyAV all the same, with a warning.
 The times always come from the container itself (`media_index`).
 """
 
@@ -17,14 +18,11 @@ from types import TracebackType
 
 import numpy as np
 
+from .animated_webp import WebPDecoder, is_animated_webp
+from .frame_folder import FrameFiles, FrameFolder, PictureDecoder, find_frames, read_picture, scaled
 from .media_index import MediaIndex, VideoIndex, index_media
-from .media_source import MediaSource, VideoArray, local_file
+from .media_source import MediaSource, VideoArray, local_file, plain_source
 from .video_decoders import DecordDecoder, DecordError, PyAVDecoder
-
-try:
-    import cv2
-except ImportError:
-    cv2 = None  # type: ignore[assignment]
 
 BACKENDS = ("decord", "pyav")
 BATCH_BYTES = 24 << 20  # of decoded pictures at a time; under 32 MiB, so that malloc keeps and gives them again
@@ -36,17 +34,16 @@ SINGLE_FRAME_SECONDS = 0.04  # how long an array's only frame lasts
 class VideoReader:
     """Frames by index, in bounded batches. Close it, or use it in a `with` statement.
 
-    times: (N,) float64 seconds on the container's clock, increasing. duration_seconds: when the last frame ends, on
-        the
-    same clock. width, height: as displayed: upright, square pixels. backend: "decord", "pyav" or "array". warnings:
-    what is wrong with the file, as far as it has been read.
+    times: (N,) float64 seconds on the file's clock, increasing. duration_seconds: when the last frame ends, on the
+    same clock. width, height: as displayed: upright, square pixels. backend: "decord", "pyav", "array", "pictures" or
+    "pillow". warnings: what is wrong with the file, as far as it has been read.
     """
 
     def __init__(
         self,
         index: VideoIndex,
         *,
-        decoder: DecordDecoder | PyAVDecoder | ArrayDecoder,
+        decoder: DecordDecoder | PyAVDecoder | ArrayDecoder | PictureDecoder | WebPDecoder,
         resources: ExitStack | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
@@ -92,6 +89,7 @@ class VideoReader:
             lost += len(wanted) - len(read)
             if len(read):
                 yield read, pictures
+        self.warnings += tuple(note for note in self._decoder.notes if note not in self.warnings)
         if lost:
             self.warnings += (f"{lost} of {len(places)} frames could not be decoded",)
 
@@ -124,25 +122,21 @@ class ArrayDecoder:
     """Frames that are in memory already."""
 
     name = "array"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, frames: np.ndarray) -> None:
         self.frames = frames
 
     def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
-        if self.frames.shape[1:3] != (height, width) and cv2 is None:
-            raise ImportError("scaling frames needs OpenCV: pip install opencv-python")
         for place in places.tolist():
-            frame = self.frames[place]
-            if frame.shape[:2] != (height, width):
-                frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-            yield place, frame
+            yield place, scaled(self.frames[place], height=height, width=width)
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
 def open_video(source: MediaSource, *, backend: str | None = None, index: MediaIndex | None = None) -> VideoReader:
-    """The frames of a path, URL, bytes, open file or `VideoArray`.
+    """The frames of a path, URL, bytes, open file, `VideoArray` or `FrameFolder`.
 
     Args:
         backend: "pyav", or "decord" where it is right for the file; None: PyAV, the faster one.
@@ -152,14 +146,23 @@ def open_video(source: MediaSource, *, backend: str | None = None, index: MediaI
     """
     if backend not in (None, *BACKENDS):
         raise ValueError(f"backend must be None or one of {BACKENDS}, got {backend!r}")
+    source = plain_source(source)
     if isinstance(source, VideoArray):
         return VideoReader(_array_index(source), decoder=ArrayDecoder(source.frames))
+    if isinstance(source, FrameFolder):
+        found = find_frames(source)
+        return VideoReader(
+            _folder_index(found, fps=source.fps), decoder=PictureDecoder(found.files), warnings=found.warnings
+        )
     with ExitStack() as resources:
         path = resources.enter_context(local_file(source))
         media = index or index_media(path)
         if media.video is None:
             raise ValueError(f"{path.name} has no video that can be read: {'; '.join(media.warnings) or 'sound only'}")
         warnings = media.warnings
+        if is_animated_webp(path):
+            pictures = WebPDecoder(path)
+            return VideoReader(media.video, decoder=pictures, resources=resources.pop_all(), warnings=warnings)
         if backend == "decord" and not suits_decord(path, index=media.video):
             warnings += (f"decord cannot be trusted with {path.name}; read with PyAV",)
             backend = "pyav"
@@ -193,13 +196,11 @@ def fit_size(*, height: int, width: int, shortest: int | None = None, longest: i
 def _array_index(source: VideoArray) -> VideoIndex:
     times = np.asarray(source.times, dtype=np.float64)
     spacing = float(np.median(np.diff(times))) if len(times) > 1 else SINGLE_FRAME_SECONDS
-    return VideoIndex(
-        times=times,
-        timestamps=None,
-        keyframes=np.array([], dtype=np.int64),
-        end_seconds=float(times[-1]) + spacing,
-        width=source.frames.shape[2],
-        height=source.frames.shape[1],
-        quarter_turns=0,
-        plain=True,
-    )
+    height, width = source.frames.shape[1:3]
+    return VideoIndex.of_pictures(times, end_seconds=float(times[-1]) + spacing, width=width, height=height)
+
+
+def _folder_index(found: FrameFiles, *, fps: float) -> VideoIndex:
+    height, width = read_picture(found.files[0]).shape[:2]
+    end = float(found.times[-1]) + 1 / fps
+    return VideoIndex.of_pictures(found.times, end_seconds=end, width=width, height=height)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ except ImportError:
 
 FOLDER = "ctranslate2"  # below that of the Hugging Face model
 START, TRANSCRIBE_PROMPT_END = "<|startoftranscript|>", "<|notimestamps|>"
+_LEFT_BEHIND: list[Any] = []  # models of the process that this one was forked from
 
 
 def has_ctranslate2_model(folder: str | Path) -> bool:
@@ -26,15 +29,18 @@ def has_ctranslate2_model(folder: str | Path) -> bool:
 
 
 class CTranslate2Whisper:
-    """A multilingual Whisper in `folder`'s subfolder `FOLDER`, with the processor of `folder`."""
+    """A multilingual Whisper in `folder`'s subfolder `FOLDER`, with the processor of `folder`.
+
+    It can be pickled, and used in processes that are forked from this one: each reads the model anew.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         if ctranslate2 is None:
             raise ImportError("this speech model needs the package ctranslate2")
+        self.folder = Path(folder).absolute()
         self.processor = WhisperProcessor.from_pretrained(folder)
-        self.model = ctranslate2.models.Whisper(
-            str(Path(folder) / FOLDER), device="cpu", compute_type="int8", intra_threads=torch.get_num_threads()
-        )
+        self._model: Any = None
+        self._process: int | None = None  # whose threads the model has
         if not self.model.is_multilingual:
             raise ValueError(f"{folder} must hold a multilingual Whisper, got an English-only one")
         tokens = self.processor.tokenizer.get_vocab()
@@ -43,6 +49,21 @@ class CTranslate2Whisper:
         self.languages = tuple(
             name.strip("<|>") for name in names[names.index(START) + 1 : names.index("<|translate|>")]
         )
+
+    @property
+    def model(self) -> Any:
+        """CTranslate2's model of this process."""
+        if self._process != os.getpid():
+            # The threads of a model do not come along into a forked process: calls, and its end, would wait for ever.
+            _LEFT_BEHIND.extend([] if self._model is None else [self._model])
+            self._model = ctranslate2.models.Whisper(
+                str(self.folder / FOLDER), device="cpu", compute_type="int8", intra_threads=torch.get_num_threads()
+            )
+            self._process = os.getpid()
+        return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None, "_process": None}
 
     def encode(self, pieces: Sequence[np.ndarray], *, context_seconds: int) -> list[np.ndarray]:
         """Returns the encoder's states (T, D) of each piece, read with silence up to `context_seconds`."""

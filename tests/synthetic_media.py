@@ -16,6 +16,7 @@ import av
 import numpy as np
 
 NUMBER_BITS = 8
+INTERLACED_DCT, INTERLACED_ME = 1 << 18, 1 << 29  # FFmpeg's encoder flags
 TIME_BASE = Fraction(1, 12_800)  # the video clock of the files: fine enough for 25 fps and for 1/100 s steps
 
 
@@ -130,12 +131,60 @@ def tone(
 def rotate_display(path: Path, *, clockwise_degrees: int) -> Path:
     """Rewrites the display matrix of an mp4's video track in place, as a phone held upright records it."""
     cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_degrees]
+    return set_display_matrix(path, (cosine, sine, -sine, cosine))
+
+
+def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Writes (a, b, c, d) of x' = a x + c y, y' = b x + d y into the first track header of an mp4."""
+    a, b, c, d = (value << 16 for value in matrix)
     content = bytearray(path.read_bytes())
     header = content.index(b"tkhd")
-    matrix = header + (4 + 4 + 20 + 8 + 8 if content[header + 4] == 0 else 4 + 4 + 32 + 8 + 8)  # version 0 or 1
-    turned = (cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30)
-    struct.pack_into(">9i", content, matrix, *turned)
+    place = header + (4 + 4 + 20 + 8 + 8 if content[header + 4] == 0 else 4 + 4 + 32 + 8 + 8)  # version 0 or 1
+    struct.pack_into(">9i", content, place, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
+    return path
+
+
+def join_files(path: Path, *parts: Path) -> Path:
+    """The bytes of files one after the other."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def write_interlaced(path: Path, upper: np.ndarray, lower: np.ndarray) -> Path:
+    """MPEG-2 whose even lines come from one row of frames (N, H, W, 3), the odd ones from another."""
+    height, width = upper.shape[1:3]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.bit_rate = 4_000_000
+        stream.codec_context.flags |= INTERLACED_DCT | INTERLACED_ME
+        for number, (even, odd) in enumerate(zip(upper, lower, strict=True)):
+            woven = even.copy()
+            woven[1::2] = odd[1::2]
+            frame = av.VideoFrame.from_ndarray(woven, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_hdr(path: Path, codes: np.ndarray, *, transfer: int) -> Path:
+    """10-bit H.264 of code values (N, H, W, 3) uint16 RGB with BT.2020's primaries and a transfer of ITU-T H.273."""
+    height, width = codes.shape[1:3]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p10le"
+        stream.options = {"crf": "6", "preset": "veryfast", "threads": "1"}
+        context = stream.codec_context
+        context.color_trc, context.color_primaries, context.colorspace, context.color_range = transfer, 9, 9, 1
+        for number, picture in enumerate(codes):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb48le").reformat(
+                format="yuv420p10le", dst_colorspace=9
+            )
+            frame.color_trc, frame.color_primaries, frame.pts = transfer, 9, number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from original_checkpoints import (
 )
 from safetensors.torch import save_file
 from tiny_processor import tiny_tokenizer
-from transformers import LlamaConfig, WhisperFeatureExtractor
+from transformers import LlamaConfig, LlamaTokenizer, WhisperFeatureExtractor
 
 from microemo import MicroEmoConfig, MicroEmoProcessor
 from microemo.conversion.convert_timechat_to_hf import OriginalFiles
@@ -93,6 +94,13 @@ def write_llama(folder: Path) -> Weights:
     tiny_tokenizer().save_pretrained(folder)
     torch.save(weights, folder / "pytorch_model.bin")
     return weights
+
+
+def llama_tokenizer() -> LlamaTokenizer:
+    """LLaMA's kind of tokenizer with a token a character: "[" that begins a text is another one than within it."""
+    symbols = ["<unk>", "<s>", "</s>", *string.printable.strip(), "\n", "\u2581", "\u2581["]
+    vocabulary = {symbol: index for index, symbol in enumerate(dict.fromkeys(symbols))}
+    return LlamaTokenizer(vocab=vocabulary, merges=[("\u2581", "[")])
 
 
 def text_settings(*, vocab_size: int) -> dict:

@@ -16,6 +16,7 @@ from microemo.processing.clip_tensors import IGNORE_INDEX
 from microemo.training.length_sampler import LengthSampler
 from microemo.training.parameter_groups import parameter_groups
 
+EVAL_STEPS_ON_DEVICE = 16  # after so many batches what the heads said leaves the device's memory
 LOSS_PARTS = ("language_loss", "emotion_loss", "face_loss")
 
 
@@ -45,7 +46,9 @@ class MicroEmoTrainer(Trainer):
     - `language_loss`, `emotion_loss` and `face_loss` are logged, in training and in evaluation ("eval_face_loss").
     - Each part of the loss is a mean over its own labels, so batches are averaged, never weighted by their tokens.
     - The heads' outputs and labels are gathered by name and with one shape whatever streams a batch lacks, as
-      `HeadMetrics` wants them; `logits` of words are not kept.
+      `HeadMetrics` wants them; `logits` of words are not kept, and are made of the answers' tokens alone.
+    - What an evaluation has gathered leaves the device every `EVAL_STEPS_ON_DEVICE` batches, unless
+      `args.eval_accumulation_steps` says otherwise.
 
     Args:
         learning_rates: see `parameter_groups`.
@@ -62,6 +65,8 @@ class MicroEmoTrainer(Trainer):
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
+        if self.args.eval_accumulation_steps is None:
+            self.args.eval_accumulation_steps = EVAL_STEPS_ON_DEVICE
         self.learning_rates = dict(learning_rates or {})
         self.eval_data_collator = eval_data_collator or self.data_collator
         self.train_lengths = train_lengths
@@ -113,15 +118,16 @@ class MicroEmoTrainer(Trainer):
         parts.add(outputs, has_answers=_has_answers(inputs))
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
-    def _answers_alone(self, inputs: Mapping[str, Any]) -> dict[str, int]:
-        """How many of the last tokens get logits: prompts are long, and a row of the vocabulary is wide."""
+    def _answers_alone(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Which tokens get logits: prompts are long, and a row of the vocabulary is wide."""
         self._set_signature_columns_if_needed()
         labels = inputs.get("labels")
         if labels is None or "logits_to_keep" not in (self._signature_columns or ()):
             return {}
-        places = (labels != IGNORE_INDEX).any(0).nonzero()
-        first = int(places[0]) if len(places) else labels.shape[1]
-        return {"logits_to_keep": labels.shape[1] - max(first - 1, 0)}  # a label is told by the token before it
+        kept = answer_places(labels)
+        if self.args.n_gpu > 1:  # `DataParallel` would divide the places among the devices
+            return {"logits_to_keep": labels.shape[1] - int(kept[0])}
+        return {"logits_to_keep": kept}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs, with the parts of the loss beside the loss."""
@@ -185,6 +191,18 @@ class MicroEmoTrainer(Trainer):
 
     def _sum_over_processes(self, sums: torch.Tensor) -> torch.Tensor:
         return self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
+
+
+def answer_places(labels: torch.Tensor) -> torch.Tensor:
+    """Returns the places (K,) at which some row of labels (B, N) has an answer, and the one before each: it tells it.
+
+    Of rows of unequal length these are as many as the answers are long, however far apart they end. A batch without
+    answers keeps its last place.
+    """
+    answered = (labels != IGNORE_INDEX).any(0)
+    told = torch.cat((answered[1:], answered.new_zeros(1)))
+    places = (answered | told).nonzero().flatten()
+    return places if len(places) else torch.tensor([labels.shape[1] - 1], device=labels.device)
 
 
 def _has_answers(inputs: Mapping[str, Any]) -> bool:

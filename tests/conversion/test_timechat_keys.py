@@ -15,10 +15,11 @@ from original_checkpoints import (
 )
 
 from microemo.conversion.convert_timechat_to_hf import check_shapes
-from microemo.conversion.key_rules import plan_conversion
+from microemo.conversion.key_rules import original_keys, plan_conversion
 from microemo.conversion.seeded_parts import SEEDED_KEYS, check_seedable
 from microemo.conversion.tensor_parts import Combiner
 from microemo.conversion.timechat_keys import KEY_RULES, ignore_rules
+from microemo.conversion.timechat_lora import check_lora
 from microemo.conversion.weight_files import StoredTensor
 from microemo.presets import meta_model, preset_config
 
@@ -63,7 +64,7 @@ def planned(model, files):
     tensors = stored(*files)
     targets = model.state_dict()
     plan = plan_conversion(tensors, targets=targets, rules=KEY_RULES, ignore_rules=ignore_rules(model.config))
-    check_seedable(plan.missing)
+    check_seedable(plan.missing, rules=KEY_RULES)
     check_shapes(plan, stored=tensors, targets=targets, combine=Combiner(32.0))
     used = {source for parts in plan.recipes.values() for source in parts.values()}
     assert used | set(plan.ignored) == set(tensors)
@@ -115,18 +116,56 @@ def test_video_llama():
 
 
 @pytest.mark.parametrize(
-    ("lost", "named"),
+    ("lost", "ours"),
     [
         ("llama_proj.bias", "model.video_projector.bias"),
         ("ln_vision.weight", "model.frame_tower.post_layernorm.weight"),
         ("llama_model.model.layers.31.mlp.up_proj.weight", "model.language_model.layers.31.mlp.up_proj.weight"),
+        ("video_Qformer.bert.encoder.layer.1.output_query.dense.bias", "model.video_qformer.encoder.layers.1"),
     ],
 )
-def test_a_tensor_that_no_file_has_is_named(lost, named):
+def test_a_tensor_that_no_file_has_is_named_as_in_the_files(lost, ours):
     files = [{key: shape for key, shape in file.items() if key != lost} for file in common_files()]
     checkpoint = {key: shape for key, shape in timechat_shapes(SIZES).items() if key != lost}
-    with pytest.raises(ValueError, match=f"in none of the files: {named}"):
+    with pytest.raises(ValueError, match=rf"1 original keys are .* in none of the files: {lost} \(-> {ours}"):
         planned(meta_model(preset_config("timechat")), (*files, checkpoint))
+
+
+def test_every_original_key_can_be_named_from_ours():
+    """The rules read backwards give the keys of the files, for all that the published TimeChat has."""
+    model = meta_model(preset_config("timechat"))
+    plan = planned(model, (*common_files(), timechat_shapes(SIZES)))
+    for target, parts in plan.recipes.items():
+        assert original_keys(target, rules=KEY_RULES).items() >= parts.items(), target
+
+
+def without_lora(checkpoint, *modules):
+    """The checkpoint without both factors of these modules of the language model; without all of them by default."""
+    prefix = "llama_model.base_model.model.model."
+    lost = tuple(prefix + module for module in modules) or (prefix,)
+    return {key: shape for key, shape in checkpoint.items() if not key.startswith(lost)}
+
+
+@pytest.mark.parametrize(
+    ("lost", "count"), [(("layers.3.self_attn.k_proj.",), 127), (("layers.0.", "layers.9."), 120), ((), 0)]
+)
+def test_a_lora_that_is_not_whole_is_told_with_its_count(lost, count):
+    config = preset_config("timechat")
+    plan = planned(meta_model(config), (*common_files(), without_lora(timechat_shapes(SIZES), *lost)))
+    named = (lost or ("layers.0.",))[0].removesuffix(".")
+    with pytest.warns(UserWarning, match=rf"LoRA for {count} of the 128 attention matrices.*not adapted: {named}"):
+        assert len(check_lora(plan, config=config, strict=False)) == 128 - count
+    with pytest.raises(ValueError, match=f"LoRA for {count} of the 128"):
+        check_lora(plan, config=config, strict=True)
+
+
+def test_a_whole_lora_and_a_model_without_one_are_no_warning():
+    for name, checkpoint in (
+        ("timechat", timechat_shapes(SIZES)),
+        ("video_llama", video_branch_shapes(Sizes(frames=32))),
+    ):
+        plan = planned(meta_model(preset_config(name)), (*common_files(), checkpoint))
+        assert check_lora(plan, config=preset_config(name), strict=True) == ()
 
 
 def test_a_factor_of_lora_alone_is_refused():

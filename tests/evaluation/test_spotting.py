@@ -28,8 +28,15 @@ def test_iou_in_seconds_and_in_frames():
     assert interval_iou(first, second) == pytest.approx(1 / 4)
     assert interval_iou(first, second, frame=1) == pytest.approx(2 / 5)  # frames 1, 2 of 0, 1, 2, 3, 4
     assert interval_iou(first, interval(5, 6)) == 0
-    assert interval_iou(interval(1, 1), interval(1, 1)) == 0
     assert interval_iou(interval(1, 1), interval(1, 1), frame=1) == 1
+
+
+def test_events_of_no_length_are_found_where_they_are():
+    assert interval_iou(interval(1, 1), interval(1, 1)) == 1
+    assert interval_iou(interval(1, 1), interval(2, 2)) == 0
+    assert interval_iou(interval(1, 1), interval(0, 2)) == 0  # a moment is no part of a stretch
+    scores = spotting_scores([[interval(1, 1), interval(3, 3)]], [[interval(1, 1), interval(4, 4)]])
+    assert (scores.true_positives, scores.false_positives, scores.false_negatives) == (1, 1, 1)
 
 
 def test_spotting_by_hand():

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ from fake_landmarks import FakeLandmarker
 from synthetic_media import moving_squares, tone, write_video, write_wav
 
 from microemo.inference.report import EmotionReport
+from microemo.inference.tables import to_faces_csv
 from microemo.inference.text_timeline import format_timeline
 from microemo.processing.media_source import VideoArray
 
@@ -238,3 +241,13 @@ def test_a_model_that_takes_no_facial_actions_gives_what_it_gave_without(make_an
     assert len(measured.reader.landmarker.calls) > 20 and report.warnings == ()
     plain = make_analyzer()(video, transcript=spoken, mode="scores")
     assert without_timings(report) == replace(without_timings(plain), warnings=())
+
+
+def test_the_faces_table_holds_stored_times(make_analyzer, tmp_path):
+    """A variable frame rate, and a clock that begins at an hour: each row at the time of its frame, in order."""
+    times = np.cumsum(np.where(np.arange(30) % 3 == 0, 0.09, 0.021))
+    path = write_video(tmp_path / "late.mkv", moving_squares(count=30), times=3600 + times)
+    table = to_faces_csv(make_analyzer()(path, mode="scores"))
+    rows = [float(row["seconds"]) for row in csv.DictReader(io.StringIO(table))]
+    assert len(rows) >= 10 and np.all(np.diff(rows) > 0)
+    assert np.abs(np.array(rows)[:, None] - (times - times[0])).min(axis=1).max() <= 0.0011

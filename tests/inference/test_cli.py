@@ -1,11 +1,16 @@
+import io
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.cli import COMMANDS, main
@@ -83,9 +88,53 @@ def test_the_options_reach_the_analyzer(command, video, capsys):
     assert path_or_id == "m" and arguments["device"] == "cpu" and arguments["dtype"] == "float32"
 
 
+def test_a_video_out_of_a_pipe(command, video, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(video.open("rb")))
+    assert command(["analyze", "-", "--json", "--mode", "scores", "--out", str(tmp_path / "new")]) == 0
+    report = EmotionReport.from_json(capsys.readouterr().out)
+    assert report.duration_seconds == pytest.approx(3.0, abs=0.1)
+    assert (tmp_path / "new").is_dir() and any((tmp_path / "new").glob("*.json"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process substitution")
+def test_a_shells_process_substitution(command, video, capsys):
+    reading, writing = os.pipe()
+
+    def write():
+        with open(writing, "wb") as pipe:
+            pipe.write(video.read_bytes())
+
+    threading.Thread(target=write, daemon=True).start()
+    assert command(["analyze", f"/dev/fd/{reading}", "--json", "--mode", "scores"]) == 0
+    assert EmotionReport.from_json(capsys.readouterr().out).source == f"/dev/fd/{reading}"
+
+
+def test_a_folder_of_frames_at_its_rate(command, tmp_path, capsys):
+    folder = tmp_path / "sub01"
+    folder.mkdir()
+    for number in range(1, 41):
+        Image.fromarray(np.full((90, 120, 3), 90, dtype=np.uint8)).save(folder / f"img{number}.jpg")
+    (folder / "img7.jpg").unlink()
+    assert command(["analyze", str(folder), "--fps", "200", "--json", "--mode", "scores"]) == 0
+    report = EmotionReport.from_json(capsys.readouterr().out)
+    assert report.source == str(folder) and report.duration_seconds == pytest.approx(0.2)
+    assert "1 of 40 frames are missing (7): their time stays empty" in report.warnings
+
+
+def test_an_audio_track_may_be_named(command, video, capsys):
+    assert command(["analyze", str(video), "--audio-track", "0", "--json", "--mode", "scores"]) == 0
+    assert command(["analyze", str(video), "--audio-track", "2"]) == 2
+    assert "audio_track must be one of the file's audio tracks (it has 1, numbered from 0)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["{folder}"], "is a folder: --fps says how many of its pictures make a second"),
+        (["{folder}", "--fps", "0"], "--fps must be > 0, got 0"),
+        (["{video}", "--fps", "25"], "--fps belongs to a folder of pictures"),
+        (["{video}", "--audio-track", "-1"], "--audio-track must be >= 0, got -1"),
+        (["-", "--resume", "work"], "--resume needs video files"),
         (["missing.mp4"], "no such file: missing.mp4"),
         (["{video}", "--transcript", "missing.srt"], "no such file: missing.srt"),
         (["{video}", "{video}", "--transcript", "a.srt"], "--transcript belongs to one video, got 2"),
@@ -102,7 +151,8 @@ def test_the_options_reach_the_analyzer(command, video, capsys):
 def test_wrong_usage_is_found_before_the_model_is_loaded(command, video, tmp_path, arguments, words, capsys):
     prose = tmp_path / "prose.txt"
     prose.write_text("It was a dark and stormy night.", encoding="utf-8")
-    assert command(["analyze", *(argument.format(video=video, prose=prose) for argument in arguments)]) == 2
+    names = {"video": video, "prose": prose, "folder": tmp_path}
+    assert command(["analyze", *(argument.format(**names) for argument in arguments)]) == 2
     assert words in capsys.readouterr().err and command.loads == []
 
 

@@ -94,3 +94,46 @@ def test_an_answer_is_trained_and_written():
     assert model(**inputs).language_loss.isfinite()
     answers = model.generate(**processor.from_clip(clip_of(), question="How?"), max_new_tokens=3, do_sample=False)
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize("settings", [{"num_beams": 3, "num_return_sequences": 2}, {"num_beams": 2}, {}])
+def test_clips_with_different_numbers_of_utterances_are_answered_as_each_alone(settings):
+    processor, model = pair()
+    one = replace(clip_of(), utterances=(Utterance(10.5, 12.0, "well", "Anna"),), utterance_track_ids=(0,))
+    spoken = tuple(Utterance(start, start + 0.8, f"no {start}", "Ben") for start in (10.5, 12.0, 13.5))
+    three = replace(clip_of(5, 7, seed=1), utterances=spoken, utterance_track_ids=(0,) * 3)
+    settings = {**settings, "max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
+
+    def answers(*clips):
+        inputs = processor.from_clip(list(clips), question="How does she feel?")
+        return model.generate(**inputs, **settings)[:, inputs["input_ids"].shape[1] :]
+
+    together = answers(one, three)
+    assert torch.equal(together, torch.cat([answers(one), answers(three)]))
+    assert len(together) == 2 * settings.get("num_return_sequences", 1)
+    assert len(together.unique(dim=0)) > 1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_times_keep_their_precision_wherever_the_inputs_are_sent(dtype):
+    processor, model = pair()
+    inputs = processor.from_clip([clip_of(), clip_of(5, 7, seed=1)], question="How?")
+    times = {name: value.clone() for name, value in inputs.items() if name.endswith("_times")}
+    assert times.keys() == {"frame_times", "face_times", "utterance_times"}
+    for moved in (inputs.to("cpu", dtype), inputs.to(dtype), inputs.to(device="cpu", dtype=dtype)):
+        assert moved["pixel_values_videos"].dtype == moved["input_features"].dtype == dtype
+        assert moved["input_ids"].dtype == torch.long
+        assert all(torch.equal(moved[name], value) for name, value in times.items())
+    if dtype == torch.bfloat16:
+        with torch.no_grad():
+            assert model.to(dtype)(**inputs).logits.isfinite().all()
+
+
+def test_the_ordinary_road_keeps_times_too():
+    processor, _ = pair()
+    clip = clip_of()
+    videos = processor.video_processor([clip.frames], return_tensors="pt").to("cpu", torch.bfloat16)
+    called = processor(text="<|video|>", videos=[clip.frames], return_tensors="pt").to("cpu", torch.bfloat16)
+    for inputs in (videos, called):
+        assert inputs["pixel_values_videos"].dtype == torch.bfloat16
+        assert inputs["frame_times"].dtype == torch.float32

@@ -1,9 +1,11 @@
+import av
 import numpy as np
 import pytest
-from synthetic_media import cut_file, moving_squares, tone, write_video, write_wav
+from synthetic_media import cut_file, join_files, moving_squares, tone, write_video, write_wav
 
 from microemo.processing.audio_reading import lay_pieces, read_audio
 from microemo.processing.media_source import VideoArray
+from microemo.processing.waveforms import float_waveform
 
 
 def sounding_seconds(waveform, sampling_rate=16_000):
@@ -61,6 +63,61 @@ def test_cut_sound_gives_what_is_there(tmp_path):
     cut = read_audio(cut_file(tmp_path / "sound.wav", part=0.5))
     assert len(cut) == pytest.approx(16_000, abs=1_100)
     np.testing.assert_allclose(cut, whole[: len(cut)], atol=1e-6)
+
+
+def write_sound(path, waveform, *, sampling_rate, codec, layout):
+    channels = {"mono": 1, "stereo": 2}[layout]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=sampling_rate, layout=layout)
+        planes = np.ascontiguousarray(waveform[None].repeat(channels, 0))
+        step = stream.codec_context.frame_size or 1024
+        for first in range(0, planes.shape[1], step):
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(planes[:, first : first + step]), format="fltp", layout=layout
+            )
+            frame.sample_rate, frame.pts = sampling_rate, first
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp3", "libmp3lame"), (".aac", "aac")])
+def test_rate_and_channels_may_change_within_the_sound(tmp_path, suffix, codec):
+    mono = tone(seconds=1.0, sampling_rate=44_100)
+    stereo = tone(seconds=1.0, sampling_rate=48_000, frequency=880)
+    first = write_sound(tmp_path / f"a{suffix}", mono, sampling_rate=44_100, codec=codec, layout="mono")
+    second = write_sound(tmp_path / f"b{suffix}", stereo, sampling_rate=48_000, codec=codec, layout="stereo")
+    waveform = read_audio(join_files(tmp_path / f"joined{suffix}", first, second))
+    assert len(waveform) == pytest.approx(32_000, abs=3_500)
+    assert dominant_frequency(waveform[2_000:14_000]) == pytest.approx(440, abs=3)
+    assert dominant_frequency(waveform[-12_000:-2_000]) == pytest.approx(880, abs=3)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("int16", 2**15), ("int32", 2**31), ("int8", 2**7)])
+def test_integer_waveforms_are_scaled_by_their_type(dtype, scale):
+    frames, sound = np.zeros((1, 4, 4, 3), dtype=np.uint8), tone(seconds=0.5, amplitude=0.9)
+    integers = np.round(sound * (scale - 1)).astype(dtype)
+    waveform = read_audio(VideoArray(frames, np.zeros(1), waveform=integers))
+    assert waveform.dtype == np.float32
+    np.testing.assert_allclose(waveform, sound, atol=max(2 / scale, 1e-6))
+
+
+def test_unsigned_bytes_are_silent_in_the_middle():
+    assert float_waveform(np.array([0, 128, 255], dtype=np.uint8)).tolist() == [-1, 0, pytest.approx(0.992, abs=1e-3)]
+
+
+@pytest.mark.parametrize(
+    ("waveform", "message"),
+    [
+        (np.array([0, 20_000.0], dtype=np.float32), r"lie in \[-1, 1\], its peak is 20000; .*32768 for int16"),
+        (np.array([0, np.nan]), "finite"),
+        (np.array(["a"]), "floats, int8, int16, int32 or uint8, got <U1"),
+        (np.array([1, 2]), "got int64"),
+    ],
+)
+def test_waveforms_that_nobody_can_scale_are_refused(waveform, message):
+    with pytest.raises(ValueError, match=message):
+        VideoArray(np.zeros((1, 4, 4, 3), dtype=np.uint8), np.zeros(1), waveform=waveform)
 
 
 def test_arrays_are_resampled():

@@ -160,6 +160,24 @@ def test_sound_without_speech_has_no_voice(talk):
     assert read_one(talk).waveform is not None, "nobody listened for speech"
 
 
+def test_what_was_mended_in_a_transcript_is_told(talk):
+    transcript = [{"start": 500, "end": 1500, "text": "<|SAD|>one"}, {"start": 2000, "end": None, "text": "two"}]
+    clip = read_one(talk, transcript=iter(transcript))
+    assert clip.utterances[0] == Utterance(0.5, 1.5, "one", foreign_tags=("SAD",))
+    assert clip.utterances[1] == Utterance(2.0, clip.end_seconds, "two")
+    assert [key for key in ("milliseconds", "has no end", "SAD") if any(key in told for told in clip.warnings)] == [
+        "milliseconds",
+        "has no end",
+        "SAD",
+    ]
+
+
+def test_a_transcript_counts_the_frames_of_its_video(talk):
+    clip = read_one(talk, transcript="1\n00:00:01:05 --> 00:00:02:00\nhello\n")  # 25 frames a second
+    assert clip.utterances[0].start_seconds == pytest.approx(1.2)
+    assert "the video's own" in clip.warnings[0]
+
+
 def test_long_clips_come_in_windows_of_whole_utterances(tmp_path):
     path = write_video(tmp_path / "long.mp4", moving_squares(count=200), waveform=tone(seconds=8.0))
     transcript = [Utterance(0.5, 2.0, "a"), Utterance(2.5, 3.5, "b"), Utterance(6.0, 7.5, "c")]

@@ -74,6 +74,21 @@ def test_a_records_cover_is_no_video(tmp_path):
     assert index.video is None and index.has_audio
 
 
+def test_a_second_video_stream_is_not_passed_over_in_silence(tmp_path):
+    path = tmp_path / "cameras.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=25, options={}) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in moving_squares(count=3, height=48, width=64):
+            for stream in streams:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    index = index_media(path)
+    assert len(index.video.times) == 3 and index.warnings == ("of 2 video streams the first one is read",)
+
+
 def test_cut_file_is_reported(tmp_path):
     path = cut_file(write_video(tmp_path / "cut.mp4", moving_squares(count=60), moov_first=True), part=0.6)
     index = index_media(path)

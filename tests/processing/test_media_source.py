@@ -1,11 +1,14 @@
 import io
+import os
 import threading
+import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_media import moving_squares, write_video
+import torch
+from synthetic_media import frame_number, moving_squares, write_video
 
 from microemo.processing.media_source import VideoArray, local_file, source_name
 from microemo.processing.video_reading import open_video
@@ -45,6 +48,56 @@ def test_every_kind_of_source_gives_the_same_video(video, server):
     for source in (video, str(video), content, bytearray(content), io.BytesIO(content), f"{server}/clip.mp4"):
         with open_video(source) as reader:
             assert len(reader) == 10
+
+
+class Decoder:
+    """As torchcodec's `VideoDecoder`, of which it has the method that reads all frames."""
+
+    def __init__(self, frames, times):
+        self.frames, self.times = frames, times
+
+    def get_all_frames(self):
+        data = torch.from_numpy(self.frames).permute(0, 3, 1, 2)
+        return types.SimpleNamespace(data=data, pts_seconds=torch.from_numpy(self.times))
+
+
+def test_what_data_sets_hold(video):
+    content = video.read_bytes()
+    decoded = Decoder(moving_squares(count=10), np.arange(10) / 25)
+    from_column = Decoder(moving_squares(count=3), np.arange(3) / 25)
+    from_column._hf_encoded = {"path": str(video), "bytes": None}  # as `datasets` leaves it on a decoder
+    for source, name in (
+        ({"path": None, "bytes": content}, "bytes"),
+        ({"path": "a/b.mp4", "bytes": content}, "a/b.mp4"),
+        ({"path": str(video), "bytes": None}, str(video)),
+        (memoryview(content), "bytes"),
+        (video.as_uri(), video.as_uri()),
+        (from_column, str(video)),
+        (decoded, "Decoder"),
+    ):
+        with open_video(source) as reader:
+            assert [frame_number(picture) for _, batch in reader.read(range(10)) for picture in batch] == [*range(10)]
+        assert source_name(source) == name
+    with pytest.raises(ValueError, match="both are None"):
+        open_video({"path": None, "bytes": None})
+
+
+def test_addresses_of_files_are_unquoted(video):
+    spaced = video.rename(video.with_name("my clip#1.mp4"))
+    with local_file(spaced.as_uri()) as path:
+        assert path == spaced
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_a_pipe_is_read_to_its_end(video, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(video.read_bytes()), daemon=True)
+    writer.start()
+    with open_video(pipe) as reader:
+        assert len(reader) == 10
+    writer.join(timeout=5)
+    assert not writer.is_alive()
 
 
 def test_an_open_file_on_disk(video):

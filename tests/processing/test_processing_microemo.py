@@ -379,3 +379,15 @@ def test_the_real_tokenizer_splits_at_the_shared_prefix():
     answer = "Emotions: happy.\nReason: at 1.8 s."
     labels = processor.from_clip(clip, question="How?", answer=answer)["labels"][0]
     assert processor.tokenizer.decode(labels[labels != -100]) == answer + "<|im_end|>"
+
+
+def test_integer_sound_is_scaled_by_its_type(processor):
+    sound = tone(seconds=1.0)
+    integers = np.round(sound * 32_767).astype(np.int16)
+    features = [
+        processor(text="<|audio|>", audio=waveform, return_tensors="pt")["input_features"]
+        for waveform in (sound, integers)
+    ]
+    torch.testing.assert_close(features[1], features[0], atol=0.02, rtol=0)
+    with pytest.raises(ValueError, match="its peak is"):
+        processor(text="<|audio|>", audio=integers.astype(np.float32), return_tensors="pt")

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 from synthetic_media import frame_number, moving_squares, write_video
+from timechat_files import llama_tokenizer
 from tiny_processor import tiny_tokenizer
 from transformers.video_utils import VideoMetadata
 
+from microemo.conversion.mini_model import add_special_tokens
+from microemo.processing import timechat_preset, video_decoders
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.clip_tensors import time_sentences
 from microemo.processing.timechat_preset import (
@@ -65,6 +68,22 @@ def test_a_video_is_read_at_these_frames(tmp_path):
     assert times == pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6], abs=1e-3)
 
 
+@pytest.mark.skipif(video_decoders.decord is None, reason="decord is not installed")
+def test_pictures_are_decords_where_it_is_installed(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (10, 60, 80, 3), dtype=np.uint8)
+    path = write_video(tmp_path / "a.mp4", np.repeat(np.repeat(noise, 6, axis=1), 6, axis=2), frame_rate=12.5)
+    frames, _ = read_timechat_video(path, num_frames=5)
+    reader = video_decoders.decord.VideoReader(str(path), height=224, width=224)  # as TimeChat opens it
+    wanted = reader.get_batch([0, 2, 4, 6, 8]).asnumpy()
+    assert np.array_equal(frames, wanted)
+
+
+def test_without_decord_pyav_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(timechat_preset, "BACKEND", None)
+    path = write_video(tmp_path / "a.mp4", moving_squares(count=5), frame_rate=12.5)
+    assert [frame_number(frame) for frame in read_timechat_video(path)[0]] == [0, 1, 2, 3, 4]
+
+
 def test_the_message_names_the_times():
     assert frames_message([0.0, 1 / 3, 2.25]) == "The video contains 3 frames sampled at 0.0, 0.3, 2.2 seconds. "
 
@@ -96,6 +115,23 @@ def test_the_prompt_is_timechats(processor):
         "<Video><|video|><|video|></Video> "
         "The video contains 3 frames sampled at 0.0, 1.0, 2.0 seconds.  What happens? [/INST]"
     )
+
+
+def test_ids_are_timechats_where_a_tokenizer_joins_the_beginning():
+    """TimeChat tokenises the text before the frames by itself and has the tokenizer put <s> in front."""
+    tokenizer = add_special_tokens(llama_tokenizer())
+    processor = timechat_processor(tokenizer, qformer_tokenizer=tiny_tokenizer(), video_tokens_per_segment=2)
+    ids = timechat_inputs(processor, FRAMES, times=[0.0, 1.0, 2.0], question="What?")["input_ids"][0].tolist()
+    begin = "[INST] <<SYS>>\nYou are able to understand the visual content that the user provides. "
+    before, after = (
+        tokenizer(text, add_special_tokens=False)["input_ids"]
+        for text in (
+            f"{begin}Follow the instructions carefully and explain your answers in detail.\n<</SYS>>\n\n<Video>",
+            "</Video> The video contains 3 frames sampled at 0.0, 1.0, 2.0 seconds.  What? [/INST]",
+        )
+    )
+    assert ids == [tokenizer.bos_token_id, *before, *[processor.video_token_id] * 2, *after]
+    assert tokenizer.convert_ids_to_tokens(ids[:3]) == ["<s>", "\u2581[", "I"]
 
 
 def test_a_training_example_has_a_blank_system_and_labels_the_answer(processor):
@@ -162,6 +198,15 @@ def test_times_are_rounded_as_python_rounds_them():
     times = [0.05, 0.15, 0.25, 12.35]
     time_sentences(torch.tensor([times]), tokenizer=tokenizer)
     assert seen == [f"This frame is sampled at {round(time, 1)} second." for time in times]
+
+
+def test_sentences_of_times_are_padded_behind_whatever_the_tokenizers_side():
+    tokenizer = tiny_tokenizer()
+    assert tokenizer.padding_side == "left"
+    tokenizer.add_tokens(["This frame is sampled at ", " second."])
+    sentences = time_sentences(torch.tensor([[0.5, 110.5]]), tokenizer=tokenizer)
+    assert sentences["qformer_attention_mask"][0].tolist() == [[1, 1, 1, 1, 1, 0, 0], [1] * 7]
+    assert sentences["qformer_input_ids"][0, 0, 0] == sentences["qformer_input_ids"][0, 1, 0]
 
 
 def test_clips_with_utterances_go_through_the_same_template():

@@ -57,6 +57,7 @@ SOURCES = {
     "start_ms": "start_ms,end_ms,name,sentence\n500,2000,Anna,Look at that!\n2500,4000,Bob,Where is it?",
     "dicts": [{"start": 0.5, "end": 2, "text": "Look at that!", "speaker": "Anna"}, SEGMENTS[1]],
     "utterances": list(EXPECTED),
+    "tuple of utterances": EXPECTED,
 }
 
 
@@ -69,6 +70,7 @@ def test_every_format_gives_the_same_utterances(name):
     "source",
     [
         {"segments": [{"start": 0, "end": 1, "text": "Hola"}], "language": "es"},
+        {"words": [{"start": 0, "end": 1, "word": "Hola"}], "language_code": "es"},
         [{"start": 0, "end": 1, "text": "Hola", "language": "Spanish"}],
         "start,end,lang,text\n0,1,es,Hola\n",
     ],
@@ -85,6 +87,16 @@ def test_english_beside_the_words_is_read():
 def test_an_unknown_language_names_its_entry():
     with pytest.raises(ValueError, match="entry 1: language must be .*got 'klingon'"):
         parse_transcript([{"start": 0, "end": 1, "text": "nuqneH", "language": "klingon"}])
+
+
+def test_an_unknown_language_of_one_entry_does_not_cost_the_others():
+    given = [
+        {"start": 0, "end": 1, "text": "Hola", "language": "es"},
+        {"start": 1, "end": 2, "text": "nuqneH", "language": "klingon"},
+    ]
+    found = parse_transcript(given)
+    assert found == (Utterance(0, 1, "Hola", language="es"), Utterance(1, 2, "nuqneH"))
+    assert len(found.warnings) == 1 and "got 'klingon'; its language was left open" in found.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +117,12 @@ def test_utf16_file_is_read(tmp_path):
 def test_whisper_tsv_without_speaker_keeps_commas_and_milliseconds():
     text = "start\tend\ttext\n0\t1200\tWell, yes, of course\n1200\t2400\tNo\n"
     assert parse_transcript(text) == (Utterance(0.0, 1.2, "Well, yes, of course"), Utterance(1.2, 2.4, "No"))
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["srt", "vtt", "tsv ms", "json lines"])
+def test_text_with_any_line_ends_is_text(name, line_end):
+    assert parse_transcript(SOURCES[name].replace("\n", line_end)) == EXPECTED
 
 
 def test_integer_seconds_are_not_milliseconds():
@@ -148,7 +166,7 @@ def test_speaker_prefix(text, expected):
         ("just\nsome words", "no transcript of a known format"),
         ('{"text": "words"}', "JSON without utterances"),
         ('{"segments": [', "broken JSON"),
-        (SRT.replace("00:00:02,500", "soon"), "2 cues with -->, of which only 1"),
+        ("1\n00:00:01,000 --> soon\nwords", "1 cues with -->, of which none has readable times"),
         ([{"text": "words"}], "entry 1: start and end must be times, got None"),
         ([{"start": 2, "end": 1, "text": "x"}], "entry 1: end_seconds"),
         ([{"start": float("nan"), "end": 1, "text": "x"}], "entry 1: .*finite"),

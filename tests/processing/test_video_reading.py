@@ -1,11 +1,23 @@
+import socket
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_media import cut_file, frame_number, moving_squares, rotate_display, tone, write_video, write_wav
+from synthetic_media import (
+    cut_file,
+    frame_number,
+    moving_squares,
+    rotate_display,
+    set_display_matrix,
+    tone,
+    write_interlaced,
+    write_video,
+    write_wav,
+)
 
 from microemo.processing import video_decoders, video_reading
+from microemo.processing.audio_reading import read_audio
 from microemo.processing.media_source import VideoArray
 from microemo.processing.video_decoders import decord
 from microemo.processing.video_reading import fit_size, open_video
@@ -122,6 +134,74 @@ def test_rotated_videos_come_upright(tmp_path, degrees, turns, backend):
         pictures = read_all(reader)[1]
         assert np.abs(pictures.astype(int) - expected).mean() < 6
         assert read_all(reader, size=(30, 20))[1].shape[1:3] == (30, 20)
+
+
+MIRRORED = {  # display matrix -> what a player shows of the stored frames (N, H, W, 3)
+    "left to right": ((-1, 0, 0, 1), lambda frames: frames[:, :, ::-1]),
+    "upside down": ((1, 0, 0, -1), lambda frames: frames[:, ::-1]),
+    "transposed": ((0, 1, 1, 0), lambda frames: frames.transpose(0, 2, 1, 3)),
+    "transposed at the other diagonal": ((0, -1, -1, 0), lambda frames: frames[:, ::-1, ::-1].transpose(0, 2, 1, 3)),
+}
+
+
+@pytest.mark.parametrize("how", MIRRORED)
+def test_mirrored_videos_come_as_players_show_them(tmp_path, how):
+    matrix, shown = MIRRORED[how]
+    frames = moving_squares(count=5)
+    path = set_display_matrix(write_video(tmp_path / "mirrored.mp4", frames), matrix)
+    expected = shown(frames)
+    with open_video(path) as reader:
+        assert (reader.height, reader.width) == expected.shape[1:3]
+        assert np.abs(read_all(reader)[1].astype(int) - expected).mean() < 6
+
+
+def test_interlaced_pictures_show_one_moment(tmp_path):
+    """The two fields show a square at two places: woven together its edges are combs."""
+    early, late = (np.full((5, 96, 128, 3), 40, dtype=np.uint8) for _ in range(2))
+    early[:, 24:72, 16:64], late[:, 24:72, 48:96] = 220, 220
+    path = write_interlaced(tmp_path / "interlaced.mpg", early, late)
+    with open_video(path) as reader:
+        pictures = read_all(reader)[1].astype(int)
+        assert any("interlaced" in warning for warning in reader.warnings)
+        assert pictures.shape[1:3] == (96, 128)
+        assert np.abs(pictures - early).mean() < 6
+        assert np.abs(np.diff(pictures[:, 30:66, 50:94], axis=1)).max() < 40  # no combs inside
+
+
+def test_names_with_a_colon_are_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    video = write_video(tmp_path / "plain.mp4", moving_squares(count=10), waveform=tone(seconds=0.4))
+    names = ("scene:1.mp4", "concat:plain.mp4|plain.mp4", "data:video.mp4", "http:clip.mp4", "subfile,,start,0.mp4")
+    for name in names:
+        Path(name).write_bytes(video.read_bytes())
+        with open_video(Path(name)) as reader:
+            assert numbers(read_all(reader)[1]) == list(range(10))
+        assert read_audio(Path(name)) is not None
+    Path("concat:plain.mp4|plain.mp4").unlink()
+    with pytest.raises(FileNotFoundError, match="no such file: concat:plain"):
+        open_video("concat:plain.mp4|plain.mp4")
+
+
+@needs_decord
+def test_decord_opens_names_with_a_colon(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "plain.mp4", moving_squares(count=10)).rename("scene:1.mp4")
+    with open_video("scene:1.mp4", backend="decord") as reader:
+        assert numbers(read_all(reader)[1]) == list(range(10))
+        assert reader.backend == "decord" and reader.warnings == ()
+
+
+def test_a_playlist_cannot_reach_the_network(tmp_path):
+    """A playlist is a small text that names other media; none of them is fetched from an address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
+        lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2,", address, "#EXT-X-ENDLIST")
+        (tmp_path / "list.m3u8").write_text("\n".join(lines) + "\n")
+        with pytest.raises(ValueError, match=r"list\.m3u8"):
+            open_video(tmp_path / "list.m3u8")
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_odd_sizes(tmp_path):

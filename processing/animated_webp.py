@@ -1,0 +1,80 @@
+"""Animated WebP: FFmpeg reads its first picture only, so Pillow decodes it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .frame_folder import scaled
+
+try:
+    from PIL import Image
+except ImportError:
+    Image = None  # type: ignore[assignment]
+
+HEAD_BYTES = 12  # "RIFF", length, "WEBP"
+CHUNK_HEAD_BYTES = 8
+MILLISECONDS = 1000
+SHORTEST_MILLISECONDS = 10  # browsers show frames of less for 100 ms
+PLAYED_MILLISECONDS = 100
+
+
+def is_animated_webp(path: Path) -> bool:
+    with path.open("rb") as file:
+        return any(kind == b"ANIM" for kind, _ in _chunks(file))
+
+
+def webp_times(path: Path) -> tuple[np.ndarray, float]:
+    """(N,) start of each frame in seconds, and the end of the last one."""
+    with path.open("rb") as file:
+        # A frame begins with x, y, width, height and duration in milliseconds, three bytes each.
+        durations = [int.from_bytes(head[12:15], "little") for kind, head in _chunks(file) if kind == b"ANMF"]
+    played = np.where(np.array(durations) <= SHORTEST_MILLISECONDS, PLAYED_MILLISECONDS, durations)
+    ends = np.cumsum(played) / MILLISECONDS
+    return np.concatenate([[0.0], ends[:-1]]), float(ends[-1])
+
+
+def _chunks(file) -> Iterator[tuple[bytes, bytes]]:
+    """(name, first bytes) of each chunk of a WebP file; nothing for other files."""
+    head = file.read(HEAD_BYTES)
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return
+    while len(chunk := file.read(CHUNK_HEAD_BYTES)) == CHUNK_HEAD_BYTES:
+        kind, length = struct.unpack("<4sI", chunk)
+        content = file.read(min(length, 16))
+        file.seek(length + length % 2 - len(content), 1)
+        yield kind, content
+
+
+class WebPDecoder:
+    """Frames of an animated WebP in order of time; going back begins anew."""
+
+    name = "pillow"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        if Image is None:
+            raise ImportError("reading animated WebP needs Pillow: pip install pillow")
+        self.animation: Any = Image.open(path)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.animation.size
+
+    def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (place, picture (height, width, 3)); what cannot be decoded is left out."""
+        for place in places.tolist():
+            try:
+                self.animation.seek(place)
+                picture = np.asarray(self.animation.convert("RGB"))
+            except (OSError, EOFError):
+                continue
+            yield place, scaled(picture, height=height, width=width)
+
+    def close(self) -> None:
+        self.animation.close()

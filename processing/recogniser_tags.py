@@ -1,0 +1,92 @@
+"""What a recogniser writes into the words beside what was said: language, emotion and event tags.
+
+    "<|en|><|HAPPY|><|Speech|><|withitn|>Hello."  ->  "Hello.", tags en, HAPPY, Speech, withitn
+    "😀Hello.😊"  (the same, as FunASR prints it)  ->  "Hello.", tags Laughter, HAPPY
+
+Such a tag is the opinion of another model. In the words it would be read as something that somebody said, and give
+the answer away; it is kept beside them (`Utterance.foreign_tags`) and never shown to the language model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .clip import Utterance
+
+# What SenseVoice's tags become in FunASR's `rich_transcription_postprocess`, at both ends of a sentence.
+EMOJI_TAGS = {
+    "😊": "HAPPY",
+    "😔": "SAD",
+    "😡": "ANGRY",
+    "😰": "FEARFUL",
+    "🤢": "DISGUSTED",
+    "😮": "SURPRISED",
+    "🎼": "BGM",
+    "👏": "Applause",
+    "😀": "Laughter",
+    "😭": "Cry",
+    "🤧": "Sneeze",
+    "😷": "Cough",
+    "❓": "Event_UNK",
+}
+# Of chat formats: no recogniser writes them. They are left to the sanitiser, which takes them out and warns.
+_CHAT_TOKEN = (
+    r"(?:im_\w+|end\w*|eo[tm]\w*|begin\w*|start_header\w*|system|user|assistant|tool\w*|video|audio|image|utt\w*)\|"
+)
+_PIPED = re.compile(rf"<\|(?!{_CHAT_TOKEN})\s*([^<>|]{{1,40}}?)\s*\|>", re.IGNORECASE)
+# Dolphin's <zh><CN><asr><0.00>...<5.44>; one such tag alone may be markup, and <s>, <eos> are control tokens.
+_LEADING = re.compile(r"^\s*(?:<(?!(?:bos|eos|pad|unk)>)(?:[A-Za-z]{2,12}|\d+\.\d+)>\s*){2,}")
+_TRAILING = re.compile(r"\s*<\d+\.\d+>\s*$")
+_WHISPER_CPP = re.compile(r"\[(_BEG_|_TT_\d+|_SOT_|_EOT_|BLANK_AUDIO)\]")
+_EMOJI_ENDS = re.compile(rf"^\s*(?:[{''.join(EMOJI_TAGS)}]\s*)+|(?:\s*[{''.join(EMOJI_TAGS)}])+\s*$")
+_ANGLED = re.compile(r"<([^<>]+)>")
+_TIME = re.compile(r"\d+\.\d+|_TT_\d+|_BEG_")  # says when, which the utterance knows already
+MAX_NAMED_TAGS = 8  # enough to see what a recogniser thought
+
+
+def strip_tags(text: str) -> tuple[str, tuple[str, ...]]:
+    """Returns the words alone, and the tags that stood among them, in their order, each once."""
+    tags: list[str] = []
+
+    def piped(match: re.Match[str]) -> str:
+        tags.append(match[1])
+        return " "
+
+    def angled(match: re.Match[str]) -> str:
+        tags.extend(_ANGLED.findall(match[0]))
+        return " "
+
+    def emoji(match: re.Match[str]) -> str:
+        tags.extend(EMOJI_TAGS[sign] for sign in match[0] if sign in EMOJI_TAGS)
+        return " "
+
+    stripped = _WHISPER_CPP.sub(piped, _PIPED.sub(piped, text))
+    stripped = _TRAILING.sub("", _LEADING.sub(angled, stripped))
+    stripped = _EMOJI_ENDS.sub(emoji, stripped)
+    if stripped == text:
+        return text, ()
+    return " ".join(stripped.split()), tuple(dict.fromkeys(tag for tag in tags if not _TIME.fullmatch(tag)))
+
+
+def without_tags(utterance: Utterance) -> Utterance:
+    """Returns the utterance with its words alone, and in `foreign_tags` the tags that stood among them."""
+    text, tags = strip_tags(utterance.text)
+    if text == utterance.text:
+        return utterance
+    return replace(utterance, text=text, foreign_tags=tuple(dict.fromkeys((*utterance.foreign_tags, *tags))))
+
+
+def tags_warning(utterances: Sequence[Utterance]) -> str | None:
+    """Returns what to say of the tags of all utterances, None where there are none."""
+    tagged = [utterance for utterance in utterances if utterance.foreign_tags]
+    if not tagged:
+        return None
+    names = list(dict.fromkeys(tag for utterance in tagged for tag in utterance.foreign_tags))
+    more = f" and {len(names) - MAX_NAMED_TAGS} more" if len(names) > MAX_NAMED_TAGS else ""
+    plural = "" if len(tagged) == 1 else "s"
+    return (
+        f"foreign hint, not used: a recogniser's tags were taken out of the words of {len(tagged)} utterance{plural}: "
+        f"{', '.join(names[:MAX_NAMED_TAGS])}{more}"
+    )
