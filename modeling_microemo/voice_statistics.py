@@ -108,7 +108,7 @@ def _whisper_states(tower: WhisperEncoder, mel: torch.Tensor) -> tuple[torch.Ten
     """`WhisperEncoder.forward` without its demand for 30 s: shorter sound has the first of the positions."""
     mel = mel[..., : mel.shape[-1] // 2 * 2]  # two frames a state
     states = F.gelu(tower.conv2(F.gelu(tower.conv1(mel)))).permute(0, 2, 1)  # (M, n, C)
-    states = states + tower.embed_positions.weight[: states.shape[1]]
+    states = states + tower.embed_positions(torch.arange(states.shape[1], device=states.device))
     between = []
     for layer in tower.layers[:-1]:
         states = layer(states, None)

@@ -10,6 +10,7 @@ VIDEO_TOKEN_ID, AUDIO_TOKEN_ID, UTTERANCE_END_TOKEN_ID = 3, 4, 5
 VIDEO_TOKENS, AUDIO_TOKENS = 3, 2  # a segment
 MEL_BINS, MEL_FRAMES = 8, 100
 FRAME_PIXELS, FACE_PIXELS = 32, 64
+NUM_FACIAL_ACTIONS = 52
 
 VIT = {
     "model_type": "vit",
@@ -136,11 +137,20 @@ def tiny_clip(
         "face_pixel_values": torch.randn(1, num_faces, 3, FACE_PIXELS, FACE_PIXELS, generator=generator),
         "face_times": torch.linspace(0.2, 2.6, num_faces)[None],
         "face_mask": torch.ones(1, num_faces, dtype=torch.bool),
+        **tiny_actions(num_faces, seed=seed),
         "input_features": torch.randn(1, 3, MEL_BINS, MEL_FRAMES, generator=generator),
         "audio_mask": torch.ones(1, 3, MEL_FRAMES, dtype=torch.bool),
         "utterance_times": torch.stack((starts, starts + 0.5), dim=-1)[None],
         "utterance_mask": torch.ones(1, num_utterances, dtype=torch.bool),
     }
+
+
+def tiny_actions(num_faces: int, *, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Facial actions of one clip, which were measured of all faces but the second."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    mask = torch.arange(num_faces)[None] != 1
+    actions = torch.rand(1, num_faces, NUM_FACIAL_ACTIONS, generator=generator) * mask[..., None]
+    return {"face_actions": actions, "relative_face_actions": actions / 2, "face_actions_mask": mask}
 
 
 def collate(clips: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -73,10 +73,13 @@ def _remembering(compute: Callable[..., Any], *, cache: CropCache) -> Callable[.
             _clip_features(compute, face_pixel_values[row, real], face_times[row, real], tracks[row, real], cache)
             for row, real in enumerate(mask)
         ]
-        has_actions = face_actions is not None and relative_face_actions is not None
+        actions = actions_mask = None
+        if face_actions is not None and relative_face_actions is not None:
+            actions = torch.cat((face_actions, relative_face_actions), dim=-1)
+            actions_mask = mask if face_actions_mask is None else face_actions_mask.bool() & mask
         return MicroEmoFaceFeatures(
-            actions=torch.cat((face_actions, relative_face_actions), dim=-1) if has_actions else None,
-            actions_mask=mask if face_actions_mask is None else face_actions_mask.bool() & mask,
+            actions=actions,
+            actions_mask=actions_mask,
             last_hidden_state=_laid_out([clip.get("tokens") for clip in clips], like=face_pixel_values, mask=mask),
             pooler_output=_laid_out([clip.get("regions") for clip in clips], like=face_pixel_values, mask=mask),
         )

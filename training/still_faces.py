@@ -177,6 +177,7 @@ def crop_still(picture: np.ndarray, *, detector: FaceDetector) -> tuple[np.ndarr
 
 
 def create_still_detector() -> FaceDetector:
+    """The detector that finds the face of a photograph."""
     return create_detector("centerface", score_threshold=SCORE_THRESHOLD)
 
 

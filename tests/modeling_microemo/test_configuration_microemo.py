@@ -45,6 +45,7 @@ OWN_KEYS = SUB_CONFIGS | {
     "language_loss_weight",
     "emotion_loss_weight",
     "face_loss_weight",
+    "num_facial_actions",
     "emotion_id2label",
     "expression_id2label",
     "action_unit_id2label",
@@ -100,13 +101,14 @@ def test_the_defaults_are_mini():
     config = MicroEmoConfig()
     assert config.qformer_config.encoder_hidden_size == 1280
     assert config.dynamics_config.encoder_hidden_size == 1280
-    assert config.audio_qformer_config.encoder_hidden_size == 384
+    assert config.audio_qformer_config.encoder_hidden_size == 512  # Whisper base
     assert (config.video_qformer_config.num_query_tokens, config.audio_qformer_config.num_query_tokens) == (8, 4)
     assert [len(config.emotion_id2label), len(config.expression_id2label), len(config.action_unit_id2label)] == [
         30,
         8,
         18,
     ]
+    assert config.num_facial_actions == 52
     assert config.tie_word_embeddings  # as the language model says
 
 

@@ -3,37 +3,151 @@
 import numpy as np
 import pytest
 import torch
-from tiny_model import tiny_config, tiny_model
+from tiny_model import NUM_FACIAL_ACTIONS, collate, tiny_clip, tiny_config, tiny_model
 
-from microemo import MicroEmoModel
+from microemo import MicroEmoForConditionalGeneration, MicroEmoForEmotionClassification, MicroEmoModel
 from microemo.facial_events import FaceScores, detect_events
 from microemo.heads import EmotionHead, FaceHead
-from microemo.outputs import MicroEmoStreamOutput
+from microemo.outputs import MicroEmoFaceFeatures, MicroEmoStreamOutput
 
-WIDTH = 32
+WIDTH, ACTIONS = 32, 2 * NUM_FACIAL_ACTIONS
 
 
 def head() -> FaceHead:
-    """One whose flow shows happiness by its first value."""
+    """One whose flow and whose actions show happiness, each by its first value."""
     torch.manual_seed(0)
     made = FaceHead(tiny_config())
     with torch.no_grad():
         made.dynamic_expression.weight.zero_()
         made.dynamic_expression.bias.copy_(torch.tensor([3.0, 0.0]))  # neutral at rest
         made.dynamic_expression.weight[1, 0] = 8.0
+        made.action_expression.weight.zero_()
+        made.action_expression.bias.copy_(torch.tensor([0.5, 0.0]))
+        made.action_expression.weight[1, 0] = 2.0
     return made
 
 
-def test_movement_adds_to_the_still_face_and_takes_nothing_away():
-    face = head()
-    regions = torch.randn(1, 2, face.static_expression.in_features)
-    dynamics = torch.zeros(1, 2, 6, WIDTH)
-    dynamics[0, 1, 1, 0] = 1.0
-    logits = face(regions, dynamics).expression_logits
-    still = face.static_expression(regions)
-    torch.testing.assert_close(logits[0, 0], still[0, 0])
-    torch.testing.assert_close(logits[0, 1], still[0, 1] + torch.tensor([0.0, 5.0]))
-    assert face.of_flow(dynamics[..., 1, :]).expression_logits.argmax(-1).tolist() == [[0, 1]]
+class TestExpressions:
+    def test_movement_alone_is_no_expression(self):
+        """It is told apart: speech moves a face that shows nothing."""
+        face = head()
+        regions = torch.randn(1, 2, face.static_expression.in_features)
+        dynamics = torch.zeros(1, 2, 6, WIDTH)
+        dynamics[0, 1, 1, 0] = 1.0
+        torch.testing.assert_close(face(regions, dynamics).expression_logits, face.static_expression(regions))
+        assert face.of_flow(dynamics[..., 1, :]).expression_logits.argmax(-1).tolist() == [[0, 1]]
+
+    def test_actions_add_to_the_still_face_where_they_were_measured(self):
+        face = head()
+        regions, dynamics = torch.randn(1, 3, face.static_expression.in_features), torch.randn(1, 3, 6, WIDTH)
+        actions = torch.zeros(1, 3, ACTIONS)
+        actions[0, 1:, 0] = 0.5
+        measured = torch.tensor([[True, True, False]])
+        still, read = face(regions, dynamics), face(regions, dynamics, actions, measured)
+        added = torch.tensor([[[0.5, 0.0], [0.5, 1.0], [0.0, 0.0]]])
+        torch.testing.assert_close(read.expression_logits, still.expression_logits + added)
+        for name in ("micro_logits", "action_unit_logits"):
+            torch.testing.assert_close(read[name], still[name])
+
+    def test_a_new_head_reads_the_still_face_alone(self):
+        face = FaceHead(tiny_config())
+        model = MicroEmoModel(tiny_config())
+        assert not any(parameter.any() for parameter in model.face_head.action_expression.parameters())
+        assert face.action_expression.in_features == ACTIONS
+        assert FaceHead(tiny_config(num_facial_actions=7)).action_expression.in_features == 14
+
+    def test_actions_in_single_precision_reach_a_head_of_half_as_much(self):
+        face = head().bfloat16()
+        regions = torch.randn(1, 2, face.static_expression.in_features, dtype=torch.bfloat16)
+        dynamics = torch.randn(1, 2, 6, WIDTH, dtype=torch.bfloat16)
+        read = face(regions, dynamics, torch.ones(1, 2, ACTIONS), torch.tensor([[True, False]]))
+        assert read.expression_logits.dtype == torch.bfloat16
+        added = read.expression_logits - face.static_expression(regions)
+        torch.testing.assert_close(added[0].float(), torch.tensor([[0.5, 2.0], [0.0, 0.0]]), atol=0.05, rtol=0)
+
+
+ACTION_INPUTS = ("face_actions", "relative_face_actions", "face_actions_mask")
+
+
+class TestActionsInTheModel:
+    """Of the clip's nine faces the second was not measured."""
+
+    @staticmethod
+    @torch.no_grad()
+    def logits(model, clip):
+        return model(**clip).expression_logits[0]
+
+    @pytest.mark.parametrize("name", ["face_actions", "relative_face_actions"])
+    def test_they_change_the_expressions_of_the_faces_they_were_measured_of(self, name):
+        model, clip = tiny_model(MicroEmoModel), tiny_clip()
+        before = self.logits(model, clip)
+        changed = (self.logits(model, {**clip, name: clip[name] + 1.0}) - before).abs().sum(-1) > 1e-3
+        assert changed.tolist() == [face != 1 for face in range(9)]
+
+    def test_each_face_has_its_own(self):
+        model, clip = tiny_model(MicroEmoModel), tiny_clip()
+        before, actions = self.logits(model, clip), clip["face_actions"].clone()
+        actions[0, 4] += 1.0
+        changed = (self.logits(model, {**clip, "face_actions": actions}) - before).abs().sum(-1) > 1e-3
+        assert changed.nonzero().flatten().tolist() == [4]
+
+    def test_nothing_else_is_read_from_them(self):
+        model, clip = tiny_model(MicroEmoModel), tiny_clip()
+        without = {name: value for name, value in clip.items() if name not in ACTION_INPUTS}
+        with torch.no_grad():
+            read, unread = model(**clip), model(**without)
+        assert not torch.equal(read.expression_logits, unread.expression_logits)
+        for name in ("last_hidden_state", "emotion_logits", "micro_logits", "action_unit_logits"):
+            assert torch.equal(read[name], unread[name]), name
+
+    def test_where_none_was_measured_the_still_face_is_read(self):
+        model, clip = tiny_model(MicroEmoModel), tiny_clip()
+        without = {name: value for name, value in clip.items() if name not in ACTION_INPUTS}
+        nowhere = {**clip, "face_actions_mask": torch.zeros_like(clip["face_actions_mask"])}
+        torch.testing.assert_close(self.logits(model, nowhere), self.logits(model, without))
+
+    def test_without_a_mask_every_face_was_measured(self):
+        model, clip = tiny_model(MicroEmoModel), tiny_clip()
+        clip["face_actions"] = clip["face_actions"] + 0.5
+        unmasked = {name: value for name, value in clip.items() if name != "face_actions_mask"}
+        changed = (self.logits(model, unmasked) - self.logits(model, clip)).abs().sum(-1) > 1e-3
+        assert changed.nonzero().flatten().tolist() == [1]
+
+    def test_padding_was_never_measured(self):
+        model = tiny_model(MicroEmoModel)
+        short, long = tiny_clip(num_faces=5, seed=1), tiny_clip(num_faces=9, seed=2)
+        batch = collate([short, long])
+        batch["face_actions_mask"] = torch.ones_like(batch["face_mask"])
+        face = {name: batch[name] for name in ("face_pixel_values", "face_times", "face_mask", *ACTION_INPUTS)}
+        with torch.no_grad():
+            features = model.get_face_features(**face)
+        assert isinstance(features, MicroEmoFaceFeatures)
+        assert features.actions.shape == (2, 9, ACTIONS)
+        assert torch.equal(features.actions_mask, batch["face_mask"])
+
+    @pytest.mark.parametrize("model_class", [MicroEmoForConditionalGeneration, MicroEmoForEmotionClassification])
+    def test_every_model_hands_them_on(self, model_class):
+        model, clip = tiny_model(model_class), tiny_clip()
+        more = {"head_pose": torch.randn(1, 9, 3), "gaze": torch.randn(1, 9, 2)}
+        with torch.no_grad():
+            outputs, core = model(**clip, **more), model.model(**clip)
+        torch.testing.assert_close(outputs.expression_logits, core.expression_logits)
+
+    def test_the_face_alone_has_the_same_logits(self):
+        model, clip = tiny_model(MicroEmoModel), tiny_clip()
+        face = {name: clip[name] for name in ("face_pixel_values", "face_times", "face_mask", *ACTION_INPUTS)}
+        with torch.no_grad():
+            alone = model.get_face_logits(**face).expression_logits[0]
+        torch.testing.assert_close(alone, self.logits(model, clip))
+
+    def test_the_detector_reads_what_the_model_reads(self):
+        model, clip = tiny_model(MicroEmoModel), tiny_clip()
+        face = {name: clip[name] for name in ("face_pixel_values", "face_times", "face_mask", *ACTION_INPUTS)}
+        with torch.no_grad():
+            features = model.get_face_features(**face)
+        ((scores,),) = model.face_scores(features, clip["face_times"], clip["face_mask"])
+        expected = self.logits(model, clip).softmax(-1).numpy()
+        np.testing.assert_allclose(scores.expressions, expected, atol=1e-6)
 
 
 def test_the_two_opinions_on_something_brief_are_averaged():

@@ -52,7 +52,7 @@ def test_published_sizes():
 
 def test_mini_fits_a_laptop():
     counts = parameter_counts(preset_config("mini"))
-    assert 150e6 < sum(counts.values()) < 170e6
+    assert 150e6 < sum(counts.values()) < 180e6
     assert "lm_head" not in counts  # shares the embeddings
 
 

@@ -42,6 +42,18 @@ def clip_of(num_frames=8, num_faces=20, *, seed=0):
     )
 
 
+def measured(clip, *, absent=(), seed=3):
+    """The same clip, its faces measured but for those whose numbers are `absent`."""
+    generator, count = np.random.default_rng(seed), len(clip.face_times)
+    mask = ~np.isin(np.arange(count), absent)
+    values = {"face_actions": (0.0, 1.0, 52), "head_pose": (-20.0, 20.0, 3), "gaze": (-20.0, 20.0, 2)}
+    arrays = {
+        name: (generator.uniform(low, high, (count, size)) * mask[:, None]).astype(np.float32)
+        for name, (low, high, size) in values.items()
+    }
+    return replace(clip, face_actions_mask=mask, **arrays)
+
+
 def pair(**settings):
     """A tiny processor, and a tiny model for its tokens."""
     processor = tiny_processor(video_tokens_per_segment=3, audio_tokens_per_segment=2, **settings)
@@ -137,3 +149,33 @@ def test_the_ordinary_road_keeps_times_too():
     for inputs in (videos, called):
         assert inputs["pixel_values_videos"].dtype == torch.bfloat16
         assert inputs["frame_times"].dtype == torch.float32
+
+
+class TestMeasuredFaces:
+    def test_they_are_read_where_they_were_measured(self):
+        processor, model = pair()
+        with torch.no_grad():
+            plain, read = (
+                model(**processor.from_clip(clip, question="How?")).expression_logits[0]
+                for clip in (clip_of(), measured(clip_of(), absent=(0, 7)))
+            )
+        changed = (read - plain).abs().sum(-1) > 1e-3
+        assert (~changed).nonzero().flatten().tolist() == [0, 7]
+
+    def test_a_measured_clip_beside_one_that_was_not(self):
+        processor, model = pair()
+        clips = [clip_of(seed=1), measured(clip_of(num_faces=9))]
+        with torch.no_grad():
+            together = model(**processor.from_clip(clips, question="How?")).expression_logits
+            alone = [model(**processor.from_clip(clip, question="How?")).expression_logits[0] for clip in clips]
+        torch.testing.assert_close(together[0], alone[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(together[1, :9], alone[1], atol=1e-4, rtol=1e-4)
+
+    @pytest.mark.parametrize(("count", "beams"), [(1, 1), (2, 1), (2, 2)])
+    def test_an_answer_is_written(self, count, beams):
+        processor, model = pair()
+        clips = [measured(clip_of(seed=seed)) for seed in range(count)]
+        inputs = processor.from_clip(clips if count > 1 else clips[0], question="How does Anna feel?")
+        assert {"face_actions", "relative_face_actions", "face_actions_mask", "head_pose", "gaze"} <= set(inputs)
+        answers = model.generate(**inputs, max_new_tokens=4, num_beams=beams, do_sample=False)
+        assert answers.shape == (count, inputs["input_ids"].shape[1] + 4)
