@@ -114,7 +114,6 @@ def mini_config(
         utterance_end_token_id=utterance_end_token_id,
         dynamics_config={"use_mirrored_view": True},
         use_face_readout=True,
-        use_perception_fusion=True,
         use_voice_readout=True,
         trained_parts=list(checkpoint.trained_parts),
         dtype="float32",

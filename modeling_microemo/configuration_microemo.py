@@ -197,7 +197,6 @@ class MicroEmoConfig(PreTrainedConfig):
     use_local_branch: bool = True
     use_audio_branch: bool = True
     use_face_readout: bool = False  # the local branch says what it found in words; not in the paper
-    use_perception_fusion: bool = False  # what face and voice show adds to the emotion head's logits; not in the paper
     use_voice_readout: bool = False  # the audio branch says how voices sound in a word; not in the paper
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
@@ -243,12 +242,7 @@ class MicroEmoConfig(PreTrainedConfig):
     @property
     def reads_timelines(self) -> bool:
         """Whether anything in the model reads the facial events."""
-        return self.use_local_branch and (self.use_face_readout or self.use_perception_fusion)
-
-    @property
-    def perception_size(self) -> int:
-        """Numbers of `perception_of`: three of each expression, one of each emotion of the voice, two flags."""
-        return 3 * len(self.expression_id2label) + 1 + len(self.voice_id2label) + 1
+        return self.use_local_branch and self.use_face_readout
 
     def _fill_widths(self) -> None:
         """Makes each part as wide at its input as the part before it is at its output."""

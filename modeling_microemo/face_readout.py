@@ -8,8 +8,6 @@ The first tokens of a segment carry, in the place of what the video Q-Former mak
 
 A language model reads words and digits, so the parts of a token begin as words and digits of its vocabulary where
 they are known, and training goes on from there.
-
-The emotion head is told the same in numbers (`perception_of`).
 """
 
 import math
@@ -22,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .configuration_microemo import FEWEST_READOUT_TOKENS, MicroEmoConfig
-from .facial_events import FaceTimeline, FacialEvent, attended, dominant, mean_expressions
+from .facial_events import FaceTimeline, FacialEvent, attended, dominant
 from .heads import ZeroLinear
 from .placement import all_rows
 from .segments import Segments
@@ -48,13 +46,11 @@ class SegmentEvents(NamedTuple):
 
 
 class FaceFindings(NamedTuple):
-    """What the detector found in every segment. seen: (B, S) bool, whether a face is seen in it. mean: (B, S, X), mean
-    probability of the expressions over the segment's crops."""
+    """What the detector found in every segment. seen: (B, S) bool, whether a face is seen in it."""
 
     macro: SegmentEvents
     micro: SegmentEvents
     seen: torch.Tensor
-    mean: torch.Tensor
 
 
 class FaceReadout(nn.Module):
@@ -137,7 +133,7 @@ def face_findings(
     device, spans, masks = segments.spans.device, segments.spans.tolist(), segments.mask.tolist()
     empty: EventValues = (0.0, np.zeros(num_expressions), np.zeros(num_units), 0.0, 0.0, 0.0)
     found: dict[str, list[list[FacialEvent | None]]] = {"macro": [], "micro": []}
-    seen, mean = [], []
+    seen = []
     for clip, clip_spans, mask in zip(timelines, spans, masks, strict=True):
         people = [_people(clip, span) if real else () for span, real in zip(clip_spans, mask, strict=True)]
         segment_people = list(zip(people, clip_spans, strict=True))
@@ -146,8 +142,6 @@ def face_findings(
             [_surest([one for line in lines for one in line.micro_in(*span)]) for lines, span in segment_people]
         )
         seen.append([bool(lines) for lines in people])
-        means = [mean_expressions(lines, *span) for lines, span in segment_people]
-        mean.append([np.zeros(num_expressions) if values is None else values for values in means])
 
     def laid_out(rows: list[list[FacialEvent | None]]) -> SegmentEvents:
         values = [[empty if event is None else _values(event, empty=empty) for event in row] for row in rows]
@@ -160,7 +154,6 @@ def face_findings(
         macro=laid_out(found["macro"]),
         micro=laid_out(found["micro"]),
         seen=torch.tensor(seen, device=device),
-        mean=torch.from_numpy(np.array(mean, np.float32)).to(device),
     )
 
 
@@ -182,31 +175,3 @@ def _values(event: FacialEvent, *, empty: EventValues) -> EventValues:
 
 def _surest(events: Sequence[FacialEvent]) -> FacialEvent | None:
     return max(events, key=lambda event: event.probability, default=None)
-
-
-def perception_of(
-    findings: FaceFindings | None, voice_logits: torch.Tensor | None, *, config: MicroEmoConfig
-) -> torch.Tensor | None:
-    """What face and voice show in each segment, (B, S, P) in 0..1; None where there is neither.
-
-    Mean of each expression, the macro-expression's and the micro-expression's probability at the place of their
-    expression, whether a face is seen; then each emotion of the voice, and whether one is heard. What is not there is
-    zero.
-
-    Args:
-        voice_logits: (B, S, V), NaN where nothing is heard.
-    """
-    like = findings.mean if findings is not None else voice_logits
-    if like is None:
-        return None
-    num_expressions, num_voices = len(config.expression_id2label), len(config.voice_id2label)
-    face = torch.zeros(*like.shape[:2], 3 * num_expressions + 1, device=like.device)
-    voice = torch.zeros(*like.shape[:2], num_voices + 1, device=like.device)
-    if findings is not None:
-        events = [event.shares * event.probability.unsqueeze(-1) for event in (findings.macro, findings.micro)]
-        face = torch.cat((findings.mean, *events, findings.seen.unsqueeze(-1).to(face)), dim=-1)
-    if voice_logits is not None:
-        heard = ~voice_logits.isnan().any(-1, keepdim=True)
-        probabilities = voice_logits.float().nan_to_num(0.0).softmax(-1) * heard
-        voice = torch.cat((probabilities, heard.to(voice)), dim=-1)
-    return torch.cat((face, voice.to(face.device)), dim=-1)

@@ -17,31 +17,22 @@ class ZeroLinear(nn.Linear):
 
 
 class EmotionHead(nn.Module):
-    """Hidden state at an utterance's end -> logits of the emotions, valence and arousal.
-
-    With `use_perception_fusion` what face and voice show in the utterance (`perception_of`) adds to what the language
-    model made of all streams, by one linear layer.
-    """
+    """Hidden state at an utterance's end -> logits of the emotions, valence and arousal."""
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__()
-        width, outputs = config.text_config.hidden_size, len(config.emotion_id2label) + 2
+        width = config.text_config.hidden_size
         self.dense = nn.Linear(width, width)
         self.activation = nn.GELU()
         self.classifier = nn.Linear(width, len(config.emotion_id2label))
         self.valence_arousal = nn.Linear(width, 2)
-        self.perception = None
-        if config.use_perception_fusion:
-            self.perception = ZeroLinear(config.perception_size, outputs, bias=False)
 
-    def forward(self, states: torch.Tensor, perception: torch.Tensor | None = None) -> MicroEmoEmotionOutput:
-        """states (B, U, D); perception (B, U, P) of `perception_of`, None where there is neither face nor voice."""
+    def forward(self, states: torch.Tensor) -> MicroEmoEmotionOutput:
+        """states: (B, U, D)."""
         hidden = self.activation(self.dense(states))
-        logits, valence_arousal = self.classifier(hidden), self.valence_arousal(hidden)
-        if perception is not None and self.perception is not None:
-            added = self.perception(like_weight(perception, self.perception.weight)).to(logits)
-            logits, valence_arousal = logits + added[..., :-2], valence_arousal + added[..., -2:]
-        return MicroEmoEmotionOutput(logits=logits, valence_arousal=valence_arousal.tanh())
+        return MicroEmoEmotionOutput(
+            logits=self.classifier(hidden), valence_arousal=self.valence_arousal(hidden).tanh()
+        )
 
 
 class FaceHead(nn.Module):

@@ -236,8 +236,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             **{CACHE_NAME: cache},
             **kwargs,
         )
-        perception = self.perceived(timelines, features.get("audio"), utterance_times, utterance_mask)
-        emotion = self._emotions(outputs.last_hidden_state, ends, utterance_times, utterance_mask, perception)
+        emotion = self._emotions(outputs.last_hidden_state, ends, utterance_times, utterance_mask)
         face = self._face_logits(features["face"]) if "face" in features else MicroEmoFaceOutput()
         return MicroEmoModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
@@ -271,7 +270,6 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         ends: torch.Tensor,
         utterance_times: torch.Tensor | None,
         utterance_mask: torch.Tensor | None,
-        perception: torch.Tensor | None,
     ) -> MicroEmoEmotionOutput:
         """The emotion head at the ends (B, N) of the utterances; nothing where a text has none."""
         counts = ends.sum(1)
@@ -286,7 +284,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
                     f"<|utterance_end|> tokens and utterances do not match: tokens a clip {counts.tolist()}, "
                     f"utterances a clip {mask.sum(1).tolist()}"
                 )
-        return self.emotion_head(states_at(states, mask=ends.to(states.device), count=count), perception)
+        return self.emotion_head(states_at(states, mask=ends.to(states.device), count=count))
 
 
 class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrainedModel, GenerationMixin):

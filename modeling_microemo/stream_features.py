@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
 from .audio_encoder import AudioFeatures, encode_audio
-from .face_readout import FaceFindings, FaceReadout, face_findings, perception_of
+from .face_readout import FaceFindings, FaceReadout, face_findings
 from .facial_events import FaceScores, FaceTimeline, detect_events
 from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
@@ -249,25 +249,6 @@ class StreamFeaturesMixin:
                 people.append(FaceScores(track, times[row, crops], **own))
             clips.append(tuple(people))
         return tuple(clips)
-
-    def perceived(
-        self,
-        timelines: Sequence[Sequence[FaceTimeline]] | None,
-        audio: MicroEmoStreamOutput | None,
-        utterance_times: torch.Tensor | None,
-        utterance_mask: torch.Tensor | None,
-    ) -> torch.Tensor | None:
-        """What face and voice show in each utterance, (B, U, P) of `perception_of`; None where it is not asked for."""
-        if not self.config.use_perception_fusion or utterance_times is None:
-            return None
-        mask = all_true(utterance_times[..., 0]) if utterance_mask is None else utterance_mask.bool()
-        segments = clip_and_utterances(utterance_times, utterance_mask=mask)
-        findings = None if timelines is None else self._findings(timelines, segments)
-        voice_logits = None if audio is None else audio.get("voice_logits")
-        if voice_logits is not None and voice_logits.shape[1] != segments.mask.shape[1]:
-            voice_logits = None  # segments of another mode are no utterances
-        perception = perception_of(findings, voice_logits, config=self.config)
-        return None if perception is None else perception[:, 1:]  # the first segment is the clip
 
     def _findings(self, timelines: Sequence[Sequence[FaceTimeline]], segments: Segments) -> FaceFindings:
         return face_findings(

@@ -35,7 +35,6 @@ MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "flow": MicroEmoForFaceFlow,
     "words": MicroEmoForWordAlignment,
     "voice": MicroEmoForEmotionClassification,
-    "perception": MicroEmoForEmotionClassification,
 }
 # What processor and model must agree on: name in the processor -> path in the config.
 SHARED_SETTINGS = {

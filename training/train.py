@@ -27,7 +27,6 @@ from microemo.training.face_features import remember_faces
 from microemo.training.language_states import remember_states
 from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only
-from microemo.training.perception_fit import fit_perception_fusion
 from microemo.training.precision import fitting_precision
 from microemo.training.reader_registry import load_examples
 from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
@@ -55,7 +54,7 @@ except ImportError:
 logger = logging.get_logger(__name__)
 
 # Objectives that no gradient step is taken for.
-FITS = {"voice": fit_voice_readout, "perception": fit_perception_fusion}
+FITS = {"voice": fit_voice_readout}
 # What this package's batches need of `TrainingArguments`, and may not be changed by a recipe.
 FIXED_ARGUMENTS = {"remove_unused_columns": False, "label_names": ["labels"]}
 DEFAULT_ARGUMENTS = {"report_to": ["tensorboard"], "logging_steps": 10, "save_total_limit": 2}

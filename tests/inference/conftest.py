@@ -159,7 +159,6 @@ def make_model(*, trained_parts=TRAINABLE_PARTS, **changes) -> MicroEmoForCondit
 
 READS_EVENTS = {
     "use_face_readout": True,
-    "use_perception_fusion": True,
     "video_qformer_config": {**PART, "num_query_tokens": 8, "max_encoder_positions": 64},
 }
 

@@ -36,7 +36,6 @@ OWN_KEYS = SUB_CONFIGS | {
     "use_audio_branch",
     "use_answer_rules",
     "use_face_readout",
-    "use_perception_fusion",
     "use_voice_readout",
     "vision_output_norm_eps",
     "utterance_mode",
@@ -157,16 +156,15 @@ def test_labels_keep_the_order_of_their_numbers(tmp_path):
     assert list(reloaded.action_unit_id2label.values()) == list(MicroEmoConfig().action_unit_id2label.values())
 
 
-def test_what_the_emotion_head_is_given_of_face_and_voice():
-    names = {0: "neutral", 1: "happiness", 2: "fear"}
-    config = tiny_config(expression_id2label=names, voice_id2label={0: "neutral", 1: "anger"})
-    assert config.perception_size == 3 * 3 + 1 + 2 + 1
-    assert config.neutral_expression == 0
+def test_the_neutral_expression_is_found_by_its_name():
+    assert tiny_config(expression_id2label={0: "neutral", 1: "happiness"}).neutral_expression == 0
     assert tiny_config(expression_id2label={0: "happiness", 1: "neutral"}).neutral_expression == 1
     assert tiny_config(expression_id2label={0: "happiness"}).neutral_expression is None
 
 
 def test_facial_events_are_looked_for_where_something_reads_them():
     assert not tiny_config().reads_timelines
-    assert tiny_config(use_perception_fusion=True).reads_timelines
-    assert not tiny_config(use_perception_fusion=True, use_local_branch=False).reads_timelines
+    segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
+    read_out = {"use_face_readout": True, "video_qformer_config": segments}
+    assert tiny_config(**read_out).reads_timelines
+    assert not tiny_config(**read_out, use_local_branch=False).reads_timelines

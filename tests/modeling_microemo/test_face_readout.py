@@ -16,7 +16,6 @@ from microemo.face_readout import (
     ONSET,
     FaceReadout,
     face_findings,
-    perception_of,
 )
 from microemo.facial_events import FaceTimeline, FacialEvent
 from microemo.segments import Segments, clip_and_utterances
@@ -179,31 +178,6 @@ def test_clips_of_one_batch_are_apart(readout):
     )
     assert found.seen.tolist() == [[True] * 3, [False] * 3, [True, True, False]]
     assert found.macro.present.tolist() == [[True, True, False], [False] * 3, [True, True, False]]
-    assert not found.mean[1].any()
-
-
-class TestPerception:
-    config = tiny_config(expression_id2label=NAMES, voice_id2label={0: "neutral", 1: "anger"})
-
-    def test_face_and_voice_by_their_places(self):
-        face = person(macros=[macro(0.0, 4.0)], micros=[micro(1.0)])
-        voice = torch.tensor([[[0.0, 0.0], [0.0, 9.0], [float("nan")] * 2]])
-        told = perception_of(findings(face, spans=[(0.0, 3.0), (7.0, 8.0)]), voice, config=self.config)
-        assert told.shape == (1, 3, self.config.perception_size) and told.dtype == torch.float32
-        first, unseen = told[0, 1], told[0, 2]
-        assert first.tolist() == pytest.approx(
-            [0.8, 0.2, 0.0, *(0.0, 0.8, 0.0), *(0.0, 0.0, 0.6), 1.0, *(0.0, 1.0), 1.0], abs=2e-4
-        )
-        assert not unseen.any()
-        assert told[0, 0, -3:].tolist() == [0.5, 0.5, 1.0]
-
-    def test_one_of_them_alone(self):
-        voice = torch.zeros(1, 2, 2, dtype=torch.float16)
-        heard = perception_of(None, voice, config=self.config)
-        assert heard[0, 0].tolist() == [0.0] * 10 + [0.5, 0.5, 1.0]
-        seen = perception_of(findings(person(), spans=[(0.0, 1.0)]), None, config=self.config)
-        assert seen[0, 1].tolist() == pytest.approx([0.8, 0.2, 0.0] + [0.0] * 6 + [1.0] + [0.0] * 3)
-        assert perception_of(None, None, config=self.config) is None
 
 
 class TestInTheModel:

@@ -86,7 +86,7 @@ class TestQuantization:
     def test_all_parts_but_the_language_model_are_kept(self, folder):
         config = MicroEmoForConditionalGeneration.from_pretrained(folder).config
         segments = {**config.video_qformer_config.to_dict(), "num_query_tokens": 8}
-        readouts = {"use_face_readout": True, "use_perception_fusion": True, "use_voice_readout": True}
+        readouts = {"use_face_readout": True, "use_voice_readout": True}
         model = tiny_model(MicroEmoForConditionalGeneration, **readouts, video_qformer_config=segments)
         assert {name for name, _ in model.model.named_children()} == {*KEPT_PARTS, "language_model"}
 
@@ -173,7 +173,7 @@ class TestDevices:
 
     def test_readouts_that_lie_on_the_disk(self, tmp_path):
         segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
-        readouts = {"use_face_readout": True, "use_perception_fusion": True, "use_voice_readout": True}
+        readouts = {"use_face_readout": True, "use_voice_readout": True}
         full = tiny_model(MicroEmoModel, **readouts, video_qformer_config=segments).eval()
         full.save_pretrained(tmp_path / "model")
         device_map = {name: "disk" if name in KEPT_PARTS else "cpu" for name, _ in full.named_children()}

@@ -107,7 +107,6 @@ STAGES_OF_MINI = (
     "explanations",
     "emotion_head",
     "rehearsal",
-    "perception_fusion",
 )
 
 
@@ -125,7 +124,6 @@ def test_the_stages_of_mini_follow_each_other():
         "explanations": f"{output['alignment']}/model",
         "emotion_head": f"{output['explanations']}/model",
         "rehearsal": None,
-        "perception_fusion": None,
     }
     assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
     side_by_side = ("face_flow", "voices", "voice_readout")
@@ -138,5 +136,5 @@ def test_the_stages_of_mini_follow_each_other():
     assert {"micro_dynamics"} == set(stages["face_dynamics"].parts.declare)
     trained = {part for recipe in stages.values() for part in recipe.parts.train}
     assert all(trained <= set(stages[name].parts.keep) for name in ("alignment", "explanations"))
-    for name in ("emotion_head", "perception_fusion"):
+    for name in ("emotion_head",):
         assert stages[name].parts.train == ("emotion_head",), "the answers stay what they are"
