@@ -71,7 +71,7 @@ def speaker_notes(utterances: Sequence[Utterance]) -> tuple[str, ...]:
     """Returns what a report says of speakers that `tell_speakers` told."""
     count = len({each.speaker for each in utterances if each.speaker})
     unsure = sum(each.speaker is None for each in utterances)
-    if count == 0:
+    if count == 0 or (count == 1 and not unsure):
         return ()
     told = f"speakers were told by their voices: {count}"
     return (f"{told}; of {unsure} utterances it cannot be told who speaks" if unsure else told,)
