@@ -64,6 +64,7 @@ class PredictionStore:
         line = json.dumps(record, ensure_ascii=False, allow_nan=False)
         self._kept[key] = line
         if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
