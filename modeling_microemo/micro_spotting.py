@@ -30,7 +30,7 @@ class MicroExpressionRule:
     belong to no common event, since nobody saw what happened between.
     """
 
-    enter: float = 0.5
+    enter: float = 0.55
     leave: float = 0.3
     rest: float = 0.05
     smooth_seconds: float = 0.1
