@@ -109,8 +109,8 @@ def _voice_report(window: WindowFindings, number: int, *, prosody: Prosody, labe
     if window.voice_traces is None or not len(window.voice_traces[number].decibels):
         return None
     shares = None if window.voice_emotions is None else window.voice_emotions[number]
-    is_told = shares is not None and np.isfinite(shares).all()
-    return VoiceReport(emotions=_ranked(labels.voices, shares) if is_told else None, prosody=prosody)
+    emotions = None if shares is None or not np.isfinite(shares).all() else _ranked(labels.voices, shares)
+    return VoiceReport(emotions=emotions, prosody=prosody)
 
 
 def clip_summary(

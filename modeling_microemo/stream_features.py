@@ -231,10 +231,13 @@ class StreamFeaturesMixin:
         tracks = torch.zeros_like(mask, dtype=torch.long) if face_track_ids is None else face_track_ids
         logits = self._face_logits(face_features)
         flow = like_weight(face_features["last_hidden_state"][..., 1, :], self.face_head.dynamic_expression.weight)
+        moved = self.face_head.of_flow(flow).expression_logits
+        assert logits.expression_logits is not None and logits.micro_logits is not None
+        assert logits.action_unit_logits is not None and moved is not None
         values = {
             "expressions": logits.expression_logits.softmax(-1),
             "micro": logits.micro_logits.sigmoid(),
-            "motion": self.face_head.of_flow(flow).expression_logits.softmax(-1),
+            "motion": moved.softmax(-1),
             "action_units": logits.action_unit_logits.sigmoid(),
         }
         arrays = {name: value.detach().float().clamp(0, 1).cpu().numpy() for name, value in values.items()}

@@ -40,7 +40,7 @@ class VoiceStatistics(NamedTuple):
 class _Moments(NamedTuple):
     """Number, sum and sum of squares of states (L * C,)."""
 
-    count: int
+    number: int
     total: torch.Tensor
     squares: torch.Tensor
 
@@ -124,7 +124,7 @@ def _real_lengths(windows: torch.Tensor, mask: torch.Tensor | None) -> list[int]
 
 
 def _pooled(parts: list[_Moments]) -> torch.Tensor:
-    count = sum(part.count for part in parts)
+    count = sum(part.number for part in parts)
     mean = torch.stack([part.total for part in parts]).sum(0) / count
     squares = torch.stack([part.squares for part in parts]).sum(0) / count
     return torch.cat((mean, (squares - mean.square()).clamp(min=0).sqrt())).float()

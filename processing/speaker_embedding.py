@@ -41,6 +41,9 @@ class VoiceEmbedder(Protocol):
 class SpeakerEmbedder(nn.Module):
     """Makes an embedding of each piece of sound. Without `from_pretrained` its weights are random."""
 
+    bands: torch.Tensor
+    window: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.net = CAMPlusPlus()

@@ -96,7 +96,8 @@ class MicroLayers:
 def read_layers(weights: dict[str, torch.Tensor]) -> MicroLayers:
     """The mean of the two layers' logits, as one layer."""
     parts = [(weights[f"{name}.weight"].float()[0], weights[f"{name}.bias"].float()[0]) for name in LAYERS]
-    return MicroLayers(torch.cat([weight for weight, _ in parts]) / 2, sum(bias for _, bias in parts) / 2)
+    weights_of, biases = zip(*parts, strict=True)
+    return MicroLayers(torch.cat(weights_of) / 2, torch.stack(biases).sum() / 2)
 
 
 def fit_layers(
@@ -121,7 +122,7 @@ def fit_layers(
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return MicroLayers(weight.detach(), bias.detach())
 
 
@@ -195,7 +196,7 @@ def face_tokens(path: Path, *, model: MicroEmoModel, processor: MicroEmoProcesso
     kept = cache / f"{path.stem}.npz"
     if not kept.is_file():
         clip = next(iter(ClipReader(READING, recognizer=None).read(path, person="largest")))
-        if clip.face_crops is None:
+        if clip.face_crops is None or clip.face_times is None or clip.face_track_ids is None:
             return None
         inputs = processor.from_clip(clip)
         names = ("face_pixel_values", "face_times", "face_mask", "face_track_ids")

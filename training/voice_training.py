@@ -121,7 +121,7 @@ def voice_figures(
         rows = (np.asarray(corpora) == corpus) & (labels != UNKNOWN)
         if not rows.any():
             continue
-        entry = {"recordings": int(rows.sum())}
+        entry: dict[str, float] = {"recordings": int(rows.sum())}
         if corpus == NATURAL:
             at_rest = np.isin(told[rows], [names.index(name) for name in AT_REST])
             negative = probabilities[rows][:, [names.index(name) for name in NEGATIVE]].max(-1)
