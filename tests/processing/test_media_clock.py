@@ -52,7 +52,7 @@ def test_sound_of_joined_recordings_stays_with_its_pictures(joined):
 
 def test_a_joined_recording_is_read_with_one_warning(joined):
     settings = ReadingSettings(num_frames=8, frame_size=48, min_face_size=8)
-    (clip,) = ClipReader(settings, detector=RedSquareDetector()).read(joined)
+    (clip,) = ClipReader(settings, detector=RedSquareDetector()).read(joined, person="largest")
     assert len(clip.warnings) == 1 and "recordings were joined" in clip.warnings[0]
     assert np.all(np.diff(clip.face_times) > 0)
     assert max(track.times[-1] for track in clip.tracks) > 3.9 and clip.frame_times[-1] > 3.7
