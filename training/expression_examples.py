@@ -65,7 +65,10 @@ def still_examples(
         detector = create_still_detector()
         crops, actions, measured, kept = [], [], [], []
         for done, row in enumerate(rows, start=1):
-            picture = cv2.cvtColor(cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            read = cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)
+            if read is None:
+                raise ValueError(f"labels.csv names {row.file}, but OpenCV can not read {folder / row.file}")
+            picture = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
             aligned = align_still(picture, detector=detector)
             if aligned is not None:
                 mesh = landmarker.analyze(picture, aligned.landmarks)
@@ -74,6 +77,8 @@ def still_examples(
                 measured.append(mesh.is_face)
                 kept.append(done - 1)
             progress("photographs", done, len(rows))
+        if not crops:
+            raise ValueError(f"folder {folder}: no face was found in any of its {len(rows)} photographs")
         features = tower_features(tower, np.stack(crops))
         np.savez(
             path, features=features, actions=np.float32(actions), measured=np.array(measured), rows=np.array(kept)

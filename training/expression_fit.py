@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,14 @@ def fit_expressions(examples: LabelledMoments, *, recipe: ExpressionFitRecipe) -
     return FittedExpressions(*(values / recipe.temperature for values in layers))
 
 
+def taught_examples(
+    segments: Sequence[LabelledSegment], moments: dict[str, FaceMoments], *, recipe: ExpressionFitRecipe
+) -> LabelledMoments:
+    """What video teaches: the segments of clips that declare a licence, and no other."""
+    licensed = [segment for segment in segments if segment.is_licensed]
+    return segment_examples(licensed, moments, rate=recipe.rate, weight=recipe.clip_weight, most=recipe.most)
+
+
 def cross_validate(
     stills: LabelledMoments,
     segments: tuple[LabelledSegment, ...],
@@ -129,13 +138,7 @@ def cross_validate(
         fitted = fit_expressions(
             joined(
                 subset(stills, folds != fold),
-                segment_examples(
-                    [one for one in segments if one.is_licensed and _fold(one.person) != fold],
-                    moments,
-                    rate=recipe.rate,
-                    weight=recipe.clip_weight,
-                    most=recipe.most,
-                ),
+                taught_examples([one for one in segments if _fold(one.person) != fold], moments, recipe=recipe),
             ),
             recipe=recipe,
         )
@@ -173,6 +176,8 @@ def clip_figures(
         group, said = _group(segment.label), _group(int(curve.mean(0).argmax()))
         if group is not None:
             right[group].append(said == group)
+    if not seconds:
+        raise ValueError("labels.csv must hold a neutral person who talks and whose face is found, it holds none")
     recalls = {group: float(np.mean(hits)) for group, hits in right.items() if hits}
     return {
         "neutral_talkers_seconds": float(np.sum(seconds)),
@@ -258,7 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stills", type=Path, required=True, help="photographs with labels.csv")
     parser.add_argument("--clips", type=Path, required=True, help="videos with labels.csv and sources.csv")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to bring up to date")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what was read")
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what one tower read")
     parser.add_argument("--measure", action="store_true", help="print the folds' figures and write nothing")
     options = parser.parse_args(arguments)
     recipe = ExpressionFitRecipe()
@@ -291,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.measure:
         return 0
     licensed = [segment for segment in segments if segment.is_licensed]
-    taught = segment_examples(licensed, moments, rate=recipe.rate, weight=recipe.clip_weight, most=recipe.most)
+    taught = taught_examples(segments, moments, recipe=recipe)
     fitted = fit_expressions(joined(stills, taught), recipe=recipe)
     entry = {
         "recipe": vars(recipe),

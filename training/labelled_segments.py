@@ -44,7 +44,7 @@ class LabelledSegment:
 def read_segments(folder: str | Path) -> tuple[LabelledSegment, ...]:
     """The segments of `folder`/labels.csv (and labels_extra.csv), without those labelled "mixed".
 
-    Raises `ValueError` for a folder without labels.csv, or a table that lacks a column.
+    Raises `ValueError` for a folder without labels.csv, a table that lacks a column, or a row that means nothing.
     """
     folder = Path(folder)
     if not (folder / LABEL_FILES[0]).is_file():
@@ -54,8 +54,8 @@ def read_segments(folder: str | Path) -> tuple[LabelledSegment, ...]:
         LabelledSegment(
             file=row["file"],
             person=row["person"],
-            start_seconds=float(row["start_seconds"]),
-            end_seconds=float(row["end_seconds"]),
+            start_seconds=_seconds(row, "start_seconds", path=folder / name),
+            end_seconds=_seconds(row, "end_seconds", path=folder / name),
             expression=row["expression"],
             is_talking=row["talking"] == "yes",
             is_licensed=licences.get(row["file"], NO_LICENCE) != NO_LICENCE,
@@ -65,6 +65,13 @@ def read_segments(folder: str | Path) -> tuple[LabelledSegment, ...]:
         for row in _rows(folder / name, columns=COLUMNS)
         if row["expression"] != "mixed"
     )
+
+
+def _seconds(row: dict[str, str], column: str, *, path: Path) -> float:
+    try:
+        return float(row[column])
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}: {column} of {row['file']} must be seconds, got {row[column]!r}") from None
 
 
 def _rows(path: Path, *, columns: tuple[str, ...]) -> list[dict[str, str]]:
