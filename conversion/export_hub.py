@@ -6,7 +6,7 @@
     <out>/*.py                                         model and processor, for trust_remote_code=True
     <out>/README.md                                    the model card
     <out>/training_record.json                         where there is one
-    <out>/speech_recognition/, face_landmarks/         a recognizer and landmark nets of its own, as they were
+    <out>/speech_recognition/, face_landmarks/, speaker_embedding/   what it reads videos with, as it was
     <out>/adapter/                                     a LoRA of its own, as it was
 
 Tensors are copied one shard at a time, so that a model of 7 B needs the memory of a shard. The folder appears under
@@ -28,7 +28,7 @@ from huggingface_hub import ModelCard
 from transformers.utils.hub import convert_file_size_to_int
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
-from microemo.conversion.assemble_mini import FACE_LANDMARKS_FOLDER, SPEECH_RECOGNITION
+from microemo.conversion.assemble_mini import FACE_LANDMARKS_FOLDER, SPEAKERS, SPEECH_RECOGNITION
 from microemo.conversion.assemble_mini import NAME as MINI
 from microemo.conversion.assembled_folder import MANIFEST
 from microemo.conversion.lora_adapter import ADAPTER_FOLDER
@@ -48,7 +48,7 @@ from microemo.conversion.weight_files import read_weights
 from microemo.processing.processing_microemo import MicroEmoProcessor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CARRIED_FOLDERS = (SPEECH_RECOGNITION, FACE_LANDMARKS_FOLDER, ADAPTER_FOLDER)
+CARRIED_FOLDERS = (SPEECH_RECOGNITION, FACE_LANDMARKS_FOLDER, SPEAKERS, ADAPTER_FOLDER)
 MINI_LICENCE = "cc-by-nc-sa-4.0"  # that of RAVDESS, which streams and language model were trained on; the strictest
 
 

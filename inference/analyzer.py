@@ -89,9 +89,9 @@ class EmotionAnalyzer:
         )
         reader = loaded.processor.clip_reader(
             detector=detector,
-            landmarker=loaded.landmarker,
-            recognizer=loaded.recognizer,
-            voice_embedder=loaded.voice_embedder,
+            landmarker=loaded.reading.landmarker,
+            recognizer=loaded.reading.recognizer,
+            voice_embedder=loaded.reading.voice_embedder,
         )
         return cls(loaded.model, loaded.processor, reader=reader, model_id=loaded.model_id)
 

@@ -31,15 +31,22 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 @dataclass(frozen=True)
+class ReadingModels:
+    """What reads a video beside the model: speech, facial actions, voices; None where the folder does not bring it."""
+
+    recognizer: SpeechRecognizer | None = None
+    landmarker: FaceLandmarker | None = None
+    voice_embedder: SpeakerEmbedder | None = None
+
+
+@dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to use; what the folder does not bring is None."""
+    """A model ready to use."""
 
     model_id: str
     model: MicroEmoForConditionalGeneration
     processor: MicroEmoProcessor
-    recognizer: SpeechRecognizer | None
-    landmarker: FaceLandmarker | None = None
-    voice_embedder: SpeakerEmbedder | None = None
+    reading: ReadingModels
 
 
 def load_model(
@@ -69,7 +76,6 @@ def load_model(
     folder, model_id = _folder(path_or_id, cache_dir=cache_dir, progress=progress)
     if progress is not None:
         progress("loading the model", 0, 1)
-    speech, landmarks, voices = (folder / name for name in (SPEECH_RECOGNITION, FACE_LANDMARKS, SPEAKER_EMBEDDING))
     with quiet_transformers():  # what it would warn of, unmatched weights, is an error here
         model = load_weights(folder, dtype=resolve_dtype(dtype, device=device)).eval()
         model.to(device)
@@ -77,15 +83,21 @@ def load_model(
             if tower is not None:
                 lay_out_for_cpu(tower)
         processor = MicroEmoProcessor.from_pretrained(folder)
-        recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
-        tell = speakers == "auto" and voices.is_dir()
-        embedder = SpeakerEmbedder.from_pretrained(voices, device=device) if tell else None
-        if recognizer is not None:
-            recognizer.voice_embedder = embedder
-    landmarker = FaceLandmarker(landmarks) if landmarks.is_dir() else None
+        reading = load_reading_models(folder, device=device, speakers=speakers)
     if progress is not None:
         progress("loading the model", 1, 1)
-    return LoadedModel(model_id, model, processor, recognizer, landmarker, embedder)
+    return LoadedModel(model_id, model, processor, reading)
+
+
+def load_reading_models(folder: Path, *, device: str | torch.device, speakers: str = "auto") -> ReadingModels:
+    """The models in the subfolders of a model's folder; `speakers` as for `load_model`."""
+    speech, landmarks, voices = (folder / name for name in (SPEECH_RECOGNITION, FACE_LANDMARKS, SPEAKER_EMBEDDING))
+    tell = speakers == "auto" and voices.is_dir()
+    embedder = SpeakerEmbedder.from_pretrained(voices, device=device) if tell else None
+    recognizer = SpeechRecognizer.from_pretrained(speech, device=device) if speech.is_dir() else None
+    if recognizer is not None:
+        recognizer.voice_embedder = embedder
+    return ReadingModels(recognizer, FaceLandmarker(landmarks) if landmarks.is_dir() else None, embedder)
 
 
 def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForConditionalGeneration:

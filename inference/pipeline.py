@@ -19,12 +19,11 @@ from transformers import Pipeline
 
 if TYPE_CHECKING:
     from microemo.processing.face_detection import FaceDetector
-    from microemo.processing.face_landmarks import FaceLandmarker
     from microemo.processing.speech_recognition import SpeechRecognizer
 
 TASK = "video-emotion-recognition"
-SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
-FACE_LANDMARKS = "face_landmarks"  # and of one that brings landmark nets
+# Subfolders of a model with what reads videos, as `model_loading` names them.
+READING_MODELS = ("speech_recognition", "face_landmarks", "speaker_embedding")
 # What a call may say beside its video, as `EmotionAnalyzer` takes it.
 CALL_ARGUMENTS = ("transcript", "mode", "person", "language", "audio_track", "journal")
 
@@ -59,16 +58,19 @@ class VideoEmotionRecognitionPipeline(Pipeline):
         super().__init__(*args, **kwargs)
         # transformers imports this module with its pipelines; only who builds one waits for what reads videos.
         from microemo.inference.analyzer import EmotionAnalyzer
+        from microemo.inference.model_loading import ReadingModels, load_reading_models
 
         model, processor = cast(Any, self.model), cast(Any, self.processor)  # MicroEmo's, says the task
         folder = _brought_folder(model.name_or_path)
-        recognizer = _recognizer(speech_recognition, folder=folder, device=self.device)
-        self.analyzer = EmotionAnalyzer(
-            model,
-            processor,
-            reader=processor.clip_reader(detector=detector, landmarker=_landmarker(folder), recognizer=recognizer),
-            model_id=model.name_or_path,
+        reading = ReadingModels() if folder is None else load_reading_models(folder, device=self.device)
+        recognizer = _recognizer(speech_recognition, brought=reading.recognizer, device=self.device)
+        reader = processor.clip_reader(
+            detector=detector,
+            landmarker=reading.landmarker,
+            recognizer=recognizer,
+            voice_embedder=reading.voice_embedder,
         )
+        self.analyzer = EmotionAnalyzer(model, processor, reader=reader, model_id=model.name_or_path)
 
     def get_iterator(
         self,
@@ -111,25 +113,15 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
 
 
 def _recognizer(
-    speech_recognition: SpeechRecognizer | str | Path | None, *, folder: Path | None, device: Any
+    speech_recognition: SpeechRecognizer | str | Path | None, *, brought: SpeechRecognizer | None, device: Any
 ) -> SpeechRecognizer | None:
     from microemo.processing.speech_recognition import SpeechRecognizer  # as above
 
+    if speech_recognition is None:
+        return brought
     if isinstance(speech_recognition, SpeechRecognizer):
         return speech_recognition
-    if speech_recognition is not None:
-        return SpeechRecognizer.from_pretrained(speech_recognition, device=device)
-    if folder is None or not (folder / SPEECH_RECOGNITION).is_dir():
-        return None
-    return SpeechRecognizer.from_pretrained(folder / SPEECH_RECOGNITION, device=device)
-
-
-def _landmarker(folder: Path | None) -> FaceLandmarker | None:
-    from microemo.processing.face_landmarks import FaceLandmarker  # as above
-
-    if folder is None or not (folder / FACE_LANDMARKS).is_dir():
-        return None
-    return FaceLandmarker(folder / FACE_LANDMARKS)
+    return SpeechRecognizer.from_pretrained(speech_recognition, device=device)
 
 
 def _brought_folder(model_id: str) -> Path | None:
@@ -138,4 +130,4 @@ def _brought_folder(model_id: str) -> Path | None:
         return None
     if Path(model_id).is_dir():
         return Path(model_id)
-    return Path(snapshot_download(model_id, allow_patterns=[f"{SPEECH_RECOGNITION}/*", f"{FACE_LANDMARKS}/*"]))
+    return Path(snapshot_download(model_id, allow_patterns=[f"{name}/*" for name in READING_MODELS]))

@@ -25,7 +25,11 @@ from microemo.training.recipe import Recipe
 
 MODEL_FOLDER, ADAPTER_FOLDER, WEIGHTS_FOLDER = "model", "adapter", "weights"
 WEIGHTS_FILE, LORA_FILE = "weights.safetensors", "language_model_lora.safetensors"
-CARRIED_FOLDERS = ("speech_recognition", "face_landmarks")  # of the model that training began with
+CARRIED_FOLDERS = (
+    "speech_recognition",
+    "face_landmarks",
+    "speaker_embedding",
+)  # of the model that training began with
 RECORDED_PACKAGES = ("microemo", "torch", "transformers", "peft", "datasets", "numpy")
 
 

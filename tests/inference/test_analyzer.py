@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fake_landmarks import FakeLandmarker
 from synthetic_media import moving_squares, tone, write_video, write_wav
 
 from microemo.inference.report import EmotionReport
@@ -232,15 +231,6 @@ def test_facial_actions_that_were_not_measured_are_told(make_analyzer, video, sp
     assert told in make_analyzer()(video, transcript=spoken, mode="scores").warnings
     faceless = make_analyzer(detector=detect_no_face)(video, transcript=spoken, mode="scores")
     assert told not in faceless.warnings
-
-
-def test_a_model_that_takes_no_facial_actions_gives_what_it_gave_without(make_analyzer, video, spoken):
-    measured = make_analyzer()
-    measured.reader.landmarker = FakeLandmarker()
-    report = measured(video, transcript=spoken, mode="scores")
-    assert len(measured.reader.landmarker.calls) > 20 and report.warnings == ()
-    plain = make_analyzer()(video, transcript=spoken, mode="scores")
-    assert without_timings(report) == replace(without_timings(plain), warnings=())
 
 
 def test_the_faces_table_holds_stored_times(make_analyzer, tmp_path):

@@ -111,7 +111,7 @@ class TestOurs:
         brings = tmp_path / "brings"
         shutil.copytree(folder, brings)
         (brings / "face_landmarks").mkdir()
-        monkeypatch.setattr("microemo.processing.face_landmarks.FaceLandmarker", lambda place: landmarker)
+        monkeypatch.setattr("microemo.inference.model_loading.FaceLandmarker", lambda place: landmarker)
         assert transformers.pipeline(TASK, model=str(brings)).analyzer.reader.landmarker is landmarker
         assert transformers.pipeline(TASK, model=str(folder)).analyzer.reader.landmarker is None
 
