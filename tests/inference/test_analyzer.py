@@ -241,3 +241,24 @@ def test_the_faces_table_holds_stored_times(make_analyzer, tmp_path):
     rows = [float(row["seconds"]) for row in csv.DictReader(io.StringIO(table))]
     assert len(rows) >= 10 and np.all(np.diff(rows) > 0)
     assert np.abs(np.array(rows)[:, None] - (times - times[0])).min(axis=1).max() <= 0.0011
+
+
+def test_facial_actions_are_part_of_the_expressions_and_of_nothing_else(make_analyzer, video, spoken):
+    measured = make_analyzer()
+    measured.reader.landmarker = FakeLandmarker()
+    report = measured(video, transcript=spoken, mode="scores")
+    assert len(measured.reader.landmarker.calls) > 20 and report.warnings == ()
+    plain = make_analyzer()(video, transcript=spoken, mode="scores")
+    for one, other in zip(report.utterances, plain.utterances, strict=True):
+        assert one.expressions != other.expressions
+        assert (one.track_id, one.emotions) == (other.track_id, other.emotions)
+
+
+def test_a_model_that_learned_nothing_from_facial_actions_gives_what_it_gave_without(make_analyzer, video, spoken):
+    measured = make_analyzer()
+    measured.reader.landmarker = FakeLandmarker()
+    for parameter in measured.model.model.face_head.action_expression.parameters():
+        torch.nn.init.zeros_(parameter)
+    report = measured(video, transcript=spoken, mode="scores")
+    plain = make_analyzer()(video, transcript=spoken, mode="scores")
+    assert without_timings(report) == replace(without_timings(plain), warnings=())
