@@ -6,7 +6,7 @@
     <out>/*.py                                         model and processor, for trust_remote_code=True
     <out>/README.md                                    the model card
     <out>/training_record.json                         where there is one
-    <out>/speech_recognition/, face_landmarks/, speaker_embedding/   what it reads videos with, as it was
+    <out>/speech_recognition/, face_landmarks/, speaker_embedding/    what it reads videos with, as it was
     <out>/adapter/                                     a LoRA of its own, as it was
 
 Tensors are copied one shard at a time, so that a model of 7 B needs the memory of a shard. The folder appears under

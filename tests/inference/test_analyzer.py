@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fake_landmarks import FakeLandmarker
 from synthetic_media import moving_squares, tone, write_video, write_wav
 
 from microemo.inference.report import EmotionReport
