@@ -73,7 +73,7 @@ def _utterance_row(report: EmotionReport, utterance: UtteranceReport, number: in
         _text(utterance.description or ""),
         ";".join(events),
         _text("; ".join(f"{evidence.kind}: {evidence.text}" for evidence in utterance.evidence)),
-        _label_cell(utterance.voice and utterance.voice.emotions),
+        _label_cell(None if utterance.voice is None else utterance.voice.emotions),
         *astuple(Prosody() if utterance.voice is None else utterance.voice.prosody),
     ]
 

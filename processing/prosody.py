@@ -21,7 +21,7 @@ try:
     from scipy.ndimage import median_filter, uniform_filter1d
     from scipy.signal import find_peaks
 except ImportError:
-    find_peaks = None  # type: ignore[assignment]
+    find_peaks = None
 
 LOWEST_HERTZ, HIGHEST_HERTZ = 65.0, 500.0  # of speaking voices
 FRAMES_PER_SECOND = 100
