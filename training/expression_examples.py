@@ -6,7 +6,7 @@ Everything is read as inference reads it: the same detector, crops, landmark net
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from microemo.processing.clip_tensors import relative_actions
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.facial_actions import USUAL_REST
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.example import Example, FaceTimeline
 from microemo.training.face_classifier import FaceClassifier, normalise_grey
 from microemo.training.labelled_segments import LabelledSegment
 from microemo.training.still_faces import (
@@ -32,7 +31,6 @@ from microemo.training.still_faces import (
 READING = ReadingSettings(face_fps=30.0, faces_everywhere=True, num_frames=8)
 BATCH_SIZE = 64
 BORDER_SECONDS = 0.1  # of a segment, left out
-EDGE_SECONDS = 0.4  # of a synthetic macro-expression, in which it comes or goes
 
 Progress = Callable[[str, int, int], None]
 
@@ -138,59 +136,16 @@ def segment_examples(
         raise ValueError("in none of the segments a face is seen")
     counts = [len(rows) for _, rows, _ in parts]
     return LabelledMoments(
-        _taken([(clip, rows) for clip, rows, _ in parts]),
+        FaceMoments(
+            *(
+                np.concatenate([getattr(clip, name)[rows] for clip, rows, _ in parts])
+                for name in ("features", "actions", "is_measured", "times")
+            )
+        ),
         labels=np.repeat([segment.label for *_, segment in parts], counts),
         people=np.repeat([segment.person for *_, segment in parts], counts),
         weights=np.repeat([weight * min(1.0, most / count) for count in counts], counts),
     )
-
-
-def synthetic_examples(
-    examples: Iterable[Example], moments: dict[str, FaceMoments], *, rate: float, weight: float
-) -> LabelledMoments:
-    """Crops of synthetic clips: inside a macro-expression, away from its edges, or outside of every event.
-
-    A macro-expression that is given while somebody speaks is what photographs do not show.
-
-    Args:
-        moments: by the name of the video. rate: crops a second. weight: of a crop beside a photograph.
-    """
-    parts: list[tuple[FaceMoments, np.ndarray, np.ndarray, str]] = []
-    for example in examples:
-        clip = None if example.video is None else moments.get(Path(example.video).name)
-        if clip is None or example.timeline is None:
-            continue
-        labels = timeline_labels(example.timeline, clip.times)
-        rows = np.flatnonzero(labels >= 0)[:: max(1, round(READING.face_fps / rate))]
-        if len(rows):
-            parts.append((clip, rows, labels[rows], example.example_id))
-    if not parts:
-        raise ValueError("in none of the synthetic clips a face is seen")
-    counts = [len(rows) for _, rows, *_ in parts]
-    return LabelledMoments(
-        _taken([(clip, rows) for clip, rows, *_ in parts]),
-        labels=np.concatenate([labels for *_, labels, _ in parts]),
-        people=np.repeat([name for *_, name in parts], counts),
-        weights=np.full(sum(counts), weight),
-    )
-
-
-def timeline_labels(timeline: FaceTimeline, times: np.ndarray) -> np.ndarray:
-    """(F,) number of the expression at each time, neutral outside of all events, -1 where it is not clear."""
-    labels = np.full(len(times), EXPRESSIONS.index("neutral"))
-    for event in timeline.events:
-        inside = (times >= event.onset_seconds) & (times <= event.offset_seconds)
-        firmly = (times >= event.onset_seconds + EDGE_SECONDS) & (times <= event.offset_seconds - EDGE_SECONDS)
-        labels[inside] = -1
-        if event.kind == "macro":
-            labels[firmly] = EXPRESSIONS.index(event.emotion)
-    return labels
-
-
-def _taken(parts: Sequence[tuple[FaceMoments, np.ndarray]]) -> FaceMoments:
-    """The chosen rows of each part, one behind the other."""
-    names = ("features", "actions", "is_measured", "times")
-    return FaceMoments(*(np.concatenate([getattr(clip, name)[rows] for clip, rows in parts]) for name in names))
 
 
 @torch.inference_mode()

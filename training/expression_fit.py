@@ -1,6 +1,6 @@
 """Fits the expression classifier on photographs and on real video, over the face tower as it is.
 
-    python -m microemo.training.expression_fit --stills DIR --clips DIR --synthetic DIR --out CHECKPOINT --cache DIR
+    python -m microemo.training.expression_fit --stills DIR --clips DIR --out checkpoints/microemo-mini --cache DIR
 
 One linear layer reads the tower's features and, where they were measured, the facial actions of a crop, raw and
 against the person's own rest. Neutral talkers are the negatives: a mouth that speaks is no expression. It is measured
@@ -34,11 +34,9 @@ from microemo.training.expression_examples import (
     clip_moments,
     segment_examples,
     still_examples,
-    synthetic_examples,
 )
 from microemo.training.face_classifier import load_face_classifier
 from microemo.training.labelled_segments import LabelledSegment, read_segments
-from microemo.training.reader_registry import read_examples
 from microemo.training.recall_statistics import mean_recall
 from microemo.training.still_faces import EXPRESSIONS, identity_folds
 
@@ -56,8 +54,7 @@ class ExpressionFitRecipe:
 
     class_balance: a class of n counts n^-balance a face. neutral_shift: added to the neutral face's logit, so that a
     calm talker is neutral; a real face mostly is, the photographs mostly are not. rate, clip_weight, most: see
-    `segment_examples`; synthetic_rate, synthetic_weight: see `synthetic_examples`. temperature: divides the logits,
-    which so strong a penalty leaves too flat.
+    `segment_examples`. temperature: divides the logits, which so strong a penalty leaves too flat.
     """
 
     weight_decay: float = 3.0
@@ -67,8 +64,6 @@ class ExpressionFitRecipe:
     temperature: float = 0.85
     rate: float = 5.0
     clip_weight: float = 3.0
-    synthetic_rate: float = 3.0
-    synthetic_weight: float = 0.3
     most: int = 20
     iterations: int = 60
 
@@ -134,14 +129,8 @@ def cross_validate(
     moments: dict[str, FaceMoments],
     *,
     recipe: ExpressionFitRecipe,
-    synthetic: LabelledMoments | None = None,
 ) -> dict[str, Any]:
-    """The figures of people that no fold learned from. Of photographs the tower itself has seen them: say so.
-
-    Args:
-        synthetic: learned from in every fold; made of photographs, it shows nobody who was filmed.
-    """
-    others = [] if synthetic is None else [synthetic]
+    """The figures of people that no fold learned from. Of photographs the tower itself has seen them: say so."""
     folds = identity_folds(stills.people, folds=FOLDS)
     person_of = {segment.file: segment.person for segment in segments}
     still_logits, curves = np.zeros((len(folds), len(EXPRESSIONS))), {}
@@ -149,7 +138,6 @@ def cross_validate(
         fitted = fit_expressions(
             joined(
                 subset(stills, folds != fold),
-                *others,
                 taught_examples([one for one in segments if _fold(one.person) != fold], moments, recipe=recipe),
             ),
             recipe=recipe,
@@ -274,9 +262,6 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--stills", type=Path, required=True, help="photographs with labels.csv")
     parser.add_argument("--clips", type=Path, required=True, help="videos with labels.csv and sources.csv")
-    parser.add_argument(
-        "--synthetic", type=Path, help="clips of `microemo synthesize`: talking faces with expressions"
-    )
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to bring up to date")
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what one tower read")
     parser.add_argument("--measure", action="store_true", help="print the folds' figures and write nothing")
@@ -295,14 +280,6 @@ def main(arguments: list[str] | None = None) -> int:
             clip = clip_moments(options.clips / file, tower=tower, landmarker=landmarker, cache=options.cache)
             if clip is not None:
                 moments[file] = clip
-        synthetic = None
-        if options.synthetic is not None:
-            examples, read = list(read_examples("jsonl", options.synthetic / "truth.jsonl")), {}
-            for video in tqdm([Path(str(example.video)) for example in examples], desc="synthetic", file=sys.stderr):
-                clip = clip_moments(video, tower=tower, landmarker=landmarker, cache=options.cache)
-                if clip is not None:
-                    read[video.name] = clip
-            synthetic = synthetic_examples(examples, read, rate=recipe.synthetic_rate, weight=recipe.synthetic_weight)
         with tqdm(desc="photographs", file=sys.stderr) as bar:
             stills = still_examples(
                 options.stills,
@@ -311,7 +288,7 @@ def main(arguments: list[str] | None = None) -> int:
                 cache=options.cache,
                 progress=lambda stage, done, total: bar.update(done - bar.n),
             )
-        figures = cross_validate(stills, segments, moments, recipe=recipe, synthetic=synthetic)
+        figures = cross_validate(stills, segments, moments, recipe=recipe)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -320,8 +297,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     licensed = [segment for segment in segments if segment.is_licensed]
     taught = taught_examples(segments, moments, recipe=recipe)
-    parts = (stills, taught) if synthetic is None else (stills, synthetic, taught)
-    fitted = fit_expressions(joined(*parts), recipe=recipe)
+    fitted = fit_expressions(joined(stills, taught), recipe=recipe)
     entry = {
         "recipe": vars(recipe),
         "data": {
@@ -329,7 +305,6 @@ def main(arguments: list[str] | None = None) -> int:
             "clips": len({segment.file for segment in licensed}),
             "people_filmed": len({segment.person for segment in licensed}),
             "crops": len(taught.labels),
-            "synthetic_crops": 0 if synthetic is None else len(synthetic.labels),
         },
         "split": f"fold = SHA-256(person) mod {FOLDS}; shipped: everybody whose clip declares a licence",
         "figures": figures,

@@ -12,6 +12,7 @@ from microemo.evaluation.model_runs import RunSettings, evaluate_examples
 from microemo.inference import model_loading
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.cli import main
+from microemo.inference.model_loading import ReadingModels
 from microemo.inference.report import EmotionReport
 from microemo.processing import clip_reading
 from microemo.processing.face_detection import FaceDetections
@@ -93,7 +94,8 @@ def test_speech_is_recognised_where_an_example_has_no_words(tiny_folder, clip, m
 
     load = model_loading.load_model
     monkeypatch.setattr(
-        "microemo.inference.analyzer.load_model", lambda *a, **k: replace(load(*a, **k), recognizer=Recognizer())
+        "microemo.inference.analyzer.load_model",
+        lambda *a, **k: replace(load(*a, **k), reading=ReadingModels(Recognizer())),
     )
     report = of_library(tiny_folder, clip, transcript=None, mode="scores")
     assert [utterance.text for utterance in report.utterances] == ["At last!", "Where?"]

@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from microemo import MicroEmoForConditionalGeneration, MicroEmoForEmotionClassification, MicroEmoModel
 
 HEADS = ("emotion_logits", "valence_arousal", "micro_logits", "expression_logits", "action_unit_logits")
+ACTIONS = ("face_actions", "relative_face_actions", "face_actions_mask")
 UNEVEN = [
     {"num_utterances": 2, "seed": 1},
     {"num_utterances": 0, "num_frames": 3, "num_faces": 5, "seed": 2},
@@ -132,7 +133,7 @@ def test_padding_changes_nothing(model, stream):
     clip = tiny_clip(2)
     names = {
         "frames": ("pixel_values_videos", "frame_times", "frame_mask"),
-        "faces": ("face_pixel_values", "face_times", "face_mask"),
+        "faces": ("face_pixel_values", "face_times", "face_mask", *ACTIONS),
         "utterances": ("utterance_times", "utterance_mask"),
         "audio": ("input_features", "audio_mask"),
         "text": ("input_ids", "attention_mask"),
@@ -218,7 +219,8 @@ def test_the_other_classes_read_the_same_folder(model, tmp_path):
 
 def test_the_face_timeline_needs_no_language_model(model):
     clip = tiny_clip(2)
-    face = model.model.get_face_logits(clip["face_pixel_values"], clip["face_times"])
+    actions = {name: clip[name] for name in ACTIONS}
+    face = model.model.get_face_logits(clip["face_pixel_values"], clip["face_times"], **actions)
     wanted = model(**clip)
     for name in ("micro_logits", "expression_logits", "action_unit_logits"):
         torch.testing.assert_close(face[name], wanted[name])

@@ -1,6 +1,7 @@
 """The fit of the expression classifier: by folds over people, on clips with a licence, into a checkpoint's files."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -39,7 +40,7 @@ from microemo.training.still_faces import EXPRESSIONS, identity_folds
 
 WIDTH, COUNT = 12, len(EXPRESSIONS)
 NEUTRAL, HAPPINESS, ANGER = (EXPRESSIONS.index(name) for name in ("neutral", "happiness", "anger"))
-RECIPE = ExpressionFitRecipe(weight_decay=0.01, fewest_counted=1.0, neutral_shift=0.0)
+RECIPE = ExpressionFitRecipe(weight_decay=0.01, fewest_counted=1.0, neutral_shift=0.0, temperature=1.0)
 PEOPLE = [f"person-{number}" for number in range(24)]
 
 
@@ -89,7 +90,7 @@ class TestFit:
 
     def test_the_shift_is_of_the_neutral_logit_alone(self):
         plain = fit_expressions(stills_of(), recipe=RECIPE)
-        shifted = fit_expressions(stills_of(), recipe=ExpressionFitRecipe(0.01, fewest_counted=1.0, neutral_shift=0.7))
+        shifted = fit_expressions(stills_of(), recipe=replace(RECIPE, neutral_shift=0.7))
         moved = shifted.logits(stills_of().moments) - plain.logits(stills_of().moments)
         np.testing.assert_allclose(moved, np.tile(0.7 * (np.arange(COUNT) == NEUTRAL), (len(moved), 1)), atol=1e-6)
 
@@ -99,7 +100,7 @@ class TestFit:
         examples = LabelledMoments(moments, labels, np.repeat("Anna", 200), np.ones(200))
         odds = []
         for balance in (0.0, 1.0):
-            recipe = ExpressionFitRecipe(class_balance=balance, fewest_counted=1.0, neutral_shift=0.0)
+            recipe = replace(RECIPE, class_balance=balance)
             logits = fit_expressions(examples, recipe=recipe).logits(moments)[0]
             odds.append(logits[NEUTRAL] - logits[ANGER])
         assert odds[0] == pytest.approx(np.log(19), abs=0.1) and odds[1] == pytest.approx(0.0, abs=0.1)
