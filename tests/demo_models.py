@@ -18,12 +18,12 @@ from microemo.inference import window_analysis
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.report import EmotionReport
 
-LEVEL = 1.5  # standard deviations of the micro logits that make the score sway between 0 and 1
+LEVEL = 3.0  # standard deviations of the micro logits that make the score sway between 0 and 1
 ANSWER_TOKENS = 8  # a random model never ends an answer by itself
 
 
 def write_eventful_folder(folder: Path, *, video: Path, transcript: list[dict[str, Any]]) -> Path:
-    """Saves a tiny random model all of whose outputs count as trained and which sees micro-expressions in `video`."""
+    """Saves a tiny random model all of whose outputs count as trained and which sees expressions in `video`."""
     model, processor = tiny_parts()
     model.config.trained_parts = list(TRAINABLE_PARTS)
     for part in (model, processor):
@@ -36,6 +36,7 @@ def write_eventful_folder(folder: Path, *, video: Path, transcript: list[dict[st
     with torch.no_grad():
         head.weight.mul_(scale)
         head.bias.copy_(scale * (head.bias - logits.mean() - logits.std()))
+        model.model.face_head.static_expression.bias[1] += 2.0  # an expression that the timeline draws
     model.save_pretrained(folder)
     return folder
 

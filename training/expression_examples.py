@@ -81,7 +81,11 @@ def still_examples(
             raise ValueError(f"folder {folder}: no face was found in any of its {len(rows)} photographs")
         features = tower_features(tower, np.stack(crops))
         np.savez(
-            path, features=features, actions=np.float32(actions), measured=np.array(measured), rows=np.array(kept)
+            path,
+            features=features,
+            actions=np.stack(actions).astype(np.float32),
+            measured=np.array(measured),
+            rows=np.array(kept),
         )
     with np.load(path) as stored:
         chosen = [rows[row] for row in stored["rows"]]
@@ -106,7 +110,11 @@ def clip_moments(path: Path, *, tower: FaceClassifier, landmarker: FaceLandmarke
         mask = np.asarray(clip.face_actions_mask)
         both = np.concatenate([clip.face_actions, relative_actions(clip).numpy()], axis=1) * mask[:, None]
         np.savez(
-            kept, features=tower_features(tower, grey), actions=np.float32(both), mask=mask, times=clip.face_times
+            kept,
+            features=tower_features(tower, grey),
+            actions=both.astype(np.float32),
+            mask=mask,
+            times=clip.face_times,
         )
     with np.load(kept) as stored:
         return FaceMoments(stored["features"], stored["actions"], stored["mask"], stored["times"])

@@ -105,7 +105,7 @@ def fit_expressions(examples: LabelledMoments, *, recipe: ExpressionFitRecipe) -
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     fitted, offset = weight.detach().numpy().astype(np.float64), bias.detach().numpy().astype(np.float64)
     size = moments.features.shape[1]
     of_features, of_actions = fitted[:, :size] / scale_f, fitted[:, size:] / scale_a
@@ -286,7 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
                 tower=tower,
                 landmarker=landmarker,
                 cache=options.cache,
-                progress=lambda stage, done, total: bar.update(done - bar.n),
+                progress=lambda stage, done, total: (bar.update(done - bar.n), None)[1],
             )
         figures = cross_validate(stills, segments, moments, recipe=recipe)
     except (ValueError, OSError) as error:
