@@ -16,7 +16,7 @@ from microemo.processing.speech_recognition import SpeechRecognizer
 RATE = 16_000
 PAUSE_SECONDS = 0.5
 SHORTEST_SECONDS = 1.5  # of an utterance that counts
-# Two of each sex, and a pair of both, none of whom the constants were chosen on by name.
+# Two men, two women, and a man with a woman twice. The grouping's constants were chosen with all actors in view.
 PAIRS = [("11", "13"), ("12", "14"), ("15", "16"), ("17", "18")]
 
 

@@ -104,7 +104,8 @@ class TestClips:
         count = len(moments.times)
         assert count >= 12 and np.all(np.diff(moments.times) > 0)
         assert moments.actions.shape == (count, 104) and np.isfinite(moments.features).all()
-        assert not moments.is_measured.all() and not moments.actions[~moments.is_measured].any()
+        # One missing measurement lies within the gap that is bridged, two beside each other do not.
+        assert np.sum(~moments.is_measured) == 2 and not moments.actions[~moments.is_measured].any()
         assert moments.actions[moments.is_measured].any(axis=1).all()
         landmarker.calls.clear()
         again = clip_moments(path, tower=tower, landmarker=landmarker, cache=cache)
