@@ -12,7 +12,6 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizer
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.conversion.convert_ctranslate2_whisper_to_hf import ConvertedWhisper
 from microemo.conversion.convert_gguf_to_hf import ConvertedLlama
-from microemo.conversion.readout_words import begin_with_words
 from microemo.conversion.trained_parts import TrainedCheckpoint, lay_over
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import SPECIAL_TOKENS
@@ -30,8 +29,7 @@ SEEDED_PARTS = (
     "audio_projector",
     "emotion_head",
     "face_head",
-    "face_readout",
-    "voice_readout",
+    "voice_head",
 )
 
 
@@ -61,7 +59,6 @@ def build_mini(
     tokenizer = add_special_tokens(parts.language_model.tokenizer)
     config = mini_config(parts, tokenizer=tokenizer, checkpoint=checkpoint)
     model = _seeded_model(config, state_dict=_public_state_dict(parts, vocab_size=config.text_config.vocab_size))
-    begin_with_words(model, tokenizer=tokenizer)
     lay_over(model, checkpoint=checkpoint)
     model.generation_config = mini_generation_config(config)
     processor = MicroEmoProcessor(
@@ -113,8 +110,8 @@ def mini_config(
         audio_token_id=audio_token_id,
         utterance_end_token_id=utterance_end_token_id,
         dynamics_config={"use_mirrored_view": True},
-        use_face_readout=True,
-        use_voice_readout=True,
+        use_voice_head=True,
+        use_evidence_prompt=True,
         trained_parts=list(checkpoint.trained_parts),
         dtype="float32",
     )

@@ -3,7 +3,7 @@
 A checkpoint folder holds safetensors files in any precision, each with whole weights under the model's own key names
 or with a LoRA (see `lora_files`), and `training_record.json`:
 
-trained_parts       what has been trained: "face_tower", "micro_dynamics", "voice_readout", "emotion_head",
+trained_parts       what has been trained: "face_tower", "micro_dynamics", "voice_head", "emotion_head",
                     "explanations"
 reading_settings    how the clips were read that it learned from, if the record says so
 files               sha256 of files by name; an entry of a part with its `file` and `sha256` says the same
@@ -31,7 +31,7 @@ RECORD = "training_record.json"
 PART_PREFIXES = {
     "face_tower": "model.face_tower.",
     "micro_dynamics": "model.micro_dynamics.",
-    "voice_readout": "model.voice_readout.",
+    "voice_head": "model.voice_head.",
     "emotion_head": "model.emotion_head.",
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transformers import LogitsProcessorList, PreTrainedTokenizerBase
 
-from microemo.facial_events import FaceTimeline, FacialEvent, dominant, rows_between
+from microemo.processing.facial_events import FaceTimeline, FacialEvent, dominant, rows_between
 from microemo.inference.answer_faces import FacesSeen
 from microemo.inference.answer_labels import LabelsOnce
 from microemo.inference.answer_lasting import Lasting, LastingTold

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from microemo.facial_events import FaceScores, FaceTimeline, FacialEvent
+from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent
 from microemo.inference.report import Thumbnail
 from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack, Utterance

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from microemo.configuration_microemo import NEUTRAL
-from microemo.facial_events import BLIND_SECONDS, FaceTimeline, FacialEvent, attended, mean_expressions, rows_between
+from microemo.processing.facial_events import BLIND_SECONDS, FaceTimeline, FacialEvent, attended, mean_expressions, rows_between
 from microemo.inference.report import Evidence, LabelScore
 from microemo.processing.clip import Clip, FaceTrack
 

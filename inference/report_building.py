@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from microemo.configuration_microemo import NEUTRAL
-from microemo.facial_events import FaceScores, FaceTimeline, FacialEvent, detect_events
+from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent, detect_events
 from microemo.inference.explanations import explanation_evidence, shift_times
 from microemo.inference.face_curves import (
     attended_timeline,

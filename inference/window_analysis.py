@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from microemo import MicroEmoForConditionalGeneration
-from microemo.facial_events import FaceScores, FaceTimeline, detect_events
+from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
 from microemo.generation_cache import CACHE_NAME, cache_bytes
 from microemo.inference.asked_scopes import AskedScope, answer_rules, asked_scopes
 from microemo.inference.face_curves import strongest_moments

@@ -27,8 +27,14 @@ EXPRESSIONS = [NEUTRAL, "happiness", "surprise", "sadness", "anger", "disgust", 
 ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
 # What voices are known to sound of: the classes of RAVDESS and EmoDB, as the emotions above are called.
 VOICES = [NEUTRAL, "calm", "joy", "surprise", "sadness", "anger", "disgust", "fear", "boredom"]
-FEWEST_READOUT_TOKENS = 8  # of a segment; what is said, word by word
-TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "voice_readout", "emotion_head", "explanations")
+TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "voice_head", "emotion_head", "explanations")
+# Fields of older configs, and what stands in their place.
+REMOVED_FIELDS = {
+    "use_face_readout": "evidence in the prompt (use_evidence_prompt)",
+    "use_voice_readout": "the voice head (use_voice_head) and evidence in the prompt (use_evidence_prompt)",
+    "use_found_expressions": "evidence in the prompt (use_evidence_prompt)",
+    "use_answer_rules": "the check of explanations against the evidence",
+}
 
 
 @strict
@@ -196,14 +202,12 @@ class MicroEmoConfig(PreTrainedConfig):
     timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": Video-LLaMA, whose frames know no time
     use_local_branch: bool = True
     use_audio_branch: bool = True
-    use_face_readout: bool = False  # the local branch says what it found in words; not in the paper
-    use_voice_readout: bool = False  # the audio branch says how voices sound in a word; not in the paper
+    use_voice_head: bool = False  # emotions of the voice by themselves; not in the paper
+    use_evidence_prompt: bool = False  # what the streams found is written under each utterance (EmoPrompt)
+    use_soft_tokens: bool = True  # the Q-Formers' tokens stand in the prompt
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
     window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
     window_stride: int = 32
-
-    # Whether the analyzer's answers keep the rules of `inference.asked_scopes`, made for this package's own forms
-    use_answer_rules: bool = True
 
     # Losses
     language_loss_weight: float = 1.0
@@ -224,6 +228,10 @@ class MicroEmoConfig(PreTrainedConfig):
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs):
+        removed = sorted(set(kwargs) & set(REMOVED_FIELDS))
+        if removed:
+            named = "; ".join(f"{name}: in its place there is {REMOVED_FIELDS[name]}" for name in removed)
+            raise ValueError(f"this config is of an older version and has fields that were removed ({named})")
         super().__post_init__(**kwargs)
         self.emotion_id2label = numbered(self.emotion_id2label)
         self.expression_id2label = numbered(self.expression_id2label)
@@ -238,11 +246,6 @@ class MicroEmoConfig(PreTrainedConfig):
     def neutral_expression(self) -> int | None:
         """Number of the expression that is none; None where every one is."""
         return next((index for index, name in self.expression_id2label.items() if name == NEUTRAL), None)
-
-    @property
-    def reads_timelines(self) -> bool:
-        """Whether anything in the model reads the facial events."""
-        return self.use_local_branch and self.use_face_readout
 
     def _fill_widths(self) -> None:
         """Makes each part as wide at its input as the part before it is at its output."""
@@ -271,14 +274,9 @@ class MicroEmoConfig(PreTrainedConfig):
                 f"window_stride ({self.window_stride}) must be between 1 and window_frames ({self.window_frames}): "
                 "a longer stride would skip frames"
             )
-        if self.use_face_readout and self.video_qformer_config.num_query_tokens < FEWEST_READOUT_TOKENS:
+        if self.use_voice_head and self.audio_config.num_hidden_layers < 2:
             raise ValueError(
-                f"use_face_readout needs video_qformer_config.num_query_tokens >= {FEWEST_READOUT_TOKENS}, "
-                f"got {self.video_qformer_config.num_query_tokens}"
-            )
-        if self.use_voice_readout and self.audio_config.num_hidden_layers < 2:
-            raise ValueError(
-                "use_voice_readout needs an audio_config of at least 2 layers, between which there are states, got "
+                "use_voice_head needs an audio_config of at least 2 layers, between which there are states, got "
                 f"{self.audio_config.num_hidden_layers}"
             )
         token_ids = (self.video_token_id, self.audio_token_id, self.utterance_end_token_id)

@@ -18,7 +18,6 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 
 from .audio_encoder import build_audio_tower
 from .configuration_microemo import MicroEmoConfig
-from .face_readout import FaceReadout
 from .generation_cache import CACHE_NAME
 from .global_local_attention import GlobalLocalAttention
 from .heads import EmotionHead, FaceHead, ZeroLinear
@@ -32,13 +31,14 @@ from .outputs import (
     MicroEmoModelOutputWithPast,
     head_outputs,
 )
+from .perception import PerceptionMixin
 from .placeholders import check_counts, place_features, states_at, token_mask
 from .prefix_generation import PrefixGenerationMixin
 from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
 from .strict_loading import StrictLoadingMixin
 from .visual_encoder import FrameQFormer, build_tower
-from .voice_readout import VoiceReadout
+from .voice_head import VoiceHead
 
 logger = logging.get_logger(__name__)
 
@@ -66,11 +66,11 @@ class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
         elif isinstance(module, SegmentQFormer):
             init.normal_(module.queries, mean=0.0, std=std)
             init.normal_(module.null_key, mean=0.0, std=std)
-        elif isinstance(module, (GlobalLocalAttention, FaceReadout, VoiceReadout)):
+        elif isinstance(module, GlobalLocalAttention):
             init.zeros_(module.gate)
-            if isinstance(module, VoiceReadout):
-                init.zeros_(module.centre)
-                init.ones_(module.scale)
+        elif isinstance(module, VoiceHead):
+            init.zeros_(module.centre)
+            init.ones_(module.scale)
         elif isinstance(module, ZeroLinear):
             init.zeros_(module.weight)
 
@@ -101,10 +101,8 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             self.audio_projector = nn.Linear(config.audio_qformer_config.hidden_size, width)
         self.language_model = AutoModel.from_config(config.text_config)
         self.emotion_head = EmotionHead(config)
-        if config.use_local_branch and config.use_face_readout:
-            self.face_readout = FaceReadout(config)
-        if config.use_audio_branch and config.use_voice_readout:
-            self.voice_readout = VoiceReadout(config)
+        if config.use_audio_branch and config.use_voice_head:
+            self.voice_head = VoiceHead(config)
         self.post_init()
 
     def train(self, mode: bool = True) -> "MicroEmoModel":
@@ -180,7 +178,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             input_ids: (B, N) with <|video|> and <|audio|> where the streams' tokens go and <|utterance_end|> behind
                 each utterance; or inputs_embeds (B, N, D) in its place.
             mm_encoder_outputs: "video", "audio" and "face" features that were computed before, in place of pixels
-                and sound; and the "timelines" of `face_timelines`.
+                and sound.
             cache: the name of `past_key_values` from transformers 5.24 on.
             head_pose, gaze: (B, F, 3) and (B, F, 2) degrees, which come with the processor's tensors; not read.
         The other arguments as in `get_video_features`, `get_audio_features` and `get_face_features`.
@@ -201,9 +199,6 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
                 face_actions_mask,
                 return_dict=True,
             )
-        timelines = features.get("timelines")
-        if timelines is None and "face" in features and face_times is not None and self.config.reads_timelines:
-            timelines = self.face_timelines(features["face"], face_times, face_mask, face_track_ids)
         if pixel_values_videos is not None:
             features["video"] = self.get_video_features(
                 pixel_values_videos,
@@ -216,7 +211,6 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
                 face_mask,
                 utterance_times,
                 utterance_mask,
-                timelines,
                 return_dict=True,
             )
         if input_features is not None:
@@ -287,7 +281,9 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         return self.emotion_head(states_at(states, mask=ends.to(states.device), count=count))
 
 
-class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrainedModel, GenerationMixin):
+class MicroEmoForConditionalGeneration(
+    PrefixGenerationMixin, PerceptionMixin, MicroEmoPreTrainedModel, GenerationMixin
+):
     """MicroEmo with a language head: answers in words, and scores beside them."""
 
     # The heads' losses are means over their own labels: Trainer must not rescale them by the number of answer tokens.
@@ -429,7 +425,7 @@ class MicroEmoForConditionalGeneration(PrefixGenerationMixin, MicroEmoPreTrained
         return False
 
 
-class MicroEmoForEmotionClassification(MicroEmoPreTrainedModel):
+class MicroEmoForEmotionClassification(PerceptionMixin, MicroEmoPreTrainedModel):
     """Scores without words: emotions of each utterance and the face's timeline, no language head, no cache."""
 
     accepts_loss_kwargs = False

@@ -91,7 +91,7 @@ class MicroEmoStreamOutput(BaseModelOutputWithPooling):
     """A stream's features; pooler_output has each clip's own number of projected tokens: B tensors (S_b * K, D).
 
     voice_logits: (B, S, X) of the voice's emotions in each segment, NaN where nothing is heard; None without a voice
-    readout.
+    head.
     """
 
     pooler_output: tuple[torch.Tensor, ...] | None = None  # type: ignore[assignment]

@@ -14,13 +14,12 @@ KEPT_PARTS = (
     "micro_dynamics",
     "global_local_attention",
     "face_head",
-    "face_readout",
     "video_qformer",
     "audio_tower",
     "audio_qformer",
     "video_projector",
     "audio_projector",
-    "voice_readout",
+    "voice_head",
     "emotion_head",
 )
 # Names from the whole model and from `MicroEmoModel` alone.

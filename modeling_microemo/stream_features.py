@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -11,8 +10,6 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 
 from .audio_encoder import AudioFeatures, encode_audio
-from .face_readout import FaceFindings, FaceReadout, face_findings
-from .facial_events import FaceScores, FaceTimeline, detect_events
 from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
 from .micro_dynamics import MicroDynamics
@@ -22,7 +19,7 @@ from .segment_qformer import SegmentQFormer
 from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
 from .time_embedding import check_times
 from .visual_encoder import FrameQFormer, encode_pictures, recorded
-from .voice_readout import VoiceReadout
+from .voice_head import VoiceHead
 from .voice_statistics import VoiceStatistics, voice_statistics
 
 
@@ -39,13 +36,12 @@ class StreamFeaturesMixin:
     micro_dynamics: MicroDynamics
     global_local_attention: GlobalLocalAttention
     face_head: FaceHead
-    face_readout: FaceReadout
     video_qformer: SegmentQFormer
     video_projector: nn.Linear
     audio_tower: PreTrainedModel
     audio_qformer: SegmentQFormer
     audio_projector: nn.Linear
-    voice_readout: VoiceReadout
+    voice_head: VoiceHead
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -143,7 +139,6 @@ class StreamFeaturesMixin:
         face_mask: torch.Tensor | None = None,
         utterance_times: torch.Tensor | None = None,
         utterance_mask: torch.Tensor | None = None,
-        timelines: Sequence[Sequence[FaceTimeline]] | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoStreamOutput:
         """Returns the frames' tokens (B, T, Q, D) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
@@ -154,7 +149,6 @@ class StreamFeaturesMixin:
             qformer_input_ids, qformer_attention_mask: (B, T, L), each frame's time as a sentence, if so configured.
             face_features: of `get_face_features`, with face_times and face_mask as given there.
             utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
-            timelines: of `face_timelines`, for the face readout.
         """
         mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
         check_times("frame_times", frame_times)
@@ -189,76 +183,11 @@ class StreamFeaturesMixin:
             tokens.flatten(1, 2), positions=positions.flatten(1), membership=membership.flatten(2)
         )
         projected = self.video_projector(segment_tokens)
-        if self.config.use_local_branch and self.config.use_face_readout:
-            found = None if timelines is None else self._findings(timelines, segments)
-            projected = self.face_readout(projected, findings=found)
         return MicroEmoStreamOutput(
             last_hidden_state=tokens,
             pooler_output=tokens_by_clip(projected, segments.mask),
             hidden_states=pictures.hidden_states,
             attentions=pictures.attentions,
-        )
-
-    def face_timelines(
-        self,
-        face_features: BaseModelOutputWithPooling,
-        face_times: torch.Tensor,
-        face_mask: torch.Tensor | None = None,
-        face_track_ids: torch.Tensor | None = None,
-    ) -> tuple[tuple[FaceTimeline, ...], ...]:
-        """Curves and events of each person in each of B clips.
-
-        face_features: of `get_face_features`; the other arguments as there.
-        """
-        return tuple(
-            tuple(detect_events(scores, neutral=self.config.neutral_expression) for scores in clip)
-            for clip in self.face_scores(face_features, face_times, face_mask, face_track_ids)
-        )
-
-    @torch.no_grad()
-    def face_scores(
-        self,
-        face_features: BaseModelOutputWithPooling,
-        face_times: torch.Tensor,
-        face_mask: torch.Tensor | None = None,
-        face_track_ids: torch.Tensor | None = None,
-    ) -> tuple[tuple[FaceScores, ...], ...]:
-        """What the face head says of each person in each of B clips; arguments as `face_timelines`.
-
-        Raises `ValueError` where one person has two crops at one time.
-        """
-        mask = all_true(face_times) if face_mask is None else face_mask.bool()
-        tracks = torch.zeros_like(mask, dtype=torch.long) if face_track_ids is None else face_track_ids
-        logits = self._face_logits(face_features)
-        flow = like_weight(face_features["last_hidden_state"][..., 1, :], self.face_head.dynamic_expression.weight)
-        moved = self.face_head.of_flow(flow).expression_logits
-        assert logits.expression_logits is not None and logits.micro_logits is not None
-        assert logits.action_unit_logits is not None and moved is not None
-        values = {
-            "expressions": logits.expression_logits.softmax(-1),
-            "micro": logits.micro_logits.sigmoid(),
-            "motion": moved.softmax(-1),
-            "action_units": logits.action_unit_logits.sigmoid(),
-        }
-        arrays = {name: value.detach().float().clamp(0, 1).cpu().numpy() for name, value in values.items()}
-        times, seen, ids = face_times.double().cpu().numpy(), mask.cpu().numpy(), tracks.cpu().numpy()
-        clips = []
-        for row in range(len(times)):
-            people = []
-            for track in np.unique(ids[row][seen[row]]).tolist():
-                crops = np.flatnonzero(seen[row] & (ids[row] == track))
-                crops = crops[np.argsort(times[row, crops], kind="stable")]
-                own = {name: array[row, crops] for name, array in arrays.items()}
-                people.append(FaceScores(track, times[row, crops], **own))
-            clips.append(tuple(people))
-        return tuple(clips)
-
-    def _findings(self, timelines: Sequence[Sequence[FaceTimeline]], segments: Segments) -> FaceFindings:
-        return face_findings(
-            timelines,
-            segments,
-            num_expressions=len(self.config.expression_id2label),
-            num_units=len(self.config.action_unit_id2label),
         )
 
     @merge_with_config_defaults
@@ -289,11 +218,9 @@ class StreamFeaturesMixin:
         )
         projected = self.audio_projector(tokens)
         voice_logits = None
-        if self.config.use_voice_readout:
+        if self.config.use_voice_head:
             statistics = voice_statistics(self.audio_tower, input_features, audio_mask=audio_mask, segments=segments)
-            voice_logits = self.voice_readout.logits(statistics)
-            projected = self.voice_readout(projected, logits=voice_logits, heard=statistics.heard)
-            voice_logits = voice_logits.masked_fill(~statistics.heard.unsqueeze(-1), float("nan"))
+            voice_logits = self.voice_head(statistics).masked_fill(~statistics.heard.unsqueeze(-1), float("nan"))
         return MicroEmoStreamOutput(
             last_hidden_state=audio.states,
             pooler_output=tokens_by_clip(projected, segments.mask),
@@ -311,11 +238,11 @@ class StreamFeaturesMixin:
         utterance_times: torch.Tensor | None = None,
         utterance_mask: torch.Tensor | None = None,
     ) -> VoiceStatistics:
-        """How each segment (the clip, then its utterances) sounds, which `voice_readout` makes logits of; arguments as
+        """How each segment (the clip, then its utterances) sounds, which `voice_head` makes logits of; arguments as
         `get_audio_features`.
         """
-        if not self.config.use_voice_readout:
-            raise ValueError("this model was built without a voice readout (config.use_voice_readout is False)")
+        if not self.config.use_voice_head:
+            raise ValueError("this model was built without a voice head (config.use_voice_head is False)")
         mask = all_true(input_features[..., 0, :] if input_features.ndim == 4 else input_features)
         mask = mask if audio_mask is None else audio_mask.bool()
         segments = self._sound_segments(

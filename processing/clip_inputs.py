@@ -9,6 +9,7 @@ from transformers.feature_extraction_utils import BatchFeature
 
 from .clip import Clip
 from .clip_tensors import face_tensors, labels_outside_answers, relative_times
+from .evidence import Evidence
 from .placeholder_expansion import count_token, count_windows
 from .prompt_text import clip_conversation, one_text_per_clip, sanitize_text
 from .video_processing_microemo import frame_metadata
@@ -20,6 +21,8 @@ def clip_inputs(
     *,
     question: str | Sequence[str] | None,
     answer: str | Sequence[str] | None,
+    evidence: Sequence[Sequence[Sequence[Evidence]] | None],
+    soft_tokens: bool,
     chat_template: str | None,
     padding_side: str | None,
     return_tensors: str,
@@ -32,11 +35,23 @@ def clip_inputs(
     questions = one_text_per_clip(question, name="question", count=len(clips))
     answers = one_text_per_clip(answer, name="answer", count=len(clips))
     _check_sampling_rates(clips, rate=processor.feature_extractor.sampling_rate)
-    fitted = [processor.fit_clip(clip) for clip in clips]
+    if len(evidence) != len(clips):
+        raise ValueError(f"evidence has {len(evidence)} entries for {len(clips)} clips")
+    fitted = [
+        processor.fit_clip(clip, evidence=found, soft_tokens=soft_tokens)
+        for clip, found in zip(clips, evidence, strict=True)
+    ]
+    shown = [clip for clip in clips if soft_tokens and clip.frames is not None and len(clip.frames)]
     inputs = processor.apply_chat_template(
         [
-            clip_conversation(clip, question=harmless_text(processor, q), answer=harmless_text(processor, a))
-            for clip, q, a in zip(fitted, questions, answers, strict=True)
+            clip_conversation(
+                clip,
+                evidence=found,
+                soft_tokens=soft_tokens,
+                question=harmless_text(processor, q),
+                answer=harmless_text(processor, a),
+            )
+            for clip, found, q, a in zip(fitted, evidence, questions, answers, strict=True)
         ],
         chat_template=chat_template,
         tokenize=True,
@@ -49,12 +64,7 @@ def clip_inputs(
             "padding": True,
             "padding_side": padding_side or ("left" if answer is None else "right"),
             "do_sample_frames": False,
-            "video_metadata": [
-                frame_metadata(relative_times(c.frame_times, c))
-                for c in clips
-                if c.frames is not None and len(c.frames)
-            ]
-            or None,
+            "video_metadata": [frame_metadata(relative_times(clip.frame_times, clip)) for clip in shown] or None,
         },
     )
     if answer is not None:
@@ -76,19 +86,22 @@ def question_suffixes(processor: Any, questions: Sequence[str]) -> list[list[int
     return suffixes
 
 
-def prefix_length(processor: Any, clip: Clip) -> int:
-    """Returns how many tokens the shared prefix of a clip has."""
-    prompt = processor.apply_chat_template(clip_conversation(clip), shared_prefix=True)
+def prefix_ids(
+    processor: Any, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True
+) -> list[int]:
+    """Returns the token ids of the shared prefix of a clip, without looking at its pictures and sound."""
+    conversation = clip_conversation(clip, evidence=evidence, soft_tokens=soft_tokens)
+    prompt = processor.apply_chat_template(conversation, shared_prefix=True)
     frames = len(clip.frames) if clip.frames is not None else 0
     segments = processor.count_segments(prompt, windows=count_windows(frames, stride=processor.window_stride))
-    length = len(processor.tokenizer(prompt, add_special_tokens=False)["input_ids"])
     for token, tokens in (
         (processor.video_token, processor.video_tokens_per_segment),
         (processor.audio_token, processor.audio_tokens_per_segment),
     ):
         places = count_token(prompt, token)
-        length += segments * tokens - places if places else 0
-    return length
+        if places:
+            prompt = prompt.replace(token, token * (tokens * segments // places))
+    return processor.tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
 
 def harmless_text(processor: Any, text: str | None) -> str | None:

@@ -7,7 +7,6 @@ audio and text, blocks {"type": "utterance", "start": 0.4, "end": 2.9, "speaker"
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,17 @@ from transformers.utils import logging
 from transformers.video_utils import VideoInput
 
 from .clip import Clip
-from .clip_inputs import clip_inputs, prefix_length, question_suffixes
+from .clip_inputs import clip_inputs, prefix_ids, question_suffixes
 from .clip_reading import ClipReader, Recognizer
 from .clip_tensors import audio_windows, count_frames, scatter_rows, time_sentences, time_tensors
 from .context_fitting import fit_words
 from .conversation_sound import with_sound
 from .emotion_parsing import ParsedEmotions, parse_emotions
+from .evidence import Evidence, Perception, face_timelines, utterance_evidence
 from .face_detection import FaceDetector
 from .face_landmarks import Landmarker
 from .media_source import MediaSource
+from .perceived import clip_perception, clip_prosody
 from .placeholder_expansion import check_utterance_counts, count_token, count_windows, spread_placeholders
 from .processor_settings import (
     TIMESTAMPS,
@@ -134,6 +135,8 @@ class MicroEmoProcessor(ProcessorMixin):
         *,
         question: str | Sequence[str] | None = None,
         answer: str | Sequence[str] | None = None,
+        evidence: Sequence[Any] | None = None,
+        soft_tokens: bool = True,
         chat_template: str | None = None,
         padding_side: str | None = None,
         return_tensors: str = "pt",
@@ -145,6 +148,9 @@ class MicroEmoProcessor(ProcessorMixin):
                 them, and no placeholder in the text.
             question: One for all or one per clip; None stops after the shared prefix (see `question_inputs`).
             answer: The same; makes `labels`, -100 outside the answers.
+            evidence: What was found of each utterance (see `evidence`), written under its words; of a batch one such
+                list, or None, for each clip.
+            soft_tokens: Whether pictures and sound have tokens in the prompt.
             chat_template: Name of a template of this processor ("concatenated"), or a template.
             padding_side: "left" for generation, "right" for training; by default "right" where answers are given.
             return_tensors: "pt" or "np".
@@ -154,6 +160,8 @@ class MicroEmoProcessor(ProcessorMixin):
             [clip] if isinstance(clip, Clip) else list(clip),
             question=question,
             answer=answer,
+            evidence=self._evidence_of_clips(clip, evidence),
+            soft_tokens=soft_tokens,
             chat_template=chat_template,
             padding_side=padding_side,
             return_tensors=return_tensors,
@@ -216,14 +224,51 @@ class MicroEmoProcessor(ProcessorMixin):
             progress=progress,
         )
 
-    def fit_clip(self, clip: Clip) -> Clip:
+    def evidence(self, perception: Any, clip: Clip, *, row: int = 0) -> tuple[tuple[Evidence, ...], ...]:
+        """Returns what was found of each utterance of a clip, for `from_clip(clip, evidence=...)`.
+
+        Args:
+            perception: What `model.perceive` returned, or a `Perception`.
+            clip: That the inputs of `perceive` were made of.
+            row: Of the batch.
+        """
+        clip = with_utterances(clip)
+        found = perception if isinstance(perception, Perception) else clip_perception(perception, clip, row=row)
+        return utterance_evidence(
+            found, clip, timelines=face_timelines(found, clip), prosody=clip_prosody(clip)
+        )
+
+    def prompt_inputs(
+        self, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True
+    ) -> BatchFeature:
+        """Returns `input_ids` and `attention_mask` (1, N) of a clip's shared prefix, to go with features that are known.
+
+        The ids are those of `from_clip`; pictures and sound are not looked at.
+        """
+        clip = self.fit_clip(clip, evidence=evidence, soft_tokens=soft_tokens)
+        ids = prefix_ids(self, clip, evidence=evidence, soft_tokens=soft_tokens)
+        return BatchFeature({"input_ids": [ids], "attention_mask": [[1] * len(ids)]}, tensor_type="pt")
+
+    def fit_clip(
+        self, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True
+    ) -> Clip:
         """Returns the clip as it stands in the prompt: harmless words, as many as fit the context (`fit_words`).
 
-        Where nobody speaks the clip becomes one utterance without words.
+        Where nobody speaks the clip becomes one utterance without words. Arguments as `from_clip`.
         """
+
+        def prompt_length(clip: Clip) -> int:
+            return len(prefix_ids(self, clip, evidence=evidence, soft_tokens=soft_tokens))
+
         clip = harmless_clip(with_utterances(clip), special_tokens=self.control_tokens)
         limit = self.tokenizer.model_max_length - self.answer_tokens
-        return fit_words(clip, prompt_length=partial(prefix_length, self), limit=limit)
+        return fit_words(clip, prompt_length=prompt_length, limit=limit)
+
+    @staticmethod
+    def _evidence_of_clips(clip: Clip | Sequence[Clip], evidence: Sequence[Any] | None) -> Sequence[Any]:
+        if isinstance(clip, Clip):
+            return [evidence]
+        return [None] * len(clip) if evidence is None else list(evidence)
 
     def question_inputs(self, questions: Sequence[str], *, return_tensors: str = "pt") -> BatchFeature:
         """Returns `input_ids` and `attention_mask`, padded on the left, of questions that follow a shared prefix.

@@ -3,7 +3,9 @@
 A prompt, as the chat template writes it (V, A: the placeholders of one segment):
 
     Clip 0.0-12.3 s.VA
-    [1] 0.4-2.9 s Anna: "Look at that!" VA<|utterance_end|>
+    [1] 0.4-2.9 s Anna: "Look at that!"
+    face: happiness 0.97 from 1.4 s on (lip corners pulled up)      <- evidence, where it is given
+    words: excitement 0.61 VA<|utterance_end|>
     [2] 3.1-4.0 s "Where?" VA<|utterance_end|>      <- the shared prefix ends here
     What emotions does Anna show in [1] (0.4-2.9 s), and what is the evidence?
 """
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from .clip import Clip, Utterance
+from .evidence import Evidence
+from .evidence_text import evidence_lines
 
 VIDEO_TOKEN = "<|video|>"
 AUDIO_TOKEN = "<|audio|>"
@@ -134,19 +138,38 @@ def with_utterances(clip: Clip) -> Clip:
     return replace(clip, utterances=(Utterance(clip.start_seconds, clip.end_seconds),))
 
 
-def clip_conversation(clip: Clip, *, question: str | None = None, answer: str | None = None) -> list[dict[str, Any]]:
+def clip_conversation(
+    clip: Clip,
+    *,
+    evidence: Sequence[Sequence[Evidence]] | None = None,
+    soft_tokens: bool = True,
+    question: str | None = None,
+    answer: str | None = None,
+) -> list[dict[str, Any]]:
     """Returns a clip as the messages of a chat: its streams, its utterances, then the question and the answer.
 
     Times in the text are relative to `clip.start_seconds`. The words must be sanitised already.
+
+    Args:
+        evidence: what was found of each utterance; None writes nothing of it.
+        soft_tokens: whether the streams have places in the text.
+
+    Raises `ValueError` where evidence and utterances differ in number.
     """
+    if evidence is not None and len(evidence) != len(clip.utterances):
+        raise ValueError(f"evidence has {len(evidence)} entries for {len(clip.utterances)} utterances")
     content: list[dict[str, Any]] = [
         {"type": "text", "text": f"Clip 0.0-{clip.end_seconds - clip.start_seconds:.1f} s."}
     ]
-    if clip.frames is not None and len(clip.frames) > 0:
+    if soft_tokens and clip.frames is not None and len(clip.frames) > 0:
         content.append({"type": "video", "video": clip.frames})
-    if clip.waveform is not None and len(clip.waveform) > 0:
+    if soft_tokens and clip.waveform is not None and len(clip.waveform) > 0:
         content.append({"type": "audio", "audio": clip.waveform})
-    content += [utterance_block(utterance, offset=clip.start_seconds) for utterance in clip.utterances]
+    found: Sequence[Sequence[Evidence]] = [()] * len(clip.utterances) if evidence is None else evidence
+    content += [
+        utterance_block(utterance, offset=clip.start_seconds, evidence=own)
+        for utterance, own in zip(clip.utterances, found, strict=True)
+    ]
     if question is not None:
         content.append({"type": "text", "text": question})
     messages = [{"role": "user", "content": content}]
@@ -155,14 +178,21 @@ def clip_conversation(clip: Clip, *, question: str | None = None, answer: str | 
     return messages
 
 
-def utterance_block(utterance: Utterance, *, offset: float = 0.0) -> dict[str, Any]:
-    """Returns the content block of a chat message that stands for an utterance, `offset` seconds earlier."""
+def utterance_block(
+    utterance: Utterance, *, offset: float = 0.0, evidence: Sequence[Evidence] = ()
+) -> dict[str, Any]:
+    """Returns the content block of a chat message that stands for an utterance, `offset` seconds earlier.
+
+    Its "evidence" are the lines that stand under the words.
+    """
+    span = utterance.start_seconds, utterance.end_seconds
     return {
         "type": "utterance",
         "start": max(utterance.start_seconds - offset, 0.0),
         "end": utterance.end_seconds - offset,
         "speaker": utterance.speaker,
         "text": utterance.text,
+        "evidence": list(evidence_lines(evidence, span=span, offset=offset)),
     }
 
 
@@ -185,7 +215,8 @@ def _sanitize_block(block: dict[str, Any], special_tokens: Iterable[str]) -> dic
     if missing:
         raise ValueError(f"an utterance block needs start and end in seconds, {sorted(missing)} missing in {block}")
     utterance = Utterance(block["start"], block["end"], block.get("text") or "", block.get("speaker"))
-    return utterance_block(sanitize_utterance(utterance, special_tokens=special_tokens))
+    lines = [sanitize_text(line, special_tokens=special_tokens) for line in block.get("evidence") or ()]
+    return {**utterance_block(sanitize_utterance(utterance, special_tokens=special_tokens)), "evidence": lines}
 
 
 def conversation_utterance_times(conversation: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".flv")
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
 TRANSCRIPT_SUFFIXES = (".tsv", ".txt", ".srt", ".vtt", ".json")
-MISSING_POLICIES = ("raise", "skip")
+MISSING_POLICIES = ("raise", "skip", "words")
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,17 @@ class MediaFolders:
 
 
 def keep_sample(name: str, *, files: SampleFiles, folders: MediaFolders, missing: str) -> bool:
-    """Whether a labelled sample can be used: it has a video or sound.
+    """Whether a labelled sample can be used: it has a video or sound, or `missing` is "words".
 
-    Raises `ValueError` for one that has neither, unless `missing` is "skip".
+    Raises `ValueError` for one that has neither where `missing` is "raise".
     """
     if missing not in MISSING_POLICIES:
         raise ValueError(f"missing ({missing!r}) must be one of {', '.join(MISSING_POLICIES)}")
-    if files.video or files.audio:
+    if files.video or files.audio or missing == "words":
         return True
     if missing == "raise":
         raise ValueError(
-            f'{name} has a label, but no file in {folders.describe()}; missing="skip" leaves such samples out'
+            f'{name} has a label, but no file in {folders.describe()}; missing="skip" leaves such samples out, '
+            'missing="words" takes their words alone'
         )
     return False

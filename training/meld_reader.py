@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from microemo.training.example import EmotionTargets, Example, LabelledUtterance
 from microemo.training.label_tables import parse_number, read_csv_rows, read_label_npz
 from microemo.training.media_folders import MediaFolders, keep_sample
 from microemo.training.mer_readers import MerOptions, npz_targets, read_subtitles
+from microemo.training.public_corpus_readers import in_turn
 
+MELD_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 MELD_EMOTIONS = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
 IEMOCAP_EMOTIONS = ("happy", "sad", "neutral", "anger")
 # Folders of videos in the published archives, under the names of the splits in their tables.
@@ -41,29 +44,48 @@ PREPARED = {
 }
 
 
-def read_meld(root: Path, *, split: str = "train", options: MerOptions | None = None) -> Iterator[Example]:
-    """MELD as published: `{split}_sent_emo.csv` and `dia{D}_utt{U}.mp4`. split: "train", "dev" or "test"."""
+def read_meld(
+    root: Path, *, split: str = "train", dialogues: bool = False, options: MerOptions | None = None
+) -> Iterator[Example]:
+    """MELD as published: `{split}_sent_emo.csv` and `dia{D}_utt{U}.mp4`.
+
+    Args:
+        split: "train", "dev" or "test".
+        dialogues: whole dialogues, their utterances in order, in place of one utterance an example; words alone, as
+            the videos are cut by utterance.
+        options: `missing="words"` takes the tables without the videos.
+    """
     options, root = options or MerOptions(), Path(root)
     if split not in MELD_FOLDERS:
         raise ValueError(f"split ({split!r}) must be one of {', '.join(MELD_FOLDERS)}")
+    rows = read_csv_rows(root / f"{split}_sent_emo.csv", required=MELD_COLUMNS)
+    if dialogues:
+        for number, spoken in groupby(rows, key=lambda row: row["Dialogue_ID"]):
+            utterances = tuple(in_turn([_spoken(row) for row in spoken]))
+            yield Example(example_id=f"{split}_dia{number}", utterances=utterances)
+        return
     media = MediaFolders(root, video=(*MELD_FOLDERS[split], split, "video"))
-    required = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
-    for row in read_csv_rows(root / f"{split}_sent_emo.csv", required=required):
+    for row in rows:
         name = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
         files = media.find(name)
         if not keep_sample(name, files=files, folders=media, missing=options.missing):
             continue
-        targets = EmotionTargets(closed_label=row["Emotion"].lower())
-        # The tables' typographic characters were saved in Windows' code page.
-        words = row["Utterance"].replace("\x92", "'").replace("\x85", "...").replace("\x97", "-")
+        utterance = _spoken(row)
         yield Example(
             example_id=f"{split}_{name}",
             video=files.video,
             audio=files.audio,
             faces=files.faces,
-            utterances=(LabelledUtterance(words, speaker=row["Speaker"] or None, targets=targets),),
-            targets=targets,
+            utterances=(utterance,),
+            targets=utterance.targets,
         )
+
+
+def _spoken(row: Mapping[str, str]) -> LabelledUtterance:
+    # The tables' typographic characters were saved in Windows' code page.
+    words = row["Utterance"].replace("\x92", "'").replace("\x85", "...").replace("\x97", "-")
+    targets = EmotionTargets(closed_label=row["Emotion"].lower())
+    return LabelledUtterance(words, speaker=row["Speaker"] or None, targets=targets)
 
 
 def read_prepared(

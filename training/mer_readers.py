@@ -44,7 +44,7 @@ class MerOptions:
     """What all readers of the family take.
 
     language: of the subtitles, the other one where a data set has only that. allow_pickle: read `label-6way.npz`,
-    which can run code. missing: "raise" or "skip" samples without media.
+    which can run code. missing: "raise" or "skip" samples without media, or take their "words" alone.
     """
 
     language: str = "english"

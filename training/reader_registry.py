@@ -55,7 +55,7 @@ READERS = {
     "emer_v1": Reader(emer_readers.read_emer_v1, MER_FIELDS),
     "emer_v2": Reader(emer_readers.read_emer_v2, MER_FIELDS),
     "merr": Reader(conversation_readers.read_merr, _MER),
-    "meld": Reader(meld_reader.read_meld, _MER),
+    "meld": Reader(meld_reader.read_meld, (*_MER, "dialogues")),
     **{
         f"{corpus}_prepared": Reader(meld_reader.read_prepared, _MER, {"corpus": corpus})
         for corpus in meld_reader.PREPARED

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from microemo.facial_events import FaceTimeline, FacialEvent
+from microemo.processing.facial_events import FaceTimeline, FacialEvent
 from microemo.inference.asked_scopes import MOST_MOMENTS, asked_scopes
 from microemo.processing.clip import Clip, Utterance
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from microemo.facial_events import FaceScores, detect_events
+from microemo.processing.facial_events import FaceScores, detect_events
 from microemo.inference.face_curves import (
     attended_timeline,
     event_evidence,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from microemo import facial_events
-from microemo.facial_events import FaceScores
+from microemo.processing.facial_events import FaceScores
 from microemo.inference import window_analysis
 
 

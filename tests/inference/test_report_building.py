@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from microemo.facial_events import FaceScores, detect_events
+from microemo.processing.facial_events import FaceScores, detect_events
 from microemo.inference.exact_json import from_plain, to_plain
 from microemo.inference.report_building import (
     HeadLabels,

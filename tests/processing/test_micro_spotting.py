@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microemo.micro_spotting import MicroExpressionRule, Rise, half_height, log_odds, rises_of, window_mean
+from microemo.processing.micro_spotting import MicroExpressionRule, Rise, half_height, log_odds, rises_of, window_mean
 
 FPS = 25
 # Log-odds of 0.1 and 0.9 are opposite numbers, so an event that peaks at 0.9 is measured where they pass zero.

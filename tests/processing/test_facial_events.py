@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microemo.facial_events import (
+from microemo.processing.facial_events import (
     EXPRESSION_SECONDS,
     FaceScores,
     FaceTimeline,

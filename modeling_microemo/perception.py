@@ -1,0 +1,126 @@
+"""What each stream shows by itself, before the language model reasons about all of them.
+
+Perception comes first: the processor makes evidence of it, which is written into the prompt under each utterance, and
+the features are handed on, so that each tower runs once.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers.utils import ModelOutput
+
+from .placement import like_weight
+
+FACE_INPUTS = (
+    "face_pixel_values",
+    "face_times",
+    "face_mask",
+    "face_track_ids",
+    "face_actions",
+    "relative_face_actions",
+    "face_actions_mask",
+)
+UTTERANCE_INPUTS = ("utterance_times", "utterance_mask")
+FRAME_INPUTS = ("frame_times", "frame_mask")
+VIDEO_INPUTS = ("pixel_values_videos", *FRAME_INPUTS, "qformer_input_ids", "qformer_attention_mask")
+AUDIO_INPUTS = ("input_features", "audio_mask", *FRAME_INPUTS)
+
+
+@dataclass
+class MicroEmoPerception(ModelOutput):
+    """Probabilities, float32; None where a stream is missing.
+
+    expressions (B, F, X), micro (B, F), motion (B, F, X), action_units (B, F, A): of each face crop; motion are the
+    expressions that move. voice (B, U, V): of each utterance, NaN where nothing is heard. words (B, U, E): of the words
+    alone, several may be true. labels: names of the columns, by the field's name. features: "video", "audio" and "face",
+    for `mm_encoder_outputs`.
+    """
+
+    expressions: torch.Tensor | None = None
+    micro: torch.Tensor | None = None
+    motion: torch.Tensor | None = None
+    action_units: torch.Tensor | None = None
+    voice: torch.Tensor | None = None
+    words: torch.Tensor | None = None
+    labels: dict[str, tuple[str, ...]] | None = None
+    features: dict[str, Any] | None = None
+
+
+class PerceptionMixin:
+    """Adds `perceive` to a model with `.model`."""
+
+    model: Any
+    config: Any
+
+    @torch.no_grad()
+    def perceive(self, input_ids: torch.Tensor, *, words: bool = True, **streams: Any) -> MicroEmoPerception:
+        """What face, voice and words show, each by itself.
+
+        Args:
+            input_ids: (B, N) long, a prompt without evidence.
+            words: whether the language model reads the words alone, which takes a pass of its own.
+            streams: the clips' tensors, as `MicroEmoModel.forward` takes them.
+        """
+        features: dict[str, Any] = {}
+        found: dict[str, torch.Tensor] = {}
+        if streams.get("face_pixel_values") is not None and self.config.use_local_branch:
+            features["face"] = self.model.get_face_features(**_given(streams, FACE_INPUTS), return_dict=True)
+            found |= self._face_probabilities(features["face"])
+        if streams.get("pixel_values_videos") is not None:
+            faces = {"face_features": features.get("face"), **_given(streams, ("face_times", "face_mask"))}
+            features["video"] = self.model.get_video_features(
+                **_given(streams, (*VIDEO_INPUTS, *UTTERANCE_INPUTS)), **faces, return_dict=True
+            )
+        if streams.get("input_features") is not None and self.config.use_audio_branch:
+            audio = self.model.get_audio_features(
+                **_given(streams, (*AUDIO_INPUTS, *UTTERANCE_INPUTS)), return_dict=True
+            )
+            features["audio"] = audio
+            if audio.voice_logits is not None and self.config.utterance_mode == "utterance":
+                found["voice"] = audio.voice_logits[:, 1:].float().softmax(-1)  # the first segment is the clip
+        if words:
+            found["words"] = self._word_probabilities(input_ids, **streams)
+        config = self.config
+        names = {
+            "expressions": config.expression_id2label,
+            "action_units": config.action_unit_id2label,
+            "voice": config.voice_id2label,
+            "words": config.emotion_id2label,
+        }
+        labels = {name: tuple(table.values()) for name, table in names.items()}
+        return MicroEmoPerception(**found, labels=labels, features=features)
+
+    def _face_probabilities(self, face_features: Any) -> dict[str, torch.Tensor]:
+        head = self.model.face_head
+        logits = self.model._face_logits(face_features)
+        flow = like_weight(face_features["last_hidden_state"][..., 1, :], head.dynamic_expression.weight)
+        return {
+            "expressions": logits.expression_logits.float().softmax(-1),
+            "micro": logits.micro_logits.float().sigmoid(),
+            "motion": head.of_flow(flow).expression_logits.float().softmax(-1),
+            "action_units": logits.action_unit_logits.float().sigmoid(),
+        }
+
+    def _word_probabilities(self, input_ids: torch.Tensor, **streams: Any) -> torch.Tensor:
+        """(B, U, E) of the emotion head where the prompt holds no stream: its placeholders are left out."""
+        kept = (input_ids != self.config.video_token_id) & (input_ids != self.config.audio_token_id)
+        mask = streams.get("attention_mask")
+        kept = kept if mask is None else kept & mask.bool()
+        rows = [ids[row] for ids, row in zip(input_ids, kept, strict=True)]
+        lengths = torch.tensor([len(row) for row in rows], device=input_ids.device)
+        packed = pad_sequence(rows, batch_first=True)
+        attended = torch.arange(packed.shape[1], device=packed.device) < lengths.unsqueeze(1)
+        output = self.model(
+            input_ids=packed,
+            attention_mask=attended.long(),
+            use_cache=False,
+            return_dict=True,
+            **_given(streams, UTTERANCE_INPUTS),
+        )
+        return output.emotion_logits.float().sigmoid()
+
+
+def _given(streams: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: streams[name] for name in names if streams.get(name) is not None}
