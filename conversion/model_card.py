@@ -20,7 +20,7 @@ TAGS = ("microemo", "emotion-recognition", "micro-expression", "facial-expressio
 PART_NAMES = {
     "face_tower": "facial expressions",
     "micro_dynamics": "micro-expressions, action units",
-    "voice_readout": "emotions of the voice",
+    "voice_head": "emotions of the voice",
     "emotion_head": "emotions with probabilities, valence, arousal",
     "explanations": "explanations in words",
 }

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent
 from microemo.inference.report import Thumbnail
 from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack, Utterance
 from microemo.processing.detection_record import DetectionRecord
 from microemo.processing.emotion_parsing import ParsedEmotions
+from microemo.processing.evidence import Evidence
+from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent
 from microemo.processing.prosody import VoiceTrace
 
 CLASSES = {
@@ -26,6 +27,7 @@ CLASSES = {
     for each in (
         Clip,
         DetectionRecord,
+        Evidence,
         FaceScores,
         FaceTimeline,
         FaceTrack,

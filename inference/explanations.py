@@ -1,10 +1,8 @@
-"""What a generated explanation says, moved to the video's clock and taken apart into evidence."""
+"""A generated explanation on the video's clock."""
 
 from __future__ import annotations
 
 import re
-
-from microemo.inference.report import Evidence
 
 # "1.8 s", "1.8-2.4 s", "1.8 to 2.4 s", "1.8 and 2.4 s": the forms in which prompts and answers write times. How long
 # something lasts ("for only 0.20 s", "(0.20 s)") is no time, and what is quoted is nobody's time.
@@ -14,7 +12,6 @@ _TIMES = re.compile(
     rf"{_QUOTED}|{_LENGTH}|"
     r"(?<![\w.])(?P<first>\d+(?:\.\d+)?)(?:(?P<link>\s?-\s?| to | and )(?P<last>\d+(?:\.\d+)?))? s\b"
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 
 
 def shift_times(text: str, *, seconds: float) -> str:
@@ -26,16 +23,6 @@ def shift_times(text: str, *, seconds: float) -> str:
     if seconds == 0:
         return text
     return _TIMES.sub(lambda match: _later(match, seconds), text)
-
-
-def explanation_evidence(description: str) -> tuple[Evidence, ...]:
-    """Each sentence of a description that names a time, at that time."""
-    evidence = []
-    for sentence in _SENTENCE_END.split(description.strip()):
-        times = [match["first"] for match in _TIMES.finditer(sentence) if match["first"] is not None]
-        if times:
-            evidence.append(Evidence("explanation", float(times[0]), sentence))
-    return tuple(evidence)
 
 
 def _later(match: re.Match[str], seconds: float) -> str:

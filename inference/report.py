@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from microemo.processing.prosody import Prosody
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "3.0"
 
 # The pairs are the JSON schema's constraints.
 Probability = Annotated[float, ("minimum", 0), ("maximum", 1)]
@@ -22,7 +22,7 @@ Seconds = Annotated[float, ("minimum", 0)]
 Signed = Annotated[float, ("minimum", -1), ("maximum", 1)]
 Status = Literal["trained", "untrained", "not_requested"]
 ModalityName = Literal["frames", "faces", "voice", "words"]
-EvidenceKind = Literal["face", "micro_expression", "voice", "words", "scene", "explanation"]
+EvidenceKind = Literal["face", "micro_expression", "voice", "words", "scene"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,18 @@ class LabelScore:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One observation behind an answer: which stream it comes from, when (None: no single moment), and what."""
+class EvidenceReport:
+    """One finding of a stream, see `microemo.processing.evidence.Evidence`; text says it in words."""
 
     kind: EvidenceKind
-    seconds: Seconds | None
+    label: str
+    start_seconds: Seconds
+    end_seconds: Seconds
     text: str
+    certainty: Probability | None = None
+    apex_seconds: Seconds | None = None
+    signs: tuple[str, ...] = ()
+    pitch_semitones: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(EvidenceKind):
@@ -150,8 +156,9 @@ class UtteranceReport:
     words in English where `text` is in another language and they are known; emotions and explanations use these.
     voice: None where no speech is heard (`modalities` says why).
     track_id: the attended person's face track. expressions: mean closed-set facial expressions, strongest first.
-    emotions: multi-label, strongest first. open_emotions: the explanation's own emotion words. raw_answer: the
-    explanation as generated, kept although `description` and `open_emotions` are parsed from it.
+    emotions: multi-label, strongest first. open_emotions: the explanation's own emotion words. description: its
+    sentences that findings back; unsupported_sentences: how many others were taken out. raw_answer: the explanation as
+    generated. evidence: what was found, which is also what the language model was told.
     """
 
     start_seconds: Seconds
@@ -170,8 +177,9 @@ class UtteranceReport:
     open_emotions: tuple[str, ...] | None = None
     description: str | None = None
     raw_answer: str | None = None
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[EvidenceReport, ...] = ()
     voice: VoiceReport | None = None
+    unsupported_sentences: int | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,7 @@ class ClipSummary:
     open_emotions: tuple[str, ...] | None = None
     description: str | None = None
     raw_answer: str | None = None
+    unsupported_sentences: int | None = None
 
 
 @dataclass(frozen=True)

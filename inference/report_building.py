@@ -12,18 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from microemo.configuration_microemo import NEUTRAL
-from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent, detect_events
-from microemo.inference.explanations import explanation_evidence, shift_times
-from microemo.inference.face_curves import (
-    attended_timeline,
-    boxes_at,
-    event_evidence,
-    expression_scores,
-    presence_evidence,
-)
+from microemo.inference.explanation_check import CheckedText, check_explanation
+from microemo.inference.explanations import shift_times
+from microemo.inference.face_curves import boxes_at, expression_scores
 from microemo.inference.report import (
     ClipSummary,
-    Evidence,
+    EvidenceReport,
     ExpressionCurve,
     FaceCurve,
     LabelScore,
@@ -36,6 +30,10 @@ from microemo.inference.report import (
 )
 from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, FaceTrack
+from microemo.processing.emotion_parsing import ParsedEmotions
+from microemo.processing.evidence import Evidence, attended_timeline
+from microemo.processing.evidence_text import evidence_phrase
+from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent, detect_events
 from microemo.processing.prosody import Prosody, VoiceTrace, measure_prosody
 from microemo.processing.spoken_languages import language_name, main_language
 
@@ -126,16 +124,21 @@ def clip_summary(
     events = [line.micro_expressions for line in timelines if line.micro_expressions is not None]
     merged = sorted((event for some in events for event in some), key=lambda event: event.apex_seconds)
     answers = [(window.clip, window.answers[0]) for window in windows if window.answers]
-    parsed = [(clip, answer) for clip, answer in answers if answer.is_parsed]
+    parsed = [answer for _, answer in answers if answer.is_parsed]
+    checked = [(window.clip, _checked_clip(window)) for window in windows]
+    known = [(clip, entry) for clip, entry in checked if entry is not None]
     return ClipSummary(
         expressions=_mean_labels(utterances, [utterance.expressions for utterance in utterances]),
         micro_expressions=tuple(merged) if events else None,
         emotions=_mean_labels(utterances, [utterance.emotions for utterance in utterances]),
         valence=_mean_number(utterances, [utterance.valence for utterance in utterances]),
         arousal=_mean_number(utterances, [utterance.arousal for utterance in utterances]),
-        open_emotions=tuple(dict.fromkeys(label for _, answer in parsed for label in answer.labels)) or None,
-        description=_joined_texts([(clip, answer.description) for clip, answer in parsed]),
-        raw_answer=_joined_texts([(clip, answer.raw) for clip, answer in answers]),
+        open_emotions=tuple(dict.fromkeys(label for answer in parsed for label in answer.labels)) or None,
+        description=_joined_texts([(clip, entry.text) for clip, entry in known]),
+        raw_answer=_joined_texts(
+            [(clip, shift_times(answer.raw, seconds=clip.start_seconds)) for clip, answer in answers]
+        ),
+        unsupported_sentences=sum(len(entry.unsupported) for _, entry in known) if known else None,
     )
 
 
@@ -240,9 +243,8 @@ def _utterance_report(
     if person is not None and person.micro_expressions is not None:
         events = tuple(_micro_expression(event, labels=labels) for event in person.found.micro_in(start, end))
     answer = window.answers[1 + number] if len(window.answers or ()) > 1 + number else None  # type: ignore[index]
-    description = None
-    if answer is not None and answer.is_parsed:
-        description = shift_times(answer.description, seconds=window.clip.start_seconds)
+    findings = window.evidence[number] if window.evidence else ()
+    checked = _checked(answer, window=window, evidence=findings, spans=((start, end),))
     pair = None if window.valence_arousal is None else window.valence_arousal[number].round(4).tolist()
     return UtteranceReport(
         start_seconds=round(start, 3),
@@ -259,24 +261,52 @@ def _utterance_report(
         valence=None if pair is None else pair[0],
         arousal=None if pair is None else pair[1],
         open_emotions=answer.labels if answer is not None and answer.is_parsed else None,
-        description=description,
+        description=None if checked is None else checked.text,
         raw_answer=None if answer is None else answer.raw,
-        evidence=(
-            *_face_evidence(person, labels=labels, **span),
-            *explanation_evidence(description or ""),
-        ),
+        evidence=_evidence_reports(findings, span=(start, end)),
+        unsupported_sentences=None if checked is None else len(checked.unsupported),
     )
 
 
-def _face_evidence(
-    person: PersonTimeline | None, *, labels: HeadLabels, start_seconds: float, end_seconds: float
-) -> tuple[Evidence, ...]:
-    """What was measured of the attended face in an utterance: its coming and going, its expressions."""
-    if person is None:
-        return ()
-    span = {"start_seconds": start_seconds, "end_seconds": end_seconds}
-    shown = event_evidence(person.found, labels=labels.expressions, **span)
-    return (*presence_evidence(person.found.times, **span), *shown)
+def _checked(
+    answer: ParsedEmotions | None,
+    *,
+    window: WindowFindings,
+    evidence: Sequence[Evidence],
+    spans: Sequence[tuple[float, float]],
+) -> CheckedText | None:
+    """The description on the video's clock, without what no finding backs; None where there is none to read."""
+    if answer is None or not answer.is_parsed:
+        return None
+    text = shift_times(answer.description, seconds=window.clip.start_seconds)
+    return check_explanation(text, evidence=evidence, spans=spans)
+
+
+def _checked_clip(window: WindowFindings) -> CheckedText | None:
+    """The same of the answer about the whole window."""
+    utterances = [(each.start_seconds, each.end_seconds) for each in window.clip.utterances]
+    spans = [(window.clip.start_seconds, window.clip.end_seconds), *utterances]
+    evidence = [found for own in window.evidence for found in own]
+    return _checked(window.answers[0] if window.answers else None, window=window, evidence=evidence, spans=spans)
+
+
+def _evidence_reports(
+    findings: Sequence[Evidence], *, span: tuple[float, float]
+) -> tuple[EvidenceReport, ...]:
+    return tuple(
+        EvidenceReport(
+            kind=found.kind,
+            label=found.label,
+            start_seconds=max(round(found.start_seconds, 3), 0.0),
+            end_seconds=round(found.end_seconds, 3),
+            text=evidence_phrase(found, span=span),
+            certainty=found.certainty,
+            apex_seconds=None if found.apex_seconds is None else max(round(found.apex_seconds, 3), 0.0),
+            signs=found.signs,
+            pitch_semitones=found.pitch_semitones,
+        )
+        for found in findings
+    )
 
 
 def _ranked(names: Sequence[str], probabilities: np.ndarray) -> tuple[LabelScore, ...]:
@@ -330,10 +360,10 @@ def _words_note(windows: Sequence[WindowFindings], *, words_from: str) -> str:
 
 def _joined_texts(texts: Sequence[tuple[Clip, str]]) -> str | None:
     """One window's text as it is; several windows' with their spans in front."""
-    moved = [(clip, shift_times(text, seconds=clip.start_seconds)) for clip, text in texts if text]
-    if len(moved) <= 1:
-        return moved[0][1] if moved else None
-    return "\n".join(f"{clip.start_seconds:.1f}-{clip.end_seconds:.1f} s: {text}" for clip, text in moved)
+    written = [(clip, text) for clip, text in texts if text]
+    if len(written) <= 1:
+        return written[0][1] if written else None
+    return "\n".join(f"{clip.start_seconds:.1f}-{clip.end_seconds:.1f} s: {text}" for clip, text in written)
 
 
 def _people(windows: Sequence[WindowFindings]) -> str:

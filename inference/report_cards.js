@@ -1,5 +1,5 @@
 // The utterances as cards: words, emotions with probabilities, explanation, and its evidence as chips that seek.
-const SIGNS = { face: "☺", micro_expression: "◆", voice: "♪", words: "❝", scene: "▣", explanation: "✎" };
+const SIGNS = { face: "☺", micro_expression: "◆", voice: "♪", words: "❝", scene: "▣" };
 const SHOWN_SCORES = 4;
 const LEAST_SCORE = 0.1; // below it only the strongest label is shown
 
@@ -82,9 +82,9 @@ class Cards {
     return element("ul", { className: "evidence", "aria-label": "Evidence" }, ...found.map((one) => {
       const text = `${SIGNS[one.kind] || ""} ${one.text}`;
       const kind = one.kind.replace("_", "-");
-      if (one.seconds === null) return element("li", {}, element("span", { className: "chip", textContent: text, title: kind }));
-      const chip = this.seekButton(one.seconds, text, { className: "chip", title: `${kind}: go to ${one.seconds.toFixed(2)} s` });
-      chip.append(element("b", { textContent: `${one.seconds.toFixed(2)} s` }));
+      const seconds = one.apex_seconds ?? one.start_seconds;
+      const chip = this.seekButton(seconds, text, { className: "chip", title: `${kind}: go to ${seconds.toFixed(2)} s` });
+      chip.append(element("b", { textContent: `${seconds.toFixed(2)} s` }));
       return element("li", {}, chip);
     }));
   }

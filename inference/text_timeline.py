@@ -123,8 +123,7 @@ def _utterance(utterance: UtteranceReport, *, number: int, width: int) -> list[s
     rows += [("micro-expr.", format_micro_expression(event)) for event in utterance.micro_expressions or ()]
     rows += [("why", utterance.description)] if utterance.description else []
     for evidence in utterance.evidence:
-        moment = "" if evidence.seconds is None else f"{evidence.seconds:.1f} s "
-        rows.append(("evidence", f"{moment}{evidence.kind.replace('_', '-')}: {evidence.text}"))
+        rows.append(("evidence", f"{evidence.kind.replace('_', '-')}: {evidence.text}"))
     return [*wrap(head + words, width=width, hanging=INDENT), *_labelled(rows, width=width)]
 
 

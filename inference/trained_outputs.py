@@ -30,18 +30,18 @@ class TrainedOutputs:
 
 
 def trained_outputs(
-    trained_parts: Collection[str], *, use_local_branch: bool, has_voice_readout: bool, mode: str
+    trained_parts: Collection[str], *, use_local_branch: bool, has_voice_head: bool, mode: str
 ) -> TrainedOutputs:
     """The outputs of a model with these trained parts (`MicroEmoConfig.trained_parts`) in this mode.
 
-    A model without local branch has no face head, one without voice readout tells no emotions of voices.
+    A model without local branch has no face head, one without voice head tells no emotions of voices.
     """
     return TrainedOutputs(
         expressions=use_local_branch and "face_tower" in trained_parts,
         micro_expressions=use_local_branch and "micro_dynamics" in trained_parts,
         emotions="emotion_head" in trained_parts,
         explanations="explanations" in trained_parts and mode == "explain",
-        voice=has_voice_readout and "voice_readout" in trained_parts,
+        voice=has_voice_head and "voice_head" in trained_parts,
     )
 
 

@@ -16,9 +16,7 @@ import numpy as np
 import torch
 
 from microemo import MicroEmoForConditionalGeneration
-from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
 from microemo.generation_cache import CACHE_NAME, cache_bytes
-from microemo.inference.asked_scopes import AskedScope, answer_rules, asked_scopes
 from microemo.inference.face_curves import strongest_moments
 from microemo.inference.report import Thumbnail
 from microemo.inference.stage_clock import Progress
@@ -26,13 +24,14 @@ from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.prefix_generation import MicroEmoPrefix
 from microemo.processing.clip import Clip
 from microemo.processing.emotion_parsing import ParsedEmotions
+from microemo.processing.evidence import Evidence, Perception, face_scores, utterance_evidence
+from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
+from microemo.processing.perceived import clip_perception, clip_prosody, clip_traces
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import prompt_words, with_utterances
-from microemo.processing.prosody import VoiceTrace, trace_voices
+from microemo.processing.prosody import VoiceTrace
 
-FACE_KEYS = ("face_times", "face_mask", "face_track_ids")
-ACTION_KEYS = ("face_actions", "relative_face_actions", "face_actions_mask")
-AUDIO_KEYS = ("audio_mask", "frame_times", "frame_mask", "utterance_times", "utterance_mask")
+UTTERANCE_KEYS = ("utterance_times", "utterance_mask")
 CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 # A step of generation reads all weights whatever the number of answers, so many are written at once: as many as their
 # caches leave room for, within these bounds.
@@ -47,16 +46,18 @@ JPEG_QUALITY = 85
 class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
-    faces, timelines: of each attended person, on the video's clock; () without a face.
-    voice_emotions (U, V) probabilities of what each utterance sounds of, voice_traces its pitch and loudness; None
-    without sound. emotions (U, E) probabilities, valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each
-    utterance's as far as they are written; None where untrained or not asked for.
+    faces, timelines: of each attended person, on the video's clock; () without a face. evidence: of each utterance,
+    what perception found, which report, prompt and explanations share. voice_emotions (U, V) probabilities of what each
+    utterance sounds of, voice_traces its pitch and loudness; None without sound. emotions (U, E) probabilities,
+    valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far as they are written; None where
+    untrained or not asked for.
     """
 
     clip: Clip
     used: frozenset[str]
     faces: tuple[FaceScores, ...] = ()
     timelines: tuple[FaceTimeline, ...] = ()
+    evidence: tuple[tuple[Evidence, ...], ...] = ()
     emotions: np.ndarray | None = None
     valence_arousal: np.ndarray | None = None
     answers: tuple[ParsedEmotions, ...] | None = None
@@ -74,42 +75,44 @@ def window_steps(
     outputs: TrainedOutputs,
     progress: Progress,
 ) -> Iterator[WindowFindings]:
-    """Yields what is known of a clip, each time more: the faces, the emotions, each batch of explanations.
+    """Yields what is known of a clip, each time more: what was perceived, the emotions, each batch of explanations.
 
-    The last findings hold all of it. What costs least comes first, and nothing is computed twice.
+        read clip -> perceive -> evidence -> prompt -> emotions and answers
+
+    The last findings hold all of it. Nothing is computed twice.
     """
+    config = model.config
     clip = with_utterances(clip)
     fitted = processor.fit_clip(clip)
     inputs: dict[str, Any] = _inputs(fitted, model=model, processor=processor)
     progress("model", 0, 1)
-    features: Any = None
-    scores: tuple[FaceScores, ...] = ()
-    if outputs.face and "face_pixel_values" in inputs:
-        where = {name: inputs[name] for name in FACE_KEYS}
-        features = model.get_face_features(inputs.pop("face_pixel_values"), **where, **_present(inputs, ACTION_KEYS))
-        (scores,) = model.model.face_scores(features, *where.values())
-    faces = _face_scores(clip, scores, outputs=outputs)
-    timelines = tuple(detect_events(each, neutral=model.config.neutral_expression) for each in faces)
-    if features is not None:
-        of_window = tuple(line.shifted(-clip.start_seconds) for line in timelines)
-        inputs["mm_encoder_outputs"] = {"face": features, "timelines": (of_window,)}
-    voice_logits: Any = None
-    if outputs.voice and "input_features" in inputs:
-        heard: Any = model.get_audio_features(inputs.pop("input_features"), **_present(inputs, AUDIO_KEYS))
-        voice_logits = heard.voice_logits[0, 1:]  # the first segment is the clip
-        inputs.setdefault("mm_encoder_outputs", {})["audio"] = heard
+    output = model.perceive(**inputs, words=outputs.emotions)
+    perception = _shown(clip_perception(output, clip), outputs=outputs)
+    faces = face_scores(perception, clip)
+    timelines = tuple(detect_events(each, neutral=perception.neutral) for each in faces)
+    traces = clip_traces(clip)
+    evidence = utterance_evidence(
+        perception, clip, timelines=timelines, prosody=clip_prosody(clip, traces=traces)
+    )
     findings = WindowFindings(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),
         faces=faces,
         timelines=timelines,
+        evidence=evidence,
         thumbnails=_thumbnails(clip, timelines),
-        voice_emotions=None if voice_logits is None else _array(voice_logits.float().softmax(-1)),
-        voice_traces=_voice_traces(clip),
+        voice_emotions=perception.voice,
+        voice_traces=traces,
     )
     yield findings
     if outputs.language_model:
-        prefix = model.encode_prefix(**inputs)
+        evidence_prompt = evidence if config.use_evidence_prompt else None
+        written = {"evidence": evidence_prompt, "soft_tokens": config.use_soft_tokens}
+        fitted = processor.fit_clip(clip, **written)
+        findings = replace(findings, clip=_without_media(clip, warnings=fitted.warnings))
+        prompt = processor.prompt_inputs(clip, **written).to(model.device)
+        features = output.features if config.use_soft_tokens else {}
+        prefix = model.encode_prefix(**prompt, mm_encoder_outputs=features, **_present(inputs, UTTERANCE_KEYS))
         emotion: Any = prefix.output  # every clip has an utterance, so its logits are there
         if outputs.emotions:
             findings = replace(
@@ -120,12 +123,21 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        labels = tuple(model.config.expression_id2label.values())
-        scopes = asked_scopes(fitted, timelines=timelines, labels=labels)
-        for answers in _growing_answers(
-            fitted, prefix, scopes=scopes, model=model, processor=processor, progress=progress
-        ):
+        for answers in _growing_answers(fitted, prefix, model=model, processor=processor, progress=progress):
             yield replace(findings, answers=answers)
+
+
+def _shown(perception: Perception, *, outputs: TrainedOutputs) -> Perception:
+    """The perception without what is untrained."""
+    micro = outputs.micro_expressions
+    return replace(
+        perception,
+        expressions=perception.expressions if outputs.expressions else None,
+        micro=perception.micro if micro else None,
+        motion=perception.motion if micro and outputs.expressions else None,
+        action_units=perception.action_units if micro else None,
+        voice=perception.voice if outputs.voice else None,
+    )
 
 
 def _inputs(
@@ -140,21 +152,10 @@ def _present(inputs: dict[str, torch.Tensor], names: Sequence[str]) -> dict[str,
     return {name: inputs[name] for name in names if name in inputs}
 
 
-def _voice_traces(clip: Clip) -> tuple[VoiceTrace, ...] | None:
-    """Pitch and loudness of each utterance; None without sound."""
-    if clip.waveform is None:
-        return None
-    spans = [
-        (each.start_seconds - clip.start_seconds, each.end_seconds - clip.start_seconds) for each in clip.utterances
-    ]
-    return trace_voices(clip.waveform, sampling_rate=clip.sampling_rate, spans=spans)
-
-
 def _growing_answers(
     clip: Clip,
     prefix: MicroEmoPrefix,
     *,
-    scopes: Sequence[AskedScope],
     model: MicroEmoForConditionalGeneration,
     processor: MicroEmoProcessor,
     progress: Progress,
@@ -168,15 +169,7 @@ def _growing_answers(
         batch = processor.question_inputs(questions[first : first + at_once])
         rows = zip(batch["input_ids"], batch["attention_mask"], strict=True)
         question_ids = [ids[mask.bool()] for ids, mask in rows]
-        sequences = model.generate_from_prefix(
-            prefix,
-            question_ids,
-            max_new_tokens=ANSWER_TOKENS,
-            do_sample=False,
-            logits_processor=answer_rules(scopes[first : first + at_once], tokenizer=processor.tokenizer)
-            if model.config.use_answer_rules
-            else None,
-        )
+        sequences = model.generate_from_prefix(prefix, question_ids, max_new_tokens=ANSWER_TOKENS, do_sample=False)
         written = processor.tokenizer.batch_decode(sequences, skip_special_tokens=True)
         answers += [processor.parse_emotions(text.strip()) for text in written]
         progress("explanations", len(answers), len(questions))
@@ -188,29 +181,6 @@ def questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
     each = cache_bytes(prefix.output[CACHE_NAME])
     most = min(max(CACHES_BYTES // max(each, 1), FEWEST_AT_ONCE), MOST_AT_ONCE)
     return math.ceil(count / math.ceil(count / most))
-
-
-def _face_scores(clip: Clip, scores: Sequence[FaceScores], *, outputs: TrainedOutputs) -> tuple[FaceScores, ...]:
-    """When each attended person was seen, to the bit as the clip says, and what the trained outputs say of them."""
-    if clip.face_times is None or clip.face_track_ids is None:
-        return ()
-    times, ids = np.asarray(clip.face_times, dtype=np.float64), np.asarray(clip.face_track_ids)
-    by_track = {each.track_id: each for each in scores}
-    faces = []
-    for track_id in np.unique(ids).tolist():
-        own = by_track.get(track_id, FaceScores(track_id, times[ids == track_id]))
-        micro = outputs.micro_expressions
-        faces.append(
-            FaceScores(
-                track_id,
-                times[ids == track_id],
-                expressions=own.expressions if outputs.expressions else None,
-                micro=own.micro if micro else None,
-                motion=own.motion if micro and outputs.expressions else None,
-                action_units=own.action_units if micro else None,
-            )
-        )
-    return tuple(faces)
 
 
 def _thumbnails(clip: Clip, timelines: Sequence[FaceTimeline]) -> tuple[Thumbnail, ...]:

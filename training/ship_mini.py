@@ -44,7 +44,7 @@ SHIPPED_FILES = {
         "video_projector",
         "audio_projector",
     ),
-    "heads.safetensors": ("emotion_head", "face_readout", "voice_readout"),
+    "heads.safetensors": ("emotion_head", "face_readout", "voice_head"),
     "towers.safetensors": ("frame_tower", "face_tower", "audio_tower"),
     "language_model.safetensors": ("language_model",),
 }

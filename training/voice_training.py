@@ -45,8 +45,8 @@ from microemo.training.voice_recordings import (
 )
 from microemo.voice_statistics import voice_statistics
 
-PART, PREFIX = "voice_readout", "model.voice_readout."
-WEIGHTS_FILE, FORMER_FILE = "voice_readout.safetensors", "heads.safetensors"
+PART, PREFIX = "voice_head", "model.voice_head."
+WEIGHTS_FILE, FORMER_FILE = "voice_head.safetensors", "heads.safetensors"
 SPEEDS = (1.0, 0.9, 1.1)  # each recording as it is, and as if two others spoke
 FOLDS = 5  # the last holds the people that are left for validation
 CALIBRATION_BINS = 15

@@ -1,0 +1,1 @@
+"""Training of the language part on evidence: composed examples, co-judged targets."""

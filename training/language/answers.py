@@ -1,0 +1,131 @@
+"""The answer that evidence leads to: labels from the co-judgement, reasons from the verbaliser in varied English."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from microemo.processing.emotion_parsing import format_emotions
+from microemo.processing.evidence import NEUTRAL, Evidence
+from microemo.processing.evidence_text import evidence_sentence, relation_sentence
+from microemo.synthesis.emotion_words import GOEMOTIONS_ADJECTIVES, load_lexicon, strength_of
+from microemo.training.language.co_judgement import (
+    FAMILIES,
+    LEXICON_CLASS,
+    MAIN_EMOTION,
+    Judgement,
+    co_judge,
+    family_of,
+    sentiment,
+)
+
+MAX_SENTENCES = 4
+SECOND_FAMILY = 0.22  # the probability from which on a second family has a label
+AGREEMENT_SHARE = 0.35  # of the answers in which streams agree say so
+
+
+def open_labels(judgement: Judgement, evidence: Sequence[Evidence], *, rng: np.random.Generator) -> tuple[str, ...]:
+    """Up to three words for what was judged, the likeliest family first."""
+    first, second = judgement.ranked[:2]
+    labels = list(_words(first, judgement, evidence, rng=rng, count=2))
+    if judgement.probability(second) >= SECOND_FAMILY:
+        labels += _words(second, judgement, evidence, rng=rng, count=1)
+    return tuple(dict.fromkeys(labels))
+
+
+def utterance_answer(
+    evidence: Sequence[Evidence], *, span: tuple[float, float], offset: float, rng: np.random.Generator
+) -> str:
+    """The answer about one utterance."""
+    judgement = co_judge(evidence)
+    sentences = _reasons(evidence, judgement, span=span, offset=offset, rng=rng)
+    return format_emotions(open_labels(judgement, evidence, rng=rng), " ".join(sentences[:MAX_SENTENCES]))
+
+
+def clip_answer(evidence: Sequence[Sequence[Evidence]], *, offset: float, rng: np.random.Generator) -> str:
+    """The answer about a whole clip: what its utterances show in the mean, and its surest findings in order of time."""
+    if len(evidence) == 1:
+        (own,) = evidence
+        span = (min((found.start_seconds for found in own), default=0.0), max((found.end_seconds for found in own), default=0.0))
+        return utterance_answer(own, span=span, offset=offset, rng=rng)
+    judgements = [co_judge(own) for own in evidence]
+    families = np.mean([judgement.families for judgement in judgements], axis=0)
+    together = Judgement(families, {}, None)
+    pairs = [(found, judgement) for own, judgement in zip(evidence, judgements, strict=True) for found in own]
+    telling = sorted(pairs, key=lambda pair: -_telling(*pair))[:MAX_SENTENCES]
+    shown = list(dict.fromkeys(found for found, _ in telling))
+    shown.sort(key=lambda found: found.start_seconds)
+    sentences = [evidence_sentence(found, offset=offset, form=int(rng.integers(6))) for found in shown]
+    labels = open_labels(together, [found for own in evidence for found in own], rng=rng)
+    return format_emotions(labels, " ".join(dict.fromkeys(sentences)))
+
+
+def _telling(found: Evidence, judgement: Judgement) -> float:
+    """How much a finding tells of a clip: sure ones that are not neutral come first."""
+    family = family_of(found.label) if found.label else None
+    certainty = 0.5 if found.certainty is None else found.certainty
+    return certainty * (0.5 if family in (None, NEUTRAL) else 1 + judgement.probability(family))
+
+
+def _reasons(
+    evidence: Sequence[Evidence],
+    judgement: Judgement,
+    *,
+    span: tuple[float, float],
+    offset: float,
+    rng: np.random.Generator,
+) -> list[str]:
+    """The findings as sentences, stream by stream; then whether the streams agree."""
+    by_kind: dict[str, list[Evidence]] = {}
+    for found in evidence:
+        by_kind.setdefault("face" if found.kind in ("micro_expression", "scene") else found.kind, []).append(found)
+    streams = [stream for stream in ("face", "voice", "words") if stream in by_kind]
+    if rng.random() < 0.3:
+        rng.shuffle(streams)
+    told: list[str] = []
+    for stream in streams:
+        findings = by_kind[stream]
+        lasting = [found for found in findings if found.kind != "micro_expression"]
+        micro = [found for found in findings if found.kind == "micro_expression"]
+        chosen = [*lasting[: 2 if stream == "face" else 1], *micro[:1]]
+        told += [evidence_sentence(found, offset=offset, span=span, form=int(rng.integers(6))) for found in chosen]
+    told = told[:MAX_SENTENCES]
+    if judgement.conflict is not None:
+        first, second = (judgement.leading[stream] for stream in judgement.conflict)
+        told = [*told[: MAX_SENTENCES - 1], relation_sentence(first, second, agree=False, form=int(rng.integers(6)))]
+    elif rng.random() < AGREEMENT_SHARE and len(told) < MAX_SENTENCES:
+        families = {stream: family_of(found.label) for stream, found in judgement.leading.items()}
+        agreeing = [
+            (first, second)
+            for place, first in enumerate(families)
+            for second in list(families)[place + 1 :]
+            if families[first] == families[second]
+        ]
+        if agreeing:
+            first, second = (judgement.leading[stream] for stream in agreeing[int(rng.integers(len(agreeing)))])
+            told.append(relation_sentence(first, second, agree=True, form=int(rng.integers(6))))
+    return told or ["Nothing is seen or heard that tells an emotion."]
+
+
+def _words(
+    family: str, judgement: Judgement, evidence: Sequence[Evidence], *, rng: np.random.Generator, count: int
+) -> Sequence[str]:
+    """Words of a family: what the text itself says by its adjective, and the lexicon's of about this strength."""
+    named = [
+        GOEMOTIONS_ADJECTIVES[found.label]
+        for found in evidence
+        if found.kind == "words" and found.label in GOEMOTIONS_ADJECTIVES and family_of(found.label) == family
+    ]
+    own = [each for each in named if family_of(each) == family]
+    if family not in LEXICON_CLASS:
+        return (own or [GOEMOTIONS_ADJECTIVES[MAIN_EMOTION[family]]])[:count]
+    lexicon = load_lexicon()[LEXICON_CLASS[family]].labels[strength_of(judgement.probability(family))]
+    drawn = [str(word) for word in rng.permutation([word for word in lexicon if family_of(word) == family])]
+    if family == NEUTRAL:
+        return ("neutral", *[word for word in drawn if word != "neutral"])[:count]
+    mixed = [*own[:1], *drawn] if rng.random() < 0.5 else [*drawn[:1], *own, *drawn[1:]]
+    return list(dict.fromkeys(mixed))[:count]
+
+
+__all__ = ["FAMILIES", "clip_answer", "open_labels", "sentiment", "utterance_answer"]
