@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent
 PACKAGE_DIR = {
     "microemo": "modeling_microemo",
     "microemo.processing": "processing",
+    "microemo.data": "data",
     "microemo.inference": "inference",
     "microemo.training": "training",
     "microemo.evaluation": "evaluation",
@@ -92,9 +93,9 @@ setup(
     package_data={
         "microemo": ["py.typed", "*.json"],
         "microemo.processing": ["*.jinja"],
+        "microemo.data": ["*.json", "*.csv"],
         "microemo.inference": ["*.json", "*.html", "*.css", "*.js"],
         "microemo.training": ["recipes/*.yaml"],
-        "microemo.evaluation": ["*.json", "*.csv"],
         "microemo.synthesis": ["*.json"],
         "microemo.conversion": ["*.md"],
         "microemo.checkpoints": ["*/*.safetensors", "*/*.json"],

@@ -4,7 +4,7 @@
 |---|---|
 | `open_vocabulary` | sets of labels: Accuracy_S, Recall_S, Avg (EMER, MER2024) |
 | `label_matching` | which labels mean the same: groups in a file, word vectors, a language model |
-| `emotion_wheel`, `wheel_files`, `default_wheel` | wheels: the rules, the challenges' files, MicroEmo's own |
+| `wheel_files` | the challenges' emotion wheels; the rules and MicroEmo's own are in `microemo.data` |
 | `wheel_metrics` | EW scores of OV-MER, MER-UniBench, MER2025 and MER2026; HIT |
 | `label_parsing`, `label_extraction` | labels out of cells, and out of free text |
 | `classification`, `valence_arousal` | closed sets, sentiment; CCC and RMSE |

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from microemo.data.default_wheel import FAMILY, default_wheels
 from microemo.evaluation.bootstrap import bootstrap_estimate
 from microemo.evaluation.clip_labels import ClipLabels, read_clip_labels
-from microemo.evaluation.default_wheel import FAMILY, default_wheels
 from microemo.evaluation.figures import Figure, Matching, Pairs, figures_of
 from microemo.evaluation.label_matching import (
     embedding_grouping,

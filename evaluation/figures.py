@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microemo.data.default_wheel import sentiment_of_labels
+from microemo.data.emotion_wheel import EmotionWheels
 from microemo.evaluation.classification import (
     ClosedSetScores,
     SentimentScores,
@@ -13,8 +15,6 @@ from microemo.evaluation.classification import (
     sentiment_value,
 )
 from microemo.evaluation.clip_labels import ClipLabels
-from microemo.evaluation.default_wheel import sentiment_of_labels
-from microemo.evaluation.emotion_wheel import EmotionWheels
 from microemo.evaluation.open_vocabulary import (
     Grouping,
     SetScores,

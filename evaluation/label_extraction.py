@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from microemo.evaluation.default_wheel import default_wheels
-from microemo.evaluation.emotion_wheel import M1, EmotionWheels
+from microemo.data.default_wheel import default_wheels
+from microemo.data.emotion_wheel import M1, EmotionWheels
 from microemo.evaluation.label_parsing import parse_labels
 
 TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|[.,;:!?()\n]")

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from microemo.evaluation.emotion_wheel import EmotionWheels, WheelRow, wheel_from_rows
+from microemo.data.emotion_wheel import EmotionWheels, WheelRow, wheel_from_rows
 from microemo.evaluation.label_parsing import parse_labels
 
 try:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microemo.evaluation.emotion_wheel import EmotionWheels, Rule
+from microemo.data.emotion_wheel import EmotionWheels, Rule
 from microemo.evaluation.label_parsing import LabelCell, parse_labels
 from microemo.evaluation.open_vocabulary import check_pairs, harmonic_mean, overlap
 

@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
+from microemo.data.default_wheel import default_wheels
 from microemo.evaluation.clip_labels import ClipLabels
-from microemo.evaluation.default_wheel import default_wheels
 from microemo.evaluation.evaluate import Interval, evaluate_predictions
 from microemo.evaluation.evaluate_command import add_arguments, run
 from microemo.evaluation.figures import Matching

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microemo.evaluation.emotion_wheel import EmotionWheels, wheel_from_rows
+from microemo.data.emotion_wheel import EmotionWheels, wheel_from_rows
 from microemo.evaluation.label_extraction import extract_labels, find_labels, labels_by_model
 
 

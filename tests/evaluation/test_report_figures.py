@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evaluated_clips import evaluated, event, micro, report, scores, utterance
 
-from microemo.evaluation.default_wheel import default_wheels
+from microemo.data.default_wheel import default_wheels
 from microemo.evaluation.evaluate import Interval, score_of
 from microemo.evaluation.figures import Matching
 from microemo.evaluation.multi_label import Thresholds

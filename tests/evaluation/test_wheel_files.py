@@ -3,7 +3,7 @@ import warnings
 import openpyxl
 import pytest
 
-from microemo.evaluation.emotion_wheel import M1, M2, Rule
+from microemo.data.emotion_wheel import M1, M2, Rule
 from microemo.evaluation.wheel_files import read_official_wheels, wheels_where_fear_is_joyful
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microemo.evaluation.emotion_wheel import M1, EmotionWheels, Rule, wheel_from_rows
+from microemo.data.emotion_wheel import M1, EmotionWheels, Rule, wheel_from_rows
 from microemo.evaluation.open_vocabulary import set_scores
 from microemo.evaluation.wheel_metrics import (
     clip_wheel_scores,

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from microemo.evaluation.default_wheel import (
+from microemo.data.default_wheel import (
     DESCRIPTION,
     FAMILY,
     SECOND_LEVEL,
@@ -13,7 +13,7 @@ from microemo.evaluation.default_wheel import (
     family_valence,
     sentiment_of_labels,
 )
-from microemo.evaluation.emotion_wheel import M1, M2
+from microemo.data.emotion_wheel import M1, M2
 from microemo.evaluation.wheel_files import wheels_where_fear_is_joyful
 
 GO_EMOTIONS = str.split(

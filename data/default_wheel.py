@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from microemo.evaluation.emotion_wheel import EmotionWheels, Rule, wheel_from_rows
+from microemo.data.emotion_wheel import EmotionWheels, Rule, wheel_from_rows
 
 TABLE = Path(__file__).with_name("default_wheel.csv")
 DESCRIPTION = Path(__file__).with_name("default_wheel.json")

@@ -1,0 +1,1 @@
+"""Values and readers that other rooms share: the emotion wheel."""
