@@ -13,6 +13,7 @@ PACKAGE_DIR = {
     "microemo.data": "data",
     "microemo.inference": "inference",
     "microemo.training": "training",
+    "microemo.training.language": "training/language",
     "microemo.evaluation": "evaluation",
     "microemo.synthesis": "synthesis",
     "microemo.conversion": "conversion",

@@ -290,9 +290,7 @@ def _checked_clip(window: WindowFindings) -> CheckedText | None:
     return _checked(window.answers[0] if window.answers else None, window=window, evidence=evidence, spans=spans)
 
 
-def _evidence_reports(
-    findings: Sequence[Evidence], *, span: tuple[float, float]
-) -> tuple[EvidenceReport, ...]:
+def _evidence_reports(findings: Sequence[Evidence], *, span: tuple[float, float]) -> tuple[EvidenceReport, ...]:
     return tuple(
         EvidenceReport(
             kind=found.kind,

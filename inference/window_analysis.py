@@ -91,9 +91,7 @@ def window_steps(
     faces = face_scores(perception, clip)
     timelines = tuple(detect_events(each, neutral=perception.neutral) for each in faces)
     traces = clip_traces(clip)
-    evidence = utterance_evidence(
-        perception, clip, timelines=timelines, prosody=clip_prosody(clip, traces=traces)
-    )
+    evidence = utterance_evidence(perception, clip, timelines=timelines, prosody=clip_prosody(clip, traces=traces))
     findings = WindowFindings(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),

@@ -1,6 +1,5 @@
 """Each stream's features: what the towers and Q-Formers make of faces, frames and sound."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch

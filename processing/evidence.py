@@ -159,7 +159,9 @@ def utterance_evidence(
         line = attended_timeline(clip, number, timelines=timelines)
         face: list[Evidence] = []
         if line is not None:
-            face = _face_evidence(line, span, labels=perception.expression_labels, intensities=intensities.get(line.track_id))
+            face = _face_evidence(
+                line, span, labels=perception.expression_labels, intensities=intensities.get(line.track_id)
+            )
             face += _micro_evidence(line, span, perception=perception)
             face += _absences(line.times, span)
         elif clip.frames is not None:
@@ -218,7 +220,9 @@ def _strongest(
     kind: EvidenceKind, probabilities: np.ndarray, span: tuple[float, float], *, labels: Sequence[str], least: float
 ) -> list[Evidence]:
     order: Sequence[int] = np.argsort(-probabilities, kind="stable").tolist()
-    shown = [column for place, column in enumerate(order[:MAX_FINDINGS]) if place == 0 or probabilities[column] >= least]
+    shown = [
+        column for place, column in enumerate(order[:MAX_FINDINGS]) if place == 0 or probabilities[column] >= least
+    ]
     return [Evidence(kind, labels[column], *span, certainty=_rounded(probabilities[column])) for column in shown]
 
 

@@ -1,10 +1,10 @@
 """The one verbaliser: evidence in plain English, as a phrase (report), as lines (prompt), as sentences (explanations).
 
-    phrase     happiness 0.97 from 4.4 s on (lip corners pulled up)
-    lines      face: happiness 0.97 from 4.4 s on (lip corners pulled up); flash of fear 0.71 at 4.9 s (brows raised)
-               voice: joy 0.61; high, loud, +4 semitones
-               words: joy 0.81, excitement 0.40
-    sentence   The face shows happiness from 4.4 s on, with the lip corners pulled up.
+phrase     happiness 0.97 from 4.4 s on (lip corners pulled up)
+lines      face: happiness 0.97 from 4.4 s on (lip corners pulled up); flash of fear 0.71 at 4.9 s (brows raised)
+           voice: joy 0.61; high, loud, +4 semitones
+           words: joy 0.81, excitement 0.40
+sentence   The face shows happiness from 4.4 s on, with the lip corners pulled up.
 """
 
 from collections.abc import Sequence
@@ -43,9 +43,17 @@ MACRO_FORMS = (
     "There is {noun} on the face{when}{looks}.",
     "{Noun} shows on the face{when}{looks}.",
 )
-NEUTRAL_FACE_FORMS = ("The face stays neutral{when}.", "The face is neutral{when}.", "The face gives little away{when}.")
+NEUTRAL_FACE_FORMS = (
+    "The face stays neutral{when}.",
+    "The face is neutral{when}.",
+    "The face gives little away{when}.",
+)
 FAINT_FACE_FORMS = ("The face shows {noun} faintly.", "There is a trace of {noun} on the face.")
-VOICE_FORMS = ("The voice sounds of {noun}{manner}.", "There is {noun} in the voice{manner}.", "The voice carries {noun}{manner}.")
+VOICE_FORMS = (
+    "The voice sounds of {noun}{manner}.",
+    "There is {noun} in the voice{manner}.",
+    "The voice carries {noun}{manner}.",
+)
 EVEN_VOICE_FORMS = ("The voice is {noun}{manner}.", "The voice sounds {noun}{manner}.")
 MANNER_FORMS = ("The voice is {manner}.",)
 WORDS_FORMS = ("The words express {noun}.", "What is said speaks of {noun}.", "By the words it is {noun}.")
@@ -84,9 +92,7 @@ def evidence_phrase(finding: Evidence, *, offset: float = 0.0, span: tuple[float
     return f"{finding.label}{certainty}"
 
 
-def evidence_lines(
-    findings: Sequence[Evidence], *, span: tuple[float, float], offset: float = 0.0
-) -> tuple[str, ...]:
+def evidence_lines(findings: Sequence[Evidence], *, span: tuple[float, float], offset: float = 0.0) -> tuple[str, ...]:
     """The findings of one utterance as the lines of a prompt, a line for each stream that has any."""
     streams = {
         "face": [found for found in findings if found.kind in ("face", "micro_expression", "scene")],
@@ -126,7 +132,7 @@ def evidence_sentence(
         if not finding.label:
             forms = MANNER_FORMS
         elif finding.signs:
-            filled["manner"] = f", {filled['manner']}"
+            filled["manner"] = _in_brackets(finding.signs)
     elif finding.label in EVEN:
         forms = NEUTRAL_FACE_FORMS
     else:

@@ -58,6 +58,4 @@ def clip_prosody(clip: Clip, *, traces: tuple[VoiceTrace, ...] | None = None) ->
     if traces is None:
         return (None,) * len(clip.utterances)
     measured = measure_prosody(traces, speakers=[each.speaker for each in clip.utterances])
-    return tuple(
-        prosody if len(trace.decibels) else None for trace, prosody in zip(traces, measured, strict=True)
-    )
+    return tuple(prosody if len(trace.decibels) else None for trace, prosody in zip(traces, measured, strict=True))

@@ -234,9 +234,7 @@ class MicroEmoProcessor(ProcessorMixin):
         """
         clip = with_utterances(clip)
         found = perception if isinstance(perception, Perception) else clip_perception(perception, clip, row=row)
-        return utterance_evidence(
-            found, clip, timelines=face_timelines(found, clip), prosody=clip_prosody(clip)
-        )
+        return utterance_evidence(found, clip, timelines=face_timelines(found, clip), prosody=clip_prosody(clip))
 
     def prompt_inputs(
         self, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True

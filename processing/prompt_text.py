@@ -178,9 +178,7 @@ def clip_conversation(
     return messages
 
 
-def utterance_block(
-    utterance: Utterance, *, offset: float = 0.0, evidence: Sequence[Evidence] = ()
-) -> dict[str, Any]:
+def utterance_block(utterance: Utterance, *, offset: float = 0.0, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:
     """Returns the content block of a chat message that stands for an utterance, `offset` seconds earlier.
 
     Its "evidence" are the lines that stand under the words.

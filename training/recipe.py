@@ -23,7 +23,7 @@ except ImportError:
     yaml = None  # type: ignore[assignment]
 
 KEPT_PARTS = (*TOWERS, "micro_dynamics", "language_model")
-OBJECTIVES = ("answers", "emotions", "face", "movement", "flow", "words", "voice")
+OBJECTIVES = ("answers", "emotions", "face", "movement", "flow", "words", "evidence")
 # YAML 1.1 wants a point in a float; people write 2e-5.
 BOOL_TAG, BOOL = "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
@@ -93,7 +93,7 @@ class ModelRecipe:
     model in this order: what was trained side by side comes together. objective: "answers" (all losses), "emotions"
     (both heads, no words), "face" (the face head alone, without the language model), "movement" or "flow" (of that one
     token alone, see `face_timeline`), "words" (the streams' tokens learn the language model's vocabulary, see
-    `word_alignment`) or "voice" (its readout is fitted, see `voice_fit`). changes: of the config, such as an
+    `word_alignment`) or "evidence" (examples of `language.prepare`, which are tensors). changes: of the config, such as an
     ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 

@@ -34,7 +34,7 @@ MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "movement": MicroEmoForFaceMovement,
     "flow": MicroEmoForFaceFlow,
     "words": MicroEmoForWordAlignment,
-    "voice": MicroEmoForEmotionClassification,
+    "evidence": MicroEmoForConditionalGeneration,
 }
 # What processor and model must agree on: name in the processor -> path in the config.
 SHARED_SETTINGS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.continued_lora import begin_with, continued_lora, take_out
 from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
+from microemo.training.language.examples import LanguageCollator
+from microemo.training.language.prepare import load_examples as load_language_examples
 from microemo.training.language_states import remember_states
 from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only
@@ -44,7 +47,6 @@ from microemo.training.trained_weights import (
     write_record,
 )
 from microemo.training.trainer import MicroEmoTrainer
-from microemo.training.voice_fit import fit_voice_readout
 
 try:
     import datasets
@@ -53,8 +55,6 @@ except ImportError:
 
 logger = logging.get_logger(__name__)
 
-# Objectives that no gradient step is taken for.
-FITS = {"voice": fit_voice_readout}
 # What this package's batches need of `TrainingArguments`, and may not be changed by a recipe.
 FIXED_ARGUMENTS = {"remove_unused_columns": False, "label_names": ["labels"]}
 DEFAULT_ARGUMENTS = {"report_to": ["tensorboard"], "logging_steps": 10, "save_total_limit": 2}
@@ -88,14 +88,7 @@ def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = F
     folder = run.trainer.args.output_dir
     if resume is True and folder is not None and Path(folder).is_dir():
         checkpoint = get_last_checkpoint(folder)
-    fit = FITS.get(recipe.model.objective)
-    if fit is not None:
-        if run.trainer.args.world_size > 1:
-            raise ValueError(f'model.objective "{recipe.model.objective}" is fitted by one process, which reads all')
-        batches, decay = run.trainer.get_train_dataloader(), run.trainer.args.weight_decay
-        run.trainer.state.log_history.append(fit(run.start.model, batches=batches, weight_decay=decay))
-    else:
-        run.trainer.train(resume_from_checkpoint=checkpoint)
+    run.trainer.train(resume_from_checkpoint=checkpoint)
     if run.trainer.eval_dataset is not None:
         run.trainer.evaluate()
     return finish(run)
@@ -108,6 +101,8 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
     start = load_starting_model(recipe.model, trained_parts=recipe.parts.train)
     begun_with = assembled_weights(start.folder)
     model = _trainable(start.model, recipe=recipe)
+    if recipe.model.objective == "evidence":
+        return _evidence_run(recipe, start, model, arguments=arguments, begun_with=begun_with, root=Path(data_root))
     _remember(model, data=recipe.data, process=arguments.process_index)
     reading = {**start.processor.reading_settings, **recipe.data.reading}
     landmarks = start.folder / FACE_LANDMARKS_FOLDER
@@ -127,7 +122,6 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             dropout=StreamDropout(**recipe.data.dropout) if training and recipe.data.dropout else None,
             unreadable=recipe.data.unreadable,
             segment_words=recipe.model.objective == "words",
-            voice_labels=recipe.model.objective == "voice",
             latest_seconds=recipe.data.latest_seconds if training else 0.0,
             stretch_seconds=recipe.data.stretch_seconds if training else None,
             voice_speed=recipe.data.voice_speed if training else 0.0,
@@ -148,6 +142,29 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
         compute_metrics=None if evaluation is None else head_metrics(),
         learning_rates=recipe.parts.learning_rates,
         train_lengths=_lengths(training_data) if arguments.train_sampling_strategy == "group_by_length" else None,
+    )
+    return TrainingRun(recipe, start, trainer, begun_with)
+
+
+def _evidence_run(
+    recipe: Recipe,
+    start: StartingModel,
+    model: Any,
+    *,
+    arguments: TrainingArguments,
+    begun_with: dict[str, str] | None,
+    root: Path,
+) -> TrainingRun:
+    """A run on examples that `language.prepare` has written: tensors already, with soft tokens that are known."""
+    examples = [each for source in recipe.data.train for each in load_language_examples(root / source.path)]
+    trainer = MicroEmoTrainer(
+        model=model,
+        args=arguments,
+        data_collator=LanguageCollator(pad_token_id=start.processor.tokenizer.pad_token_id),
+        train_dataset=examples,
+        processing_class=start.processor,
+        learning_rates=recipe.parts.learning_rates,
+        train_lengths=[float(len(each.input_ids)) for each in examples],
     )
     return TrainingRun(recipe, start, trainer, begun_with)
 
@@ -296,6 +313,11 @@ def _data_hash(table: Any) -> str:
         return "none"
     if isinstance(table, datasets.IterableDataset):
         return "streamed, not hashed"
+    if isinstance(table, list):
+        digest = hashlib.sha256()
+        for example in table:
+            digest.update(example.input_ids.numpy().tobytes())
+        return digest.hexdigest()
     return examples_hash(_rows(table))
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from microemo.processing.facial_events import FaceScores, detect_events
 from microemo.inference.face_curves import (
     attended_timeline,
     event_evidence,
@@ -12,6 +11,7 @@ from microemo.inference.face_curves import (
     strongest_moments,
 )
 from microemo.processing.clip import Clip, Utterance
+from microemo.processing.facial_events import FaceScores, detect_events
 
 LABELS = ("neutral", "happiness", "anger")
 

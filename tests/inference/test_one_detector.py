@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from microemo import facial_events
-from microemo.processing.facial_events import FaceScores
 from microemo.inference import window_analysis
+from microemo.processing.facial_events import FaceScores
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from microemo.processing.facial_events import FaceScores, detect_events
 from microemo.inference.exact_json import from_plain, to_plain
 from microemo.inference.report_building import (
     HeadLabels,
@@ -14,6 +13,7 @@ from microemo.inference.report_building import (
 )
 from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, Utterance
+from microemo.processing.facial_events import FaceScores, detect_events
 
 LABELS = HeadLabels(emotions=(), expressions=("neutral", "happiness", "fear"), action_units=("AU1", "AU12"))
 

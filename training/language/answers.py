@@ -47,7 +47,10 @@ def clip_answer(evidence: Sequence[Sequence[Evidence]], *, offset: float, rng: n
     """The answer about a whole clip: what its utterances show in the mean, and its surest findings in order of time."""
     if len(evidence) == 1:
         (own,) = evidence
-        span = (min((found.start_seconds for found in own), default=0.0), max((found.end_seconds for found in own), default=0.0))
+        span = (
+            min((found.start_seconds for found in own), default=0.0),
+            max((found.end_seconds for found in own), default=0.0),
+        )
         return utterance_answer(own, span=span, offset=offset, rng=rng)
     judgements = [co_judge(own) for own in evidence]
     families = np.mean([judgement.families for judgement in judgements], axis=0)
@@ -120,7 +123,9 @@ def _words(
     own = [each for each in named if family_of(each) == family]
     if family not in LEXICON_CLASS:
         return (own or [GOEMOTIONS_ADJECTIVES[MAIN_EMOTION[family]]])[:count]
-    lexicon = load_lexicon()[LEXICON_CLASS[family]].labels[strength_of(judgement.probability(family))]
+    # Somebody surely neutral is not "impassive", as the lexicon's strong words have it.
+    strength = "medium" if family == NEUTRAL else strength_of(judgement.probability(family))
+    lexicon = load_lexicon()[LEXICON_CLASS[family]].labels[strength]
     drawn = [str(word) for word in rng.permutation([word for word in lexicon if family_of(word) == family])]
     if family == NEUTRAL:
         return ("neutral", *[word for word in drawn if word != "neutral"])[:count]

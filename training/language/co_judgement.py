@@ -22,9 +22,10 @@ FAMILY_NUMBER = {family: number for number, family in enumerate(FAMILIES)}
 MERGED = {"happiness": "joy", "contempt": "disgust", "calm": "neutral"}
 STREAMS = ("face", "voice", "words")
 STREAM_WEIGHTS = {"face": 1.0, "voice": 0.8, "words": 0.8}
-NEUTRAL_IS_UNKNOWN = {"face": 0.35, "voice": 0.5, "words": 0.7}  # of what a stream calls neutral
+NEUTRAL_IS_UNKNOWN = {"face": 0.6, "voice": 0.7, "words": 0.8}  # of what a stream calls neutral
 DOUBT = 0.12  # of every opinion
 MICRO_MASS = 0.25  # of a micro-expression beside what lasts
+MICRO_SHARE = 0.6  # of its certainty, with which the emotion head tells a micro-expression whatever lasts
 CONFLICT_CERTAINTY = 0.45  # from which on two streams that differ disagree
 # The closed class whose lexicon has words, valence and arousal for a family; families of words alone have their own.
 LEXICON_CLASS = {
@@ -107,11 +108,18 @@ def emotion_targets(judgement: Judgement, evidence: Sequence[Evidence], *, names
     for family in FAMILIES:
         probability = judgement.probability(family)
         main = MAIN_EMOTION.get(family, family)
-        labels = {main: 0.5, **named.get(family, {})} if family not in MAIN_EMOTION else named.get(family) or {main: 0.5}
+        labels = (
+            {main: 0.5, **named.get(family, {})} if family not in MAIN_EMOTION else named.get(family) or {main: 0.5}
+        )
         strongest = max(labels.values())
         for label, certainty in labels.items():
             if label in names:
                 targets[names.index(label)] = probability * certainty / strongest
+    for found in evidence:
+        family = family_of(found.label) if found.kind == "micro_expression" and found.label else None
+        if family is not None:
+            column = names.index(MAIN_EMOTION.get(family, family))
+            targets[column] = max(targets[column], MICRO_SHARE * (found.certainty or 0.0))
     return targets.clip(0, 1)
 
 

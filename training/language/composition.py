@@ -1,0 +1,199 @@
+"""Dialogues composed of real perception: text is cheap, video is not.
+
+Each utterance gets words of a corpus, a face of the photographs and a voice of the recordings, in agreement or in
+conflict, as evidence with times; the streams differ from clip to clip in what is missing. Micro-expressions have the
+action units of the prototypes that synthesis draws, as no corpus of photographs holds any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from microemo.processing.clip import Clip, Utterance
+from microemo.processing.evidence import (
+    MAX_SIGNS,
+    MIN_PROBABILITY,
+    MIN_UNIT_INTENSITY,
+    NO_FACE,
+    SIGNS_OF_EXPRESSION,
+    Evidence,
+    words_evidence,
+)
+from microemo.synthesis.action_units import PROTOTYPES
+from microemo.training.language.co_judgement import FAMILIES, family_of
+from microemo.training.language.sources import FaceSource, VoiceSource
+
+UTTERANCE_COUNTS, UTTERANCE_SHARES = (1, 2, 3, 4), (0.5, 0.25, 0.15, 0.1)
+SEEN, HEARD, SAID = 0.85, 0.8, 0.92  # shares of clips that have the stream
+AGREEING = 0.6  # share of streams that are drawn from the utterance's family
+NEUTRAL_STREAMS = 0.25  # share that is neutral in its place; the rest is anything
+WHOLE_UTTERANCE = 0.6  # share of expressions that last as long as the utterance
+MICRO_SHARE = 0.2  # of the utterances with a face
+PAUSE_SECONDS = (0.1, 1.5)
+SECONDS_A_WORD = (0.25, 0.45)
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.8, 12.0
+NAMES = ("Anna", "Ben", "Chloe", "David", "Eileen", "Speaker 1", "Speaker 2", "Speaker 3", "Maria", "Tom")
+
+
+@dataclass(frozen=True)
+class WordsSource:
+    """Words of a corpus and the emotions (E,) that the language model gives to them alone."""
+
+    text: str
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class ComposedClip:
+    """A dialogue, the evidence of each utterance, and the recording behind each voice (None: not heard)."""
+
+    clip: Clip
+    evidence: tuple[tuple[Evidence, ...], ...]
+    voices: tuple[VoiceSource | None, ...]
+
+
+class Composer:
+    """Draws dialogues; the same generator gives the same ones."""
+
+    def __init__(
+        self,
+        *,
+        faces: Sequence[FaceSource],
+        voices: Sequence[VoiceSource],
+        words: Sequence[WordsSource],
+        expression_labels: Sequence[str],
+        voice_labels: Sequence[str],
+        word_labels: Sequence[str],
+    ) -> None:
+        self.faces, self.voices, self.words = faces, voices, words
+        self.expression_labels, self.voice_labels, self.word_labels = expression_labels, voice_labels, word_labels
+        self._faces_of = _by_family([expression_labels[int(face.expressions.argmax())] for face in faces])
+        self._voices_of = _by_family([voice_labels[int(voice.probabilities.argmax())] for voice in voices])
+        self._words_of = _by_family([word_labels[int(each.probabilities.argmax())] for each in words])
+
+    def compose(self, rng: np.random.Generator) -> ComposedClip:
+        """One dialogue."""
+        count = int(rng.choice(UTTERANCE_COUNTS, p=UTTERANCE_SHARES))
+        is_seen, is_heard, is_said = (bool(rng.random() < share) for share in (SEEN, HEARD, SAID))
+        if not (is_seen or is_heard or is_said):
+            is_said = True
+        names = rng.permutation(NAMES)[: 1 if rng.random() < 0.5 else 2]
+        has_names, clock = rng.random() < 0.7, float(rng.uniform(0, 2))
+        utterances, evidence, voices = [], [], []
+        for _ in range(count):
+            family = str(rng.choice(["neutral", *FAMILIES]))  # neutral twice as often
+            text, said = self._draw_words(family, rng=rng) if is_said else ("", None)
+            seconds = float(rng.uniform(*SECONDS_A_WORD)) * max(len(text.split()), 4)
+            span = (round(clock, 2), round(clock + min(max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS), 2))
+            face = self._draw_face(family, span, rng=rng) if is_seen else []
+            voice = self._draw_voice(family, rng=rng) if is_heard else None
+            heard = [] if voice is None else self._voice_evidence(voice, span)
+            words = [] if said is None else words_evidence(said, span, labels=self.word_labels)
+            speaker = str(names[int(rng.integers(len(names)))]) if has_names else None
+            utterances.append(Utterance(*span, text=text, speaker=speaker))
+            evidence.append((*face, *heard, *words))
+            voices.append(voice)
+            clock = span[1] + float(rng.uniform(*PAUSE_SECONDS))
+        clip = Clip("composed", 0.0, round(clock, 2), tuple(utterances))
+        return ComposedClip(clip, tuple(evidence), tuple(voices))
+
+    def _draw_words(self, family: str, *, rng: np.random.Generator) -> tuple[str, np.ndarray]:
+        source = self.words[_draw(self._words_of, family, rng=rng)]
+        return source.text, source.probabilities
+
+    def _draw_voice(self, family: str, *, rng: np.random.Generator) -> VoiceSource:
+        return self.voices[_draw(self._voices_of, family, rng=rng)]
+
+    def _voice_evidence(self, voice: VoiceSource, span: tuple[float, float]) -> list[Evidence]:
+        order: Sequence[int] = np.argsort(-voice.probabilities, kind="stable")[:2].tolist()
+        found = [
+            Evidence("voice", self.voice_labels[column], *span, certainty=round(float(voice.probabilities[column]), 3))
+            for place, column in enumerate(order)
+            if place == 0 or voice.probabilities[column] >= MIN_PROBABILITY
+        ]
+        first = found[0]
+        return [
+            Evidence(
+                "voice",
+                first.label,
+                *span,
+                certainty=first.certainty,
+                signs=voice.manner,
+                pitch_semitones=voice.pitch_semitones,
+            ),
+            *found[1:],
+        ]
+
+    def _draw_face(self, family: str, span: tuple[float, float], *, rng: np.random.Generator) -> list[Evidence]:
+        if rng.random() < 0.05:
+            return [Evidence("scene", NO_FACE, *span)]
+        face = self.faces[_draw(self._faces_of, family, rng=rng)]
+        found = self._expression_evidence(face, span, rng=rng)
+        if span[1] - span[0] >= 1.0 and rng.random() < MICRO_SHARE:
+            found.append(self._micro_evidence(span, rng=rng))
+        if span[1] - span[0] >= 2.0 and rng.random() < 0.05:
+            start = float(rng.uniform(span[0], span[1] - 1.0))
+            found.append(Evidence("scene", NO_FACE, round(start, 2), round(start + 0.9, 2)))
+        return found
+
+    def _expression_evidence(
+        self, face: FaceSource, span: tuple[float, float], *, rng: np.random.Generator
+    ) -> list[Evidence]:
+        """What the detector would find of this face held still: an expression that lasts, or a mean."""
+        order: Sequence[int] = np.argsort(-face.expressions, kind="stable")[:2].tolist()
+        label, certainty = self.expression_labels[order[0]], round(float(face.expressions[order[0]]), 3)
+        if label == "neutral" or certainty < 0.5:
+            return [
+                Evidence(
+                    "face", self.expression_labels[column], *span, certainty=round(float(face.expressions[column]), 3)
+                )
+                for place, column in enumerate(order)
+                if place == 0 or face.expressions[column] >= MIN_PROBABILITY
+            ]
+        times = span
+        if span[1] - span[0] >= 1.2 and rng.random() >= WHOLE_UTTERANCE:
+            cut = float(rng.uniform(span[0] + 0.5, span[1] - 0.5))
+            times = (cut, span[1]) if rng.random() < 0.5 else (span[0], cut)
+        wanted = {f"AU{number}" for number in SIGNS_OF_EXPRESSION.get(label, ())}
+        strong = sorted(
+            ((value, unit) for unit, value in face.units.items() if unit in wanted and value >= MIN_UNIT_INTENSITY),
+            reverse=True,
+        )
+        signs = tuple(unit for _, unit in strong[:MAX_SIGNS])
+        return [Evidence("face", label, round(times[0], 2), round(times[1], 2), certainty=certainty, signs=signs)]
+
+    def _micro_evidence(self, span: tuple[float, float], *, rng: np.random.Generator) -> Evidence:
+        label = str(rng.choice(sorted(PROTOTYPES)))
+        prototype = PROTOTYPES[label][int(rng.integers(len(PROTOTYPES[label])))]
+        apex = float(rng.uniform(span[0] + 0.2, span[1] - 0.2))
+        half = float(rng.uniform(0.06, 0.2))
+        units = sorted(prototype, key=lambda unit: -prototype[unit])[: int(rng.integers(0, MAX_SIGNS + 1))]
+        return Evidence(
+            "micro_expression",
+            label,
+            round(apex - half, 2),
+            round(apex + half, 2),
+            certainty=round(float(rng.uniform(0.55, 0.95)), 2),
+            apex_seconds=round(apex, 2),
+            signs=tuple(f"AU{unit}" for unit in units),
+        )
+
+
+def _by_family(labels: Sequence[str]) -> dict[str, np.ndarray]:
+    families = np.array([family_of(label) or "neutral" for label in labels])
+    return {family: np.flatnonzero(families == family) for family in np.unique(families).tolist()}
+
+
+def _draw(places: dict[str, np.ndarray], family: str, *, rng: np.random.Generator) -> int:
+    """A source of the family where streams agree, else a neutral one or one of any family."""
+    chance = rng.random()
+    if chance >= AGREEING:
+        family = "neutral" if chance < AGREEING + NEUTRAL_STREAMS else str(rng.choice(sorted(places)))
+    if family not in places:  # no face or voice shows affection: such an utterance looks pleased, or neutral
+        family = "joy" if family == "affection" and rng.random() < 0.5 else "neutral"
+    known = places.get(family)
+    chosen = known if known is not None else next(iter(places.values()))
+    return int(chosen[int(rng.integers(len(chosen)))])

@@ -1,0 +1,150 @@
+"""Examples of the language part as tensors: the prompt with its evidence, soft tokens that are known, and targets.
+
+N tokens, U utterances, E emotions, S segments, K tokens a segment, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from microemo import MicroEmoProcessor
+from microemo.outputs import MicroEmoStreamOutput
+from microemo.processing.clip import Clip, Utterance
+from microemo.processing.clip_tensors import IGNORE_INDEX
+from microemo.processing.evidence import Evidence
+from microemo.training.emotion_targets import emotion_labels
+from microemo.training.example import Example, LabelledUtterance
+from microemo.training.language.answers import clip_answer, utterance_answer
+from microemo.training.language.co_judgement import co_judge, emotion_targets
+from microemo.training.public_corpus_readers import in_turn
+
+PIXEL = np.zeros((1, 1, 1, 3), np.uint8)  # stands for frames that nobody looks at: their tokens are known
+SAMPLE = np.zeros(1, np.float32)
+
+
+@dataclass(frozen=True)
+class LanguageExample:
+    """input_ids, labels: (N,) long, -100 outside the answer. emotions: (U, E), affect: (U, 2), -100 unknown. video,
+    audio: (S * K, D) tokens, None where the prompt has no place for them."""
+
+    input_ids: torch.Tensor
+    labels: torch.Tensor
+    emotions: torch.Tensor
+    affect: torch.Tensor
+    video: torch.Tensor | None = None
+    audio: torch.Tensor | None = None
+
+
+def words_example(example: Example, *, processor: MicroEmoProcessor, names: Sequence[str]) -> LanguageExample:
+    """Words alone with the labels that people gave them, without a question."""
+    spoken = tuple(in_turn(example.utterances))
+    clip = processor.fit_clip(
+        Clip(
+            example.example_id,
+            0.0,
+            max(spoken[-1].end_seconds or 0.0, 0.1),
+            tuple(_utterance(each) for each in spoken),
+        )
+    )
+    ids = processor.prompt_inputs(clip)["input_ids"][0]
+    targets = np.stack([emotion_labels(each.targets, names=names) for each in spoken])
+    affect = torch.full((len(spoken), 2), float(IGNORE_INDEX))
+    return LanguageExample(ids, torch.full_like(ids, IGNORE_INDEX), torch.from_numpy(targets), affect)
+
+
+def evidence_example(
+    clip: Clip,
+    evidence: Sequence[Sequence[Evidence]],
+    *,
+    processor: MicroEmoProcessor,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    shows_evidence: bool = True,
+    video: np.ndarray | None = None,
+    audio: np.ndarray | None = None,
+) -> LanguageExample:
+    """A question about the clip or one of its utterances, with the answer that the evidence leads to.
+
+    Args:
+        shows_evidence: False leaves the evidence out of the prompt: the soft tokens alone tell it.
+    """
+    shown = replace(
+        clip,
+        frames=None if video is None else PIXEL,
+        frame_times=None if video is None else np.zeros(1),
+        waveform=None if audio is None else SAMPLE,
+    )
+    written = evidence if shows_evidence else None
+    prefix = processor.prompt_inputs(shown, evidence=written)["input_ids"][0]
+    index = int(rng.integers(len(clip.utterances) + 1))
+    question = processor.default_questions(processor.fit_clip(shown, evidence=written))[index]
+    if index == 0:
+        answer = clip_answer(evidence, offset=clip.start_seconds, rng=rng)
+    else:
+        utterance = clip.utterances[index - 1]
+        span = utterance.start_seconds, utterance.end_seconds
+        answer = utterance_answer(evidence[index - 1], span=span, offset=clip.start_seconds, rng=rng)
+    asked = processor.question_inputs([question])["input_ids"][0]
+    told = processor.tokenizer(f"{answer}<|im_end|>", add_special_tokens=False, return_tensors="pt")["input_ids"][0]
+    ids = torch.cat([prefix, asked, told])
+    labels = torch.cat([torch.full_like(ids[: -len(told)], IGNORE_INDEX), told])
+    judged = [co_judge(own) for own in evidence]
+    emotions = [emotion_targets(entry, own, names=names) for entry, own in zip(judged, evidence, strict=True)]
+    affect = [entry.valence_arousal for entry in judged]
+    return LanguageExample(
+        ids,
+        labels,
+        torch.from_numpy(np.stack(emotions)),
+        torch.tensor(affect, dtype=torch.float32),
+        None if video is None else torch.from_numpy(video),
+        None if audio is None else torch.from_numpy(audio),
+    )
+
+
+class LanguageCollator:
+    """Pads `LanguageExample`s on the right to a batch for `MicroEmoForConditionalGeneration`."""
+
+    def __init__(self, *, pad_token_id: int) -> None:
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, examples: Sequence[LanguageExample]) -> dict[str, Any]:
+        """The batch; streams that no example has are left out."""
+        lengths = torch.tensor([len(each.input_ids) for each in examples])
+        counts = torch.tensor([len(each.emotions) for each in examples])
+        ids = pad_sequence([each.input_ids for each in examples], batch_first=True, padding_value=self.pad_token_id)
+        utterances = torch.arange(int(counts.max())).expand(len(examples), -1) < counts.unsqueeze(1)
+        batch = {
+            "input_ids": ids,
+            "attention_mask": (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long(),
+            "labels": _padded([each.labels for each in examples]),
+            "emotion_labels": _padded([each.emotions for each in examples]),
+            "valence_arousal_labels": _padded([each.affect for each in examples]),
+            "utterance_times": torch.zeros(*utterances.shape, 2),
+            "utterance_mask": utterances,
+        }
+        streams = {name: [getattr(each, name) for each in examples] for name in ("video", "audio")}
+        features = {
+            name: MicroEmoStreamOutput(pooler_output=_tokens(rows))
+            for name, rows in streams.items()
+            if any(row is not None for row in rows)
+        }
+        return {**batch, **({"mm_encoder_outputs": features} if features else {})}
+
+
+def _utterance(spoken: LabelledUtterance) -> Utterance:
+    return Utterance(spoken.start_seconds or 0.0, spoken.end_seconds or 0.1, spoken.text, spoken.speaker)
+
+
+def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    return pad_sequence(list(rows), batch_first=True, padding_value=IGNORE_INDEX)
+
+
+def _tokens(rows: Sequence[torch.Tensor | None]) -> tuple[torch.Tensor, ...]:
+    width = next(row.shape[-1] for row in rows if row is not None)
+    return tuple(torch.zeros(0, width) if row is None else row for row in rows)

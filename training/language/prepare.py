@@ -1,0 +1,245 @@
+"""Makes the examples of the evidence stage: perceives the sources, composes dialogues, writes answers, keeps tensors.
+
+    python -m microemo.training.language.prepare DATA --model runs/words/model --out runs/evidence.pt --cache runs/sources
+
+DATA holds stills/, ravdess/, emodb/, faces_in_motion/, goemotions/ and meld/ (readers say how). Clips whose source
+declares no licence, and the people left for validation, are not used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.conversion.assemble_mini import FACE_LANDMARKS_FOLDER
+from microemo.inference.analyzer import EmotionAnalyzer
+from microemo.processing.clip import Clip, Utterance
+from microemo.processing.evidence import words_evidence
+from microemo.training.labelled_segments import read_segments
+from microemo.training.language.composition import Composer, WordsSource
+from microemo.training.language.examples import LanguageExample, evidence_example, words_example
+from microemo.training.language.sources import (
+    ClipSource,
+    VoiceSource,
+    clip_source,
+    face_sources,
+    voice_sources,
+    word_probabilities,
+)
+from microemo.training.public_corpus_readers import VOICE_CORPORA
+from microemo.training.reader_registry import read_examples
+from microemo.training.voice_recordings import read_acted
+
+SEED = 20_261
+TEXT_GROUP = 8  # comments that are read in one prompt, for their probabilities
+Source = TypeVar("Source")
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much of everything: sources that are perceived, then examples that are made of them."""
+
+    photographs: int = 1000
+    recordings: int = 500
+    comments: int = 2400
+    composed: int = 1500
+    clip_questions: int = 5  # about each real clip, each time with another answer in other words
+    rehearsed_comments: int = 250  # groups of eight, words alone
+    rehearsed_dialogues: int = 200
+
+
+def prepare(data: Path, *, model_folder: Path, out: Path, cache: Path, amounts: Amounts | None = None) -> int:
+    """Writes the examples and returns how many there are.
+
+    Args:
+        model_folder: of the stage before, whose language model knows words.
+        cache: keeps what was perceived, so that a second call composes at once.
+    """
+    amounts = amounts or Amounts()
+    rng = np.random.default_rng(SEED)
+    cache.mkdir(parents=True, exist_ok=True)
+    analyzer = EmotionAnalyzer.from_pretrained(model_folder)
+    model, processor = analyzer.model, analyzer.processor
+    names = tuple(model.config.emotion_id2label.values())
+
+    def kept(name: str, make: Callable[[], Iterable[Source]]) -> list[Source]:
+        return _kept(cache / f"{name}.pkl", make)
+
+    faces = kept(
+        "faces",
+        lambda: face_sources(
+            data / "stills",
+            model=model,
+            processor=processor,
+            landmarks=model_folder / FACE_LANDMARKS_FOLDER,
+            most=amounts.photographs,
+        ),
+    )
+    voices = kept("voices", lambda: _voices(data, model=model, processor=processor, most=amounts.recordings))
+    filmed = kept("clips", lambda: _filmed(data / "faces_in_motion", analyzer=analyzer))
+    words = kept("words", lambda: _words(data, model=model, processor=processor, most=amounts.comments))
+    composer = Composer(
+        faces=faces,
+        voices=voices,
+        words=words,
+        expression_labels=tuple(model.config.expression_id2label.values()),
+        voice_labels=tuple(model.config.voice_id2label.values()),
+        word_labels=names,
+    )
+    made: dict[str, Any] = {"processor": processor, "names": names, "rng": rng}
+    examples = [_composed(composer, **made) for _ in tqdm(range(amounts.composed), desc="composing")]
+    examples += _of_clips(filmed, model=model, questions=amounts.clip_questions, **made)
+    examples += _rehearsed(data, amounts, processor=processor, names=names)
+    save_examples(examples, path=out)
+    return len(examples)
+
+
+def save_examples(examples: Sequence[LanguageExample], *, path: Path) -> None:
+    """As plain tensors, which reading runs no code for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save([{name: value for name, value in vars(each).items() if value is not None} for each in examples], path)
+
+
+def load_examples(path: Path) -> list[LanguageExample]:
+    """What `save_examples` wrote."""
+    return [LanguageExample(**entry) for entry in torch.load(path, weights_only=True)]
+
+
+def _kept(path: Path, make: Callable[[], Iterable[Source]]) -> list[Source]:
+    """The sources, made once; the file is this machine's own and never handed on."""
+    if not path.is_file():
+        sources = list(tqdm(make(), desc=path.stem))
+        path.write_bytes(pickle.dumps(sources))
+    return pickle.loads(path.read_bytes())
+
+
+def _voices(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[VoiceSource]:
+    labels = tuple(model.config.voice_id2label.values())
+    recordings = []
+    for corpus, layout in VOICE_CORPORA.items():
+        acted = list(read_acted(data, corpus=corpus, labels=labels))
+        people = sorted({each.person for each in acted})[: -layout.validation_people]
+        recordings += [each for each in acted if each.person in people]
+    return voice_sources(recordings[:: max(1, len(recordings) // most)], model=model, processor=processor)
+
+
+def _filmed(folder: Path, *, analyzer: EmotionAnalyzer) -> Iterable[ClipSource]:
+    files = dict.fromkeys(segment.file for segment in read_segments(folder) if segment.is_licensed)
+    for file in files:
+        clip = next(iter(analyzer.reader.read(folder / file)))
+        yield clip_source(clip, model=analyzer.model, processor=analyzer.processor)
+
+
+def _words(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[WordsSource]:
+    """Comments and spoken lines in equal parts, with what the language model makes of each alone."""
+    comments = islice(read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP), 1300, None)
+    dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
+    texts: list[str] = []
+    for source in (comments, dialogues):
+        found = [
+            spoken.text for example in source for spoken in example.utterances if 2 <= len(spoken.text.split()) <= 30
+        ]
+        texts += found[:: max(1, 2 * len(found) // most)]
+    for start in range(0, len(texts), TEXT_GROUP):
+        group = texts[start : start + TEXT_GROUP]
+        spoken = tuple(Utterance(float(place), place + 1.0, text) for place, text in enumerate(group))
+        clip = processor.fit_clip(Clip("words", 0.0, float(len(group)), spoken))
+        (probabilities,) = word_probabilities([clip], model=model, processor=processor)
+        yield from (WordsSource(each.text, row) for each, row in zip(clip.utterances, probabilities, strict=True))
+
+
+def _composed(
+    composer: Composer, *, processor: Any, names: Sequence[str], rng: np.random.Generator
+) -> LanguageExample:
+    """One composed dialogue; of a single voice that is heard the prompt holds its tokens, half the time."""
+    composed = composer.compose(rng)
+    voices = [voice for voice in composed.voices if voice is not None]
+    audio = None
+    if len(composed.clip.utterances) == 1 and voices and rng.random() < 0.5:
+        audio = voices[0].tokens.reshape(-1, voices[0].tokens.shape[-1])
+    return evidence_example(composed.clip, composed.evidence, audio=audio, processor=processor, names=names, rng=rng)
+
+
+def _of_clips(
+    sources: Sequence[ClipSource],
+    *,
+    model: MicroEmoForConditionalGeneration,
+    processor: MicroEmoProcessor,
+    names: Sequence[str],
+    questions: int,
+    rng: np.random.Generator,
+) -> list[LanguageExample]:
+    """Questions about real clips with their own soft tokens, a third of them with nothing else in the prompt."""
+    examples = []
+    for source in tqdm(sources, desc="clips"):
+        (words,) = word_probabilities([processor.fit_clip(source.clip)], model=model, processor=processor)
+        evidence = []
+        for utterance, own, row in zip(source.clip.utterances, source.evidence, words, strict=True):
+            span = utterance.start_seconds, utterance.end_seconds
+            said = words_evidence(row, span, labels=names) if utterance.text.strip() else []
+            evidence.append((*own, *said))
+        for number in range(questions):
+            tokens = {"video": source.video, "audio": source.audio}
+            if rng.random() < 0.2:
+                tokens = dict.fromkeys(tokens, None)
+            examples.append(
+                evidence_example(
+                    source.clip,
+                    evidence,
+                    shows_evidence=number % 3 > 0 or all(value is None for value in tokens.values()),
+                    processor=processor,
+                    names=names,
+                    rng=rng,
+                    **tokens,
+                )
+            )
+    return examples
+
+
+def _rehearsed(
+    data: Path, amounts: Amounts, *, processor: MicroEmoProcessor, names: Sequence[str]
+) -> list[LanguageExample]:
+    """Words alone, so that they stay."""
+    comments = read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP)
+    dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
+    chosen = [
+        *islice(comments, 1300, 1300 + amounts.rehearsed_comments),
+        *islice(dialogues, amounts.rehearsed_dialogues),
+    ]
+    return [words_example(each, processor=processor, names=names) for each in chosen]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; exits with 2 and one line on bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m microemo.training.language.prepare",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="of the stage before")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="keeps what was perceived")
+    options = parser.parse_args(arguments)
+    try:
+        count = prepare(options.data, model_folder=options.model, out=options.out, cache=options.cache)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{count} examples in {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What real perception gives to compose examples of: faces of photographs, voices of recordings, whole clips.
+
+Each source is perceived once by the model's own towers and heads, as inference does it; the words alone are added later,
+by the language model of the stage before. E emotions, X expressions, V voices, K tokens a segment, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.processing.clip import Clip, Utterance
+from microemo.processing.evidence import Evidence, speaking_manner
+from microemo.processing.face_landmarks import FaceLandmarker
+from microemo.processing.facial_actions import FACIAL_ACTIONS, USUAL_REST, unit_intensities
+from microemo.processing.perceived import clip_traces
+from microemo.processing.prompt_text import with_utterances
+from microemo.processing.prosody import measure_prosody
+from microemo.training.still_faces import align_still, create_still_detector, read_labels
+from microemo.training.voice_recordings import VoiceRecording
+
+
+@dataclass(frozen=True)
+class FaceSource:
+    """A photograph. expressions: (X,) probabilities. units: intensity above a usual rest by action unit ("AU12")."""
+
+    expressions: np.ndarray
+    units: dict[str, float]
+
+
+@dataclass(frozen=True)
+class VoiceSource:
+    """A recording. probabilities: (V,). tokens: (2, K, D), of the whole clip and of its one utterance."""
+
+    probabilities: np.ndarray
+    manner: tuple[str, ...]
+    pitch_semitones: float | None
+    tokens: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """A clip without its pictures and sound. evidence: of each utterance, without that of the words. video, audio:
+    (S * K, D) tokens, None where the stream is missing."""
+
+    clip: Clip
+    evidence: tuple[tuple[Evidence, ...], ...]
+    video: np.ndarray | None
+    audio: np.ndarray | None
+
+
+@torch.no_grad()
+def face_sources(
+    folder: Path, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor, landmarks: Path, most: int
+) -> Iterator[FaceSource]:
+    """Photographs with labels.csv beside them, every n-th so that there are about `most`."""
+    detector, landmarker = create_still_detector(), FaceLandmarker(landmarks)
+    rows = read_labels(folder)
+    for row in rows[:: max(1, len(rows) // most)]:
+        read = cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)
+        aligned = None if read is None else align_still(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), detector=detector)
+        if aligned is None:
+            continue
+        mesh = landmarker.analyze(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), aligned.landmarks)
+        if not mesh.is_face:
+            continue
+        crop = cv2.cvtColor(aligned.crop, cv2.COLOR_GRAY2RGB) if aligned.crop.ndim == 2 else aligned.crop
+        pixels = processor.video_processor.preprocess_faces(np.ascontiguousarray(crop[None]))[None]
+        actions = torch.from_numpy(mesh.actions.astype(np.float32))[None, None]
+        relative = torch.from_numpy((mesh.actions - USUAL_REST).astype(np.float32))[None, None]
+        features = model.get_face_features(
+            pixels,
+            torch.zeros(1, 1),
+            face_actions=actions,
+            relative_face_actions=relative,
+            face_actions_mask=torch.ones(1, 1, dtype=torch.bool),
+        )
+        logits: Any = model.model._face_logits(features)
+        intensities = unit_intensities(mesh.actions - USUAL_REST)
+        yield FaceSource(
+            logits.expression_logits[0, 0].softmax(-1).numpy(),
+            {unit.label: float(value) for unit, value in zip(FACIAL_ACTIONS, intensities, strict=True)},
+        )
+
+
+@torch.no_grad()
+def voice_sources(
+    recordings: Sequence[VoiceRecording], *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
+) -> Iterator[VoiceSource]:
+    """Recordings of one utterance each; pitch and loudness are measured against the speaker's others."""
+    clips = []
+    for each in recordings:
+        seconds = len(each.waveform) / 16_000
+        clips.append(
+            Clip(each.name, 0.0, seconds, (Utterance(0.0, seconds, speaker=each.person),), waveform=each.waveform)
+        )
+    prosodies = _prosody_by_speaker(clips)
+    for clip, prosody in zip(clips, prosodies, strict=True):
+        output = model.perceive(**processor.from_clip(clip), words=False)
+        assert output.voice is not None and output.features is not None
+        tokens = output.features["audio"].pooler_output[0]
+        yield VoiceSource(
+            output.voice[0, 0].numpy(),
+            speaking_manner(prosody),
+            prosody.pitch_semitones,
+            tokens.view(2, -1, tokens.shape[-1]).numpy(),
+        )
+
+
+@torch.no_grad()
+def clip_source(clip: Clip, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor) -> ClipSource:
+    """What is perceived of a clip that was read."""
+    clip = with_utterances(clip)
+    output = model.perceive(**processor.from_clip(clip), words=False)
+    features = output.features or {}
+    streams = {
+        name: features[name].pooler_output[0].numpy() if name in features else None for name in ("video", "audio")
+    }
+    light = replace(clip.without_faces(), frames=None, frame_times=None, waveform=None, tracks=())
+    return ClipSource(light, processor.evidence(output, clip), **streams)
+
+
+@torch.no_grad()
+def word_probabilities(
+    clips: Sequence[Clip], *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
+) -> list[np.ndarray]:
+    """(U, E) of each clip: the emotions that the language model gives to the words alone."""
+    found = []
+    for clip in clips:
+        silent = replace(clip, frames=None, frame_times=None, waveform=None)
+        output = model.perceive(**processor.prompt_inputs(silent))
+        assert output.words is not None
+        found.append(output.words[0].numpy())
+    return found
+
+
+def _prosody_by_speaker(clips: Sequence[Clip]) -> list[Any]:
+    """The prosody of clips of one utterance each, against the other clips of the same speaker."""
+    traces = [trace for clip in clips for trace in clip_traces(clip) or ()]
+    return list(measure_prosody(traces, speakers=[clip.utterances[0].speaker for clip in clips]))
