@@ -26,7 +26,7 @@ from microemo.training.continued_lora import begin_with, continued_lora, take_ou
 from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
 from microemo.training.language.examples import LanguageCollator
-from microemo.training.language.prepare import load_examples as load_language_examples
+from microemo.training.language.examples import load_examples as load_language_examples
 from microemo.training.language_states import remember_states
 from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only

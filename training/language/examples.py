@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,17 @@ def evidence_example(
         None if video is None else torch.from_numpy(video),
         None if audio is None else torch.from_numpy(audio),
     )
+
+
+def save_examples(examples: Sequence[LanguageExample], *, path: Path) -> None:
+    """As plain tensors, which reading runs no code for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save([{name: value for name, value in vars(each).items() if value is not None} for each in examples], path)
+
+
+def load_examples(path: Path) -> list[LanguageExample]:
+    """What `save_examples` wrote."""
+    return [LanguageExample(**entry) for entry in torch.load(path, weights_only=True)]
 
 
 class LanguageCollator:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
@@ -28,7 +27,7 @@ from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import words_evidence
 from microemo.training.labelled_segments import read_segments
 from microemo.training.language.composition import Composer, WordsSource
-from microemo.training.language.examples import LanguageExample, evidence_example, words_example
+from microemo.training.language.examples import LanguageExample, evidence_example, save_examples, words_example
 from microemo.training.language.sources import (
     ClipSource,
     VoiceSource,
@@ -103,17 +102,6 @@ def prepare(data: Path, *, model_folder: Path, out: Path, cache: Path, amounts: 
     examples += _rehearsed(data, amounts, processor=processor, names=names)
     save_examples(examples, path=out)
     return len(examples)
-
-
-def save_examples(examples: Sequence[LanguageExample], *, path: Path) -> None:
-    """As plain tensors, which reading runs no code for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save([{name: value for name, value in vars(each).items() if value is not None} for each in examples], path)
-
-
-def load_examples(path: Path) -> list[LanguageExample]:
-    """What `save_examples` wrote."""
-    return [LanguageExample(**entry) for entry in torch.load(path, weights_only=True)]
 
 
 def _kept(path: Path, make: Callable[[], Iterable[Source]]) -> list[Source]:
