@@ -3,8 +3,11 @@
 | name | what differs |
 |---|---|
 | full | nothing |
-| no_local_branch | the face crops never reach the frames (`use_local_branch`) |
-| clip_qformer | the Q-Formers see the whole clip alone (`utterance_mode="clip"`) |
+| no_evidence_prompt | what the streams found is not written into the prompt: soft tokens and words alone |
+| no_soft_tokens | the Q-Formers' tokens are not in the prompt: evidence and words alone |
+| no_global_local_attention | the face crops never reach the frames; face evidence stays |
+| no_local_branch | nothing is seen of the face: neither in the frames' tokens nor as evidence |
+| no_utterance_qformer | the Q-Formers see the whole clip alone (`utterance_mode="clip"`) |
 | window_2s | they see fixed windows of two seconds, as TimeChat's (`utterance_mode="window"`) |
 | no_audio, no_words, no_faces, no_pictures | a stream is hidden; the last one that a clip has stays |
 | eight_frames | frames and faces of eight evenly spread moments are all that is seen |
@@ -48,8 +51,11 @@ ABLATIONS = {
     ablation.name: ablation
     for ablation in (
         FULL,
+        Ablation("no_evidence_prompt", config={"use_evidence_prompt": False}),
+        Ablation("no_soft_tokens", config={"use_soft_tokens": False}),
+        Ablation("no_global_local_attention", config={"use_global_local_attention": False}),
         Ablation("no_local_branch", config={"use_local_branch": False}),
-        Ablation("clip_qformer", config={"utterance_mode": "clip"}),
+        Ablation("no_utterance_qformer", config={"utterance_mode": "clip"}),
         Ablation("window_2s", config={"utterance_mode": "window"}, window_seconds=2.0),
         Ablation("no_audio", hidden=frozenset({"voice"})),
         Ablation("no_words", hidden=frozenset({"words"})),

@@ -336,7 +336,7 @@ class EmotionAnalyzer:
 
 
 def _outputs(config: MicroEmoConfig, *, mode: str) -> TrainedOutputs:
-    has_voice_head = config.use_audio_branch and config.use_voice_head and config.utterance_mode == "utterance"
+    has_voice_head = config.use_audio_branch and config.use_voice_head
     return trained_outputs(
         config.trained_parts, use_local_branch=config.use_local_branch, has_voice_head=has_voice_head, mode=mode
     )

@@ -47,10 +47,10 @@ class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
     faces, timelines: of each attended person, on the video's clock; () without a face. evidence: of each utterance,
-    what perception found, which report, prompt and explanations share. voice_emotions (U, V) probabilities of what each
-    utterance sounds of, voice_traces its pitch and loudness; None without sound. emotions (U, E) probabilities,
-    valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far as they are written; None where
-    untrained or not asked for.
+    what perception found, which report, prompt and explanations share. voice_emotions (U, V) probabilities of what
+    each utterance sounds of, voice_traces its pitch and loudness; None without sound. emotions (U, E) probabilities,
+    valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far as they are written; None
+    where untrained or not asked for.
     """
 
     clip: Clip
@@ -109,8 +109,9 @@ def window_steps(
         fitted = processor.fit_clip(clip, **written)
         findings = replace(findings, clip=_without_media(clip, warnings=fitted.warnings))
         prompt = processor.prompt_inputs(clip, **written).to(model.device)
-        features = output.features if config.use_soft_tokens else {}
-        prefix = model.encode_prefix(**prompt, mm_encoder_outputs=features, **_present(inputs, UTTERANCE_KEYS))
+        # The face's own logits are known: its features have gone into the frames' tokens.
+        features = {name: value for name, value in output.features.items() if name != "face"}
+        prefix = model.encode_prefix(**prompt, mm_encoder_outputs=features if config.use_soft_tokens else {}, **_present(inputs, UTTERANCE_KEYS))
         emotion: Any = prefix.output  # every clip has an utterance, so its logits are there
         if outputs.emotions:
             findings = replace(

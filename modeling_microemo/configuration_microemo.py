@@ -201,6 +201,7 @@ class MicroEmoConfig(PreTrainedConfig):
     # Ablation switches
     timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": Video-LLaMA, whose frames know no time
     use_local_branch: bool = True
+    use_global_local_attention: bool = True  # frames read the faces that are nearest to them
     use_audio_branch: bool = True
     use_voice_head: bool = False  # emotions of the voice by themselves; not in the paper
     use_evidence_prompt: bool = False  # what the streams found is written under each utterance (EmoPrompt)

@@ -77,6 +77,7 @@ class FaceHead(nn.Module):
         return MicroEmoFaceOutput(
             micro_logits=(micro + moved.micro_logits) / 2,
             expression_logits=expressions,
+            motion_logits=moved.expression_logits,
             action_unit_logits=moved.action_unit_logits,
         )
 

@@ -67,10 +67,12 @@ class MicroEmoEmotionOutput(ModelOutput):
 
 @dataclass
 class MicroEmoFaceOutput(ModelOutput):
-    """The face head's part: micro_logits (B, F), expression_logits (B, F, X), action_unit_logits (B, F, A)."""
+    """The face head's part: micro_logits (B, F), expression_logits (B, F, X), action_unit_logits (B, F, A), and
+    motion_logits (B, F, X) of the expressions that move."""
 
     micro_logits: torch.Tensor | None = None
     expression_logits: torch.Tensor | None = None
+    motion_logits: torch.Tensor | None = None
     action_unit_logits: torch.Tensor | None = None
 
 

@@ -11,8 +11,6 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers.utils import ModelOutput
 
-from .placement import like_weight
-
 FACE_INPUTS = (
     "face_pixel_values",
     "face_times",
@@ -33,9 +31,9 @@ class MicroEmoPerception(ModelOutput):
     """Probabilities, float32; None where a stream is missing.
 
     expressions (B, F, X), micro (B, F), motion (B, F, X), action_units (B, F, A): of each face crop; motion are the
-    expressions that move. voice (B, U, V): of each utterance, NaN where nothing is heard. words (B, U, E): of the words
-    alone, several may be true. labels: names of the columns, by the field's name. features: "video", "audio" and "face",
-    for `mm_encoder_outputs`.
+    expressions that move. voice (B, U, V): of each utterance, NaN where nothing is heard. words (B, U, E): of the
+    words alone, several may be true. labels: names of the columns, by the field's name. features: "video", "audio" and
+    "face", for `mm_encoder_outputs`.
     """
 
     expressions: torch.Tensor | None = None
@@ -78,7 +76,7 @@ class PerceptionMixin:
                 **_given(streams, (*AUDIO_INPUTS, *UTTERANCE_INPUTS)), return_dict=True
             )
             features["audio"] = audio
-            if audio.voice_logits is not None and self.config.utterance_mode == "utterance":
+            if audio.voice_logits is not None and streams.get("utterance_times") is not None:
                 found["voice"] = audio.voice_logits[:, 1:].float().softmax(-1)  # the first segment is the clip
         if words:
             found["words"] = self._word_probabilities(input_ids, **streams)
@@ -93,13 +91,11 @@ class PerceptionMixin:
         return MicroEmoPerception(**found, labels=labels, features=features)
 
     def _face_probabilities(self, face_features: Any) -> dict[str, torch.Tensor]:
-        head = self.model.face_head
         logits = self.model._face_logits(face_features)
-        flow = like_weight(face_features["last_hidden_state"][..., 1, :], head.dynamic_expression.weight)
         return {
             "expressions": logits.expression_logits.float().softmax(-1),
             "micro": logits.micro_logits.float().sigmoid(),
-            "motion": head.of_flow(flow).expression_logits.float().softmax(-1),
+            "motion": logits.motion_logits.float().softmax(-1),
             "action_units": logits.action_unit_logits.float().sigmoid(),
         }
 

@@ -19,7 +19,7 @@ from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
 from .time_embedding import check_times
 from .visual_encoder import FrameQFormer, encode_pictures, recorded
 from .voice_head import VoiceHead
-from .voice_statistics import VoiceStatistics, voice_statistics
+from .voice_statistics import voice_statistics
 
 
 class StreamFeaturesMixin:
@@ -165,7 +165,7 @@ class StreamFeaturesMixin:
             attention_mask=None if qformer_attention_mask is None else qformer_attention_mask[mask],
         )
         tokens, real = unpacked(tokens, mask), unpacked(real, mask)  # (B, T, Q, D), (B, T, Q)
-        if face_features is not None and self.config.use_local_branch:
+        if face_features is not None and self.config.use_local_branch and self.config.use_global_local_attention:
             if face_times is None:
                 raise ValueError("face_times must be given with face_features")
             faces = all_true(face_times) if face_mask is None else face_mask.bool()
@@ -218,7 +218,12 @@ class StreamFeaturesMixin:
         projected = self.audio_projector(tokens)
         voice_logits = None
         if self.config.use_voice_head:
-            statistics = voice_statistics(self.audio_tower, input_features, audio_mask=audio_mask, segments=segments)
+            statistics = voice_statistics(
+                self.audio_tower,
+                input_features,
+                audio_mask=audio_mask,
+                segments=_voice_segments(audio.mask.any(1), utterance_times, utterance_mask),
+            )
             voice_logits = self.voice_head(statistics).masked_fill(~statistics.heard.unsqueeze(-1), float("nan"))
         return MicroEmoStreamOutput(
             last_hidden_state=audio.states,
@@ -227,27 +232,6 @@ class StreamFeaturesMixin:
             attentions=audio.attentions,
             voice_logits=voice_logits,
         )
-
-    def get_voice_statistics(
-        self,
-        input_features: torch.Tensor,
-        audio_mask: torch.Tensor | None = None,
-        frame_times: torch.Tensor | None = None,
-        frame_mask: torch.Tensor | None = None,
-        utterance_times: torch.Tensor | None = None,
-        utterance_mask: torch.Tensor | None = None,
-    ) -> VoiceStatistics:
-        """How each segment (the clip, then its utterances) sounds, which `voice_head` makes logits of; arguments as
-        `get_audio_features`.
-        """
-        if not self.config.use_voice_head:
-            raise ValueError("this model was built without a voice head (config.use_voice_head is False)")
-        mask = all_true(input_features[..., 0, :] if input_features.ndim == 4 else input_features)
-        mask = mask if audio_mask is None else audio_mask.bool()
-        segments = self._sound_segments(
-            mask.flatten(1).any(1), frame_times, frame_mask, utterance_times, utterance_mask
-        )
-        return voice_statistics(self.audio_tower, input_features, audio_mask=audio_mask, segments=segments)
 
     def _heard(
         self, input_features: torch.Tensor, audio_mask: torch.Tensor | None, *, record: dict[str, bool]
@@ -300,6 +284,17 @@ class StreamFeaturesMixin:
     def _no_tokens(self, num_clips: int) -> tuple[torch.Tensor, ...]:
         weight = self.video_projector.weight
         return (like_weight(torch.zeros(0, weight.shape[0]), weight),) * num_clips
+
+
+def _voice_segments(
+    has_sound: torch.Tensor, utterance_times: torch.Tensor | None, utterance_mask: torch.Tensor | None
+) -> Segments:
+    """The clip and its utterances, whatever the Q-Formers' mode: a voice is that of somebody who says something."""
+    if utterance_times is None:
+        return whole_clip(len(has_sound), device=has_sound.device).where(has_sound)
+    check_times("utterance_times", utterance_times)
+    mask = all_true(utterance_times[..., 0]) if utterance_mask is None else utterance_mask.bool()
+    return clip_and_utterances(utterance_times, utterance_mask=mask).where(has_sound)
 
 
 def audio_membership(audio: AudioFeatures, segments: Segments) -> torch.Tensor:

@@ -84,7 +84,8 @@ def evidence_phrase(finding: Evidence, *, offset: float = 0.0, span: tuple[float
         flash = f"flash of {finding.label}" if finding.label else "flash"
         return f"{flash}{certainty} at {apex:.1f} s{_in_brackets(_looks(finding.signs))}"
     if finding.kind == "face":
-        return f"{finding.label}{certainty}{_when(finding, offset=offset, span=span)}{_in_brackets(_looks(finding.signs))}"
+        when = _when(finding, offset=offset, span=span)
+        return f"{finding.label}{certainty}{when}{_in_brackets(_looks(finding.signs))}"
     if finding.kind == "voice":
         pitch = [] if finding.pitch_semitones is None else [f"{finding.pitch_semitones:+.0f} semitones"]
         manner = ", ".join([*finding.signs, *pitch])

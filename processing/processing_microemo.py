@@ -239,7 +239,7 @@ class MicroEmoProcessor(ProcessorMixin):
     def prompt_inputs(
         self, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True
     ) -> BatchFeature:
-        """Returns `input_ids` and `attention_mask` (1, N) of a clip's shared prefix, to go with features that are known.
+        """Returns `input_ids` and `attention_mask` (1, N) of a clip's shared prefix, for features that are known.
 
         The ids are those of `from_clip`; pictures and sound are not looked at.
         """

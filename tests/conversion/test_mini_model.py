@@ -68,7 +68,7 @@ def test_special_tokens_have_the_ids_of_the_config(parts: PublicParts) -> None:
 def test_the_preset_switches_on_what_mini_has(mini: MicroEmoForConditionalGeneration) -> None:
     preset = preset_config("mini")
     switches = {name for name in preset.to_dict() if name.startswith("use_")}
-    assert {"use_face_readout", "use_voice_readout"} <= switches
+    assert {"use_evidence_prompt", "use_voice_head"} <= switches
     assert {name: getattr(mini.config, name) for name in switches} == {
         name: getattr(preset, name) for name in switches
     }
@@ -102,28 +102,6 @@ def test_a_checkpoint_changes_its_own_weights_alone(
     for key, value in model.state_dict().items():
         expected = own.get(key, before[key])
         assert torch.equal(value, expected.to(value.dtype)), key
-
-
-def test_the_readout_begins_with_words_of_the_language_model(parts: PublicParts) -> None:
-    model, processor = build_mini(parts, checkpoint=UNTRAINED)
-    readout, embedding = model.model.face_readout, model.get_input_embeddings().weight
-    for digit in range(10):
-        (token,) = processor.tokenizer(str(digit), add_special_tokens=False)["input_ids"]
-        assert torch.equal(readout.seconds.weight[digit], embedding[token])
-        assert torch.equal(readout.tenths.weight[digit], embedding[token])
-    words = processor.tokenizer(" fear", add_special_tokens=False)["input_ids"]
-    fear = {name: index for index, name in model.config.expression_id2label.items()}["fear"]
-    torch.testing.assert_close(readout.expressions.weight[fear], embedding[words].mean(0))
-    assert not readout.gate.any() and not readout.tens.weight.any()
-
-
-def test_voices_begin_with_words_too(parts: PublicParts) -> None:
-    model, processor = build_mini(parts, checkpoint=UNTRAINED)
-    voice, embedding = model.model.voice_readout, model.get_input_embeddings().weight
-    for index, name in model.config.voice_id2label.items():
-        words = processor.tokenizer(" bored" if name == "boredom" else f" {name}", add_special_tokens=False)
-        torch.testing.assert_close(voice.words.weight[index], embedding[words["input_ids"]].mean(0))
-    assert not voice.gate.any()
 
 
 def test_the_processor_reads_as_the_record_says(parts: PublicParts) -> None:

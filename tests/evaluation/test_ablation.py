@@ -32,7 +32,7 @@ def test_full_is_the_analyzer_itself(analyzer, clip):
 
 
 def test_a_changed_config_shares_every_weight_and_leaves_the_model_as_it_was(analyzer):
-    variant = AblatedAnalyzer(analyzer, ablation=ABLATIONS["clip_qformer"]).analyzer
+    variant = AblatedAnalyzer(analyzer, ablation=ABLATIONS["no_utterance_qformer"]).analyzer
     before, after = analyzer.model.state_dict(), variant.model.state_dict()
     assert {name: tensor.data_ptr() for name, tensor in before.items()} == {
         name: tensor.data_ptr() for name, tensor in after.items()
@@ -49,7 +49,7 @@ def test_without_the_local_branch_the_face_says_nothing(analyzer, clip):
     assert emotions(report) == emotions(reported(analyzer, clip, "no_faces"))
 
 
-@pytest.mark.parametrize("name", ["clip_qformer", "window_2s", "no_audio", "no_words", "no_pictures", "eight_frames"])
+@pytest.mark.parametrize("name", ["no_utterance_qformer", "window_2s", "no_audio", "no_words", "no_pictures", "eight_frames"])
 def test_each_ablation_changes_what_is_said(analyzer, clip, name):
     full, other = reported(analyzer, clip, "full"), reported(analyzer, clip, name)
     changed = emotions(full) != emotions(other) or full.face_curves != other.face_curves
@@ -98,7 +98,7 @@ def test_a_face_that_is_not_there_at_a_moment_is_not_seen():
 
 
 def test_towers_run_once_for_all_ablations_and_nothing_changes(analyzer, examples, monkeypatch):
-    names = ("full", "clip_qformer", "no_words", "no_audio")
+    names = ("full", "no_utterance_qformer", "no_words", "no_audio")
     alone = {name: evaluate_examples(analyzer, examples[:1], ablations=[ABLATIONS[name]])[name] for name in names}
     runs = []
     frame_tower = analyzer.model.model.frame_tower

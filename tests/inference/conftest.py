@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from synthetic_media import moving_squares, tone, write_video
-from tiny_model import AUDIO_TOKENS, LLAMA, PART, VIDEO_TOKENS, WHISPER, tiny_model
+from tiny_model import AUDIO_TOKENS, LLAMA, VIDEO_TOKENS, WHISPER, tiny_model
 from tiny_processor import VOCAB_SIZE, tiny_processor
 
 from microemo import MicroEmoForConditionalGeneration
@@ -17,7 +17,7 @@ from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.report import (
     ClipSummary,
     EmotionReport,
-    Evidence,
+    EvidenceReport,
     ExpressionCurve,
     FaceCurve,
     LabelScore,
@@ -64,10 +64,12 @@ def report() -> EmotionReport:
         arousal=0.3,
         open_emotions=("happy", "relieved"),
         description="She smiles at 1.0 s and her voice grows lighter.",
-        raw_answer="Emotions: happy, relieved.\nReason: She smiles at 1.0 s and her voice grows lighter.",
+        raw_answer="Emotions: happy, relieved.\nReason: She smiles at 1.0 s and her voice grows lighter. She cries.",
+        unsupported_sentences=1,
         evidence=(
-            Evidence("face", 1.6, "happiness rises from 0.10 to 0.91 between 0.6 and 1.6 s"),
-            Evidence("voice", None, "lighter than before"),
+            EvidenceReport("face", "happiness", 0.6, 2.9, "happiness 0.91 from 0.6 s on", 0.91, signs=("AU12",)),
+            EvidenceReport("micro_expression", "fear", 0.9, 1.2, "flash of fear 0.83 at 1.0 s", 0.83, 1.0),
+            EvidenceReport("voice", "joy", 0.4, 2.9, "joy 0.70; high", 0.7, signs=("high",), pitch_semitones=2.4),
         ),
         voice=VoiceReport(
             emotions=(LabelScore("joy", 0.7), LabelScore("calm", 0.25), LabelScore("fear", 0.05)),
@@ -138,8 +140,8 @@ def make_reader(*, detector=detect_one_face, **settings) -> ClipReader:
     return ClipReader(ReadingSettings(**{"num_frames": 8, "face_size": 16, **settings}), detector=detector)
 
 
-def make_processor(*, video_tokens=VIDEO_TOKENS):
-    return tiny_processor(video_tokens_per_segment=video_tokens, audio_tokens_per_segment=AUDIO_TOKENS)
+def make_processor():
+    return tiny_processor(video_tokens_per_segment=VIDEO_TOKENS, audio_tokens_per_segment=AUDIO_TOKENS)
 
 
 def make_model(*, trained_parts=TRAINABLE_PARTS, **changes) -> MicroEmoForConditionalGeneration:
@@ -157,12 +159,6 @@ def make_model(*, trained_parts=TRAINABLE_PARTS, **changes) -> MicroEmoForCondit
     )
 
 
-READS_EVENTS = {
-    "use_face_readout": True,
-    "video_qformer_config": {**PART, "num_query_tokens": 8, "max_encoder_positions": 64},
-}
-
-
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch):
     """A random model never ends an answer by itself."""
@@ -171,18 +167,11 @@ def short_answers(monkeypatch):
 
 @pytest.fixture
 def make_analyzer():
-    """Builds an analyzer: `make_analyzer(trained_parts=..., detector=..., reads_events=..., max_window_seconds=...)`.
+    """Builds an analyzer: `make_analyzer(trained_parts=..., detector=..., max_window_seconds=...)`."""
 
-    reads_events: with what makes the model itself read facial events.
-    """
-
-    def build(
-        *, trained_parts=TRAINABLE_PARTS, detector=detect_one_face, reads_events=False, **settings
-    ) -> EmotionAnalyzer:
+    def build(*, trained_parts=TRAINABLE_PARTS, detector=detect_one_face, **settings) -> EmotionAnalyzer:
         reader = make_reader(detector=detector, **settings)
-        model = make_model(trained_parts=trained_parts, **(READS_EVENTS if reads_events else {}))
-        tokens = model.config.video_qformer_config.num_query_tokens
-        return EmotionAnalyzer(model, make_processor(video_tokens=tokens), reader=reader, model_id="tiny")
+        return EmotionAnalyzer(make_model(trained_parts=trained_parts), make_processor(), reader=reader, model_id="tiny")
 
     return build
 

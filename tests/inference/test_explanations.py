@@ -1,6 +1,6 @@
 import pytest
 
-from microemo.inference.explanations import explanation_evidence, shift_times
+from microemo.inference.explanations import shift_times
 
 
 @pytest.mark.parametrize(
@@ -17,15 +17,6 @@ def test_times_move_to_the_videos_clock(text, shifted):
     assert shift_times(text, seconds=0.0) == text
 
 
-def test_sentences_with_times_are_evidence():
-    description = "The brows rise at 1.8 s. Her voice is low! From 2.0-2.5 s she looks away."
-    assert [(evidence.seconds, evidence.text) for evidence in explanation_evidence(description)] == [
-        (1.8, "The brows rise at 1.8 s."),
-        (2.0, "From 2.0-2.5 s she looks away."),
-    ]
-    assert explanation_evidence("") == ()
-
-
 @pytest.mark.parametrize(
     ("text", "shifted"),
     [
@@ -39,8 +30,3 @@ def test_sentences_with_times_are_evidence():
 )
 def test_lengths_and_quotes_are_no_times(text, shifted):
     assert shift_times(text, seconds=60.0) == shifted
-
-
-def test_evidence_is_at_its_time_and_not_at_its_length():
-    (evidence,) = explanation_evidence("For 0.20 s, at 1.8 s, the brows rise.")
-    assert evidence.seconds == 1.8

@@ -53,32 +53,17 @@ def test_batches_of_questions_are_alike_and_fit(monkeypatch, count, row_bytes, a
 def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken, monkeypatch):
     """The clip's own, to the bit: no crop moves to the utterance before on its way through the model."""
     analyzer, seen = make_analyzer(max_window_seconds=1.5), []
-    scopes = window_analysis.asked_scopes
+    build = window_analysis.utterance_evidence
 
-    def watched(clip, *, timelines, labels):
+    def watched(perception, clip, *, timelines, prosody):
         (line,) = timelines
         seen.append(clip.start_seconds)
         assert np.array_equal(line.times, clip.face_times)
-        return scopes(clip, timelines=timelines, labels=labels)
+        return build(perception, clip, timelines=timelines, prosody=prosody)
 
-    monkeypatch.setattr(window_analysis, "asked_scopes", watched)
+    monkeypatch.setattr(window_analysis, "utterance_evidence", watched)
     analyzer(video, transcript=spoken)
     assert len(seen) == 2 and seen[1] > 0
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_the_rules_of_answers_can_be_left_out(make_analyzer, video, spoken, monkeypatch, kept):
-    analyzer, asked = make_analyzer(), []
-    analyzer.model.config.use_answer_rules = kept
-    generate = analyzer.model.generate_from_prefix
-
-    def watched(*inputs, logits_processor, **settings):
-        asked.append(logits_processor is not None)
-        return generate(*inputs, logits_processor=logits_processor, **settings)
-
-    monkeypatch.setattr(analyzer.model, "generate_from_prefix", watched)
-    analyzer(video, transcript=spoken)
-    assert asked == [kept]
 
 
 def test_windows_follow_one_another(make_analyzer, video, spoken):

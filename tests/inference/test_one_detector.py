@@ -1,13 +1,12 @@
-"""Facial events are looked for once, and readout, answers and report have the same."""
+"""Facial events are looked for once, and prompt, evidence and report have the same."""
 
 import sys
 
-import numpy as np
 import pytest
 
-from microemo import facial_events
-from microemo.inference import window_analysis
-from microemo.processing.facial_events import FaceScores
+import torch
+
+from microemo.processing import facial_events
 
 
 @pytest.fixture
@@ -27,69 +26,79 @@ def detections(monkeypatch):
 
 def with_flashes(analyzer, *apexes):
     """An analyzer whose face head sees a smile for the first 1.3 s, and flashes of fear."""
-    core = analyzer.model.model
+    perceive = analyzer.model.perceive
 
-    def scores(features, times, mask, tracks):
-        del features, mask
-        own = times[0].double().numpy()
-        smile = np.where(own < 1.3, 0.9, 0.0)
-        flash = sum(np.clip(1 - np.abs(own - apex) / 0.2, 0, 1) for apex in apexes)
-        expressions = np.stack([1 - smile, smile], axis=1)
-        return ((FaceScores(int(tracks[0, 0]), own, expressions=expressions, micro=flash),),)
+    def perceived(input_ids, **inputs):
+        output, own = perceive(input_ids, **inputs), inputs["face_times"].double()
+        smile = torch.where(own < 1.3, 0.9, 0.0)
+        flash = sum((1 - (own - apex).abs() / 0.2).clamp(0, 1) for apex in apexes)
+        others = torch.zeros(*own.shape, output.expressions.shape[-1] - 2, dtype=own.dtype)
+        output.expressions = torch.cat([torch.stack([1 - smile, smile], -1), others], -1)
+        output.micro = flash
+        return output
 
-    core.face_scores = scores
+    analyzer.model.perceive = perceived
     return analyzer
 
 
 def test_the_detector_runs_once_for_each_track(make_analyzer, video, spoken, detections):
-    report = make_analyzer(reads_events=True)(video, transcript=spoken)
+    report = make_analyzer()(video, transcript=spoken)
     assert report.utterances[0].micro_expressions is not None and report.utterances[0].raw_answer is not None
     assert detections == [curve.track_id for curve in report.face_curves]
 
 
-def test_the_classifiers_of_the_face_run_a_few_times(make_analyzer, video, spoken):
-    """The events are detected before the emotions are known, and the model gives its logits again behind them."""
-    analyzer, calls = make_analyzer(reads_events=True), {"static_expression": 0, "dynamic_expression": 0}
-
-    def count(name):
-        def hook(*_):
-            calls[name] += 1
-
-        return hook
-
-    for name in calls:
-        getattr(analyzer.model.model.face_head, name).register_forward_hook(count(name))
+def test_every_tower_and_head_of_perception_runs_once(make_analyzer, video, spoken):
+    analyzer, calls = make_analyzer(), {}
+    core = analyzer.model.model
+    parts = {
+        "frame_tower": core.frame_tower,
+        "face_tower": core.face_tower,
+        "video_qformer": core.video_qformer,
+        "audio_qformer": core.audio_qformer,
+        "static_expression": core.face_head.static_expression,
+        "dynamic_expression": core.face_head.dynamic_expression,
+    }
+    for name, part in parts.items():
+        part.register_forward_hook(lambda *_, name=name: calls.update({name: calls.get(name, 0) + 1}))
     analyzer(video, transcript=spoken)
-    assert calls == {"static_expression": 2, "dynamic_expression": 3}
+    assert calls == dict.fromkeys(parts, 1)
 
 
-def test_readout_answers_and_report_have_the_same_events(make_analyzer, video, spoken, monkeypatch):
-    analyzer = with_flashes(make_analyzer(reads_events=True), 0.8, 2.2)
-    findings, scopes, asked = [], [], window_analysis.asked_scopes
-    analyzer.model.model.face_readout.register_forward_pre_hook(
-        lambda _, args, settings: findings.append(settings["findings"]), with_kwargs=True
-    )
+def test_prompt_evidence_and_report_have_the_same_events(make_analyzer, video, spoken, monkeypatch):
+    analyzer = with_flashes(make_analyzer(), 0.8, 2.2)
+    analyzer.model.config.use_evidence_prompt = True
+    prompts, prompt_inputs = [], analyzer.processor.prompt_inputs
 
-    def watched(*clip, **settings):
-        scopes.extend(asked(*clip, **settings))
-        return asked(*clip, **settings)
+    def watched(clip, **settings):
+        found = prompt_inputs(clip, **settings)
+        prompts.append(analyzer.processor.tokenizer.decode(found["input_ids"][0]))
+        return found
 
-    monkeypatch.setattr(window_analysis, "asked_scopes", watched)
+    monkeypatch.setattr(analyzer.processor, "prompt_inputs", watched)
     report = analyzer(video, transcript=spoken)
-    ((readout,), utterances) = findings, report.utterances
-    assert [len(utterance.micro_expressions) for utterance in utterances] == [1, 1]
-    for number, utterance in enumerate(utterances):
-        (event,), segment = utterance.micro_expressions, (0, 1 + number)
-        (moment,) = scopes[1 + number].moments
-        for name in ("onset", "apex", "offset"):
-            heard = getattr(readout.micro, name)[segment].item()
-            assert heard == pytest.approx(getattr(event, f"{name}_seconds"), abs=1e-3)
-        assert moment.apex_seconds == pytest.approx(event.apex_seconds, abs=1e-3)
-    (smiling,), (resting,) = (scope.lasting for scope in scopes[1:])
-    assert readout.macro.present[0].tolist() == [True, True, False]
-    assert resting.noun is None and smiling.noun == "joy"
-    times = readout.macro.onset[0, 1].item(), readout.macro.offset[0, 1].item()
-    assert times == pytest.approx((smiling.onset_seconds, smiling.offset_seconds), abs=1e-3)
-    (told,) = [one.text for one in utterances[0].evidence if one.text.startswith("happiness from")]
-    assert told.startswith(f"happiness from {times[0]:.1f} to {times[1]:.1f} s")
-    assert not any("happiness" in one.text for one in utterances[1].evidence if one.kind == "face")
+    (prompt,), (first, second) = prompts, report.utterances
+    for utterance, apex in ((first, 0.8), (second, 2.2)):
+        (event,) = utterance.micro_expressions
+        (told,) = [one for one in utterance.evidence if one.kind == "micro_expression"]
+        assert (told.start_seconds, told.apex_seconds, told.end_seconds) == (
+            event.onset_seconds,
+            event.apex_seconds,
+            event.offset_seconds,
+        )
+        assert event.apex_seconds == pytest.approx(apex, abs=0.05)
+        assert f"at {apex:.1f} s" in prompt
+    (smile,) = [one for one in first.evidence if one.kind == "face"]
+    assert smile.label == "happiness" and f"happiness {smile.certainty:.2f}" in prompt
+    assert [one.label for one in second.evidence if one.kind == "face"][0] == "neutral"
+
+
+def test_without_the_evidence_prompt_the_report_keeps_its_evidence(make_analyzer, video, spoken, monkeypatch):
+    analyzer, written = make_analyzer(), []
+    prompt_inputs = analyzer.processor.prompt_inputs
+    monkeypatch.setattr(
+        analyzer.processor,
+        "prompt_inputs",
+        lambda clip, **settings: written.append(settings["evidence"]) or prompt_inputs(clip, **settings),
+    )
+    report = analyzer(video, transcript=spoken)
+    assert written == [None] and all(utterance.evidence for utterance in report.utterances)

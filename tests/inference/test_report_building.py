@@ -13,6 +13,7 @@ from microemo.inference.report_building import (
 )
 from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, Utterance
+from microemo.processing.evidence import Perception, utterance_evidence
 from microemo.processing.facial_events import FaceScores, detect_events
 
 LABELS = HeadLabels(emotions=(), expressions=("neutral", "happiness", "fear"), action_units=("AU1", "AU12"))
@@ -30,7 +31,10 @@ def scores_of(times, *, smile=None, flash=None, track_id=1):
 
 def window(*scores, utterances, start=0.0, end=6.0, attended=()):
     clip = Clip("clip.mp4", start, end, tuple(Utterance(*span) for span in utterances), utterance_track_ids=attended)
-    return WindowFindings(clip, frozenset(), scores, tuple(detect_events(each) for each in scores))
+    timelines = tuple(detect_events(each) for each in scores)
+    known = Perception(expression_labels=LABELS.expressions, action_unit_labels=LABELS.action_units)
+    evidence = utterance_evidence(known, clip, timelines=timelines, prosody=[None] * len(clip.utterances))
+    return WindowFindings(clip, frozenset(), scores, timelines, evidence)
 
 
 def reports_of(*windows):
@@ -47,7 +51,7 @@ def test_of_two_people_each_utterance_has_the_attended_one_s():
     assert (first.track_id, second.track_id) == (1, 2)
     assert first.expressions[0].label == "happiness" and second.expressions[0].label == "neutral"
     assert first.micro_expressions == () and [event.track_id for event in second.micro_expressions] == [2]
-    assert any("happiness from 0." in one.text for one in first.evidence)
+    assert any("happiness" in one.text and "from 0." in one.text for one in first.evidence)
     assert not any("happiness" in one.text for one in second.evidence if one.kind == "face")
     alone, _ = reports_of(window(anna, utterances=[(0, 6)]))
     assert people[0].curve == alone[0].curve, "nothing of Ben's in Anna's"
@@ -75,7 +79,8 @@ def test_cutting_a_video_moves_no_event():
         window(scores_of(times[rows], smile=(2.0, 4.0), flash=5.0), utterances=[span], start=span[0], end=span[1])
         for rows, span in ((times < 3.1, (0, 3)), (times >= 3.0, (3, 6)))
     ]
-    assert reports_of(whole)[1] == reports_of(*parts)[1]
+    events = [[each.micro_expressions for each in reports_of(*windows)[1]] for windows in ([whole], parts)]
+    assert events[0] == events[1]
     (one,), (joined,) = reports_of(whole)[0], reports_of(*parts)[0]
     assert one.curve == joined.curve
 

@@ -34,9 +34,10 @@ OWN_KEYS = SUB_CONFIGS | {
     "timestamp",
     "use_local_branch",
     "use_audio_branch",
-    "use_answer_rules",
-    "use_face_readout",
-    "use_voice_readout",
+    "use_evidence_prompt",
+    "use_global_local_attention",
+    "use_soft_tokens",
+    "use_voice_head",
     "vision_output_norm_eps",
     "utterance_mode",
     "window_frames",
@@ -162,9 +163,9 @@ def test_the_neutral_expression_is_found_by_its_name():
     assert tiny_config(expression_id2label={0: "happiness"}).neutral_expression is None
 
 
-def test_facial_events_are_looked_for_where_something_reads_them():
-    assert not tiny_config().reads_timelines
-    segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
-    read_out = {"use_face_readout": True, "video_qformer_config": segments}
-    assert tiny_config(**read_out).reads_timelines
-    assert not tiny_config(**read_out, use_local_branch=False).reads_timelines
+@pytest.mark.parametrize(
+    "name", ["use_face_readout", "use_voice_readout", "use_found_expressions", "use_answer_rules"]
+)
+def test_fields_of_older_versions_are_named(name):
+    with pytest.raises(ValueError, match=f"older version.*{name}"):
+        MicroEmoConfig(**{name: True})

@@ -84,10 +84,7 @@ class TestStrictness:
 
 class TestQuantization:
     def test_all_parts_but_the_language_model_are_kept(self, folder):
-        config = MicroEmoForConditionalGeneration.from_pretrained(folder).config
-        segments = {**config.video_qformer_config.to_dict(), "num_query_tokens": 8}
-        readouts = {"use_face_readout": True, "use_voice_readout": True}
-        model = tiny_model(MicroEmoForConditionalGeneration, **readouts, video_qformer_config=segments)
+        model = tiny_model(MicroEmoForConditionalGeneration, use_voice_head=True)
         assert {name for name, _ in model.model.named_children()} == {*KEPT_PARTS, "language_model"}
 
     def test_the_users_choice_wins(self):
@@ -171,16 +168,14 @@ class TestDevices:
         )
         self.check(outputs_of(loaded), expected)
 
-    def test_readouts_that_lie_on_the_disk(self, tmp_path):
-        segments = {**tiny_config().video_qformer_config.to_dict(), "num_query_tokens": 8}
-        readouts = {"use_face_readout": True, "use_voice_readout": True}
-        full = tiny_model(MicroEmoModel, **readouts, video_qformer_config=segments).eval()
+    def test_heads_that_lie_on_the_disk(self, tmp_path):
+        full = tiny_model(MicroEmoModel, use_voice_head=True).eval()
         full.save_pretrained(tmp_path / "model")
         device_map = {name: "disk" if name in KEPT_PARTS else "cpu" for name, _ in full.named_children()}
         loaded = MicroEmoModel.from_pretrained(
             tmp_path / "model", device_map=device_map, offload_folder=tmp_path / "disk"
         )
-        assert loaded.voice_readout.words.weight.is_meta and loaded.face_readout.gate.is_meta
+        assert loaded.voice_head.emotion.weight.is_meta
         self.check(tokens_of(loaded), tokens_of(full))
 
     @staticmethod

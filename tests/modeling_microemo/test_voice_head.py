@@ -1,12 +1,12 @@
-"""What the first token of a segment says about the voice."""
+"""What voices sound of, by a head of their own."""
 
 import pytest
 import torch
-from tiny_model import AUDIO_TOKENS, tiny_clip, tiny_config, tiny_model
+from tiny_model import tiny_clip, tiny_config, tiny_model
 
 from microemo import MicroEmoModel
 from microemo.segments import clip_and_utterances, whole_clip
-from microemo.voice_readout import VoiceReadout
+from microemo.voice_head import VoiceHead
 from microemo.voice_statistics import VoiceStatistics, voice_statistics
 
 AUDIO = ("input_features", "audio_mask", "utterance_times", "utterance_mask")
@@ -26,7 +26,7 @@ def moments_of(tower, windows):
 
 class TestStatistics:
     def test_a_whole_window_gives_mean_and_spread_of_the_towers_inner_states(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         features = clip["input_features"]
         found = voice_statistics(
@@ -37,7 +37,7 @@ class TestStatistics:
         )
 
     def test_where_an_utterance_lies_does_not_matter(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         size = clip["input_features"].shape[-1]
         sound = torch.randn(*clip["input_features"].shape[2:-1], size // 4)
@@ -53,7 +53,7 @@ class TestStatistics:
         assert torch.equal(values[0][0, 0], values[0][0, 1]), "the clip is what its utterances are"
 
     def test_an_utterance_over_the_border_of_two_windows_is_heard_in_both(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         size = audio_of(tiny_clip(num_utterances=2))["input_features"].shape[-1]
         features = torch.randn(1, 2, *audio_of(tiny_clip(num_utterances=2))["input_features"].shape[2:])
         times = torch.tensor([[[0.0, 2 * size / 100]]])
@@ -65,7 +65,7 @@ class TestStatistics:
         )
 
     def test_utterances_outside_the_sound_are_not_heard(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         features = audio_of(tiny_clip(num_utterances=2))["input_features"]
         mask = torch.zeros(*features.shape[:2], features.shape[-1], dtype=torch.bool)
         mask[..., :20] = True
@@ -76,57 +76,59 @@ class TestStatistics:
         assert found.heard.tolist() == [[True, True, False]] and not found.values[0, 2].any()
 
 
-class TestReadout:
-    def test_the_first_token_says_the_likeliest_emotion(self):
-        config = tiny_config(use_voice_readout=True)
-        readout = VoiceReadout(config)
-        logits = torch.zeros(1, 2, len(config.voice_id2label))
-        logits[..., 3] = 50.0
-        tokens = torch.randn(1, 2, AUDIO_TOKENS, 32)
-        with torch.no_grad():
-            readout.gate.zero_()
-            spoken = readout(tokens, logits=logits, heard=torch.tensor([[True, False]]))
-        torch.testing.assert_close(spoken[0, 0, 0], readout.words.weight[3])
-        assert torch.equal(spoken[0, 1], tokens[0, 1]), "nothing is said where nothing is heard"
-        assert torch.equal(spoken[:, :, 1:], tokens[:, :, 1:])
-
+class TestHead:
     def test_centre_and_scale_come_before_the_layer(self):
-        readout = VoiceReadout(tiny_config(use_voice_readout=True))
-        statistics = VoiceStatistics(torch.randn(1, 6, len(readout.centre)), heard=torch.ones(1, 6, dtype=torch.bool))
+        head = VoiceHead(tiny_config(use_voice_head=True))
+        statistics = VoiceStatistics(torch.randn(1, 6, len(head.centre)), heard=torch.ones(1, 6, dtype=torch.bool))
         with torch.no_grad():
-            before = readout.logits(statistics)
-            readout.centre += 1.0
-            readout.emotion.bias += readout.emotion.weight.sum(1)
-            torch.testing.assert_close(readout.logits(statistics), before, atol=1e-4, rtol=1e-4)
+            before = head(statistics)
+            head.centre += 1.0
+            head.emotion.bias += head.emotion.weight.sum(1)
+            torch.testing.assert_close(head(statistics), before, atol=1e-4, rtol=1e-4)
 
     def test_a_tower_of_one_layer_has_nothing_between(self):
         audio = {**tiny_config().audio_config.to_dict(), "encoder_layers": 1, "num_hidden_layers": 1}
-        with pytest.raises(ValueError, match="use_voice_readout needs an audio_config of at least 2 layers"):
-            tiny_config(use_voice_readout=True, audio_config=audio)
+        with pytest.raises(ValueError, match="use_voice_head needs an audio_config of at least 2 layers"):
+            tiny_config(use_voice_head=True, audio_config=audio)
 
 
 class TestInTheModel:
-    def test_one_token_of_each_segment_changes(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+    def test_the_tokens_do_not_change(self):
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         with torch.no_grad():
-            spoken = model.get_audio_features(**clip).pooler_output[0].unflatten(0, (3, AUDIO_TOKENS))
-            model.config.use_voice_readout = False
-            silent = model.get_audio_features(**clip).pooler_output[0].unflatten(0, (3, AUDIO_TOKENS))
-        assert not torch.allclose(spoken[:, 0], silent[:, 0], atol=1e-3)
-        torch.testing.assert_close(spoken[:, 1:], silent[:, 1:])
+            spoken = model.get_audio_features(**clip)
+            model.config.use_voice_head = False
+            silent = model.get_audio_features(**clip)
+        torch.testing.assert_close(spoken.pooler_output, silent.pooler_output)
+        assert silent.voice_logits is None
+
+    @pytest.mark.parametrize("mode", ["clip", "window"])
+    def test_utterances_are_heard_whatever_the_segments_of_the_tokens(self, mode):
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
+        clip = audio_of(tiny_clip(num_utterances=2))
+        with torch.no_grad():
+            expected = model.get_audio_features(**clip).voice_logits
+            model.config.utterance_mode = mode
+            found = model.get_audio_features(**clip).voice_logits
+        torch.testing.assert_close(found, expected)
 
     def test_logits_come_with_the_features(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         with torch.no_grad():
             found = model.get_audio_features(**clip)
-            expected = model.voice_readout.logits(model.get_voice_statistics(**clip))
+            times = clip["utterance_times"]
+            segments = clip_and_utterances(times, utterance_mask=torch.ones(times.shape[:2], dtype=torch.bool))
+            statistics = voice_statistics(
+                model.audio_tower, clip["input_features"], audio_mask=clip.get("audio_mask"), segments=segments
+            )
+            expected = model.voice_head(statistics)
         torch.testing.assert_close(found.voice_logits, expected)
         assert found.hidden_states is None
 
     def test_logits_are_not_a_number_where_nothing_is_heard(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         clip["utterance_times"] = clip["utterance_times"].clone()
         clip["utterance_times"][:, 1] += 1000
@@ -135,20 +137,16 @@ class TestInTheModel:
         assert found[:, :2].isfinite().all() and found[:, 2].isnan().all()
 
     def test_a_clip_without_sound_says_nothing(self):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         clip["audio_mask"] = torch.zeros(*clip["input_features"].shape[:2], clip["input_features"].shape[-1])
         with torch.no_grad():
             assert len(model.get_audio_features(**clip).pooler_output[0]) == 0
-            assert not model.get_voice_statistics(**clip).heard.any()
-
-    def test_without_it_statistics_are_refused(self):
-        with pytest.raises(ValueError, match="built without a voice readout"):
-            tiny_model(MicroEmoModel).get_voice_statistics(torch.zeros(1, 1, 80, 60))
+            assert model.get_audio_features(**clip).voice_logits.isnan().all()
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
     def test_half_precision_says_the_same(self, dtype):
-        model = tiny_model(MicroEmoModel, use_voice_readout=True)
+        model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         with torch.no_grad():
             full = model.get_audio_features(**clip).pooler_output[0]
