@@ -1,0 +1,241 @@
+"""What one sentence of an explanation claims: streams, emotions, signs, brief events, times, relations.
+
+Sentences are cut into clauses. An emotion, a sign or a time belongs to the nearest stream that its clause names; a
+clause that names none goes on with the stream before it. What stands in quotation marks claims nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from microemo.inference.explanation_words import (
+    AGREEMENT,
+    BRIEF,
+    DENIED_AFTER,
+    DISAGREEMENT,
+    DURATIONS,
+    FACE_SIGNS,
+    NEGATION,
+    NEUTRAL,
+    NEUTRAL_PHRASES,
+    STREAM_WORDS,
+    TIMES,
+    UNSEEN,
+    VOICE_SIGNS,
+    emotion_words,
+)
+
+ClaimKind = Literal["stream", "emotion", "sign", "brief", "time", "agreement", "disagreement"]
+SCENE = "scene"
+NEGATION_WORDS = 6  # a negation reaches over so many words at most
+LONGEST_PHRASE = 4  # words of an emotion such as "at a loss for"
+CARRYING_WORDS = 3  # a clause of so few words goes on with the list, and the negation, before it
+
+_QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)['‘](?=\w)[^\"\n]*?['’](?!\w)")
+_SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!Mrs)(?<!approx)[.!?][\"”’»')]*(\s+)(?=[A-Z0-9\"“‘«'(])|(\s*\n\s*)")
+_CLAUSE_END = re.compile(
+    r"[,;:]| - |—|\b(?:while|whereas|but|and(?! \d)|yet)\b|(?<!^)\b(?:although|though|despite)\b", re.IGNORECASE
+)
+_CONTRAST = re.compile(r"but|while|whereas|yet|although|though|despite|;", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a sentence states.
+
+    kind: what is stated. names: the stream, the two streams of a relation, the emotion's family, or the signs any of
+    which shows it. stream: whose it is, None where the sentence names none. denied: stated to be absent.
+    is_brief: said of a micro-expression. families: of a time or a brief event, the emotions named with it.
+    """
+
+    kind: ClaimKind
+    names: tuple[str, ...] = ()
+    stream: str | None = None
+    denied: bool = False
+    is_brief: bool = False
+    seconds: float | None = None
+    families: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A place in a clause."""
+
+    start: int
+    end: int
+    name: str
+
+
+def split_sentences(text: str) -> tuple[str, ...]:
+    """Returns the sentences of a text; neither "4.4 s" nor what is quoted is split.
+
+    >>> split_sentences('At 4.4 s she smiles. "No. Never." is what she says.')
+    ('At 4.4 s she smiles.', '"No. Never." is what she says.')
+    """
+    masked, sentences, start = _without_quotes(text), [], 0
+    for match in _SENTENCE_END.finditer(masked):
+        group = 1 if match[1] else 2
+        sentences.append(text[start : match.start(group)])
+        start = match.end(group)
+    return tuple(filter(None, (sentence.strip() for sentence in (*sentences, text[start:]))))
+
+
+def read_claims(sentence: str) -> tuple[Claim, ...]:
+    """Returns what a sentence claims; () where it speaks of neither face, voice, words, emotions nor times."""
+    text = _blanked(_without_quotes(sentence), DURATIONS)
+    claims: list[Claim] = []
+    stream: str | None = None
+    denied = False
+    for clause, is_contrast in _clauses(text):
+        carried = denied and not is_contrast and _continues_list(clause)
+        found, denied = _clause_claims(clause, before=stream, carried=carried)
+        claims += found
+        stream = next((claim.names[0] for claim in reversed(found) if claim.kind == "stream"), stream)
+    claims = _with_streams(claims)
+    return (*claims, *_relations(text, claims))
+
+
+def _clauses(text: str) -> Iterator[tuple[str, bool]]:
+    """Each clause, and whether it is set against the one before; what leads up to the first stream is of its clause."""
+    start, is_contrast = 0, False
+    for match in [*_CLAUSE_END.finditer(text), None]:
+        part = text[start : match.start() if match else len(text)]
+        if match is not None and not (_streams(part) or _emotions(part) or UNSEEN.search(part)):
+            if start == 0 or not part.strip():
+                is_contrast = is_contrast or (start > 0 and bool(_CONTRAST.fullmatch(match[0])))
+                start = start if start == 0 else match.end()
+                continue
+        yield part, is_contrast
+        if match is not None:
+            start, is_contrast = match.end(), bool(_CONTRAST.fullmatch(match[0]))
+
+
+def _clause_claims(clause: str, *, before: str | None, carried: bool) -> tuple[list[Claim], bool]:
+    """The claims of a clause, and whether something is denied in it. before: the stream named last."""
+    emotions = _emotions(clause)
+    streams, clause = _with_unseen(clause, emotions)
+    is_brief = BRIEF.search(clause) is not None
+
+    def owner(place: _Found) -> str | None:
+        near = [found for found in streams if found.name != SCENE]
+        return min(near, key=lambda found: _distance(found, place)).name if near else before
+
+    def is_denied(place: _Found) -> bool:
+        spots = [match.end() for match in NEGATION.finditer(clause, 0, place.start)]
+        near = spots and len(_WORD.findall(clause[spots[-1] : place.start])) <= NEGATION_WORDS
+        return bool(near) or carried or DENIED_AFTER.match(clause, place.end) is not None
+
+    claims = [Claim("stream", (found.name,)) for found in sorted(streams, key=lambda found: found.start)]
+    for found in emotions:
+        claims.append(Claim("emotion", (found.name,), owner(found), is_denied(found), is_brief))
+    for stream, signs in (("face", FACE_SIGNS), ("voice", VOICE_SIGNS)):
+        for pattern, names in signs:
+            for match in pattern.finditer(clause):
+                found = _Found(match.start(), match.end(), "")
+                if owner(found) == stream:
+                    claims.append(Claim("sign", tuple(sorted(names)), stream, is_denied(found), is_brief))
+    families = tuple(claim.names[0] for claim in claims if claim.kind == "emotion" and not claim.denied)
+    if is_brief:
+        match = BRIEF.search(clause)
+        denied = match is not None and is_denied(_Found(match.start(), match.end(), ""))
+        named = tuple(found.name for found in emotions) if denied else families
+        claims.append(Claim("brief", (), "face", denied, True, families=named))
+    for match in TIMES.finditer(clause):
+        found = _Found(match.start(), match.end(), "")
+        of_scene = bool(streams) and min(streams, key=lambda each: _distance(each, found)).name == SCENE
+        stream_of_time = SCENE if of_scene or (not streams and before == SCENE) else owner(found)
+        for number in filter(None, match.groups()):
+            claims.append(
+                Claim("time", (), stream_of_time, False, is_brief, seconds=float(number), families=families)
+            )
+    return claims, any(claim.denied for claim in claims)
+
+
+def _with_streams(claims: list[Claim]) -> list[Claim]:
+    """Claims before the first stream are of that one; times and brief events without an emotion are of any named."""
+    first = next((claim.names[0] for claim in claims if claim.kind == "stream" and claim.names[0] != SCENE), None)
+    owned = [claim if claim.stream else replace(claim, stream=first) for claim in claims]
+    named = [claim for claim in owned if claim.kind == "emotion" and not claim.denied]
+    return [
+        replace(claim, families=tuple(each.names[0] for each in named if each.stream == claim.stream))
+        if claim.kind in ("time", "brief") and not claim.families and not claim.denied
+        else claim
+        for claim in owned
+    ]
+
+
+def _relations(text: str, claims: list[Claim]) -> list[Claim]:
+    streams = list(dict.fromkeys(claim.names[0] for claim in claims if claim.kind == "stream"))
+    pair = tuple(stream for stream in streams if stream != SCENE)[:2]
+    if len(pair) < 2:
+        return []
+    against, together = DISAGREEMENT.search(text), AGREEMENT.search(text)
+    if together and (not against or together.start() <= against.start() < together.end()):
+        return [Claim("agreement", pair, is_brief=BRIEF.search(text) is not None)]
+    return [Claim("disagreement", pair, is_brief=BRIEF.search(text) is not None)] if against else []
+
+
+def _continues_list(clause: str) -> bool:
+    """Whether a clause goes on with a list of emotions, as "anger or grief is in the face" after "no fear,"."""
+    words = clause.split()
+    begins = any(not clause[: found.start].strip() for found in _emotions(clause))
+    return len(words) <= CARRYING_WORDS or (begins and not {"or", "nor"}.isdisjoint(words))
+
+
+def _streams(clause: str) -> list[_Found]:
+    return [
+        _Found(match.start(), match.end(), stream)
+        for stream, pattern in STREAM_WORDS.items()
+        for match in pattern.finditer(clause)
+    ]
+
+
+def _with_unseen(clause: str, emotions: list[_Found]) -> tuple[list[_Found], str]:
+    """The streams of a clause, "no face is seen" as one of the scene, and the clause without that phrase.
+
+    In "fear is not seen" and "a smile is not seen" it is no face that is missing.
+    """
+    match = UNSEEN.search(clause)
+    before = [] if match is None else [*emotions, *_streams(clause[: match.start()])]
+    if match is None or any(found.end <= match.start() and found.name != "voice" for found in before):
+        return _streams(clause), clause
+    clause = clause[: match.start()] + " " * len(match[0]) + clause[match.end() :]
+    return [_Found(match.start(), match.end(), SCENE), *_streams(clause)], clause
+
+
+def _emotions(clause: str) -> list[_Found]:
+    """The emotion words of a clause, the longest phrase first, by family."""
+    found = [_Found(match.start(), match.end(), NEUTRAL) for match in NEUTRAL_PHRASES.finditer(clause)]
+    words, families = list(_WORD.finditer(clause)), emotion_words()
+    place = 0
+    while place < len(words):
+        for length in range(min(LONGEST_PHRASE, len(words) - place), 0, -1):
+            start, end = words[place].start(), words[place + length - 1].end()
+            family = families.get(clause[start:end].lower())
+            if family is not None and not any(each.start < end and start < each.end for each in found):
+                found.append(_Found(start, end, family))
+                place += length - 1
+                break
+        place += 1
+    return found
+
+
+def _distance(first: _Found, second: _Found) -> int:
+    return max(first.start - second.end, second.start - first.end, 0)
+
+
+def _without_quotes(text: str) -> str:
+    """The text, of the same length, its quotes blank but for a sentence's end at the end of a quote."""
+
+    def blank(match: re.Match[str]) -> str:
+        inner = match[0][1:-1]
+        last = inner[-1:] if inner[-1:] in ".!?" else "_"
+        return match[0][0] + "_" * (len(inner) - 1) + (last if inner else "") + match[0][-1]
+
+    return _QUOTE.sub(blank, text)
+
+
+def _blanked(text: str, pattern: re.Pattern[str]) -> str:
+    return pattern.sub(lambda match: " " * len(match[0]), text)
