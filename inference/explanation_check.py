@@ -64,8 +64,8 @@ def _is_true(claim: Claim, evidence: Sequence[Evidence], edges: Sequence[float])
         return (claim.names[0] in _families(found, least=least)) != claim.denied
     if claim.kind == "sign":
         return any(_shows(finding, claim.names) for finding in found) != claim.denied
-    if claim.families:
-        found = [each for each in found if finding_family(each) in claim.families and _certainty(each) >= MIN_CERTAINTY]
+    if claim.subjects:
+        found = [each for each in found if _shows(each, claim.subjects)]
     if claim.kind == "brief":
         return any(finding.kind == "micro_expression" for finding in found) != claim.denied
     moments = [time for each in found for time in (each.start_seconds, each.apex_seconds, each.end_seconds)]

@@ -33,10 +33,11 @@ LONGEST_PHRASE = 4  # words of an emotion such as "at a loss for"
 CARRYING_WORDS = 3  # a clause of so few words goes on with the list, and the negation, before it
 
 _QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)['‘](?=\w)[^\"\n]*?['’](?!\w)")
-_SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!Mrs)(?<!approx)[.!?][\"”’»')]*(\s+)(?=[A-Z0-9\"“‘«'(])|(\s*\n\s*)")
-_CLAUSE_END = re.compile(
-    r"[,;:]| - |—|\b(?:while|whereas|but|and(?! \d)|yet)\b|(?<!^)\b(?:although|though|despite)\b", re.IGNORECASE
+_SENTENCE_END = re.compile(
+    r"(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!Mrs)(?<!approx)[.!?][\"”’»')]*(\s+)(?=[A-Z0-9\"“‘«'(])|(\s*\n\s*)"
 )
+_LINK = r"\b(?:while|whereas|but|and(?! \d)|yet|although|though|despite)\b"
+_CLAUSE_END = re.compile(rf"[,;:](?:\s+{_LINK})?| - |—|{_LINK}", re.IGNORECASE)
 _CONTRAST = re.compile(r"but|while|whereas|yet|although|though|despite|;", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*", re.IGNORECASE)
 
@@ -47,7 +48,8 @@ class Claim:
 
     kind: what is stated. names: the stream, the two streams of a relation, the emotion's family, or the signs any of
     which shows it. stream: whose it is, None where the sentence names none. denied: stated to be absent.
-    is_brief: said of a micro-expression. families: of a time or a brief event, the emotions named with it.
+    is_brief: said of a micro-expression. subjects: of a time or a brief event, the families of the emotions that are
+    named with it, or the signs; () where none is.
     """
 
     kind: ClaimKind
@@ -56,7 +58,7 @@ class Claim:
     denied: bool = False
     is_brief: bool = False
     seconds: float | None = None
-    families: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,18 +100,15 @@ def read_claims(sentence: str) -> tuple[Claim, ...]:
 
 
 def _clauses(text: str) -> Iterator[tuple[str, bool]]:
-    """Each clause, and whether it is set against the one before; what leads up to the first stream is of its clause."""
+    """Each clause, and whether it is set against the one before; what leads up to the first claim is of its clause."""
     start, is_contrast = 0, False
-    for match in [*_CLAUSE_END.finditer(text), None]:
-        part = text[start : match.start() if match else len(text)]
-        if match is not None and not (_streams(part) or _emotions(part) or UNSEEN.search(part)):
-            if start == 0 or not part.strip():
-                is_contrast = is_contrast or (start > 0 and bool(_CONTRAST.fullmatch(match[0])))
-                start = start if start == 0 else match.end()
-                continue
-        yield part, is_contrast
-        if match is not None:
-            start, is_contrast = match.end(), bool(_CONTRAST.fullmatch(match[0]))
+    for match in _CLAUSE_END.finditer(text):
+        lead = text[: match.start()]
+        if start == 0 and not (_streams(lead) or _emotions(lead) or UNSEEN.search(lead)):
+            continue
+        yield text[start : match.start()], is_contrast
+        start, is_contrast = match.end(), _CONTRAST.search(match[0]) is not None
+    yield text[start:], is_contrast
 
 
 def _clause_claims(clause: str, *, before: str | None, carried: bool) -> tuple[list[Claim], bool]:
@@ -130,8 +129,8 @@ def _clause_claims(clause: str, *, before: str | None, carried: bool) -> tuple[l
     claims = [Claim("stream", (found.name,)) for found in sorted(streams, key=lambda found: found.start)]
     for found in emotions:
         claims.append(Claim("emotion", (found.name,), owner(found), is_denied(found), is_brief))
-    for stream, signs in (("face", FACE_SIGNS), ("voice", VOICE_SIGNS)):
-        for pattern, names in signs:
+    for stream, table in (("face", FACE_SIGNS), ("voice", VOICE_SIGNS)):
+        for pattern, names in table:
             for match in pattern.finditer(clause):
                 found = _Found(match.start(), match.end(), "")
                 if owner(found) == stream:
@@ -141,15 +140,15 @@ def _clause_claims(clause: str, *, before: str | None, carried: bool) -> tuple[l
         match = BRIEF.search(clause)
         denied = match is not None and is_denied(_Found(match.start(), match.end(), ""))
         named = tuple(found.name for found in emotions) if denied else families
-        claims.append(Claim("brief", (), "face", denied, True, families=named))
+        claims.append(Claim("brief", (), "face", denied, True, subjects=named))
+    signs = tuple(name for claim in claims if claim.kind == "sign" and not claim.denied for name in claim.names)
     for match in TIMES.finditer(clause):
         found = _Found(match.start(), match.end(), "")
         of_scene = bool(streams) and min(streams, key=lambda each: _distance(each, found)).name == SCENE
         stream_of_time = SCENE if of_scene or (not streams and before == SCENE) else owner(found)
         for number in filter(None, match.groups()):
-            claims.append(
-                Claim("time", (), stream_of_time, False, is_brief, seconds=float(number), families=families)
-            )
+            subjects = families or signs
+            claims.append(Claim("time", (), stream_of_time, False, is_brief, seconds=float(number), subjects=subjects))
     return claims, any(claim.denied for claim in claims)
 
 
@@ -159,8 +158,8 @@ def _with_streams(claims: list[Claim]) -> list[Claim]:
     owned = [claim if claim.stream else replace(claim, stream=first) for claim in claims]
     named = [claim for claim in owned if claim.kind == "emotion" and not claim.denied]
     return [
-        replace(claim, families=tuple(each.names[0] for each in named if each.stream == claim.stream))
-        if claim.kind in ("time", "brief") and not claim.families and not claim.denied
+        replace(claim, subjects=tuple(each.names[0] for each in named if each.stream == claim.stream))
+        if claim.kind in ("time", "brief") and not claim.subjects and not claim.denied
         else claim
         for claim in owned
     ]

@@ -23,10 +23,12 @@ STREAM_WORDS: Mapping[str, re.Pattern[str]] = {
         r"squints?|looks?|flash(?:es)?)\b"
     ),
     "voice": _pattern(
-        r"(?:voices?|vocal(?:ly)?|tone|pitch|intonation|prosody|sounds?|sounding|heard|speaks?(?! of\b)|speaking|spoken|"
-        r"speech|talks?|volume|loud(?:er|ly)?|quiet(?:er|ly)?|shout\w*|yell\w*|whisper\w*|monoton\w*|halting(?:ly)?)\b"
+        r"(?:voices?|vocal(?:ly)?|tone|pitch|intonation|prosody|sounds?|sounding|heard|speaks?(?! of\b)|speaking|"
+        r"spoken|speech|talks?|volume|loud(?:er|ly)?|quiet(?:er|ly)?|shout\w*|yell\w*|whisper\w*|monoton\w*|halting(?:ly)?)\b"
     ),
-    "words": _pattern(r"(?:(?<!in other )words?|wording|say|says|saying|said|text|statement|verbal(?:ly)?|speaks? of)\b"),
+    "words": _pattern(
+        r"(?:(?<!in other )words?|wording|say|says|saying|said|text|statement|verbal(?:ly)?|speaks? of)\b"
+    ),
 }
 UNSEEN = _pattern(
     r"no face\b|without a face\b|(?:face )?(?:is |are |was )?(?:not|never|cannot be) (?:\w+ )?(?:seen|visible|shown|"
@@ -82,7 +84,8 @@ FACE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
         (_moved(r"eyes?", r"(?:wide|widen(?:s|ed|ing)?)"), "AU5"),
         (_pattern(r"wide-eyed\b"), "AU5"),
         (_moved(r"cheeks?", _UP), "AU6"),
-        (_moved(r"(?:eye)?lids?|eyes?", r"(?:tight\w*|tens\w+|narrow\w*)"), "AU7 AU6"),
+        (_moved(r"(?:eye)?lids?", r"(?:tight\w*|tens\w+)"), "AU7"),
+        (_moved(r"eyes?", r"narrow\w*"), "AU7 AU6"),
         (_pattern(r"squint\w*"), "AU7 AU6"),
         (_moved("nose", r"(?:wrinkl\w+|crinkl\w+|scrunch\w*)"), "AU9"),
         (_moved("upper lip", rf"(?:{_UP}|curl\w*)"), "AU10"),
@@ -102,7 +105,10 @@ FACE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
 VOICE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
     (_pattern(rf"(?:{words})\b"), frozenset(signs.split()))
     for words, signs in (
-        (r"loud(?:er|ly)?|rais(?:es|ed|ing)(?: \w+)? voice|voice (?:\w+ )?(?:is |are )?raised|shout\w*|yell\w*", "loud"),
+        (
+            r"loud(?:er|ly)?|rais(?:es|ed|ing)(?: \w+)? voice|voice (?:\w+ )?(?:is |are )?raised|shout\w*|yell\w*",
+            "loud",
+        ),
         (r"quiet(?:er|ly)?|soft(?:er|ly)?|whisper\w*|hushed|lower(?:s|ed|ing) (?:\w+ )?voice", "soft"),
         (r"(?:high|higher)(?:-pitched)?|(?:pitch|voice) (?:rises|goes up)", "high"),
         (r"(?:low|lower|deep|deeper)(?:-pitched)?|(?:pitch|voice) (?:drops|falls)", "low"),
@@ -116,28 +122,31 @@ VOICE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
 
 # Phrases that say of a stream that it shows nothing.
 NEUTRAL_PHRASES = _pattern(
-    r"(?:at rest|gives? (?:little|nothing) away|factual|matter[- ]of[- ]fact|plain information|even(?:ly)? (?:voice|tone)|"
-    r"(?:no|without)(?: (?:any|lasting|clear|strong|marked|particular))? (?:expression|emotion)|"
+    r"(?:at rest|gives? (?:little|nothing) away|factual|matter[- ]of[- ]fact|plain information|"
+    r"even (?:voice|tone)|(?:no|without)(?: (?:any|lasting|clear|strong|marked|particular))? (?:expression|emotion)|"
     r"(?<=is )even(?! more| less)|(?<=are )even(?! more| less)|(?<=stays )even|(?<=remains )even|(?<=sounds )even)\b"
 )
 # Words of the wheel that texts about faces and voices use otherwise: signs, relations, ways to act. Forms, or bases.
 _EVERYDAY = frozenset(
-    """smiling positive pleasant lively animated energetic vibrant spirited powerful bold strong capable successful
-    fortunate lucky promising accomplished worthy content freed hopefully liking close attached intimate sweet gentle
-    warm tender kind touched moved obliged thanks accepting agreement agreeable acknowledging recognized included
-    understood understanding valued polite frank sincere earnest honest certain convinced secure safe assured reliant
-    supportive care cares cared concern concerned helpful generous thoughtful considerate protective wonder welcoming
-    affirmative cooperative honored quiet steady stable patient balanced collected thinking serious sober poised centered
-    reflection mindful attention alert focused ready willing wanting wish expecting engaged absorbed questioning
-    exploring firm persistent resolved committed driven insistent emphatic urging persuasive keen attentive
-    concentrated begging pleading awaiting challenging probing unexpected wide-eyed realizing awareness discovery
-    insightful lost unclear torn conflicted contradictory doubt uncertain unsure staggered jolted pressured hurried
-    cautious hesitant hesitation weak exposed fragile guarded suspect trouble down low blue negative heavy-hearted empty
-    broken missing alone crushed hollow collapse passive stuck struggling burdened withdrawn ignored failure failing
-    sighing unfairness modest humble inhibited mean cross explosive arguing critical warning opposed objecting refusing
-    disagreeing strict severe resistant reluctant unwilling provocative competitive ironic yelling shouting gross awful
-    terrible superior offensive unpleasant objective blank breakdown faith tempted recognized expectant
-    """.split()
+    str.split(
+        "smiling positive pleasant lively animated energetic vibrant spirited powerful bold strong capable "
+        "successful fortunate lucky promising accomplished worthy content freed hopefully liking close attached "
+        "intimate sweet gentle warm tender kind touched moved obliged thanks accepting agreement agreeable "
+        "acknowledging recognized included understood understanding valued polite frank sincere earnest honest "
+        "certain convinced secure safe assured reliant supportive care cares cared concern concerned helpful "
+        "generous thoughtful considerate protective wonder welcoming affirmative cooperative honored quiet steady "
+        "stable patient balanced collected thinking serious sober poised centered reflection mindful attention alert "
+        "focused ready willing wanting wish expecting engaged absorbed questioning exploring firm persistent "
+        "resolved committed driven insistent emphatic urging persuasive keen attentive concentrated begging pleading "
+        "awaiting challenging probing unexpected wide-eyed realizing awareness discovery insightful lost unclear "
+        "torn conflicted contradictory doubt uncertain unsure staggered jolted pressured hurried cautious hesitant "
+        "hesitation weak exposed fragile guarded suspect trouble down low blue negative heavy-hearted empty broken "
+        "missing alone crushed hollow collapse passive stuck struggling burdened withdrawn ignored failure failing "
+        "sighing unfairness modest humble inhibited mean cross explosive arguing critical warning opposed objecting "
+        "refusing disagreeing strict severe resistant reluctant unwilling provocative competitive ironic yelling "
+        "shouting gross awful terrible superior offensive unpleasant objective blank breakdown faith tempted "
+        "recognized expectant"
+    )
 ) | {"let down", "put out", "left out", "break down", "breaking down", "mixed up", "worn out", "look forward"}
 
 
