@@ -11,7 +11,8 @@
 | `spotting` | micro-expressions: F1 at IoU, errors in ms, STRS |
 | `calibration`, `bootstrap` | ECE; intervals of any figure |
 | `multi_label` | several emotions at once: micro and macro F1, thresholds fitted for each |
-| `explanation_checks` | moments and faces that an explanation names |
+| `explanation_checks` | whether an explanation describes a face |
+| `explanation_reading` | the findings and the unchecked text of a report's explanation |
 | `trainer_metrics` | `compute_metrics` of `transformers.Trainer` |
 | `evaluate`, `figures` | tables of whole files |
 | `evaluate_models`, `model_runs`, `ablation`, `dataset_choice` | tables of models on data sets, and of ablations |

@@ -1,0 +1,41 @@
+"""Reads the explanation of a report again: the findings it was checked against, and its text before the check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from microemo.inference.explanations import shift_times
+from microemo.inference.report import UtteranceReport
+from microemo.processing.emotion_parsing import parse_emotions
+from microemo.processing.evidence import KINDS, Evidence
+
+
+def findings(part: UtteranceReport) -> tuple[Evidence, ...]:
+    """Returns an utterance's findings from the evidence of its report, seconds on the video's clock."""
+    entries: Sequence[Any] = part.evidence
+    return tuple(
+        Evidence(
+            entry.kind,
+            entry.label,
+            entry.start_seconds,
+            entry.end_seconds,
+            certainty=entry.certainty,
+            apex_seconds=entry.apex_seconds,
+            signs=tuple(entry.signs),
+            pitch_semitones=entry.pitch_semitones,
+        )
+        for entry in entries
+        if entry.kind in KINDS
+    )
+
+
+def raw_description(part: UtteranceReport, *, window_start_seconds: float = 0.0) -> str:
+    """Returns the description as it was generated, before the check; "" where there is none, or none that parses.
+
+    Args:
+        window_start_seconds: where the window of the utterance begins: generated times count from there, those of
+            reports from the video's beginning. By default the video is taken to be one window.
+    """
+    answer = parse_emotions(part.raw_answer or "")
+    return shift_times(answer.description, seconds=window_start_seconds)
