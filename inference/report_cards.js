@@ -38,7 +38,8 @@ class Cards {
   explanation(part) {
     const labels = part.open_emotions || [];
     const tags = labels.length ? element("ul", { className: "tags" }, ...labels.map((label) => element("li", { textContent: label, style: { "--family": colourOf(label) } }))) : null;
-    return [tags, part.description ? element("p", { className: "description", textContent: part.description }) : null].filter(Boolean);
+    const unsupported = part.unsupported_sentences ? element("p", { className: "muted", textContent: `${part.unsupported_sentences} sentence${part.unsupported_sentences === 1 ? "" : "s"} that nothing found backs left out` }) : null;
+    return [tags, part.description ? element("p", { className: "description", textContent: part.description }) : null, unsupported].filter(Boolean);
   }
   feeling(part) {
     if (part.valence === null) return null;

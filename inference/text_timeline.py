@@ -121,7 +121,7 @@ def _utterance(utterance: UtteranceReport, *, number: int, width: int) -> list[s
     rows += _score_rows(utterance)
     rows += [] if utterance.voice is None else [("voice", format_voice(utterance.voice))]
     rows += [("micro-expr.", format_micro_expression(event)) for event in utterance.micro_expressions or ()]
-    rows += [("why", utterance.description)] if utterance.description else []
+    rows += _why_rows(utterance)
     for evidence in utterance.evidence:
         rows.append(("evidence", f"{evidence.kind.replace('_', '-')}: {evidence.text}"))
     return [*wrap(head + words, width=width, hanging=INDENT), *_labelled(rows, width=width)]
@@ -131,7 +131,7 @@ def _summary(summary: ClipSummary, *, width: int) -> list[str]:
     rows = _score_rows(summary)
     if summary.micro_expressions is not None:
         rows.append(("micro-expr.", str(len(summary.micro_expressions))))
-    rows += [("why", summary.description)] if summary.description else []
+    rows += _why_rows(summary)
     return ["Whole clip", *_labelled(rows, width=width)] if rows else []
 
 
@@ -141,6 +141,15 @@ def _score_rows(part: UtteranceReport | ClipSummary) -> list[tuple[str, str]]:
     if part.valence is not None and part.arousal is not None:
         rows.append(("feeling", f"valence {part.valence:+.2f}, arousal {part.arousal:+.2f}"))
     return [(name, text) for name, text in rows if text]
+
+
+def _why_rows(part: UtteranceReport | ClipSummary) -> list[tuple[str, str]]:
+    """The explanation, and how much of it no finding backed."""
+    rows = [("why", part.description)] if part.description else []
+    if part.unsupported_sentences:
+        plural = "" if part.unsupported_sentences == 1 else "s"
+        rows.append(("", f"({part.unsupported_sentences} sentence{plural} that nothing found backs left out)"))
+    return rows
 
 
 def _labelled(rows: Sequence[tuple[str, str]], *, width: int) -> list[str]:

@@ -49,7 +49,7 @@ def test_the_schema_refuses(report, change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda data: data.update(schema_version="0.1"), "schema_version must be '2.0', got '0.1'"),
+        (lambda data: data.update(schema_version="0.1"), "schema_version must be '3.0', got '0.1'"),
         (lambda data: data.pop("source"), r"report lacks the fields \['source'\]"),
         (lambda data: data["utterances"][0].update(mood="good"), r"report.utterances\[0\] has unknown fields"),
         (lambda data: data["utterances"][1].update(text=3), r"report.utterances\[1\].text must be of type string"),
