@@ -7,6 +7,7 @@ clause that names none goes on with the stream before it. What stands in quotati
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from microemo.inference.explanation_words import (
@@ -33,9 +34,7 @@ LONGEST_PHRASE = 4  # words of an emotion such as "at a loss for"
 CARRYING_WORDS = 3  # a clause of so few words goes on with the list, and the negation, before it
 
 _QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)['‘](?=\w)[^\"\n]*?['’](?!\w)")
-_SENTENCE_END = re.compile(
-    r"(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!Mrs)(?<!approx)[.!?][\"”’»')]*(\s+)(?=[A-Z0-9\"“‘«'(])|(\s*\n\s*)"
-)
+_SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!Mrs)(?<!approx)[.!?][\"”’»')]*(?=\s+[A-Z0-9\"“‘«'(])|\n")
 _LINK = r"\b(?:while|whereas|but|and(?! \d)|yet|although|though|despite)\b"
 _CLAUSE_END = re.compile(rf"[,;:](?:\s+{_LINK})?| - |—|{_LINK}", re.IGNORECASE)
 _CONTRAST = re.compile(r"but|while|whereas|yet|although|though|despite|;", re.IGNORECASE)
@@ -76,12 +75,9 @@ def split_sentences(text: str) -> tuple[str, ...]:
     >>> split_sentences('At 4.4 s she smiles. "No. Never." is what she says.')
     ('At 4.4 s she smiles.', '"No. Never." is what she says.')
     """
-    masked, sentences, start = _without_quotes(text), [], 0
-    for match in _SENTENCE_END.finditer(masked):
-        group = 1 if match[1] else 2
-        sentences.append(text[start : match.start(group)])
-        start = match.end(group)
-    return tuple(filter(None, (sentence.strip() for sentence in (*sentences, text[start:]))))
+    ends = [match.end() for match in _SENTENCE_END.finditer(_without_quotes(text))]
+    sentences = (text[start:end].strip() for start, end in pairwise([0, *ends, len(text)]))
+    return tuple(filter(None, sentences))
 
 
 def read_claims(sentence: str) -> tuple[Claim, ...]:
@@ -119,7 +115,9 @@ def _clause_claims(clause: str, *, before: str | None, carried: bool) -> tuple[l
 
     def owner(place: _Found) -> str | None:
         near = [found for found in streams if found.name != SCENE]
-        return min(near, key=lambda found: _distance(found, place)).name if near else before
+        if not near:
+            return None if before == SCENE else before
+        return min(near, key=lambda found: _distance(found, place)).name
 
     def is_denied(place: _Found) -> bool:
         spots = [match.end() for match in NEGATION.finditer(clause, 0, place.start)]
@@ -171,9 +169,11 @@ def _relations(text: str, claims: list[Claim]) -> list[Claim]:
     if len(pair) < 2:
         return []
     against, together = DISAGREEMENT.search(text), AGREEMENT.search(text)
-    if together and (not against or together.start() <= against.start() < together.end()):
-        return [Claim("agreement", pair, is_brief=BRIEF.search(text) is not None)]
-    return [Claim("disagreement", pair, is_brief=BRIEF.search(text) is not None)] if against else []
+    if against is None and together is None:
+        return []
+    # "does not contradict" agrees, and holds a word of the other list
+    agrees = together is not None and (against is None or together.start() <= against.start() < together.end())
+    return [Claim("agreement" if agrees else "disagreement", pair, is_brief=BRIEF.search(text) is not None)]
 
 
 def _continues_list(clause: str) -> bool:

@@ -20,7 +20,7 @@ STREAM_WORDS: Mapping[str, re.Pattern[str]] = {
     "face": _pattern(
         r"(?:face|faces|facial|facially|(?<!vocal )expressions?|microexpressions?|(?:eye)?brows?|eyes?|(?:eye)?lids?|"
         r"lips?|mouth|jaw|cheeks?|nose|chin|forehead|smil(?:es?|ed|ing)|grin(?:s|ning)?|frown(?:s|ed|ing)?|gaze|"
-        r"squints?|looks?|flash(?:es)?)\b"
+        r"squints?|looks?|flash(?:es)?|head|nod(?:s|ded|ding)?|tears?|teary|blush\w*|blink\w*)\b"
     ),
     "voice": _pattern(
         r"(?:voices?|vocal(?:ly)?|tone|pitch|intonation|prosody|sounds?|sounding|heard|speaks?(?! of\b)|speaking|"
@@ -47,7 +47,7 @@ DENIED_AFTER = re.compile(r" (?:is|are|was|were|seems)(?:n['’]t| not| absent| 
 _DENIAL = r"(?:not|never|hardly|barely|\w+n['’]t|without)(?: \w+)? "
 _AGREE = r"(?:agree|fit|match|support|correspond|confirm)(?:s|es|ed|ing)?\b|(?:in line|consistent) with\b"
 _DISAGREE = r"disagree|contradict|conflict|mismatch|contrast|belie[sd]?\b|at odds\b"
-AGREEMENT = _pattern(rf"{_DENIAL}(?:{_DISAGREE})|(?:{_AGREE})")
+AGREEMENT = _pattern(rf"{_DENIAL}(?:{_DISAGREE})|(?:{_DISAGREE})\w* neither\b|(?:{_AGREE})")
 DISAGREEMENT = _pattern(rf"{_DENIAL}(?:{_AGREE})|(?:{_DISAGREE}|despite\b|in spite of\b|although\b|though\b)")
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
@@ -61,7 +61,7 @@ DURATIONS = re.compile(
 
 _GAP = r"(?: (?!and\b|or\b|with\b|as\b|then\b)[\w'-]+)"
 _UP = r"(?:raise[sd]?|raising|lift\w*|rises?|risen|rising|up|arch\w*)"
-_DOWN = r"(?:lower(?:s|ed|ing)?|drop(?:s|ped)?|fall(?:s|ing)?|droop\w*|down|downward|downturned|turned down)"
+_DOWN = r"(?:lower(?:s|ed|ing)?|drop(?:s|ped)?|fall(?:s|ing)?|droop\w*|down|downward|downturned)"
 _BROWS, _LIPS = r"(?:eye)?brows?", r"(?<!upper )lips?(?! corner)"
 _CORNERS = r"(?:(?:lip|mouth) corners?|corners? of (?:\w+ )?(?:mouth|lips))"
 
@@ -71,6 +71,7 @@ def _moved(part: str, change: str) -> re.Pattern[str]:
     return _pattern(rf"(?:{part}){_GAP}{{0,3}} {change}\b|{change}{_GAP}{{0,2}} (?:{part})\b")
 
 
+UNMEASURED = "unmeasured"  # a sign that no finding has: what is not measured is not said
 # What is said of the face, and the action units any of which shows it.
 FACE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
     (pattern, frozenset(units.split()))
@@ -99,6 +100,8 @@ FACE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
         (_moved(_LIPS, r"(?:part(?:s|ed|ing)?|open\w*)"), "AU25 AU26"),
         (_moved(r"(?:jaw|mouth)", r"(?:drops?|dropped|dropping|falls? open|opens?|opened|open)"), "AU26 AU25"),
         (_moved(r"eyes?", r"(?:close[sd]?|closing|shut)"), "AU43"),
+        (_pattern(r"(?:nod(?:s|ded|ding)?|tears?|teary|blush\w*|blink\w*|clench\w*|head|gaze)\b"), UNMEASURED),
+        (_pattern(r"looks? (?:away|down|up|aside|at)\b"), UNMEASURED),
     )
 )
 # What is said of a way of speaking, and the signs any of which shows it.
@@ -117,13 +120,15 @@ VOICE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
         (r"monoton\w*|flat(?:ly)?", "monotonous"),
         (r"lively|animated(?:ly)?|melodic|varied", "lively"),
         (r"halting(?:ly)?|pauses?|pausing|hesita\w+|falter\w*|stammer\w*", "halting"),
+        (r"trembl\w*|shak(?:es|ing|y)|cracks?|cracking|hoarse(?:ly)?|breathy|nasal|trails off", UNMEASURED),
     )
 )
 
 # Phrases that say of a stream that it shows nothing.
 NEUTRAL_PHRASES = _pattern(
-    r"(?:at rest|gives? (?:little|nothing) away|factual|matter[- ]of[- ]fact|plain information|"
-    r"even (?:voice|tone)|(?:no|without)(?: (?:any|lasting|clear|strong|marked|particular))? (?:expression|emotion)|"
+    r"(?:at rest|gives? (?:little|nothing) away|shows? nothing(?! but| of| else)|factual|matter[- ]of[- ]fact|"
+    r"plain information|even (?:voice|tone)|(?:no|without)(?: (?:any|lasting|clear|strong|marked))? "
+    r"(?:expression|emotion)|"
     r"(?<=is )even(?! more| less)|(?<=are )even(?! more| less)|(?<=stays )even|(?<=remains )even|(?<=sounds )even)\b"
 )
 # Words of the wheel that texts about faces and voices use otherwise: signs, relations, ways to act. Forms, or bases.

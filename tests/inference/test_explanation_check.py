@@ -144,6 +144,12 @@ Anger is not seen in the face.
 It may be that more is going on here.
 The face lights up with delight while the voice stays mournful and slow.
 The words express joy, and so does the smile.
+The face contradicts neither the words nor the text.
+The face shows nothing of anger.
+The face shows happiness (4.4-8.0 s).
+The face doesn't look angry.
+Overall, joy prevails, as face and words agree.
+It shows in the voice that she is sad: it is low and slow.
 The woman's broad smile, which appears around 4.4 s, signals genuine happiness.
 Her voice is low and slow, suggesting sorrow.
 The speaker sounds sad despite the cheerful words.
@@ -215,6 +221,13 @@ The words are factual.
 At 11.3 s the voice breaks.
 There is a trace of disgust.
 She is angry.
+A tear runs down her cheek.
+He clenches his jaw.
+The face is turned down, she nods.
+The voice cracks.
+The face shows nothing.
+Without a smile, the voice is sad.
+No micro-expression is seen.
 Her furrowed brow and tight lips show anger.
 The voice trembles with fear.
 The speaker is furious, her voice loud and fast.
@@ -270,8 +283,14 @@ def test_no_face_is_backed_by_the_scene_or_by_the_lack_of_any_face(sentence):
     assert not is_kept(sentence, [VOICE, JOY])
 
 
+def test_that_there_is_no_micro_expression_is_true_where_none_was_found():
+    assert is_kept("No micro-expression is seen.", [JOY])
+    assert is_kept("There is no flash of anger in the face.", [JOY, FLASH])
+
+
 def test_times_of_an_absence_are_those_of_the_scene():
     assert is_kept("The face is not seen from 5.5 to 6.5 s.", [JOY, UNSEEN], ())
+    assert is_kept("No face is seen, from 5.5 to 6.5 s, and there is sorrow.", [UNSEEN, VOICE], ())
     assert not is_kept("The face is not seen from 4.4 to 6.5 s.", [JOY, UNSEEN], ())
 
 
