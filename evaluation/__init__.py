@@ -11,7 +11,6 @@
 | `spotting` | micro-expressions: F1 at IoU, errors in ms, STRS |
 | `calibration`, `bootstrap` | ECE; intervals of any figure |
 | `multi_label` | several emotions at once: micro and macro F1, thresholds fitted for each |
-| `explanation_checks` | whether an explanation describes a face |
 | `explanation_reading` | the findings and the unchecked text of a report's explanation |
 | `trainer_metrics` | `compute_metrics` of `transformers.Trainer` |
 | `evaluate`, `figures` | tables of whole files |

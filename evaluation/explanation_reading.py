@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from microemo.inference.explanations import shift_times
 from microemo.inference.report import UtteranceReport
 from microemo.processing.emotion_parsing import parse_emotions
 from microemo.processing.evidence import KINDS, Evidence
@@ -30,12 +29,6 @@ def findings(part: UtteranceReport) -> tuple[Evidence, ...]:
     )
 
 
-def raw_description(part: UtteranceReport, *, window_start_seconds: float = 0.0) -> str:
-    """Returns the description as it was generated, before the check; "" where there is none, or none that parses.
-
-    Args:
-        window_start_seconds: where the window of the utterance begins: generated times count from there, those of
-            reports from the video's beginning. By default the video is taken to be one window.
-    """
-    answer = parse_emotions(part.raw_answer or "")
-    return shift_times(answer.description, seconds=window_start_seconds)
+def raw_description(part: UtteranceReport) -> str:
+    """Returns the description as it was generated, before the check; "" where there is none, or none that parses."""
+    return parse_emotions(part.raw_answer or "").description

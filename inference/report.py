@@ -158,7 +158,7 @@ class UtteranceReport:
     track_id: the attended person's face track. expressions: mean closed-set facial expressions, strongest first.
     emotions: multi-label, strongest first. open_emotions: the explanation's own emotion words. description: its
     sentences that findings back; unsupported_sentences: how many others were taken out. raw_answer: the explanation as
-    generated. evidence: what was found, which is also what the language model was told.
+    generated, its times on the video's clock. evidence: what was found, which is also what the language model was told.
     """
 
     start_seconds: Seconds

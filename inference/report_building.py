@@ -262,7 +262,7 @@ def _utterance_report(
         arousal=None if pair is None else pair[1],
         open_emotions=answer.labels if answer is not None and answer.is_parsed else None,
         description=None if checked is None else checked.text,
-        raw_answer=None if answer is None else answer.raw,
+        raw_answer=None if answer is None else shift_times(answer.raw, seconds=window.clip.start_seconds),
         evidence=_evidence_reports(findings, span=(start, end)),
         unsupported_sentences=None if checked is None else len(checked.unsupported),
     )
