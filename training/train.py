@@ -27,7 +27,6 @@ from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
 from microemo.training.language.examples import LanguageCollator
 from microemo.training.language.examples import load_examples as load_language_examples
-from microemo.training.language_states import remember_states
 from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only
 from microemo.training.precision import fitting_precision
@@ -121,11 +120,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             clips=clips,
             dropout=StreamDropout(**recipe.data.dropout) if training and recipe.data.dropout else None,
             unreadable=recipe.data.unreadable,
-            segment_words=recipe.model.objective == "words",
-            latest_seconds=recipe.data.latest_seconds if training else 0.0,
             stretch_seconds=recipe.data.stretch_seconds if training else None,
-            voice_speed=recipe.data.voice_speed if training else 0.0,
-            voice_masks=recipe.data.voice_masks if training else 0.0,
         )
         for training in (True, False)
     ]
@@ -178,8 +173,6 @@ def _remember(model: Any, *, data: DataRecipe, process: int) -> None:
     remember_towers(model, folder=folder, towers=[name for name in kept if name in TOWERS], writer=writer)
     if "micro_dynamics" in kept:
         remember_faces(model, folder=folder)
-    if "language_model" in kept:
-        remember_states(model, folder=folder)
 
 
 def training_arguments(recipe: Recipe) -> TrainingArguments:
@@ -269,8 +262,7 @@ def finish(run: TrainingRun) -> Path:
     model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *_declared(run)]))
     save_model_folder(model, processor=run.start.processor, folder=folder / MODEL_FOLDER, origin=run.start.folder)
     weights = folder / WEIGHTS_FOLDER
-    kept = recipe.parts.keep or recipe.parts.train
-    save_trained_weights(model.state_dict(), folder=weights, parts=kept, lora=lora)
+    save_trained_weights(model.state_dict(), folder=weights, parts=recipe.parts.train, lora=lora)
     write_record(
         weights,
         recipe=recipe,

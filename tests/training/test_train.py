@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from synthetic_media import tone, write_wav
 from transformers import Trainer
 from transformers.utils import logging
 
@@ -89,60 +88,6 @@ def test_modules_inside_of_a_part_can_stay_frozen(workshop, tmp_path):
     trained = {name for name, parameter in run.trainer.model.named_parameters() if parameter.requires_grad}
     assert any("dynamic_expression" in name for name in trained)
     assert not any("static_expression" in name for name in trained)
-
-
-@pytest.fixture
-def voices(workshop, tmp_path):
-    """Two recordings, as a source of a recipe."""
-    root = tmp_path / "voices"
-    root.mkdir()
-    lines = []
-    for label, frequency in (("happy", 440.0), ("sad", 110.0)):
-        write_wav(root / f"{label}.wav", tone(seconds=1.5, frequency=frequency))
-        lines.append({"id": label, "audio": f"{label}.wav", "emotion": label})
-    (root / "voices.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return {"train": [{"reader": "jsonl", "path": str(root / "voices.jsonl"), "questions": "none"}]}
-
-
-READOUT = {"use_voice_readout": True}
-
-
-def test_the_voice_readout_is_fitted_and_kept(workshop, tmp_path, voices):
-    model = {"objective": "voice", "changes": READOUT}
-    folder = train(
-        workshop.recipe(tmp_path / "run", model=model, parts=("voice_readout",), data=voices, weight_decay=0.01),
-        data_root=workshop.root,
-    )
-    kept = load_file(folder / "weights" / "weights.safetensors")
-    assert {name.removeprefix("model.voice_readout.") for name in kept} == {
-        "centre", "scale", "emotion.weight", "emotion.bias", "words.weight", "gate",
-    }  # fmt: skip
-    assert kept["model.voice_readout.centre"].any()
-    (curve,) = json.loads((folder / "weights" / "training_record.json").read_text())["curves"]
-    assert curve["accuracy"] == 1.0 and curve["recordings"] == 2
-    assert MicroEmoForConditionalGeneration.from_pretrained(folder / "model").config.use_voice_readout
-
-
-def test_a_fitted_readout_stays_where_its_words_are_trained(workshop, tmp_path, voices):
-    fit = workshop.recipe(
-        tmp_path / "fit", model={"objective": "voice", "changes": READOUT}, parts=("voice_readout",), data=voices
-    )
-    fitted = train(fit, data_root=workshop.root) / "weights"
-    recipe = workshop.recipe(
-        tmp_path / "run",
-        model={"objective": "emotions", "changes": READOUT, "weights": [str(fitted)]},
-        parts=("voice_readout", "emotion_head"),
-        data=voices,
-        lora={"r": 2},
-    )
-    object.__setattr__(recipe.parts, "frozen", ("voice_readout.emotion",))
-    folder = train(recipe, data_root=workshop.root)
-    before = load_file(fitted / "weights.safetensors")
-    after = load_file(folder / "weights" / "weights.safetensors")
-    changed = {
-        name.removeprefix("model.voice_readout.") for name in before if not torch.equal(before[name], after[name])
-    }
-    assert changed == {"words.weight", "gate"}
 
 
 def test_an_ablation_is_a_change_of_the_config(workshop, tmp_path):

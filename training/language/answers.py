@@ -44,7 +44,7 @@ def utterance_answer(
 
 
 def clip_answer(evidence: Sequence[Sequence[Evidence]], *, offset: float, rng: np.random.Generator) -> str:
-    """The answer about a whole clip: what its utterances show in the mean, and its surest findings in order of time."""
+    """The answer about a whole clip: what its utterances show in the mean, its surest findings in order of time."""
     if len(evidence) == 1:
         (own,) = evidence
         span = (

@@ -1,6 +1,7 @@
 """Makes the examples of the evidence stage: perceives the sources, composes dialogues, writes answers, keeps tensors.
 
-    python -m microemo.training.language.prepare DATA --model runs/words/model --out runs/evidence.pt --cache runs/sources
+    python -m microemo.training.language.prepare DATA --model runs/words/model --out runs/evidence.pt \
+        --cache runs/sources
 
 DATA holds stills/, ravdess/, emodb/, faces_in_motion/, goemotions/ and meld/ (readers say how). Clips whose source
 declares no licence, and the people left for validation, are not used.

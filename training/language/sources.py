@@ -1,7 +1,7 @@
 """What real perception gives to compose examples of: faces of photographs, voices of recordings, whole clips.
 
-Each source is perceived once by the model's own towers and heads, as inference does it; the words alone are added later,
-by the language model of the stage before. E emotions, X expressions, V voices, K tokens a segment, D width.
+Each source is perceived once by the model's own towers and heads, as inference does it; the words alone are added
+later, by the language model of the stage before. E emotions, X expressions, V voices, K tokens a segment, D width.
 """
 
 from __future__ import annotations
