@@ -5,13 +5,16 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_language import EMOTIONS, tiny_composer
 from transformers import Trainer
 from transformers.utils import logging
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.training.language.examples import evidence_example, save_examples
 from microemo.training.train import finish, load_sources, prepare, train, training_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +122,31 @@ def test_sources_follow_each_other_in_one_table(workshop, tmp_path):
     recipe = workshop.recipe(tmp_path, data={"train": sources})
     table = load_sources(recipe.data.train, root=tmp_path)
     assert table["question_index"] == [0, 1, 2, -1, -1]
+
+
+def test_prepared_examples_train_the_language_part(workshop, tmp_path):
+    processor, rng = MicroEmoProcessor.from_pretrained(workshop.root / "model"), np.random.default_rng(0)
+    dialogues = [tiny_composer().compose(rng) for _ in range(4)]
+    settings = {"processor": processor, "names": EMOTIONS, "rng": rng}
+    examples = [evidence_example(each.clip, each.evidence, **settings) for each in dialogues]
+    save_examples(examples, path=tmp_path / "evidence.pt")
+    data = {"train": [{"reader": "language_examples", "path": str(tmp_path / "evidence.pt")}]}
+    model, parts = {"objective": "evidence"}, ("emotion_head",)
+    recipe = workshop.recipe(
+        tmp_path / "run",
+        model=model,
+        data=data,
+        parts=parts,
+        lora={"r": 2},
+        train_sampling_strategy="group_by_length",
+    )
+    folder = train(recipe, data_root=workshop.root)
+    record = json.loads((folder / "weights" / "training_record.json").read_text())
+    assert {"language_loss", "emotion_loss"} <= record["curves"][0].keys() and len(record["data"]["train"]) == 64
+    before = MicroEmoForConditionalGeneration.from_pretrained(workshop.root / "model").state_dict()
+    after = MicroEmoForConditionalGeneration.from_pretrained(folder / "model").state_dict()
+    changed = {name.split(".")[1] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == {"language_model", "emotion_head"}
 
 
 def test_arguments_of_the_trainer_are_checked(workshop, tmp_path):
