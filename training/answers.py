@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from microemo.processing.clip import Clip
-from microemo.processing.emotion_parsing import REASON_MARK, format_emotions
+from microemo.processing.emotion_parsing import format_emotions
 from microemo.processing.prompt_text import default_questions
-from microemo.synthesis.reason_sentences import told_without
 from microemo.training.example import NO_QUESTION, EmotionTargets, Example, Turn, writable_labels
 
 # Half an answer must not be learnt as an answer to the whole question: a model that is trained on labels alone stops
 # giving reasons.
 LABELS_QUESTION = "Which emotions are shown? Name them only."
 DESCRIPTION_QUESTION = "Infer the emotional state and give your reasons."
-REASON_START = f"\n{REASON_MARK} "
 QUESTION_CHOICES = ("all", "one", "clip", "none")
 
 
@@ -45,19 +43,6 @@ def turn_of(example: Example, *, clip: Clip) -> Turn | None:
     if index >= len(questions):
         raise ValueError(f"question {index} of {example.example_id!r}: the clip has {len(clip.utterances)} utterances")
     return Turn(questions[index], answer)
-
-
-def turn_without(turn: Turn | None, *, hidden: Collection[str]) -> Turn | None:
-    """The turn as it is answered by who cannot perceive some channels; None where nobody knows how that would be.
-
-    Args:
-        hidden: of "face", "voice" and "words".
-    """
-    if turn is None or not hidden:
-        return turn
-    emotions, found, reasons = turn.answer.partition(REASON_START)
-    told = told_without(reasons, hidden=hidden) if found else None
-    return replace(turn, answer=f"{emotions}{REASON_START}{told}") if told else None
 
 
 def spread_questions(examples: Iterable[Example], *, choice: str = "all") -> Iterator[Example]:

@@ -18,16 +18,13 @@ from microemo.processing.clip import Clip
 from microemo.processing.clip_tensors import IGNORE_INDEX, pad_rows
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.answers import turn_of, turn_without
+from microemo.training.answers import turn_of
 from microemo.training.clip_features import ClipLoader, ReadExample
 from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
 from microemo.training.example import EmotionTargets, Example, Turn
 from microemo.training.face_labels import action_unit_labels, expression_labels, micro_labels
 from microemo.training.face_stretches import draw_stretch, mirrored
-from microemo.training.segment_words import video_words, voice_words
-from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hidden_channels, hide_streams
-from microemo.training.voice_masks import check_voice_masks, hide_parts
-from microemo.training.voice_variants import check_voice_speed, other_speaker
+from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hide_streams
 
 logger = logging.get_logger(__name__)
 
@@ -47,22 +44,15 @@ class MicroEmoDataCollator:
     | `valence_arousal_labels` | (B, U, 2) float | in -1..1 |
     | `micro_labels`, `expression_labels`, `action_unit_labels` | (B, F), (B, F), (B, F, A) | with faces alone |
 
-    with -100 wherever something is not known. Clips may lack streams, each its own. For the word alignment there are
-
-    | `video_word_labels`, `audio_word_labels` | (B, S, K) long | see `segment_words` |
-    | `time_shifts` | (B,) float | seconds, drawn anew each time, by which times and the words for them are moved |
+    with -100 wherever something is not known. Clips may lack streams, each its own.
 
     Args:
         processor: of the model.
         config: whose label sets the heads have; microemo-mini's by default. Faces are left out where it has no local
             branch.
         clips: reads the files; by default with the processor's reading settings.
-        dropout: how often streams are hidden. The answer is then told without them; if it cannot be, it is not learnt.
+        dropout: how often streams are hidden. The answer, which may speak of them, is then not learnt.
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
-        segment_words: whether the tokens' words are wanted as well.
-        latest_seconds: up to where a clip is moved for them; 0: not at all.
-        voice_speed: how much faster or slower recordings without pictures are played, drawn each time; see
-            `voice_variants`. voice_masks: how much of them is hidden, see `voice_masks`; with pictures too.
         stretch_seconds: only so much of each face is given, another part each time, and half of them mirrored; None:
             all, as it is.
     """
@@ -75,24 +65,16 @@ class MicroEmoDataCollator:
         clips: ClipLoader | None = None,
         dropout: StreamDropout | None = None,
         unreadable: str = "raise",
-        segment_words: bool = False,
-        latest_seconds: float = 0.0,
         stretch_seconds: float | None = None,
-        voice_speed: float = 0.0,
-        voice_masks: float = 0.0,
     ) -> None:
         if unreadable not in UNREADABLE_POLICIES:
             raise ValueError(f"unreadable ({unreadable!r}) must be one of {', '.join(UNREADABLE_POLICIES)}")
-        check_voice_speed(voice_speed)
-        check_voice_masks(voice_masks)
         config = config or MicroEmoConfig()
         self.processor = processor
         self.clips = clips or ClipLoader(ReadingSettings(**processor.reading_settings))
         self.dropout = dropout
         self.unreadable = unreadable
-        self.segment_words, self.latest_seconds = segment_words, latest_seconds
         self.stretch_seconds = stretch_seconds
-        self.voice_speed, self.voice_masks = voice_speed, voice_masks
         self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
@@ -101,7 +83,6 @@ class MicroEmoDataCollator:
     def __call__(self, rows: Sequence[Example | Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """The batch of some examples."""
         read = self._read([row if isinstance(row, Example) else Example.from_row(row) for row in rows])
-        read = [replace(entry, clip=other_speaker(entry.clip, spread=self.voice_speed)) for entry in read]
         read = [replace(entry, clip=self.processor.fit_clip(entry.clip)) for entry in read]
         turns = [turn_of(entry.example, clip=entry.clip) for entry in read]
         if self.stretch_seconds is not None:
@@ -114,22 +95,13 @@ class MicroEmoDataCollator:
                 for clip, names in zip(clips, drawn, strict=True)
             ]
             hidden = [hide_streams(clip, hidden=names - {FACE_RATE}) for clip, names in zip(clips, drawn, strict=True)]
-            turns = [
-                turn_without(turn, hidden=hidden_channels(clip, now))
-                for now, clip, turn in zip(hidden, clips, turns, strict=True)
-            ]
+            turns = [turn if now is clip else None for now, clip, turn in zip(hidden, clips, turns, strict=True)]
             clips = hidden
-        batch = self._inputs(clips, turns)
-        if "input_features" in batch:
-            batch["input_features"] = hide_parts(
-                batch["input_features"], audio_mask=batch["audio_mask"], share=self.voice_masks
-            )
         return {
-            **batch,
+            **self._inputs(clips, turns),
             **face_track_ids(clips),
             **self._emotion_labels(read, clips),
             **self._face_labels(read, clips),
-            **(self._word_labels(read, clips) if self.segment_words else {}),
         }
 
     def _read(self, examples: Sequence[Example]) -> list[ReadExample]:
@@ -205,35 +177,6 @@ class MicroEmoDataCollator:
             "expression_labels": torch.from_numpy(expressions),
             "action_unit_labels": torch.from_numpy(units),
         }
-
-    def _word_labels(self, read: Sequence[ReadExample], clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
-        """What the streams' tokens shall say, and by how much the clips are moved in time."""
-        room = torch.tensor([self.latest_seconds - (clip.end_seconds - clip.start_seconds) for clip in clips])
-        shifts = torch.rand(len(clips)) * room.clamp(min=0.0)
-        seen = [
-            video_words(entry.example.timeline, clip=clip, shift_seconds=shift)
-            for entry, clip, shift in zip(read, clips, shifts.tolist(), strict=True)
-        ]
-        count = self.processor.audio_tokens_per_segment
-        heard = [
-            voice_words(clip, targets=self._targets(entry), count=count)
-            for entry, clip in zip(read, clips, strict=True)
-        ]
-        return {
-            "video_word_labels": self._word_ids(seen, count=self.processor.video_tokens_per_segment),
-            "audio_word_labels": self._word_ids(heard, count=count),
-            "time_shifts": shifts,
-        }
-
-    def _word_ids(self, words: Sequence[Sequence[Sequence[str | None]]], *, count: int) -> torch.Tensor:
-        """(B, S, count) long, the first token of every word."""
-        ids = torch.full((len(words), max(map(len, words)), count), IGNORE_INDEX)
-        for row, segments in enumerate(words):
-            for place, segment in enumerate(segments):
-                for slot, word in enumerate(segment[:count]):
-                    if word is not None:
-                        ids[row, place, slot] = self.processor.tokenizer(word, add_special_tokens=False).input_ids[0]
-        return ids
 
 
 def _a_stretch(entry: ReadExample, *, seconds: float) -> Clip:

@@ -8,12 +8,8 @@ import torch
 from torch import nn
 
 from microemo.conversion.lora_files import Lora, merge_lora, read_lora
-from microemo.conversion.trained_parts import mini_checkpoint_folder
 from microemo.training.adapters import adapted_modules
 from microemo.training.recipe import LoraRecipe
-from microemo.training.trained_weights import LORA_FILE
-
-SHIPPED = "microemo-mini"
 
 
 def continued_lora(recipe: LoraRecipe | None) -> Lora | None:
@@ -23,9 +19,9 @@ def continued_lora(recipe: LoraRecipe | None) -> Lora | None:
     """
     if recipe is None or recipe.continues is None:
         return None
-    path = mini_checkpoint_folder() / LORA_FILE if recipe.continues == SHIPPED else Path(recipe.continues).expanduser()
+    path = Path(recipe.continues).expanduser()
     if not path.is_file():
-        raise ValueError(f"lora.continues ({recipe.continues}) must be the file of a LoRA or {SHIPPED!r}")
+        raise ValueError(f"lora.continues ({recipe.continues}) must be the file of a LoRA")
     lora = read_lora(path)
     if (lora.rank, lora.alpha) != (recipe.r, recipe.alpha):
         raise ValueError(

@@ -3,7 +3,7 @@
 model:    {path: null, objective: answers}
 data:     {train: [{reader: jsonl, path: clips.jsonl}]}
 parts:    {train: [video_qformer, video_projector]}
-training: {output_dir: runs/alignment, num_train_epochs: 3, learning_rate: 2e-5}
+training: {output_dir: runs/streams, num_train_epochs: 3, learning_rate: 2e-5}
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ try:
 except ImportError:
     yaml = None  # type: ignore[assignment]
 
-KEPT_PARTS = (*TOWERS, "micro_dynamics", "language_model")
-OBJECTIVES = ("answers", "emotions", "face", "movement", "flow", "words", "evidence")
+KEPT_PARTS = (*TOWERS, "micro_dynamics")
+OBJECTIVES = ("answers", "emotions", "face", "movement", "flow", "evidence")
 # YAML 1.1 wants a point in a float; people write 2e-5.
 BOOL_TAG, BOOL = "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
@@ -31,18 +31,15 @@ FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
 
 @dataclass(frozen=True)
 class SourceRecipe:
-    """A data set. path: relative to the data root. repeat: how often it is seen in an epoch. take: the first n."""
+    """A data set. path: relative to the data root. take: the first n examples. questions: see `spread_questions`."""
 
     reader: str
     path: str
     arguments: dict[str, Any] = field(default_factory=dict)
-    repeat: int = 1
     take: int | None = None
     questions: str = "all"
 
     def __post_init__(self) -> None:
-        if self.repeat < 1:
-            raise ValueError(f"repeat ({self.repeat}) must be >= 1")
         if self.take is not None and self.take < 1:
             raise ValueError(f"take ({self.take}) must be >= 1")
 
@@ -52,12 +49,9 @@ class DataRecipe:
     """The data sets, and how their clips are read.
 
     reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
-    latest_seconds: up to where clips are moved in time for the word alignment. stretch_seconds: how much of a face is
-    given at a time, see `face_stretches`. voice_speed: how much faster or slower voices without pictures are played,
-    see `voice_variants`. voice_masks: how much of voices is hidden, see `voice_masks`.
-    features_dir: keeps what the `kept_towers`, which must be frozen, make of pictures and sound (see
-    `tower_features`); "micro_dynamics" among them keeps all that is seen of faces (`face_features`), "language_model"
-    the states that the heads read (`language_states`). streaming: read while training; needs `training.max_steps`.
+    stretch_seconds: how much of a face is given at a time, see `face_stretches`. features_dir: keeps what the
+    `kept_towers`, which must be frozen, make of pictures and sound (see `tower_features`); "micro_dynamics" among them
+    keeps all that is seen of faces (`face_features`). unreadable: "skip" leaves out what cannot be read.
     """
 
     train: tuple[SourceRecipe, ...]
@@ -69,13 +63,8 @@ class DataRecipe:
     features_dir: str | None = None
     kept_towers: tuple[str, ...] = ("frame_tower", "face_tower")
     dropout: dict[str, float] = field(default_factory=dict)
-    latest_seconds: float = 0.0
     stretch_seconds: float | None = None
-    voice_speed: float = 0.0
-    voice_masks: float = 0.0
     unreadable: str = "raise"
-    streaming: bool = False
-    shuffle_buffer: int = 1000
 
     def __post_init__(self) -> None:
         if not self.train:
@@ -89,16 +78,13 @@ class DataRecipe:
 class ModelRecipe:
     """Where training begins.
 
-    path: a model folder or Hub id; None is microemo-mini. weights: of other runs ("runs/words/weights"), laid over the
-    model in this order: what was trained side by side comes together. objective: "answers" (all losses), "emotions"
-    (both heads, no words), "face" (the face head alone, without the language model), "movement" or "flow" (of that one
-    token alone, see `face_timeline`), "words" (the streams' tokens learn the language model's vocabulary, see
-    `word_alignment`) or "evidence" (examples of `language.prepare`, which are tensors). changes: of the config, such as an
-    ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
+    path: a model folder or Hub id; None is microemo-mini. objective: "answers" (all losses), "emotions" (both heads,
+    no words), "face" (the face head alone, without the language model), "movement" or "flow" (of that one token alone,
+    see `face_timeline`) or "evidence" (examples of `language.prepare`, which are tensors). changes: of the config,
+    such as an ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 
     path: str | None = None
-    weights: tuple[str, ...] = ()
     objective: str = "answers"
     changes: dict[str, Any] = field(default_factory=dict)
     dtype: str = "float32"
@@ -117,8 +103,7 @@ class PartsRecipe:
     train: parts, see `parameter_groups`. frozen: modules inside of them that are not, "face_head.static_expression".
     learning_rates: of parts, and of "lora", that differ. declare: what counts as trained afterwards
     ("micro_dynamics", "explanations", ...); reports call the rest untrained. declare_after: so many examples; a run
-    that ends before has tried something out. keep: parts whose weights are saved for themselves; those that are
-    trained by default.
+    that ends before has tried something out.
     """
 
     train: tuple[str, ...] = ()
@@ -126,23 +111,21 @@ class PartsRecipe:
     learning_rates: dict[str, float] = field(default_factory=dict)
     declare: tuple[str, ...] = ()
     declare_after: int = 100
-    keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.declare_after < 1:
             raise ValueError(f"parts.declare_after ({self.declare_after}) must be >= 1")
         check_parts(self.train)
-        check_parts(self.keep)
 
 
 @dataclass(frozen=True)
 class LoraRecipe:
     """Low-rank adapters on the language model. targets: projections of each of its layers.
 
-    continues: the file of a LoRA that the model already has in its weights ("runs/explanations/weights/
-    language_model_lora.safetensors"), or "microemo-mini" for the one that the package ships. It is taken out of the
-    weights, and the adapter begins with it: what is trained on stays of its rank. r and alpha must be the file's; the
-    adapter that is saved belongs to the model without the file's LoRA.
+    continues: the file of a LoRA that the model already has in its weights ("runs/words/weights/
+    language_model_lora.safetensors"). It is taken out of the weights, and the adapter begins with it: what is trained
+    on stays of its rank. r and alpha must be the file's; the adapter that is saved belongs to the model without the
+    file's LoRA.
     """
 
     r: int = 16
@@ -167,8 +150,6 @@ class Recipe:
             raise ValueError("training must have an output_dir")
         if not self.parts.train and self.lora is None:
             raise ValueError("nothing is trained: parts.train is empty and there is no lora")
-        if self.data.streaming and "max_steps" not in self.training:
-            raise ValueError("data.streaming needs training.max_steps, as a stream has no length")
         if self.model.quantization is not None and self.lora is None:
             raise ValueError("model.quantization needs lora: quantized weights cannot be trained themselves")
         if self.model.quantization is not None and self.lora is not None and self.lora.continues is not None:
@@ -232,15 +213,14 @@ def recipe_of(content: Any) -> Recipe:
     if "kept_towers" in data:
         data["kept_towers"] = tuple(data["kept_towers"])
     parts = _checked(PartsRecipe, sections.get("parts", {}), where="parts")
-    for name in ("train", "frozen", "declare", "keep"):
+    for name in ("train", "frozen", "declare"):
         parts[name] = tuple(parts.get(name) or ())
     lora = sections.get("lora")
     if lora is not None:
         lora = _checked(LoraRecipe, lora, where="lora")
         lora = LoraRecipe(**{**lora, **({"targets": tuple(lora["targets"])} if "targets" in lora else {})})
-    model = _checked(ModelRecipe, sections.get("model", {}), where="model")
     return Recipe(
-        model=ModelRecipe(**{**model, "weights": tuple(model.get("weights") or ())}),
+        model=ModelRecipe(**_checked(ModelRecipe, sections.get("model", {}), where="model")),
         data=DataRecipe(**data),
         parts=PartsRecipe(**parts),
         training=dict(sections.get("training") or {}),

@@ -1,9 +1,9 @@
 """Turns a finished training run into the weights that ship with the package.
 
-    python -m microemo.training.ship_mini runs/explanations checkpoints/microemo-mini
+    python -m microemo.training.ship_mini runs/evidence checkpoints/microemo-mini
 
-OUT keeps the files that a part's entry in its record names, such as the face tower's, and gets what the run and those
-that it began with kept, in float16, a file for each group of parts, and one record of all stages. It is replaced when
+OUT gets what the run and those that it began with trained, in float16, a file for each group of parts, and their
+records. Files that a part's own entry in the record describes, such as the face tower's, stay. OUT is replaced when
 everything is right: when the files fit in 40 MB, and microemo-mini, assembled with them, is the run's own model.
 """
 
@@ -14,29 +14,29 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save_file
+from safetensors.torch import save_file
 
 from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.assembled_folder import swap_folder
 from microemo.conversion.lora_files import Lora, write_lora
 from microemo.conversion.package_weights import WeightDownloadError, file_sha256
 from microemo.conversion.quiet_transformers import quiet_transformers
-from microemo.conversion.trained_parts import RECORD, TrainedCheckpoint, mini_checkpoint_folder, read_checkpoint
+from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder, read_checkpoint
 from microemo.training.parameter_groups import part_of
 from microemo.training.shipment_check import check_shipment
 from microemo.training.trained_weights import LORA_FILE, MODEL_FOLDER, stored
-from microemo.training.training_stages import TrainingStage, kept_lora, kept_weights, training_stages
+from microemo.training.training_stages import TrainingStage, training_stages
 
 MOST_BYTES = 40_000_000  # of all files: they are in the repository and in every installation
+FACE_PARTS = ("micro_dynamics", "global_local_attention", "face_head")
 # File -> its parts. Whole weights of the language model would never fit; they are refused with the size.
 SHIPPED_FILES = {
-    "face_dynamics.safetensors": ("micro_dynamics", "global_local_attention", "face_head"),
+    "face_dynamics.safetensors": FACE_PARTS,
     "streams.safetensors": (
         "frame_qformer",
         "video_qformer",
@@ -44,20 +44,19 @@ SHIPPED_FILES = {
         "video_projector",
         "audio_projector",
     ),
-    "heads.safetensors": ("emotion_head", "face_readout", "voice_head"),
+    "heads.safetensors": ("emotion_head", "voice_head"),
     "towers.safetensors": ("frame_tower", "face_tower", "audio_tower"),
     "language_model.safetensors": ("language_model",),
 }
 NOT_OF_A_STAGE = ("trained_parts", "reading_settings")  # these the whole record has
 
 
-def ship(run: Path, *, out: Path, check: bool = True) -> Path:
+def ship(run: Path, *, out: Path) -> Path:
     """Writes the shipped weights of `run` into `out` and returns it; `out` stays as it was when anything is wrong.
 
     Args:
         run: the folder of a finished run.
         out: a checkpoint folder to bring up to date; a new one begins as the one that the package has.
-        check: assembles microemo-mini with the weights and compares it with the run's model.
     """
     stages = training_stages(run)
     out = out.absolute()
@@ -71,9 +70,8 @@ def ship(run: Path, *, out: Path, check: bool = True) -> Path:
     try:
         shutil.copytree(before, staging, dirs_exist_ok=True)
         write_shipment(staging, stages=stages)
-        checkpoint = read_checkpoint(staging)
-        if check:
-            _check_assembled(staging, trained=run / MODEL_FOLDER, checkpoint=checkpoint)
+        continued = [lora for stage in stages[:-1] for lora in stage.checkpoint.loras.values()]
+        _check_assembled(staging, trained=run / MODEL_FOLDER, continued=continued)
         staging.chmod(0o755)  # mkdtemp makes private folders
         swap_folder(staging, target=out)
     finally:
@@ -82,98 +80,60 @@ def ship(run: Path, *, out: Path, check: bool = True) -> Path:
 
 
 def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
-    """Brings a checkpoint folder up to date with what the stages trained."""
+    """Brings a checkpoint folder up to date with what the stages trained; files of other parts keep their bytes."""
     before = read_checkpoint(folder)
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     staying = {record[part]["file"] for part in before.trained_parts if "file" in record.get(part, {})}
-    built_on = _built_on(stages[0], before=before, staying=staying)
-    kept = kept_weights(built_on, stages=stages)
-    lora = kept_lora(built_on, stages=stages)
-    _check_finite(kept, lora=lora)
-    for name in staying:
-        kept = _without(kept, held=before.state_dicts[name], file=name)
-    written_before = {path: path.read_bytes() for path in folder.glob("*.safetensors") if path.name not in staying}
-    for path in written_before:
-        path.unlink()
+    fixed = {key for name in staying for key in before.state_dicts[name]}
+    given = {key: value for stage in stages for key, value in stage.checkpoint.state_dict.items()}
+    trained = {key: value for key, value in given.items() if key not in fixed}
+    loras = [lora for stage in stages for lora in stage.checkpoint.loras.values()]
+    lora = loras[-1] if loras else None  # a later stage trains on the LoRA of the one before (`lora.continues`)
+    _check_finite(trained, lora=lora)
+    weights = {key: value for key, value in before.state_dict.items() if key not in fixed} | trained
     for name, parts in SHIPPED_FILES.items():
-        group = {key: stored(value, dtype=torch.float16) for key, value in kept.items() if part_of(key) in parts}
-        if group:
+        group = {key: stored(value, dtype=torch.float16) for key, value in weights.items() if part_of(key) in parts}
+        if group.keys() & trained.keys():
             save_file(group, folder / name, metadata={"format": "pt"})
     if lora is not None:
         write_lora(folder / LORA_FILE, lora=lora, dtype=torch.float16)
-    _keep_unchanged(written_before)
-    for path in folder.glob("*.safetensors"):
+    paths = sorted(folder.glob("*.safetensors"))
+    for path in paths:
         path.chmod(0o644)  # safetensors makes private files
-    written = {
-        path.name: file_sha256(path) for path in sorted(folder.glob("*.safetensors")) if path.name not in staying
-    }
-    earlier = record.get("stages", []) if built_on.files else []
-    merged = merge_record({**record, "files": written, "stages": earlier}, stages=stages)
+    record["files"] = {path.name: file_sha256(path) for path in paths if path.name not in staying}
+    merged = merge_record(record, stages=stages)
     (folder / RECORD).write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
     _check_size(folder)
 
 
-def _keep_unchanged(before: Mapping[Path, bytes]) -> None:
-    """Gives files whose weights are what they were their old bytes: metadata is written in any order, and a version
-    control would keep the same weights once more."""
-    for path, content in before.items():
-        if path.is_file() and _same_weights(load(content), load(path.read_bytes())):
-            path.write_bytes(content)
-
-
-def _same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[key].dtype == other[key].dtype and torch.equal(one[key], other[key]) for key in one
-    )
-
-
 def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) -> dict[str, Any]:
-    """The record of a checkpoint with the stages' records after those that it has; the rest of it stays."""
-    last = stages[-1].record
+    """The record of a checkpoint with the stages' records after those that it has; the rest of it stays.
+
+    A new LoRA replaces the language part: of the stages before, those of the face alone stay in the record.
+    """
+    earlier = record.get("stages", [])
+    if any(stage.checkpoint.loras for stage in stages):
+        earlier = [entry for entry in earlier if set(entry["recipe"]["parts"]["train"]) <= set(FACE_PARTS)]
     entries = [
         {
             "name": stage.folder.resolve().name,
             **{name: _placeless(entry) for name, entry in stage.record.items() if name not in NOT_OF_A_STAGE},
+            "curves": _short(stage.record["curves"]),
         }
         for stage in stages
     ]
-    told = [{**stage, "curves": _short(stage["curves"])} for stage in [*record.get("stages", []), *entries]]
+    declared = [
+        part
+        for stage in stages
+        for part in stage.record["recipe"]["parts"]["declare"]
+        if part in stage.record["trained_parts"]  # not after a run that was too short
+    ]
     return {
         **record,
-        "trained_parts": last["trained_parts"],  # the model's, with those that training began with
-        "reading_settings": last["reading_settings"],
-        "stages": told,
+        "trained_parts": list(dict.fromkeys([*record["trained_parts"], *declared])),
+        "reading_settings": stages[-1].record["reading_settings"],
+        "stages": [*earlier, *entries],
     }
-
-
-def _built_on(first: TrainingStage, *, before: TrainedCheckpoint, staying: Collection[str]) -> TrainedCheckpoint:
-    """What the first stage began with, besides the files that stay.
-
-    Raises `ValueError` where the checkpoint does not hold it any more, or the run began without what stays.
-    """
-    begun_with = first.record["begun_with"]
-    for name in sorted({*begun_with, *staying}):
-        if before.files.get(name) != begun_with.get(name):
-            raise ValueError(
-                f"{first.folder} did not begin with the {name} of the checkpoint, but with another or none"
-            )
-    names = begun_with.keys() - staying
-    return replace(
-        before,
-        files={name: begun_with[name] for name in names},
-        state_dicts={name: weights for name, weights in before.state_dicts.items() if name in names},
-        loras={name: lora for name, lora in before.loras.items() if name in names},
-    )
-
-
-def _without(
-    kept: Mapping[str, torch.Tensor], *, held: Mapping[str, torch.Tensor], file: str
-) -> dict[str, torch.Tensor]:
-    """The weights that a file which stays does not hold; raises `ValueError` where it holds other values."""
-    for key in held.keys() & kept.keys():
-        if not torch.equal(held[key].half(), kept[key].half()):
-            raise ValueError(f"{file} stays, but the run has another {key}: it must be frozen")
-    return {key: value for key, value in kept.items() if key not in held}
 
 
 def _check_finite(weights: Mapping[str, torch.Tensor], *, lora: Lora | None) -> None:
@@ -210,12 +170,13 @@ def _check_size(folder: Path) -> None:
         raise ValueError(f"the files have {total / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}: {table}")
 
 
-def _check_assembled(checkpoint_dir: Path, *, trained: Path, checkpoint: TrainedCheckpoint) -> None:
+def _check_assembled(checkpoint_dir: Path, *, trained: Path, continued: Sequence[Lora]) -> None:
     if not (trained / "config.json").is_file():
-        raise ValueError(f"{trained}, which the shipped weights are compared with, is missing; --unchecked goes on")
+        raise ValueError(f"{trained}, which the shipped weights are compared with, is missing")
     with quiet_transformers(), tempfile.TemporaryDirectory() as scratch:
         assembled = assemble_mini(out_dir=Path(scratch, "mini"), checkpoint_dir=checkpoint_dir)
-        check_shipment(assembled, trained=trained, checkpoint=checkpoint)
+        checkpoint = read_checkpoint(checkpoint_dir)
+        check_shipment(assembled, trained=trained, checkpoint=checkpoint, continued=continued)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -227,16 +188,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, the last stage")
     parser.add_argument("out", type=Path, metavar="OUT", help="checkpoint folder, such as checkpoints/microemo-mini")
-    parser.add_argument(
-        "--unchecked",
-        action="store_true",
-        help="do not assemble the model to compare it, on a machine without the public packages",
-    )
     options = parser.parse_args(arguments)
     try:
-        if not options.unchecked:
-            print("assembling microemo-mini with the new weights, to compare it with the run's model", file=sys.stderr)
-        folder = ship(options.run, out=options.out, check=not options.unchecked)
+        print("assembling microemo-mini with the new weights, to compare it with the run's model", file=sys.stderr)
+        folder = ship(options.run, out=options.out)
     except (WeightDownloadError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

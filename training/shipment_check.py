@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from microemo import MicroEmoForConditionalGeneration
+from microemo.conversion.lora_files import Lora
 from microemo.conversion.trained_parts import TrainedCheckpoint
 
 # Settings by their last name, at any depth, that say how a model was made or is trained, not what it computes.
@@ -32,12 +33,16 @@ FLOAT_NOISE = 1e-6  # of sums in another order, and of float16 near zero
 LORA_ROUNDINGS = 2.0  # of both factors
 
 
-def check_shipment(assembled: Path, *, trained: Path, checkpoint: TrainedCheckpoint) -> None:
+def check_shipment(
+    assembled: Path, *, trained: Path, checkpoint: TrainedCheckpoint, continued: Sequence[Lora] = ()
+) -> None:
     """Compares the assembled folder with that of the trained model.
 
     Args:
         checkpoint: what was laid over the public weights; it may differ from the trained weights by rounding, and
             everything else not at all.
+        continued: the LoRAs that training went on with: they were taken out of the weights as their files have them,
+            rounded too.
 
     Raises `ValueError` for a weight or a setting that differs: it was trained, but is not among the shipped ones.
     """
@@ -47,7 +52,7 @@ def check_shipment(assembled: Path, *, trained: Path, checkpoint: TrainedCheckpo
     weights, own = found.state_dict(), expected.state_dict()
     if weights.keys() != own.keys():
         raise ValueError(f"the shipped and the trained model differ in weights: {sorted(weights.keys() ^ own.keys())}")
-    allowed = _roundings(checkpoint)
+    allowed = _roundings(checkpoint, loras=[*checkpoint.loras.values(), *continued])
     for key, value in own.items():
         exact = value.float()
         bound = FLOAT_NOISE + torch.finfo(expected.dtype).eps * exact.abs() + allowed.get(key, torch.zeros(()))
@@ -59,17 +64,18 @@ def check_shipment(assembled: Path, *, trained: Path, checkpoint: TrainedCheckpo
             )
 
 
-def _roundings(checkpoint: TrainedCheckpoint) -> dict[str, torch.Tensor]:
+def _roundings(checkpoint: TrainedCheckpoint, *, loras: Sequence[Lora]) -> dict[str, torch.Tensor]:
     """How far each shipped weight may lie from the trained one, because it was stored in less precision."""
     allowed = {
         key: torch.finfo(value.dtype).eps * value.float().abs()
         for key, value in checkpoint.state_dict.items()
         if value.is_floating_point()
     }
-    for lora in checkpoint.loras.values():
+    for lora in loras:
         for module, (down, up) in lora.factors.items():
             size = abs(lora.scale) * up.float().abs() @ down.float().abs()
-            allowed[f"{module}.weight"] = LORA_ROUNDINGS * torch.finfo(down.dtype).eps * size
+            name, rounding = f"{module}.weight", LORA_ROUNDINGS * torch.finfo(down.dtype).eps * size
+            allowed[name] = allowed.get(name, torch.zeros(())) + rounding
     return allowed
 
 

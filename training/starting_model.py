@@ -20,12 +20,10 @@ from microemo import (
     MicroEmoProcessor,
 )
 from microemo.conversion.assemble_mini import assemble_mini
-from microemo.conversion.trained_parts import read_checkpoint
 from microemo.training.adapters import quantization_config
 from microemo.training.face_timeline import MicroEmoForFaceFlow, MicroEmoForFaceMovement, MicroEmoForFaceTimeline
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import ModelRecipe
-from microemo.training.word_alignment import MicroEmoForWordAlignment
 
 MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "answers": MicroEmoForConditionalGeneration,
@@ -33,7 +31,6 @@ MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "face": MicroEmoForFaceTimeline,
     "movement": MicroEmoForFaceMovement,
     "flow": MicroEmoForFaceFlow,
-    "words": MicroEmoForWordAlignment,
     "evidence": MicroEmoForConditionalGeneration,
 }
 # What processor and model must agree on: name in the processor -> path in the config.
@@ -81,38 +78,10 @@ def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) ->
     missing = sorted(key for key in found["missing_keys"] if part_of(key) not in trained_parts)
     if missing:
         raise ValueError(f"{folder} lacks {len(missing)} weights of parts that are not trained, such as {missing[0]}")
-    lay_over(model, folders=[Path(folder).expanduser() for folder in recipe.weights])
     processor = MicroEmoProcessor.from_pretrained(folder)
     for name, path in SHARED_SETTINGS.items():
         setattr(processor, name, _value_at(model.config, path))
     return StartingModel(model, processor, folder)
-
-
-def lay_over(model: PreTrainedModel, *, folders: Sequence[Path]) -> None:
-    """Puts the weights that other runs kept into a model, which then counts as trained where they are.
-
-    Runs keep whole parts in half precision: what differs from the model's own by that rounding alone was not trained,
-    and stays, also where a run before has laid its weights.
-
-    Raises `ValueError` for a LoRA, which belongs to the language model that its run began with, and for weights that
-    the model does not have.
-    """
-    own = model.state_dict()
-    changed: dict[str, torch.Tensor] = {}
-    for folder in folders:
-        checkpoint = read_checkpoint(folder)
-        if checkpoint.loras:
-            raise ValueError(f"{folder} holds a LoRA; begin with that run's model instead, and lay the others over it")
-        unknown = sorted(set(checkpoint.state_dict) - set(own))
-        if unknown or not checkpoint.state_dict:
-            raise ValueError(f"{folder} does not fit the model: {unknown[:3] or 'it holds no weights'}")
-        changed |= {
-            key: value
-            for key, value in checkpoint.state_dict.items()
-            if not torch.equal(value.half(), own[key].half())
-        }
-        model.config.trained_parts = list(dict.fromkeys([*model.config.trained_parts, *checkpoint.trained_parts]))
-    model.load_state_dict(changed, strict=False)
 
 
 def changed_config(config: MicroEmoConfig, *, changes: Mapping[str, Any]) -> MicroEmoConfig:

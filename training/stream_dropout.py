@@ -10,7 +10,6 @@ from microemo.processing.clip import Clip
 
 HIDDEN = "hidden while training"
 FACE_RATE = "face_rate"
-CHANNEL_OF_STREAM = {"words": "words", "voice": "voice", "faces": "face"}
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,6 @@ def hide_streams(clip: Clip, *, hidden: frozenset[str], reason: str = HIDDEN) ->
         clip = replace(clip, frames=None, frame_times=None)
         absences["frames"] = reason
     return replace(clip, absences=absences)
-
-
-def hidden_channels(before: Clip, after: Clip) -> frozenset[str]:
-    """What an explanation of the clip as it is now cannot speak of any more: "words", "voice", "face"."""
-    lost = _present(before) - _present(after)
-    return frozenset(CHANNEL_OF_STREAM[name] for name in lost if name in CHANNEL_OF_STREAM)
 
 
 def every_second_crop(clip: Clip) -> Clip:

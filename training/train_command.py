@@ -13,6 +13,7 @@ DESCRIPTION = """\
 Trains a model by a recipe: a YAML file that names the model to begin with, the data sets, the parts to train and the
 arguments of transformers' Trainer. The trained model can be given to the other commands by its folder.
 """
+MINI, MINI_SENTENCE = "mini", "The language part of microemo-mini: words, then evidence, with all that lies between"
 EPILOG = """\
 examples:
   microemo train --list
@@ -27,6 +28,9 @@ examples:
   microemo train my_recipe.yaml --resume
       go on from the last checkpoint
 
+  microemo train mini --data data --out runs
+      microemo-mini's language part, all stages; after a stop the same command goes on
+
   accelerate launch --num_processes 2 -m microemo.inference.cli train my_recipe.yaml
       several devices
 
@@ -38,7 +42,9 @@ exit codes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a YAML file, or the name of a packaged recipe")
+    parser.add_argument(
+        "recipe", nargs="?", metavar="RECIPE", help="a YAML file, the name of a packaged recipe, or mini"
+    )
     parser.add_argument("--list", action="store_true", help="print the packaged recipes, a line each")
     parser.add_argument("--data", type=Path, default=Path("."), metavar="FOLDER", help="what data paths are below")
     parser.add_argument("--out", metavar="FOLDER", help="where the run is kept; else as the recipe says")
@@ -57,6 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         print(_recipe_table(packaged_recipes()))
         return EXIT_OK
+    if arguments.recipe == MINI:
+        if arguments.set or isinstance(arguments.resume, str):
+            raise ValueError(f"{MINI} runs several recipes: it takes neither --set nor a checkpoint to resume from")
+
+        from microemo.training.mini_stages import train_mini
+
+        folder = train_mini(arguments.data, out=Path(arguments.out or "runs"), resume=arguments.resume)
+        print(f"trained: {folder}", file=sys.stderr)
+        return EXIT_OK
     if arguments.recipe is None:
         raise ValueError("RECIPE is missing; `microemo train --list` names the packaged ones")
     changes = [*arguments.set, *([f"training.output_dir={arguments.out}"] if arguments.out else [])]
@@ -70,9 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _recipe_table(names: Sequence[str]) -> str:
-    """One line for each packaged recipe: its name and the first sentence of the comment that it begins with."""
+    """A line for mini and each packaged recipe: its name and the first sentence of the comment that it begins with."""
     column = max(map(len, names)) + 2
-    lines = []
+    lines = [f"{MINI:<{column}}{MINI_SENTENCE}"]
     for name in names:
         text = (Path(__file__).parent / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
         sentence, _, _ = text.splitlines()[0].removeprefix("#").strip().partition(". ")

@@ -111,7 +111,10 @@ def read_natural(root: Path) -> Iterator[VoiceRecording]:
 
 
 def played(recording: VoiceRecording, *, speed: float) -> VoiceRecording:
-    """The recording at another speed, as if somebody else spoke: 2.0 takes half the time (see `voice_variants`)."""
+    """The recording at another speed, 2.0 in half the time: pitch, formants and pace as of another speaker.
+
+    Speed perturbation (Ko et al. 2015, "Audio Augmentation for Speech Recognition").
+    """
     if speed == 1:
         return recording
     moved = librosa.resample(recording.waveform, orig_sr=SAMPLING_RATE, target_sr=SAMPLING_RATE / speed)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
@@ -45,8 +45,7 @@ from microemo.training.voice_recordings import (
 )
 from microemo.voice_statistics import voice_statistics
 
-PART, PREFIX = "voice_head", "model.voice_head."
-WEIGHTS_FILE, FORMER_FILE = "voice_head.safetensors", "heads.safetensors"
+PART, WEIGHTS_FILE = "voice_head", "voice_head.safetensors"
 SPEEDS = (1.0, 0.9, 1.1)  # each recording as it is, and as if two others spoke
 FOLDS = 5  # the last holds the people that are left for validation
 CALIBRATION_BINS = 15
@@ -182,33 +181,21 @@ def train(data: Path, *, checkpoint: Path, cache: Path | None = None) -> dict[st
 
 
 def write_classifier(checkpoint: Path, *, classifier: LinearClassifier, entry: dict[str, Any]) -> None:
-    """Writes the readout's file; its words and gate stay those that the language model learned beside."""
-    sources = [name for name in (WEIGHTS_FILE, FORMER_FILE) if (checkpoint / name).is_file()]
-    stored = {name: load_file(checkpoint / name) for name in sources}
-    before = {
-        key: value for name in reversed(sources) for key, value in stored[name].items() if key.startswith(PREFIX)
-    }
+    """Writes the voice head's file and its entry in the checkpoint's record."""
     fitted = {
         "centre": classifier.centre,
         "scale": classifier.scale,
         "emotion.weight": classifier.weight,
         "emotion.bias": classifier.bias,
     }
-    weights = before | {PREFIX + key: torch.from_numpy(value).half().contiguous() for key, value in fitted.items()}
-    _save(checkpoint / WEIGHTS_FILE, weights)
-    record = json.loads((checkpoint / RECORD).read_text(encoding="utf-8"))
-    former = stored.get(FORMER_FILE, {})
-    if any(key.startswith(PREFIX) for key in former):  # a weight has one owner
-        _save(checkpoint / FORMER_FILE, {key: value for key, value in former.items() if not key.startswith(PREFIX)})
-        record["files"][FORMER_FILE] = file_sha256(checkpoint / FORMER_FILE)
-    record["trained_parts"] = list(dict.fromkeys([*record["trained_parts"], PART]))
-    record[PART] = {**entry, "sha256": file_sha256(checkpoint / WEIGHTS_FILE)}
-    (checkpoint / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _save(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    path = checkpoint / WEIGHTS_FILE
+    weights = {f"model.{PART}.{name}": torch.from_numpy(value).half().contiguous() for name, value in fitted.items()}
     save_file(weights, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors makes private files
+    record = json.loads((checkpoint / RECORD).read_text(encoding="utf-8"))
+    record["trained_parts"] = list(dict.fromkeys([*record["trained_parts"], PART]))
+    record[PART] = {**entry, "sha256": file_sha256(path)}
+    (checkpoint / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _heard_views(recordings: Sequence[VoiceRecording], *, cache: Path | None) -> list[np.ndarray]:

@@ -1,7 +1,5 @@
 """Batches with targets: answers, emotions, faces, and clips that lack streams."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from labelled_clips import write_labelled_clips, write_sound
@@ -94,16 +92,6 @@ def test_streams_may_be_missing_clip_by_clip(collator, processor, folder):
     assert [collator.emotion_names[index] for index in unknown] == ["calm", "boredom"], "GoEmotions never asked"
 
 
-def test_voices_are_labelled_where_nothing_else_can_tell(processor, clips, folder):
-    full = next(read_examples("jsonl", folder / "clips.jsonl"))
-    voice = Example("v", audio=str(folder / "voice.wav"), targets=EmotionTargets(closed_label="happiness"))
-    unnamed = Example("u", audio=str(folder / "voice.wav"), targets=EmotionTargets(closed_label="contempt"))
-    collator = MicroEmoDataCollator(processor, clips=clips, voice_labels=True)
-    labels = collator([full, voice, unnamed])["voice_labels"]
-    assert labels.tolist() == [[IGNORE_INDEX] * 2, [collator.voice_ids["joy"], IGNORE_INDEX], [IGNORE_INDEX] * 2]
-    assert "voice_labels" not in MicroEmoDataCollator(processor, clips=clips)([voice])
-
-
 def test_a_row_of_a_mixed_batch_equals_its_own_batch(collator, folder):
     full = next(read_examples("jsonl", folder / "clips.jsonl"))
     words = Example("w", utterances=(LabelledUtterance("thanks"),))
@@ -170,18 +158,6 @@ def test_unreadable_examples_are_an_error_unless_skipped(processor, clips, folde
         MicroEmoDataCollator(processor, unreadable="ignore")
 
 
-def test_an_answer_is_told_without_what_is_hidden(processor, clips, folder):
-    (example,) = load_examples("jsonl", folder / "clips.jsonl", take=1)
-    face, voice = "The face stays at rest.", "The voice is even."
-    asked = replace(
-        Example.from_row(example), turn=Turn("Why?", f"Emotions: calm.\nReason: {face} {voice}"), question_index=None
-    )
-    hiding = MicroEmoDataCollator(processor, clips=clips, dropout=StreamDropout(faces=1.0))
-    assert answers(hiding([asked]), processor)[0].startswith(f"Emotions: calm.\nReason: No face is seen. {voice}")
-    unknown = replace(asked, turn=Turn("Why?", "Emotions: calm.\nReason: A look of peace."))
-    assert answers(hiding([unknown]), processor) == [""], "what people wrote is not cut"
-
-
 def test_every_second_crop_may_be_left_out(processor, clips, folder):
     rows = list(load_examples("jsonl", folder / "clips.jsonl", take=1))
     every = MicroEmoDataCollator(processor, clips=clips)(rows)
@@ -189,41 +165,3 @@ def test_every_second_crop_may_be_left_out(processor, clips, folder):
     assert torch.equal(second["face_times"], every["face_times"][:, ::2])
     assert torch.equal(second["action_unit_labels"], every["action_unit_labels"][:, ::2])
     assert torch.equal(second["labels"], every["labels"]), "the face is still there to tell of"
-
-
-def test_words_of_segments_and_how_far_they_are_moved(processor, clips, folder):
-    rows = list(load_examples("jsonl", folder / "clips.jsonl"))
-    still = MicroEmoDataCollator(processor, clips=clips, segment_words=True)(rows)
-    count = len(rows[0]["utterances"])
-    assert still["video_word_labels"].shape == (2, 1 + count, processor.video_tokens_per_segment)
-    assert still["audio_word_labels"].shape == (2, 1 + count, processor.audio_tokens_per_segment)
-    assert still["time_shifts"].tolist() == [0.0, 0.0]
-    moved = MicroEmoDataCollator(processor, clips=clips, segment_words=True, latest_seconds=12.0)(rows)
-    assert ((moved["time_shifts"] > 0) & (moved["time_shifts"] < 12)).all()
-
-
-def test_voices_without_pictures_are_played_at_other_speeds(processor, clips, folder):
-    heard = Example("heard", audio=str(folder / "voice.wav"))
-    seen = next(read_examples("jsonl", folder / "clips.jsonl"))
-    torch.manual_seed(2)
-    quick = MicroEmoDataCollator(processor, clips=clips, voice_speed=0.3)
-    plain = MicroEmoDataCollator(processor, clips=clips)
-    lasted = [float(quick([heard])["utterance_times"].max()) / float(plain([heard])["utterance_times"].max())]
-    lasted += [float(quick([heard])["utterance_times"].max()) / float(plain([heard])["utterance_times"].max())]
-    assert lasted[0] != lasted[1] and all(1 / 1.3 <= factor <= 1 / 0.7 and factor != 1 for factor in lasted)
-    torch.testing.assert_close(quick([seen])["utterance_times"], plain([seen])["utterance_times"])
-    with pytest.raises(ValueError, match=r"voice_speed \(2\)"):
-        MicroEmoDataCollator(processor, clips=clips, voice_speed=2)
-
-
-def test_parts_of_voices_are_hidden_where_that_is_asked(processor, clips, folder):
-    heard = Example("heard", audio=str(folder / "voice.wav"))
-    plain = MicroEmoDataCollator(processor, clips=clips)([heard])
-    masked = MicroEmoDataCollator(processor, clips=clips, voice_masks=0.3)([heard])
-    assert not torch.equal(plain["input_features"], masked["input_features"])
-    torch.testing.assert_close(plain["audio_mask"], masked["audio_mask"])
-    silent = next(read_examples("jsonl", folder / "clips.jsonl"))
-    silent = replace(silent, video=None, audio=None, faces=None)
-    assert "input_features" not in MicroEmoDataCollator(processor, clips=clips, voice_masks=0.3)([silent])
-    with pytest.raises(ValueError, match=r"voice_masks \(2\)"):
-        MicroEmoDataCollator(processor, clips=clips, voice_masks=2)

@@ -21,6 +21,35 @@ def test_published_meld_has_a_folder_for_each_split(tmp_path, split, folder):
     assert example.utterances[0].text == "You're kidding" and example.utterances[0].speaker == "Monica"
 
 
+ROWS = (
+    ("1", "Hi", "Ross", "Joy", "positive", "0", "0"),
+    ("2", "You left me\x97why?", "Rachel", "Anger", "negative", "0", "1"),
+    ("3", "So", "Joey", "Neutral", "neutral", "1", "0"),
+)
+
+
+def test_whole_dialogues_are_words_in_order_without_media(tmp_path):
+    write_csv(tmp_path / "dev_sent_emo.csv", COLUMNS, *ROWS)
+    first, second = read_examples("meld", tmp_path, split="dev", dialogues=True)
+    assert [first.example_id, second.example_id] == ["dev_dia0", "dev_dia1"]
+    assert first.video is None and first.audio is None
+    assert [(each.text, each.speaker, each.targets.closed_label) for each in first.utterances] == [
+        ("Hi", "Ross", "joy"),
+        ("You left me-why?", "Rachel", "anger"),
+    ]
+    times = [(each.start_seconds, each.end_seconds) for each in first.utterances]
+    assert times[0][0] < times[0][1] <= times[1][0] < times[1][1]
+
+
+def test_the_table_is_read_without_videos_where_words_are_enough(tmp_path):
+    write_csv(tmp_path / "train_sent_emo.csv", COLUMNS, *ROWS)
+    examples = list(read_examples("meld", tmp_path, missing="words"))
+    assert [each.utterances[0].text for each in examples] == ["Hi", "You left me-why?", "So"]
+    assert all(each.video is None for each in examples)
+    with pytest.raises(ValueError, match=r"dia0_utt0 has a label, but no file .*missing=\"words\""):
+        list(read_examples("meld", tmp_path))
+
+
 def test_prepared_meld_numbers_its_emotions(tmp_path):
     place_file(tmp_path / "subvideo" / "dia0_utt0.mp4")
     place_file(tmp_path / "subaudio" / "dia0_utt0.wav")

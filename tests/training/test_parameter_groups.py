@@ -22,8 +22,7 @@ def trained(model):
 
 def test_every_part_of_the_model_has_a_name(model):
     segments = {**model.config.video_qformer_config.to_dict(), "num_query_tokens": 8}
-    readouts = {"use_face_readout": True, "use_voice_readout": True}
-    model = tiny_model(MicroEmoForConditionalGeneration, **readouts, video_qformer_config=segments)
+    model = tiny_model(MicroEmoForConditionalGeneration, use_voice_head=True, video_qformer_config=segments)
     assert {name for name, _ in model.model.named_children()} == set(PARTS)
     assert all(part_of(name) in PARTS for name, _ in model.named_parameters() if not name.startswith("lm_head"))
 

@@ -21,12 +21,17 @@ def test_a_plain_cpu_trains_in_float32(machine):
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "capabilities"),
-    [(True, {}), (False, {"amx_bf16": True}), (False, {"avx512_bf16": True})],
+    ("accelerator", "capabilities", "asked"),
+    [
+        (True, {}, {}),
+        (False, {"amx_bf16": True}, {"use_cpu": True}),
+        (False, {"avx512_bf16": True}, {"use_cpu": True}),
+    ],
 )
-def test_hardware_that_has_bfloat16_uses_it(machine, accelerator, capabilities):
+def test_hardware_that_has_bfloat16_uses_it(machine, accelerator, capabilities, asked):
+    """transformers refuses bf16 on a CPU that was not asked for."""
     machine(accelerator=accelerator, **capabilities)
-    assert fitting_precision({"bf16": True}) == {"bf16": True}
+    assert fitting_precision({"bf16": True}) == {"bf16": True, **asked}
 
 
 def test_a_cpu_beside_an_accelerator_counts_when_it_is_used(machine):

@@ -4,7 +4,6 @@ import pytest
 from transformers import HfArgumentParser, TrainingArguments
 
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.continued_lora import continued_lora
 from microemo.training.reader_registry import READERS
 from microemo.training.recipe import load_recipe, packaged_recipes, parse_yaml, recipe_of
 from microemo.training.stream_dropout import StreamDropout
@@ -62,8 +61,7 @@ def test_values_can_be_changed(tmp_path):
             {"model": {"quantization": {"load_in_4bit": True}}, "lora": {"continues": "x"}},
             "lora.continues needs whole",
         ),
-        ({"data": {**SMALL["data"], "streaming": True}}, "max_steps"),
-        ({"data": {"train": [{"reader": "jsonl", "path": "x", "repeat": 0}]}}, "repeat .0"),
+        ({"data": {"train": [{"reader": "jsonl", "path": "x", "take": 0}]}}, "take .0"),
     ],
 )
 def test_mistakes_are_named(change, message):
@@ -72,14 +70,15 @@ def test_mistakes_are_named(change, message):
 
 
 def test_an_unknown_recipe_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"recipe \(stage9\).*alignment"):
+    with pytest.raises(ValueError, match=r"recipe \(stage9\).*evidence"):
         load_recipe("stage9")
 
 
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_the_packages_recipes_can_be_used(name):
     recipe = load_recipe(name, changes=["training.bf16=false", "training.use_cpu=true"])
-    assert {source.reader for source in (*recipe.data.train, *recipe.data.evaluation)} <= set(READERS)
+    known = {*READERS, "language_examples"}
+    assert {source.reader for source in (*recipe.data.train, *recipe.data.evaluation)} <= known
     ReadingSettings(**recipe.data.reading)
     StreamDropout(**recipe.data.dropout)
     settings = {key: value for key, value in recipe.training.items() if not key.startswith(("fsdp", "optim"))}
@@ -96,45 +95,17 @@ def test_the_papers_recipe_has_the_papers_numbers(name):
     assert recipe.lora.targets == ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
-STAGES_OF_MINI = (
-    "sentences",
-    "face_movement",
-    "face_dynamics",
-    "face_flow",
-    "alignment",
-    "voices",
-    "voice_readout",
-    "explanations",
-    "emotion_head",
-    "rehearsal",
-)
+def test_the_stages_of_the_face_follow_each_other_and_share_what_was_read():
+    stages = [load_recipe(name) for name in ("face_movement", "face_dynamics", "face_flow", "streams")]
+    assert stages[0].model.path is None
+    for before, stage in zip(stages, stages[1:-1], strict=False):
+        assert stage.model.path == f"{before.training['output_dir']}/model"
+    assert all(stage.data.reading == stages[0].data.reading for stage in stages), "clips and features are kept once"
 
 
-def test_the_stages_of_mini_follow_each_other():
-    stages = {name: load_recipe(name) for name in STAGES_OF_MINI}
-    output = {name: recipe.training["output_dir"] for name, recipe in stages.items()}
-    begun_with = {
-        "sentences": None,
-        "face_movement": None,
-        "face_dynamics": f"{output['face_movement']}/model",
-        "face_flow": f"{output['face_dynamics']}/model",
-        "alignment": f"{output['sentences']}/model",
-        "voices": None,
-        "voice_readout": None,
-        "explanations": f"{output['alignment']}/model",
-        "emotion_head": f"{output['explanations']}/model",
-        "rehearsal": None,
-    }
-    assert {name: recipe.model.path for name, recipe in stages.items()} == begun_with
-    side_by_side = ("face_flow", "voices", "voice_readout")
-    assert stages["alignment"].model.weights == tuple(f"{output[name]}/weights" for name in side_by_side)
-    loras = {name: recipe.lora.continues for name, recipe in stages.items() if recipe.lora is not None}
-    assert loras == {"sentences": None, "explanations": None, "rehearsal": "microemo-mini"}
-    continued_lora(stages["rehearsal"].lora)  # of the rank that ships
-    readings = [recipe.data.reading for name, recipe in stages.items() if name != "sentences"]
-    assert all(reading == readings[0] for reading in readings), "clips and features are kept once"
-    assert {"micro_dynamics"} == set(stages["face_dynamics"].parts.declare)
-    trained = {part for recipe in stages.values() for part in recipe.parts.train}
-    assert all(trained <= set(stages[name].parts.keep) for name in ("alignment", "explanations"))
-    for name in ("emotion_head",):
-        assert stages[name].parts.train == ("emotion_head",), "the answers stay what they are"
+def test_the_evidence_stage_goes_on_with_the_words():
+    words, evidence = load_recipe("words"), load_recipe("evidence")
+    run = words.training["output_dir"]
+    assert evidence.model.path == f"{run}/model"
+    assert evidence.lora.continues == f"{run}/weights/language_model_lora.safetensors"
+    assert (evidence.lora.r, evidence.lora.alpha) == (words.lora.r, words.lora.alpha)

@@ -1,4 +1,4 @@
-"""Runs of two stages on a tiny microemo-mini, shipped, assembled and trained again."""
+"""Runs of three stages on a tiny microemo-mini, shipped, assembled, and its language part trained again."""
 
 import json
 import shutil
@@ -15,8 +15,9 @@ from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
 from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.lora_files import read_lora
 from microemo.conversion.package_weights import file_sha256
-from microemo.conversion.trained_parts import RECORD, read_checkpoint
+from microemo.conversion.trained_parts import RECORD
 from microemo.training import ship_mini
+from microemo.training.mini_stages import write_perception
 from microemo.training.parameter_groups import PARTS
 from microemo.training.ship_mini import SHIPPED_FILES, main, ship
 from microemo.training.train import train
@@ -36,7 +37,7 @@ class Works:
 
     @property
     def last_run(self) -> Path:
-        return self.runs / "explanations"
+        return self.runs / "evidence"
 
     def assemble(self, checkpoint: Path) -> Path:
         return assemble_mini(cache_dir=self.cache, checkpoint_dir=checkpoint)
@@ -61,9 +62,7 @@ def works(workshop, patched, tmp_path_factory) -> Works:
     }
     declared = {"declare": ["micro_dynamics"], "frozen": ["face_head.static_expression"]}
     _train(workshop, works.runs / "face_dynamics", declared=declared, **face)
-    language = {"model": {"path": str(works.runs / "face_dynamics" / "model")}, "lora": LORA}
-    declared = {"declare": ["emotion_head", "explanations"]}
-    _train(workshop, works.last_run, declared=declared, parts=("video_qformer", "emotion_head"), **language)
+    _train_language(workshop, works.runs, begin=works.runs / "face_dynamics" / "model")
     return works
 
 
@@ -91,13 +90,13 @@ def test_the_record_tells_of_every_stage(works, shipped):
     assert record["trained_parts"] == ["face_tower", "micro_dynamics", "emotion_head", "explanations"]
     assert record["face_tower"] == json.loads((works.checkpoint / RECORD).read_text())["face_tower"]
     assert record["files"] == {name: file_sha256(shipped / name) for name in sorted(NEW_FILES)}
-    assert [stage["name"] for stage in record["stages"]] == ["face_dynamics", "explanations"]
+    assert [stage["name"] for stage in record["stages"]] == ["face_dynamics", "words", "evidence"]
     for stage in record["stages"]:
         assert stage["seed"] == 42 and len(stage["data"]["train"]) == 64
         assert {"step", "loss"} <= stage["curves"][0].keys()
         assert all(value == float(f"{value:.4g}") for entry in stage["curves"] for value in entry.values())
     assert record["stages"][1]["recipe"]["lora"]["alpha"] == LORA["alpha"]
-    assert record["stages"][1]["recipe"]["training"]["output_dir"] == "explanations"
+    assert record["stages"][2]["recipe"]["training"]["output_dir"] == "evidence"
     assert str(works.runs) not in json.dumps(record)
     assert record["reading_settings"]["face_fps"] == 8.0
 
@@ -117,61 +116,50 @@ def test_the_assembled_model_answers_as_the_trained_one(works, shipped):
     assert (_logits(begun_with) - logits[1]).abs().max() > 0.05
 
 
-def test_a_run_that_began_with_the_shipped_model_builds_on_it(workshop, works, shipped, tmp_path):
-    """Only its own part is in the run's weights; two LoRAs become one."""
-    model = {"path": str(works.assemble(shipped))}
-    run = _train(workshop, tmp_path / "runs" / "more", declared={}, model=model, parts=("emotion_head",), lora=LORA)
-    out = tmp_path / "mini"
-    shutil.copytree(shipped, out)
-    with pytest.raises(ValueError, match=r"did not begin with the face_dynamics\.safetensors of the checkpoint"):
-        ship(run, out=_copy(works.checkpoint, tmp_path / "older"))
-    ship(run, out=out)
-    assert [stage["name"] for stage in json.loads((out / RECORD).read_text())["stages"]][1:] == [
-        "explanations",
-        "more",
+def test_a_language_part_that_was_trained_anew_replaces_the_old_one(workshop, works, shipped, tmp_path):
+    """`ship` compares the assembled model with the run's, so that nothing of the old LoRA is left in it."""
+    start = works.assemble(write_perception(shipped, out=tmp_path / "perception"))
+    assert MicroEmoForConditionalGeneration.from_pretrained(start).config.trained_parts == [
+        "face_tower",
+        "micro_dynamics",
     ]
-    assert read_lora(out / LORA_FILE).rank == 2 * LORA["r"]
-    assert (out / "streams.safetensors").read_bytes() == (shipped / "streams.safetensors").read_bytes()
+    run = _train_language(workshop, tmp_path / "runs", begin=start)
+    out = ship(run, out=_copy(shipped, tmp_path / "mini"))
+    record = json.loads((out / RECORD).read_text())
+    assert [stage["name"] for stage in record["stages"]] == ["face_dynamics", "words", "evidence"]
+    before = json.loads((shipped / RECORD).read_text())
+    assert record["stages"][0] == before["stages"][0] and record["stages"][1] != before["stages"][1]
+    assert record["trained_parts"] == before["trained_parts"]
+    assert read_lora(out / LORA_FILE).rank == LORA["r"]
+    changed = {name for name in NEW_FILES if record["files"][name] != before["files"][name]}
+    assert changed == {"streams.safetensors", "heads.safetensors", LORA_FILE}, "the face stays"
 
 
-def test_halves_of_a_part_that_were_trained_side_by_side_come_together(workshop, works, shipped, tmp_path):
-    """Each run keeps the whole part, with the other's half as it was."""
-    mini, runs, out = str(works.assemble(shipped)), tmp_path / "runs", _copy(shipped, tmp_path / "mini")
-    halves = ("dense", "classifier")
-    for trained, frozen in (halves, halves[::-1]):
-        declared = {"frozen": [f"emotion_head.{frozen}"]}
-        _train(workshop, runs / trained, declared=declared, model={"path": mini}, parts=("emotion_head",))
-    model = {"path": mini, "weights": [str(runs / half / "weights") for half in halves]}
-    run = _train(workshop, runs / "both", declared={}, model=model, parts=("video_qformer",))
-    after, before = (read_checkpoint(folder).state_dict for folder in (ship(run, out=out), shipped))
-    for half in halves:
-        name = f"model.emotion_head.{half}.weight"
-        assert (after[name].float() - before[name].float()).abs().max() > 1e-3
+def test_a_face_that_was_trained_on_leaves_the_language_part(workshop, works, shipped, tmp_path):
+    model = {"path": str(works.assemble(shipped)), "objective": "face"}
+    settings = {"parts": ("micro_dynamics", "face_head"), "data": {"person": "largest"}}
+    declared = {"frozen": ["face_head.static_expression"]}
+    run = _train(workshop, tmp_path / "runs" / "face_flow", declared=declared, model=model, **settings)
+    out = ship(run, out=_copy(shipped, tmp_path / "mini"))
+    stages = json.loads((out / RECORD).read_text())["stages"]
+    assert [stage["name"] for stage in stages] == ["face_dynamics", "words", "evidence", "face_flow"]
+    for name in ("streams.safetensors", "heads.safetensors", LORA_FILE):
+        assert (out / name).read_bytes() == (shipped / name).read_bytes()
 
 
-def test_a_lora_that_is_trained_on_stays_one_of_its_rank(workshop, works, shipped, tmp_path):
-    """`ship` compares the assembled model with the run's, so that nothing of the LoRA is there twice or lost."""
-    before = read_lora(shipped / LORA_FILE)
-    lora = {**LORA, "continues": str(shipped / LORA_FILE)}
-    model = {"path": str(works.assemble(shipped))}
-    run = _train(workshop, tmp_path / "runs" / "on", declared={}, model=model, parts=("emotion_head",), lora=lora)
-    after = read_lora(ship(run, out=_copy(shipped, tmp_path / "mini")) / LORA_FILE)
-    assert after.rank == before.rank and after.factors.keys() == before.factors.keys()
-    moved = max((after.factors[name][1] - up).abs().max() for name, (_, up) in before.factors.items())
-    assert 0.001 < moved < 0.1  # two steps of 0.01: it went on, and did not begin anew
-
-
-def test_moved_runs_are_found_beside_each_other(works, tmp_path):
+def test_moved_runs_are_found_beside_each_other(works, tmp_path, capsys):
     moved = tmp_path / "elsewhere"
     shutil.copytree(works.runs, moved)
-    record = json.loads((moved / "explanations" / "weights" / RECORD).read_text())
-    record["recipe"]["model"]["path"] = "/nowhere/runs/face_dynamics/model"
-    (moved / "explanations" / "weights" / RECORD).write_text(json.dumps(record))
+    path = moved / "evidence" / "weights" / RECORD
+    record = json.loads(path.read_text())
+    record["recipe"]["model"]["path"] = "/nowhere/runs/words/model"
+    path.write_text(json.dumps(record))
     out = _copy(works.checkpoint, tmp_path / "mini")
-    assert main([str(moved / "explanations"), str(out)]) == 0
-    (moved / "face_dynamics").rename(moved / "dynamics")
-    with pytest.raises(ValueError, match="which is neither microemo-mini nor a run"):
-        ship(moved / "explanations", out=out)
+    assert main([str(moved / "evidence"), str(out)]) == 0
+    assert "trained: face_tower, micro_dynamics, emotion_head, explanations" in capsys.readouterr().out
+    (moved / "words").rename(moved / "word")
+    assert main([str(moved / "evidence"), str(out)]) == 2
+    assert "which is neither microemo-mini nor a run" in capsys.readouterr().err
 
 
 def _lose_a_weight(run: Path) -> None:
@@ -189,9 +177,8 @@ def _overflow(run: Path) -> None:
     save_file(load_file(path) | {"model.video_qformer.queries": torch.tensor([1e6])}, path)
 
 
-def _train_the_tower(run: Path) -> None:
-    path = run / "weights" / "weights.safetensors"
-    save_file(load_file(path) | {"model.face_head.static_expression.bias": torch.full((8,), 9.0)}, path)
+def _lose_the_model(run: Path) -> None:
+    shutil.rmtree(run / "model")
 
 
 def _change_the_mode(run: Path) -> None:
@@ -216,7 +203,7 @@ def _forget_the_seed(run: Path) -> None:
         (_lose_a_weight, r"model\.video_qformer\.queries was trained to values that are not shipped"),
         (_lose_the_lora, r"model\.language_model\..*_proj\.weight was trained to values that are not shipped"),
         (_overflow, r"model\.video_qformer\.queries has values that are not finite in float16"),
-        (_train_the_tower, r"face_tower\.safetensors stays, but the run has another model\.face_head\.static_expr"),
+        (_lose_the_model, r"model, which the shipped weights are compared with, is missing"),
         (_change_the_mode, r"trained with utterance_mode = 'clip', but microemo-mini has 'utterance'"),
         (_end_early, r"must be the folder of a finished run"),
         (_forget_the_seed, r"must tell recipe, seed, .*, but lacks seed"),
@@ -225,10 +212,10 @@ def _forget_the_seed(run: Path) -> None:
 def test_a_shipment_that_is_not_the_run_is_refused(works, tmp_path, capsys, damage, message):
     runs = tmp_path / "runs"
     shutil.copytree(works.runs, runs)
-    damage(runs / "explanations")
+    damage(runs / "evidence")
     out = _copy(works.checkpoint, tmp_path / "mini")
     with pytest.raises(ValueError, match=message):
-        ship(runs / "explanations", out=out)
+        ship(runs / "evidence", out=out)
     assert _content(out) == _content(works.checkpoint)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mini", "runs"]
 
@@ -252,7 +239,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(works, tmp_path):
 
 def test_a_new_folder_begins_as_the_packaged_checkpoint(works, shipped, tmp_path, monkeypatch):
     monkeypatch.setattr(ship_mini, "mini_checkpoint_folder", lambda: works.checkpoint)
-    new = ship(works.last_run, out=tmp_path / "new" / "mini", check=False)
+    new = ship(works.last_run, out=tmp_path / "new" / "mini")
     assert {path.name for path in new.iterdir()} == {path.name for path in shipped.iterdir()} - {"notes"}
     # Not the bytes: safetensors writes the entries of a LoRA's metadata in any order.
     for name in {*NEW_FILES, TOWER_FILE}:
@@ -260,17 +247,6 @@ def test_a_new_folder_begins_as_the_packaged_checkpoint(works, shipped, tmp_path
         found = load_file(new / name)
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], value) for key, value in expected.items())
-
-
-def test_without_the_model_it_goes_on_unchecked(works, tmp_path, capsys):
-    runs = tmp_path / "runs"
-    shutil.copytree(works.runs, runs, ignore=shutil.ignore_patterns("model"))
-    out = _copy(works.checkpoint, tmp_path / "mini")
-    assert main([str(runs / "explanations"), str(out)]) == 2
-    assert "--unchecked goes on" in capsys.readouterr().err
-    assert main([str(runs / "explanations"), str(out), "--unchecked"]) == 0
-    assert read_checkpoint(out).files.keys() == {*NEW_FILES, TOWER_FILE, RECORD}
-    assert "trained: face_tower, micro_dynamics, emotion_head, explanations" in capsys.readouterr().out
 
 
 def test_every_part_has_a_file():
@@ -290,6 +266,16 @@ def _write_first_checkpoint(root: Path) -> Path:
     entry = {"file": TOWER_FILE, "sha256": file_sha256(folder / TOWER_FILE), "seed": 3}
     (folder / RECORD).write_text(json.dumps({"trained_parts": ["face_tower"], "face_tower": entry}))
     return folder
+
+
+def _train_language(workshop, runs: Path, *, begin: Path) -> Path:
+    """Words, then evidence, which trains on their LoRA."""
+    declared = {"declare": ["emotion_head", "explanations"]}
+    language = {"model": {"path": str(begin)}, "lora": LORA, "parts": ("emotion_head",)}
+    words = _train(workshop, runs / "words", declared={"declare": ["emotion_head"]}, **language)
+    lora = {**LORA, "continues": str(words / "weights" / LORA_FILE)}
+    language = {"model": {"path": str(words / "model")}, "lora": lora, "parts": ("video_qformer", "emotion_head")}
+    return _train(workshop, runs / "evidence", declared=declared, **language)
 
 
 def _train(workshop, output: Path, *, declared: dict, **changes) -> Path:
@@ -323,19 +309,3 @@ def _logits(model: MicroEmoForConditionalGeneration) -> torch.Tensor:
             utterance_times=torch.tensor([[[0.0, 1.0]]]),
         )
     return torch.cat([output.logits.flatten(), output.emotion_logits.flatten(), output.micro_logits.flatten()])
-
-
-def test_a_file_whose_weights_stay_keeps_its_bytes(tmp_path):
-    weights = {"model.emotion_head.bias": torch.arange(3.0), "model.face_readout.gate": torch.ones(1)}
-    before = {tmp_path / name: b"" for name in ("same", "other", "gone")}
-    for path in before:
-        save_file(weights, path, metadata={"order": "first"})
-    contents = {path: path.read_bytes() for path in before}
-    save_file(weights, tmp_path / "same", metadata={"order": "second"})
-    save_file({**weights, "model.face_readout.gate": torch.zeros(1)}, tmp_path / "other")
-    (tmp_path / "gone").unlink()
-    changed = (tmp_path / "other").read_bytes()
-    ship_mini._keep_unchanged(contents)
-    assert (tmp_path / "same").read_bytes() == contents[tmp_path / "same"]
-    assert (tmp_path / "other").read_bytes() == changed
-    assert not (tmp_path / "gone").exists()

@@ -5,15 +5,17 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from synthetic_media import tone, write_wav
+from tiny_language import EMOTIONS, tiny_composer
 from transformers import Trainer
 from transformers.utils import logging
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration, MicroEmoProcessor
-from microemo.training.train import finish, load_training_data, prepare, train, training_arguments
+from microemo.training.language.examples import evidence_example, save_examples
+from microemo.training.train import finish, load_sources, prepare, train, training_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,60 +93,6 @@ def test_modules_inside_of_a_part_can_stay_frozen(workshop, tmp_path):
     assert not any("static_expression" in name for name in trained)
 
 
-@pytest.fixture
-def voices(workshop, tmp_path):
-    """Two recordings, as a source of a recipe."""
-    root = tmp_path / "voices"
-    root.mkdir()
-    lines = []
-    for label, frequency in (("happy", 440.0), ("sad", 110.0)):
-        write_wav(root / f"{label}.wav", tone(seconds=1.5, frequency=frequency))
-        lines.append({"id": label, "audio": f"{label}.wav", "emotion": label})
-    (root / "voices.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return {"train": [{"reader": "jsonl", "path": str(root / "voices.jsonl"), "questions": "none"}]}
-
-
-READOUT = {"use_voice_readout": True}
-
-
-def test_the_voice_readout_is_fitted_and_kept(workshop, tmp_path, voices):
-    model = {"objective": "voice", "changes": READOUT}
-    folder = train(
-        workshop.recipe(tmp_path / "run", model=model, parts=("voice_readout",), data=voices, weight_decay=0.01),
-        data_root=workshop.root,
-    )
-    kept = load_file(folder / "weights" / "weights.safetensors")
-    assert {name.removeprefix("model.voice_readout.") for name in kept} == {
-        "centre", "scale", "emotion.weight", "emotion.bias", "words.weight", "gate",
-    }  # fmt: skip
-    assert kept["model.voice_readout.centre"].any()
-    (curve,) = json.loads((folder / "weights" / "training_record.json").read_text())["curves"]
-    assert curve["accuracy"] == 1.0 and curve["recordings"] == 2
-    assert MicroEmoForConditionalGeneration.from_pretrained(folder / "model").config.use_voice_readout
-
-
-def test_a_fitted_readout_stays_where_its_words_are_trained(workshop, tmp_path, voices):
-    fit = workshop.recipe(
-        tmp_path / "fit", model={"objective": "voice", "changes": READOUT}, parts=("voice_readout",), data=voices
-    )
-    fitted = train(fit, data_root=workshop.root) / "weights"
-    recipe = workshop.recipe(
-        tmp_path / "run",
-        model={"objective": "emotions", "changes": READOUT, "weights": [str(fitted)]},
-        parts=("voice_readout", "emotion_head"),
-        data=voices,
-        lora={"r": 2},
-    )
-    object.__setattr__(recipe.parts, "frozen", ("voice_readout.emotion",))
-    folder = train(recipe, data_root=workshop.root)
-    before = load_file(fitted / "weights.safetensors")
-    after = load_file(folder / "weights" / "weights.safetensors")
-    changed = {
-        name.removeprefix("model.voice_readout.") for name in before if not torch.equal(before[name], after[name])
-    }
-    assert changed == {"words.weight", "gate"}
-
-
 def test_an_ablation_is_a_change_of_the_config(workshop, tmp_path):
     changes = {"use_local_branch": False, "utterance_mode": "window", "window_frames": 2, "window_stride": 2}
     run = workshop.prepare(tmp_path, model={"changes": changes}, parts=("video_qformer", "emotion_head"))
@@ -163,23 +111,42 @@ def test_changes_that_would_stay_random_are_refused(workshop, tmp_path):
         workshop.prepare(tmp_path, model={"changes": {"no_such_switch": 1}})
 
 
-def test_a_stream_trains_like_a_table(workshop, tmp_path):
-    run = workshop.prepare(tmp_path, data={"streaming": True}, max_steps=3)
-    run.trainer.train()
-    assert run.trainer.state.global_step == 3
-
-
-def test_sources_are_mixed_as_often_as_they_say(workshop, tmp_path):
+def test_sources_follow_each_other_in_one_table(workshop, tmp_path):
     (tmp_path / "goemotions").mkdir()
     (tmp_path / "goemotions" / "labels.txt").write_text("joy\n")
     (tmp_path / "goemotions" / "train.tsv").write_text("a\t0\tx\nb\t0\ty\nc\t0\tz\n")
     sources = [
-        {"reader": "jsonl", "path": str(workshop.root / "clips.jsonl"), "repeat": 2, "take": 1, "questions": "all"},
+        {"reader": "jsonl", "path": str(workshop.root / "clips.jsonl"), "take": 1, "questions": "all"},
         {"reader": "goemotions", "path": "goemotions", "take": 2, "questions": "none"},
     ]
     recipe = workshop.recipe(tmp_path, data={"train": sources})
-    table = load_training_data(recipe.data, root=tmp_path, seed=0)
-    assert table["question_index"] == [0, 1, 2, 0, 1, 2, -1, -1]
+    table = load_sources(recipe.data.train, root=tmp_path)
+    assert table["question_index"] == [0, 1, 2, -1, -1]
+
+
+def test_prepared_examples_train_the_language_part(workshop, tmp_path):
+    processor, rng = MicroEmoProcessor.from_pretrained(workshop.root / "model"), np.random.default_rng(0)
+    dialogues = [tiny_composer().compose(rng) for _ in range(4)]
+    settings = {"processor": processor, "names": EMOTIONS, "rng": rng}
+    examples = [evidence_example(each.clip, each.evidence, **settings) for each in dialogues]
+    save_examples(examples, path=tmp_path / "evidence.pt")
+    data = {"train": [{"reader": "language_examples", "path": str(tmp_path / "evidence.pt")}]}
+    model, parts = {"objective": "evidence"}, ("emotion_head",)
+    recipe = workshop.recipe(
+        tmp_path / "run",
+        model=model,
+        data=data,
+        parts=parts,
+        lora={"r": 2},
+        train_sampling_strategy="group_by_length",
+    )
+    folder = train(recipe, data_root=workshop.root)
+    record = json.loads((folder / "weights" / "training_record.json").read_text())
+    assert {"language_loss", "emotion_loss"} <= record["curves"][0].keys() and len(record["data"]["train"]) == 64
+    before = MicroEmoForConditionalGeneration.from_pretrained(workshop.root / "model").state_dict()
+    after = MicroEmoForConditionalGeneration.from_pretrained(folder / "model").state_dict()
+    changed = {name.split(".")[1] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == {"language_model", "emotion_head"}
 
 
 def test_arguments_of_the_trainer_are_checked(workshop, tmp_path):

@@ -14,7 +14,6 @@ from microemo.training.public_corpus_readers import VOICE_CORPORA
 from microemo.training.voice_classifier import LinearClassifier
 from microemo.training.voice_recordings import read_acted
 from microemo.training.voice_training import (
-    FORMER_FILE,
     WEIGHTS_FILE,
     audio_tower,
     hear,
@@ -42,22 +41,17 @@ def test_of_natural_voices_calm_and_negative_ones_are_counted():
 
 
 def test_the_classifier_gets_a_file_of_its_own(tmp_path):
-    prefix = "model.voice_readout."
-    before = {
-        prefix + "gate": torch.ones(1),
-        prefix + "emotion.bias": torch.ones(2),
-        "model.emotion_head.x": torch.ones(3),
-    }
-    save_file(before, tmp_path / FORMER_FILE)
-    (tmp_path / RECORD).write_text(json.dumps({"trained_parts": ["emotion_head"], "files": {FORMER_FILE: "old"}}))
+    save_file({"model.emotion_head.x": torch.ones(3)}, tmp_path / "heads.safetensors")
+    (tmp_path / RECORD).write_text(json.dumps({"trained_parts": ["emotion_head"]}))
     array = np.ones(2, np.float32)
-    classifier = LinearClassifier(centre=array, scale=array, weight=np.eye(2, dtype=np.float32), bias=0 * array)
-    write_classifier(tmp_path, classifier=classifier, entry={"file": WEIGHTS_FILE})
-    weights = load_file(tmp_path / WEIGHTS_FILE)
-    assert set(weights) == {prefix + name for name in ("gate", "centre", "scale", "emotion.weight", "emotion.bias")}
-    assert not weights[prefix + "emotion.bias"].any() and weights[prefix + "gate"].dtype == torch.float32
-    assert set(load_file(tmp_path / FORMER_FILE)) == {"model.emotion_head.x"}
-    assert read_checkpoint(tmp_path).trained_parts == ("emotion_head", "voice_readout")
+    for bias in (array, 0 * array):  # the second replaces the first
+        classifier = LinearClassifier(centre=array, scale=array, weight=np.eye(2, dtype=np.float32), bias=bias)
+        write_classifier(tmp_path, classifier=classifier, entry={"file": WEIGHTS_FILE})
+    checkpoint = read_checkpoint(tmp_path)
+    assert checkpoint.trained_parts == ("emotion_head", "voice_head")
+    names = ("centre", "scale", "emotion.weight", "emotion.bias")
+    assert set(checkpoint.state_dicts[WEIGHTS_FILE]) == {f"model.voice_head.{name}" for name in names}
+    assert not checkpoint.state_dict["model.voice_head.emotion.bias"].any()
 
 
 @pytest.mark.slow
@@ -69,7 +63,7 @@ def test_people_never_heard_are_told_as_the_record_says():
     folds = person_folds(recordings)
     recordings = [each for each, fold in zip(recordings, folds.tolist(), strict=True) if fold == folds.max()]
     folder = mini_checkpoint_folder()
-    weights = {key.rpartition("voice_readout.")[2]: value for key, value in load_file(folder / WEIGHTS_FILE).items()}
+    weights = {key.rpartition("voice_head.")[2]: value for key, value in load_file(folder / WEIGHTS_FILE).items()}
     classifier = LinearClassifier(
         *(weights[name].float().numpy() for name in ("centre", "scale", "emotion.weight", "emotion.bias"))
     )
@@ -80,7 +74,7 @@ def test_people_never_heard_are_told_as_the_record_says():
         corpora=[each.corpus for each in recordings],
         names=names,
     )
-    recorded = json.loads((folder / RECORD).read_text())["voice_readout"]["validation"]
+    recorded = json.loads((folder / RECORD).read_text())["voice_head"]["validation"]
     for corpus in VOICE_CORPORA:
         assert figures[corpus]["uar"] == pytest.approx(recorded[corpus]["uar"], abs=0.02)
     assert figures["ravdess"]["uar"] > 0.6 and figures["emodb"]["uar"] > 0.83

@@ -111,7 +111,10 @@ def evidence_example(
 def save_examples(examples: Sequence[LanguageExample], *, path: Path) -> None:
     """As plain tensors, which reading runs no code for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save([{name: value for name, value in vars(each).items() if value is not None} for each in examples], path)
+    partial = path.with_suffix(".partial")  # a stopped run leaves no half a file
+    entries = [{name: value for name, value in vars(each).items() if value is not None} for each in examples]
+    torch.save(entries, partial)
+    partial.replace(path)
 
 
 def load_examples(path: Path) -> list[LanguageExample]:

@@ -1,0 +1,80 @@
+"""The language part of microemo-mini from beginning to end: `microemo train mini --data DATA --out RUNS`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.assembled_folder import MANIFEST
+from microemo.conversion.package_weights import file_sha256
+from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder
+from microemo.training.language.prepare import prepare
+from microemo.training.parameter_groups import part_of
+from microemo.training.recipe import load_recipe
+from microemo.training.train import train
+from microemo.training.trained_weights import LORA_FILE, MODEL_FOLDER, WEIGHTS_FOLDER
+from microemo.training.training_stages import is_finished
+
+EMOTION_HEAD = "emotion_head"
+LANGUAGE_PARTS = (EMOTION_HEAD, "explanations")
+
+
+def train_mini(data: Path, *, out: Path, resume: bool = False) -> Path:
+    """Trains words, then reasoning on evidence, and returns the last run's folder; in one process.
+
+    `out` gets start/ (perception as shipped), words/, sources/ and evidence.pt (the examples), and evidence/. What
+    lies there already is not done again.
+
+    Args:
+        data: the data sets' folder, see `language.prepare`.
+        resume: a stage that was stopped goes on from its last checkpoint.
+    """
+    data, out = data.absolute(), out.absolute()
+    start, words, examples, evidence = (out / name for name in ("start", "words", "evidence.pt", "evidence"))
+    if not (start / MANIFEST).is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            checkpoint = write_perception(mini_checkpoint_folder(), out=Path(scratch, "perception"))
+            assemble_mini(out_dir=start, checkpoint_dir=checkpoint)
+    if not is_finished(words):
+        changes = {"model.path": start, "training.output_dir": words}
+        train(load_recipe("words", changes=_assigned(changes)), data_root=data, resume=resume)
+    if not examples.is_file():
+        prepare(data, model_folder=words / MODEL_FOLDER, out=examples, cache=out / "sources")
+    if not is_finished(evidence):
+        changes = {
+            "model.path": words / MODEL_FOLDER,
+            "lora.continues": words / WEIGHTS_FOLDER / LORA_FILE,
+            "data.train.0.path": examples,
+            "training.output_dir": evidence,
+        }
+        train(load_recipe("evidence", changes=_assigned(changes)), data_root=data, resume=resume)
+    return evidence
+
+
+def write_perception(checkpoint: Path, *, out: Path) -> Path:
+    """Copies a checkpoint folder without its language part: LoRA, emotion head, and what they count as trained."""
+    shutil.copytree(checkpoint, out)
+    (out / LORA_FILE).unlink(missing_ok=True)
+    for path in out.glob("*.safetensors"):
+        weights = load_file(path)
+        kept = {key: value for key, value in weights.items() if part_of(key) != EMOTION_HEAD}
+        if not kept:
+            path.unlink()
+        elif len(kept) < len(weights):
+            save_file(kept, path, metadata={"format": "pt"})
+    record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    record["trained_parts"] = [part for part in record["trained_parts"] if part not in LANGUAGE_PARTS]
+    files = (out / name for name in record.get("files", {}))
+    record["files"] = {path.name: file_sha256(path) for path in files if path.is_file()}
+    (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return out
+
+
+def _assigned(values: dict[str, Path]) -> list[str]:
+    """As `--set` takes them; a JSON string is a YAML string whatever letters a path has."""
+    return [f"{key}={json.dumps(str(value))}" for key, value in values.items()]
