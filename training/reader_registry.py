@@ -1,4 +1,4 @@
-"""All readers by name, as tables of the `datasets` library."""
+"""All readers by name, as tables of the `datasets` library: in memory or streamed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ except ImportError:
     datasets = None
 
 if TYPE_CHECKING:
-    from datasets import Dataset, Features
+    from datasets import Dataset, Features, IterableDataset
 
 MER_FIELDS = ("language", "allow_pickle", "missing")
 
@@ -95,27 +95,49 @@ def load_examples(
     name: str,
     path: str | Path,
     *,
+    streaming: bool = False,
     questions: str | None = None,
     take: int | None = None,
     **arguments: Any,
-) -> Dataset:
+) -> Dataset | IterableDataset:
     """A data set as a table, one row an example (`Example.from_row` reads a row).
 
     Args:
+        streaming: an `IterableDataset` that reads as it goes, in place of a `Dataset` in memory.
         questions: one row for each question, see `spread_questions`; None leaves the question open.
         take: the first that many examples alone.
         **arguments: as `read_examples` takes them.
     """
-    if datasets is None:
-        raise ImportError("tables of examples need the datasets library: pip install microemo[train]")
-    examples: Iterable[Example] = islice(read_examples(name, path, **arguments), take)
-    if questions is not None:
-        examples = spread_questions(examples, choice=questions)
+    _require_datasets()
+    chosen: dict[str, Any] = {
+        "name": name,
+        "path": str(path),
+        "questions": questions,
+        "take": take,
+        "arguments": arguments,
+    }
+    if streaming:
+        return datasets.IterableDataset.from_generator(_rows, features=example_features(), gen_kwargs=chosen)
+    return datasets.Dataset.from_list(list(_rows(**chosen)), features=example_features())
+
+
+def table_of(examples: Iterable[Example]) -> Dataset:
+    """Examples as a `Dataset` in memory."""
+    _require_datasets()
     return datasets.Dataset.from_list([example.to_row() for example in examples], features=example_features())
+
+
+def _rows(
+    name: str, path: str, questions: str | None, take: int | None, arguments: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    examples = islice(read_examples(name, path, **arguments), take)
+    for example in examples if questions is None else spread_questions(examples, choice=questions):
+        yield example.to_row()
 
 
 def example_features() -> Features:
     """The columns' types; without them a column that is empty in the first rows would have none."""
+    _require_datasets()
     text, number = datasets.Value("string"), datasets.Value("float64")
     numbers = datasets.List(datasets.Value("float32"))
     targets = {
@@ -150,3 +172,8 @@ def example_features() -> Features:
             "question_index": datasets.Value("int64"),
         }
     )
+
+
+def _require_datasets() -> None:
+    if datasets is None:
+        raise ImportError("tables of examples need the datasets library: pip install microemo[train]")

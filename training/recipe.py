@@ -31,15 +31,18 @@ FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
 
 @dataclass(frozen=True)
 class SourceRecipe:
-    """A data set. path: relative to the data root. take: the first n examples. questions: see `spread_questions`."""
+    """A data set. path: relative to the data root. repeat: how often it is seen in an epoch. take: the first n."""
 
     reader: str
     path: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    repeat: int = 1
     take: int | None = None
     questions: str = "all"
 
     def __post_init__(self) -> None:
+        if self.repeat < 1:
+            raise ValueError(f"repeat ({self.repeat}) must be >= 1")
         if self.take is not None and self.take < 1:
             raise ValueError(f"take ({self.take}) must be >= 1")
 
@@ -51,7 +54,7 @@ class DataRecipe:
     reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
     stretch_seconds: how much of a face is given at a time, see `face_stretches`. features_dir: keeps what the
     `kept_towers`, which must be frozen, make of pictures and sound (see `tower_features`); "micro_dynamics" among them
-    keeps all that is seen of faces (`face_features`). unreadable: "skip" leaves out what cannot be read.
+    keeps all that is seen of faces (`face_features`). streaming: read while training; needs `training.max_steps`.
     """
 
     train: tuple[SourceRecipe, ...]
@@ -65,6 +68,8 @@ class DataRecipe:
     dropout: dict[str, float] = field(default_factory=dict)
     stretch_seconds: float | None = None
     unreadable: str = "raise"
+    streaming: bool = False
+    shuffle_buffer: int = 1000
 
     def __post_init__(self) -> None:
         if not self.train:
@@ -150,6 +155,8 @@ class Recipe:
             raise ValueError("training must have an output_dir")
         if not self.parts.train and self.lora is None:
             raise ValueError("nothing is trained: parts.train is empty and there is no lora")
+        if self.data.streaming and "max_steps" not in self.training:
+            raise ValueError("data.streaming needs training.max_steps, as a stream has no length")
         if self.model.quantization is not None and self.lora is None:
             raise ValueError("model.quantization needs lora: quantized weights cannot be trained themselves")
         if self.model.quantization is not None and self.lora is not None and self.lora.continues is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
         for training in (True, False)
     ]
     evaluation = load_sources(recipe.data.evaluation, root=Path(data_root)) if recipe.data.evaluation else None
-    training_data = load_sources(recipe.data.train, root=Path(data_root))
-    by_length = arguments.train_sampling_strategy == "group_by_length"
+    training_data = load_training_data(recipe.data, root=Path(data_root), seed=arguments.seed)
     trainer = MicroEmoTrainer(
         model=model,
         args=arguments,
@@ -137,7 +136,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
         processing_class=start.processor,
         compute_metrics=None if evaluation is None else head_metrics(),
         learning_rates=recipe.parts.learning_rates,
-        train_lengths=[rough_tokens(Example.from_row(row)) for row in training_data] if by_length else None,
+        train_lengths=_lengths(training_data) if arguments.train_sampling_strategy == "group_by_length" else None,
     )
     return TrainingRun(recipe, start, trainer, begun_with)
 
@@ -187,17 +186,42 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     return arguments
 
 
+def load_training_data(recipe: DataRecipe, *, root: Path, seed: int) -> Any:
+    """The training examples of all sources in one table, or in one stream that is shuffled as it is read."""
+    if not recipe.streaming:
+        return load_sources(recipe.train, root=root)
+    streams = [
+        stream for source in recipe.train for stream in [_table(source, root=root, streaming=True)] * source.repeat
+    ]
+    mixed = datasets.interleave_datasets(streams, seed=seed, stopping_strategy="all_exhausted")
+    return mixed.shuffle(seed=seed, buffer_size=recipe.shuffle_buffer).repeat(None)
+
+
 def load_sources(sources: Sequence[SourceRecipe], *, root: Path) -> Any:
-    """The examples of the sources one after the other, in one table."""
-    return datasets.concatenate_datasets([_table(source, root=root) for source in sources])
+    """The examples of the sources one after the other, each source as often as it says."""
+    tables = [table for source in sources for table in [_table(source, root=root, streaming=False)] * source.repeat]
+    return datasets.concatenate_datasets(tables)
 
 
-def _table(source: SourceRecipe, *, root: Path) -> Any:
+def _table(source: SourceRecipe, *, root: Path, streaming: bool) -> Any:
     arguments = dict(source.arguments)
     if "media_root" in arguments:
         arguments["media_root"] = root / arguments["media_root"]
-    path = root / source.path
-    return load_examples(source.reader, path, questions=source.questions, take=source.take, **arguments)
+    return load_examples(
+        source.reader,
+        root / source.path,
+        streaming=streaming,
+        questions=source.questions,
+        take=source.take,
+        **arguments,
+    )
+
+
+def _lengths(table: Any) -> list[float] | None:
+    """About how long the examples of a table are; None of a stream, whose order is its own."""
+    if isinstance(table, datasets.IterableDataset):
+        return None
+    return [rough_tokens(Example.from_row(row)) for row in table]
 
 
 def head_metrics() -> HeadMetrics | None:
@@ -279,9 +303,15 @@ def _saved_model(run: TrainingRun, *, folder: Path) -> tuple[Any, Lora | None]:
 def _data_hash(table: Any) -> str:
     if table is None:
         return "none"
+    if isinstance(table, datasets.IterableDataset):
+        return "streamed, not hashed"
     if isinstance(table, list):
         digest = hashlib.sha256()
         for example in table:
             digest.update(example.input_ids.numpy().tobytes())
         return digest.hexdigest()
-    return examples_hash(table)
+    return examples_hash(_rows(table))
+
+
+def _rows(table: Any) -> Iterator[dict[str, Any]]:
+    yield from table

@@ -61,7 +61,8 @@ def test_values_can_be_changed(tmp_path):
             {"model": {"quantization": {"load_in_4bit": True}}, "lora": {"continues": "x"}},
             "lora.continues needs whole",
         ),
-        ({"data": {"train": [{"reader": "jsonl", "path": "x", "take": 0}]}}, "take .0"),
+        ({"data": {**SMALL["data"], "streaming": True}}, "max_steps"),
+        ({"data": {"train": [{"reader": "jsonl", "path": "x", "repeat": 0}]}}, "repeat .0"),
     ],
 )
 def test_mistakes_are_named(change, message):

@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration, MicroEmoProcessor
 from microemo.training.language.examples import evidence_example, save_examples
-from microemo.training.train import finish, load_sources, prepare, train, training_arguments
+from microemo.training.train import finish, load_training_data, prepare, train, training_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,17 +111,23 @@ def test_changes_that_would_stay_random_are_refused(workshop, tmp_path):
         workshop.prepare(tmp_path, model={"changes": {"no_such_switch": 1}})
 
 
-def test_sources_follow_each_other_in_one_table(workshop, tmp_path):
+def test_a_stream_trains_like_a_table(workshop, tmp_path):
+    run = workshop.prepare(tmp_path, data={"streaming": True}, max_steps=3)
+    run.trainer.train()
+    assert run.trainer.state.global_step == 3
+
+
+def test_sources_are_mixed_as_often_as_they_say(workshop, tmp_path):
     (tmp_path / "goemotions").mkdir()
     (tmp_path / "goemotions" / "labels.txt").write_text("joy\n")
     (tmp_path / "goemotions" / "train.tsv").write_text("a\t0\tx\nb\t0\ty\nc\t0\tz\n")
     sources = [
-        {"reader": "jsonl", "path": str(workshop.root / "clips.jsonl"), "take": 1, "questions": "all"},
+        {"reader": "jsonl", "path": str(workshop.root / "clips.jsonl"), "repeat": 2, "take": 1, "questions": "all"},
         {"reader": "goemotions", "path": "goemotions", "take": 2, "questions": "none"},
     ]
     recipe = workshop.recipe(tmp_path, data={"train": sources})
-    table = load_sources(recipe.data.train, root=tmp_path)
-    assert table["question_index"] == [0, 1, 2, -1, -1]
+    table = load_training_data(recipe.data, root=tmp_path, seed=0)
+    assert table["question_index"] == [0, 1, 2, 0, 1, 2, -1, -1]
 
 
 def test_prepared_examples_train_the_language_part(workshop, tmp_path):
