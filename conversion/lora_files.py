@@ -50,24 +50,6 @@ def merge_lora(weight: torch.Tensor, *, down: torch.Tensor, up: torch.Tensor, sc
     return torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
 
 
-def stack_loras(first: Lora, *, second: Lora) -> Lora:
-    """Returns the one LoRA that changes a model as `first` and then `second` do: A below A, B beside B."""
-    rank = first.rank + second.rank
-    factors = {}
-    for module in dict.fromkeys([*first.factors, *second.factors]):
-        downs, ups = [], []
-        for lora, other in ((first, second), (second, first)):
-            if module in lora.factors:
-                down, up = (factor.float() for factor in lora.factors[module])
-            else:  # files have one rank: what the other LoRA alone changes gets zeros here
-                out_size, in_size = other.shape(module)
-                down, up = torch.zeros(lora.rank, in_size), torch.zeros(out_size, lora.rank)
-            downs.append(down)
-            ups.append(lora.scale * up)
-        factors[module] = (torch.cat(downs), torch.cat(ups, dim=1))
-    return Lora(rank=rank, alpha=rank, factors=factors)
-
-
 def write_lora(path: Path, *, lora: Lora, dtype: torch.dtype) -> None:
     """Writes the file, the factors as `dtype`."""
     tensors = {

@@ -157,8 +157,8 @@ class UtteranceReport:
     voice: None where no speech is heard (`modalities` says why).
     track_id: the attended person's face track. expressions: mean closed-set facial expressions, strongest first.
     emotions: multi-label, strongest first. open_emotions: the explanation's own emotion words. description: its
-    sentences that findings back; unsupported_sentences: how many others were taken out. raw_answer: the explanation as
-    generated, its times on the video's clock. evidence: what was found, which is also what the language model was told.
+    sentences that findings back; unsupported_sentences: how many others were taken out. raw_answer: the explanation
+    as generated, its times on the video's clock. evidence: what was found; the language model was told the same.
     """
 
     start_seconds: Seconds

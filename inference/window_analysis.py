@@ -111,7 +111,9 @@ def window_steps(
         prompt = processor.prompt_inputs(clip, **written).to(model.device)
         # The face's own logits are known: its features have gone into the frames' tokens.
         features = {name: value for name, value in output.features.items() if name != "face"}
-        prefix = model.encode_prefix(**prompt, mm_encoder_outputs=features if config.use_soft_tokens else {}, **_present(inputs, UTTERANCE_KEYS))
+        prefix = model.encode_prefix(
+            **prompt, mm_encoder_outputs=features if config.use_soft_tokens else {}, **_present(inputs, UTTERANCE_KEYS)
+        )
         emotion: Any = prefix.output  # every clip has an utterance, so its logits are there
         if outputs.emotions:
             findings = replace(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from microemo.conversion.lora_files import Lora, is_lora, merge_lora, read_lora, stack_loras, write_lora
+from microemo.conversion.lora_files import Lora, is_lora, merge_lora, read_lora, write_lora
 
 RANK, ALPHA = 2, 6.0
 METADATA = {"rank": "2", "alpha": "6.0"}
@@ -70,16 +70,3 @@ def test_what_is_not_whole_is_refused(
 def test_a_lora_is_told_by_its_keys() -> None:
     assert is_lora(["a.bias", "a.lora_A.weight"])
     assert not is_lora(["a.bias", "a.weight", "lora_A.bias"])
-
-
-def test_two_after_each_other_are_one() -> None:
-    first, second = _lora("both", "one"), _lora("both", "other", rank=3, alpha=1.5)
-    stacked = stack_loras(first, second=second)
-    assert stacked.rank == 5 and stacked.factors.keys() == {"both", "one", "other"}
-    weight = torch.randn(3, 4)
-    for module in stacked.factors:
-        expected = weight
-        for lora in (first, second):
-            if module in lora.factors:
-                expected = lora.merged(module, weight=expected)
-        torch.testing.assert_close(stacked.merged(module, weight=weight), expected)

@@ -49,7 +49,9 @@ def test_without_the_local_branch_the_face_says_nothing(analyzer, clip):
     assert emotions(report) == emotions(reported(analyzer, clip, "no_faces"))
 
 
-@pytest.mark.parametrize("name", ["no_utterance_qformer", "window_2s", "no_audio", "no_words", "no_pictures", "eight_frames"])
+@pytest.mark.parametrize(
+    "name", ["no_utterance_qformer", "window_2s", "no_audio", "no_words", "no_pictures", "eight_frames"]
+)
 def test_each_ablation_changes_what_is_said(analyzer, clip, name):
     full, other = reported(analyzer, clip, "full"), reported(analyzer, clip, name)
     changed = emotions(full) != emotions(other) or full.face_curves != other.face_curves

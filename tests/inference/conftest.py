@@ -171,7 +171,9 @@ def make_analyzer():
 
     def build(*, trained_parts=TRAINABLE_PARTS, detector=detect_one_face, **settings) -> EmotionAnalyzer:
         reader = make_reader(detector=detector, **settings)
-        return EmotionAnalyzer(make_model(trained_parts=trained_parts), make_processor(), reader=reader, model_id="tiny")
+        return EmotionAnalyzer(
+            make_model(trained_parts=trained_parts), make_processor(), reader=reader, model_id="tiny"
+        )
 
     return build
 

@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-
 import torch
 
 from microemo.processing import facial_events

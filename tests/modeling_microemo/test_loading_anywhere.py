@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_model import LLAMA, tiny_clip, tiny_config, tiny_model
+from tiny_model import LLAMA, tiny_clip, tiny_model
 from transformers import (
     AutoModel,
     AutoModelForImageTextToText,

@@ -32,12 +32,16 @@ def clip_of(*tracks, utterances=((0.0, 3.0), (3.0, 6.0)), attended=(), actions=N
         return Clip("a.mp4", 0.0, 6.0, _spoken(utterances), frames=FRAME, frame_times=np.zeros(1))
     ids = np.concatenate([np.full(len(track), number) for number, track in enumerate(tracks, start=1)])
     order = np.argsort(times, kind="stable")
-    measured = {} if actions is None else {
-        "face_actions": actions[order].astype(np.float32),
-        "head_pose": np.zeros((len(times), 3), np.float32),
-        "gaze": np.zeros((len(times), 2), np.float32),
-        "face_actions_mask": np.ones(len(times), bool),
-    }
+    measured = (
+        {}
+        if actions is None
+        else {
+            "face_actions": actions[order].astype(np.float32),
+            "head_pose": np.zeros((len(times), 3), np.float32),
+            "gaze": np.zeros((len(times), 2), np.float32),
+            "face_actions_mask": np.ones(len(times), bool),
+        }
+    )
     return Clip(
         "a.mp4",
         0.0,
@@ -146,7 +150,9 @@ def test_the_longest_expressions_in_order_of_time():
 
 def test_voice_and_words_give_their_strongest():
     span = (0.0, 2.0)
-    voice = voice_evidence(np.array([0.6, 0.3, 0.1]), Prosody(pitch_semitones=4.2), span, labels=("joy", "calm", "fear"))
+    voice = voice_evidence(
+        np.array([0.6, 0.3, 0.1]), Prosody(pitch_semitones=4.2), span, labels=("joy", "calm", "fear")
+    )
     assert [(found.label, found.certainty) for found in voice] == [("joy", 0.6), ("calm", 0.3)]
     assert voice[0].signs == ("high",) and voice[0].pitch_semitones == 4.2 and voice[1].signs == ()
     words = words_evidence(np.array([0.1, 0.05, 0.15]), span, labels=("joy", "anger", "neutral"))
