@@ -24,7 +24,7 @@ examples:
   microemo evaluate --model runs/a/model runs/b/model --dataset ravdess:RAVDESS,split=validation --metrics closed-set
       two models side by side on recorded voices; any reader of microemo.training can be named
 
-  microemo evaluate --dataset jsonl:clips/truth.jsonl --ablation full,no_local_branch,clip_qformer,no_words
+  microemo evaluate --dataset jsonl:clips/truth.jsonl --ablation full,no_evidence_prompt,no_soft_tokens,no_words
       what each part of the model and each stream is worth: figures side by side, and their differences
 
   microemo evaluate --dataset goemotions:DATA,split=dev --threshold fit:goemotions:DATA,split=train,take=2000
@@ -75,8 +75,9 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         type=lambda text: text.split(","),
         default=["full"],
         metavar="NAME,...",
-        help="of full, no_local_branch, clip_qformer, window_2s, no_audio, no_words, no_faces, no_pictures, "
-        "eight_frames; each is a column, and differences are from the first",
+        help="of full, no_evidence_prompt, no_soft_tokens, no_global_local_attention, no_local_branch, "
+        "no_utterance_qformer, window_2s, no_audio, no_words, no_faces, no_pictures, eight_frames; each is a column, and "
+        "differences are from the first",
     )
     group.add_argument(
         "--threshold",

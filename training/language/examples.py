@@ -42,20 +42,24 @@ class LanguageExample:
     audio: torch.Tensor | None = None
 
 
-def words_example(example: Example, *, processor: MicroEmoProcessor, names: Sequence[str]) -> LanguageExample:
-    """Words alone with the labels that people gave them, without a question."""
-    spoken = tuple(in_turn(example.utterances))
-    clip = processor.fit_clip(
-        Clip(
-            example.example_id,
-            0.0,
-            max(spoken[-1].end_seconds or 0.0, 0.1),
-            tuple(_utterance(each) for each in spoken),
-        )
-    )
-    ids = processor.prompt_inputs(clip)["input_ids"][0]
-    targets = np.stack([emotion_labels(each.targets, names=names) for each in spoken])
-    affect = torch.full((len(spoken), 2), float(IGNORE_INDEX))
+def words_clip(example: Example, *, processor: MicroEmoProcessor) -> Clip:
+    """The words of an example as a clip without pictures and sound."""
+    spoken = tuple(_utterance(each) for each in in_turn(example.utterances))
+    return processor.fit_clip(Clip(example.example_id, 0.0, spoken[-1].end_seconds, spoken))
+
+
+def words_example(
+    example: Example,
+    *,
+    processor: MicroEmoProcessor,
+    names: Sequence[str],
+    evidence: Sequence[Sequence[Evidence]] | None = None,
+) -> LanguageExample:
+    """Words alone with the labels that people gave them, without a question. evidence: of the words, to be given."""
+    clip = words_clip(example, processor=processor)
+    ids = processor.prompt_inputs(clip, evidence=evidence)["input_ids"][0]
+    targets = np.stack([emotion_labels(each.targets, names=names) for each in example.utterances])
+    affect = torch.full((len(targets), 2), float(IGNORE_INDEX))
     return LanguageExample(ids, torch.full_like(ids, IGNORE_INDEX), torch.from_numpy(targets), affect)
 
 

@@ -27,7 +27,13 @@ from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import words_evidence
 from microemo.training.labelled_segments import read_segments
 from microemo.training.language.composition import Composer, WordsSource
-from microemo.training.language.examples import LanguageExample, evidence_example, save_examples, words_example
+from microemo.training.language.examples import (
+    LanguageExample,
+    evidence_example,
+    save_examples,
+    words_clip,
+    words_example,
+)
 from microemo.training.language.sources import (
     ClipSource,
     VoiceSource,
@@ -41,7 +47,9 @@ from microemo.training.reader_registry import read_examples
 from microemo.training.voice_recordings import read_acted
 
 SEED = 20_261
-TEXT_GROUP = 8  # comments that are read in one prompt, for their probabilities
+TEXT_GROUP = 8  # comments that are read in one prompt
+FIRST_COMMENTS = 10_400  # from here on: the stage before has not learned them
+WITH_EVIDENCE = 0.4  # share of the words alone
 Source = TypeVar("Source")
 
 
@@ -52,10 +60,10 @@ class Amounts:
     photographs: int = 1000
     recordings: int = 500
     comments: int = 2400
-    composed: int = 1500
-    clip_questions: int = 5  # about each real clip, each time with another answer in other words
-    rehearsed_comments: int = 250  # groups of eight, words alone
-    rehearsed_dialogues: int = 200
+    composed: int = 1200
+    clip_questions: int = 4  # about each real clip, each time with another answer in other words
+    rehearsed_comments: int = 500  # groups of eight, words alone
+    rehearsed_dialogues: int = 700
 
 
 def prepare(data: Path, *, model_folder: Path, out: Path, cache: Path, amounts: Amounts | None = None) -> int:
@@ -99,7 +107,7 @@ def prepare(data: Path, *, model_folder: Path, out: Path, cache: Path, amounts: 
     made: dict[str, Any] = {"processor": processor, "names": names, "rng": rng}
     examples = [_composed(composer, **made) for _ in tqdm(range(amounts.composed), desc="composing")]
     examples += _of_clips(filmed, model=model, questions=amounts.clip_questions, **made)
-    examples += _rehearsed(data, amounts, processor=processor, names=names)
+    examples += _rehearsed(data, amounts, model=model, **made)
     save_examples(examples, path=out)
     return len(examples)
 
@@ -131,7 +139,11 @@ def _filmed(folder: Path, *, analyzer: EmotionAnalyzer) -> Iterable[ClipSource]:
 
 def _words(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[WordsSource]:
     """Comments and spoken lines in equal parts, with what the language model makes of each alone."""
-    comments = islice(read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP), 1300, None)
+    comments = islice(
+        read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP),
+        FIRST_COMMENTS // TEXT_GROUP,
+        None,
+    )
     dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
     texts: list[str] = []
     for source in (comments, dialogues):
@@ -196,16 +208,34 @@ def _of_clips(
 
 
 def _rehearsed(
-    data: Path, amounts: Amounts, *, processor: MicroEmoProcessor, names: Sequence[str]
+    data: Path,
+    amounts: Amounts,
+    *,
+    model: MicroEmoForConditionalGeneration,
+    processor: MicroEmoProcessor,
+    names: Sequence[str],
+    rng: np.random.Generator,
 ) -> list[LanguageExample]:
-    """Words alone, so that they stay."""
+    """Words alone with people's labels, so that they stay; to some the evidence of the words is given, as to clips."""
     comments = read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP)
     dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
+    first = FIRST_COMMENTS // TEXT_GROUP
     chosen = [
-        *islice(comments, 1300, 1300 + amounts.rehearsed_comments),
+        *islice(comments, first, first + amounts.rehearsed_comments),
         *islice(dialogues, amounts.rehearsed_dialogues),
     ]
-    return [words_example(each, processor=processor, names=names) for each in chosen]
+    examples = []
+    for each in tqdm(chosen, desc="words alone"):
+        evidence = None
+        if rng.random() < WITH_EVIDENCE:
+            clip = words_clip(each, processor=processor)
+            (found,) = word_probabilities([clip], model=model, processor=processor)
+            evidence = [
+                tuple(words_evidence(row, (said.start_seconds, said.end_seconds), labels=names))
+                for said, row in zip(clip.utterances, found, strict=True)
+            ]
+        examples.append(words_example(each, processor=processor, names=names, evidence=evidence))
+    return examples
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.placement import has_bfloat16
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import Evidence, speaking_manner
 from microemo.processing.face_landmarks import FaceLandmarker
@@ -133,11 +134,12 @@ def word_probabilities(
 ) -> list[np.ndarray]:
     """(U, E) of each clip: the emotions that the language model gives to the words alone."""
     found = []
-    for clip in clips:
-        silent = replace(clip, frames=None, frame_times=None, waveform=None)
-        output = model.perceive(**processor.prompt_inputs(silent))
-        assert output.words is not None
-        found.append(output.words[0].numpy())
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bfloat16()):
+        for clip in clips:
+            silent = replace(clip, frames=None, frame_times=None, waveform=None)
+            output = model.perceive(**processor.prompt_inputs(silent))
+            assert output.words is not None
+            found.append(output.words[0].float().numpy())
     return found
 
 
