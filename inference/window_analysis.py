@@ -22,13 +22,13 @@ from microemo.inference.report import Thumbnail
 from microemo.inference.stage_clock import Progress
 from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.prefix_generation import MicroEmoPrefix
-from microemo.processing.clip import Clip
+from microemo.processing.clip import Clip, prompt_words
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.evidence import Evidence, Perception, face_scores, utterance_evidence
 from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
 from microemo.processing.perceived import clip_perception, clip_prosody, clip_traces
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.prompt_text import prompt_words, with_utterances
+from microemo.processing.prompt_text import with_utterances
 from microemo.processing.prosody import VoiceTrace
 
 UTTERANCE_KEYS = ("utterance_times", "utterance_mask")

@@ -46,6 +46,17 @@ class Utterance:
             raise ValueError(f"end_seconds ({self.end_seconds}) must be > start_seconds ({self.start_seconds})")
 
 
+def prompt_words(utterance: Utterance) -> str:
+    """Returns the words that a language model is given, which knows English only.
+
+    Those are the English text of an utterance in another language, and nothing where there is none. Words whose
+    language nobody asked about are given as they are.
+    """
+    if utterance.english is not None:
+        return utterance.english
+    return utterance.text if utterance.language in (None, "en") else ""
+
+
 class Transcription(tuple[Utterance, ...]):
     """The utterances of a recognizer; those whose words are not trusted are left out of it, in `low_confidence`."""
 

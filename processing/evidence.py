@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from .clip import Clip
+from .clip import Clip, prompt_words
 from .facial_actions import FACIAL_ACTIONS, relative_to_rest, unit_intensities
 from .facial_events import (
     BLIND_SECONDS,
@@ -167,7 +167,7 @@ def utterance_evidence(
         elif clip.frames is not None:
             face = [Evidence("scene", NO_FACE, *span)]
         voice = None if perception.voice is None else perception.voice[number]
-        words = None if perception.words is None or not utterance.text.strip() else perception.words[number]
+        words = None if perception.words is None or not prompt_words(utterance).strip() else perception.words[number]
         found.append(
             (
                 *face,

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .clip import Clip, Utterance
+from .clip import Clip, Utterance, prompt_words
 from .evidence import Evidence
 from .evidence_text import evidence_lines
 
@@ -81,17 +81,6 @@ def _without_tokens(text: str, special_tokens: Iterable[str]) -> str:
         if cleaned == text:
             return cleaned
         text = cleaned
-
-
-def prompt_words(utterance: Utterance) -> str:
-    """Returns the words that a language model is given, which knows English only.
-
-    Those are the English text of an utterance in another language, and nothing where there is none. Words whose
-    language nobody asked about are given as they are.
-    """
-    if utterance.english is not None:
-        return utterance.english
-    return utterance.text if utterance.language in (None, "en") else ""
 
 
 def sanitize_utterance(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> Utterance:

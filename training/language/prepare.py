@@ -23,7 +23,7 @@ from tqdm import tqdm
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
 from microemo.conversion.assemble_mini import FACE_LANDMARKS_FOLDER
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.processing.clip import Clip, Utterance
+from microemo.processing.clip import Clip, Utterance, prompt_words
 from microemo.processing.evidence import words_evidence
 from microemo.training.labelled_segments import read_segments
 from microemo.training.language.composition import Composer, WordsSource
@@ -49,7 +49,7 @@ from microemo.training.voice_recordings import read_acted
 SEED = 20_261
 TEXT_GROUP = 8  # comments that are read in one prompt
 FIRST_COMMENTS = 10_400  # from here on: the stage before has not learned them
-WITH_EVIDENCE = 0.4  # share of the words alone
+WITH_EVIDENCE = 0.25  # share of the words alone
 Source = TypeVar("Source")
 
 
@@ -187,7 +187,7 @@ def _of_clips(
         evidence = []
         for utterance, own, row in zip(source.clip.utterances, source.evidence, words, strict=True):
             span = utterance.start_seconds, utterance.end_seconds
-            said = words_evidence(row, span, labels=names) if utterance.text.strip() else []
+            said = words_evidence(row, span, labels=names) if prompt_words(utterance).strip() else []
             evidence.append((*own, *said))
         for number in range(questions):
             tokens = {"video": source.video, "audio": source.audio}
