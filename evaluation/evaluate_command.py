@@ -76,8 +76,8 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         default=["full"],
         metavar="NAME,...",
         help="of full, no_evidence_prompt, no_soft_tokens, no_global_local_attention, no_local_branch, "
-        "no_utterance_qformer, window_2s, no_audio, no_words, no_faces, no_pictures, eight_frames; each is a column, and "
-        "differences are from the first",
+        "no_utterance_qformer, window_2s, no_audio, no_words, no_faces, no_pictures, eight_frames; each is a column, "
+        "and differences are from the first",
     )
     group.add_argument(
         "--threshold",

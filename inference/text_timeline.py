@@ -122,8 +122,9 @@ def _utterance(utterance: UtteranceReport, *, number: int, width: int) -> list[s
     rows += [] if utterance.voice is None else [("voice", format_voice(utterance.voice))]
     rows += [("micro-expr.", format_micro_expression(event)) for event in utterance.micro_expressions or ()]
     rows += _why_rows(utterance)
-    for evidence in utterance.evidence:
-        rows.append(("evidence", f"{evidence.kind.replace('_', '-')}: {evidence.text}"))
+    for kinds in (("face", "scene"), ("words",)):  # voice and micro-expressions have rows of their own
+        found = "; ".join(each.text for each in utterance.evidence if each.kind in kinds)
+        rows += [("evidence", f"{kinds[0]}: {found}")] if found else []
     return [*wrap(head + words, width=width, hanging=INDENT), *_labelled(rows, width=width)]
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from .block_recognition import is_silent
-from .clip import Utterance
-from .prompt_text import prompt_words
+from .clip import Utterance, prompt_words
 from .spoken_languages import ENGLISH, language_code, language_name, with_text_languages
 
 

@@ -237,7 +237,7 @@ def test_help_of_evaluate_tells_defaults_and_families(capsys):
 def test_the_list_of_recipes_says_what_each_is_for(capsys):
     assert main(["train", "--list"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert set(lines) == set(packaged_recipes())
+    assert set(lines) == {*packaged_recipes(), "mini"}
     assert lines["qlora"] == "As lora.yaml, with the language model in 4 bits"
 
 

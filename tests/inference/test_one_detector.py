@@ -51,7 +51,6 @@ def test_every_tower_and_head_of_perception_runs_once(make_analyzer, video, spok
     core = analyzer.model.model
     parts = {
         "frame_tower": core.frame_tower,
-        "face_tower": core.face_tower,
         "video_qformer": core.video_qformer,
         "audio_qformer": core.audio_qformer,
         "static_expression": core.face_head.static_expression,

@@ -5,7 +5,14 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
-from microemo.inference.report import EmotionReport, Evidence, ExpressionCurve, FaceCurve, LabelScore, MicroExpression
+from microemo.inference.report import (
+    EmotionReport,
+    EvidenceReport,
+    ExpressionCurve,
+    FaceCurve,
+    LabelScore,
+    MicroExpression,
+)
 from microemo.inference.report_schema import report_schema
 
 SHIPPED_SCHEMA = json.loads((files("microemo.inference") / "report.schema.json").read_text(encoding="utf-8"))
@@ -79,7 +86,7 @@ def test_the_report_holds_no_infinite_numbers(report):
     ("build", "words"),
     [
         (lambda: LabelScore("joy", 1.2), r"probability of 'joy' must be in \[0, 1\], got 1.2"),
-        (lambda: Evidence("smell", 1.0, "roses"), "kind must be one of .* got 'smell'"),
+        (lambda: EvidenceReport("smell", "roses", 0.0, 1.0, "roses"), "kind must be one of .* got 'smell'"),
         (lambda: MicroExpression(0, 1.0, 0.9, 1.2, 0.5), "onset <= apex <= offset, got 1.0, 0.9, 1.2"),
         (
             lambda: FaceCurve(3, (0.0, 0.1), (ExpressionCurve("anger", (0.5,)),), None),

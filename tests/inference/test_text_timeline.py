@@ -24,8 +24,8 @@ model microemo-mini; face expressions: trained; micro-expressions: trained; emot
                 syllables/s, pauses 12%
     micro-expr. 0.90-1.20 s, apex 1.00 s, happiness, score 0.83, AU12 0.90, AU6 0.61
     why         She smiles at 1.0 s and her voice grows lighter.
-    evidence    1.6 s face: happiness rises from 0.10 to 0.91 between 0.6 and 1.6 s
-    evidence    voice: lighter than before
+                (1 sentence that nothing found backs left out)
+    evidence    face: happiness 0.91 from 0.6 s on
 
 [2] 3.1-4.5 s  Ben  “Of course.”
 
