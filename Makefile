@@ -1,4 +1,4 @@
-# make demo      sets everything up and analyses the sample clip
+# make demo      sets everything up, analyses the sample clip and writes its report page
 # make test      sets everything up, checks style and types, runs the tests
 # make test-slow runs the slow tests (real weights, large downloads)
 # make bench     measures time and memory (an hour or more; BENCH=--quick: minutes), writes runs/benchmarks/
@@ -12,7 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: demo test test-slow bench style quality
 
 demo: $(VENV)/.installed
-	$(BIN)/microemo analyze examples/astronaut.mp4
+	$(BIN)/microemo analyze examples/astronaut.mp4 --out runs/demo/astronaut.html
+	@echo "open runs/demo/astronaut.html in a browser: the video with its timeline"
 
 # One thread for each worker: two workers with two threads each only fight over the cores.
 test: quality
@@ -39,9 +40,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python setup.py pyproject.toml constraints.txt
+	@echo "installing microemo and its dependencies into $(VENV): some minutes, silent while it works"
 	$(PIP) install --quiet -c constraints.txt -e .
 	touch $@
 
 $(VENV)/.installed-all: $(VENV)/bin/python setup.py pyproject.toml constraints.txt
+	@echo "installing microemo with all extras into $(VENV): some minutes, silent while it works"
 	$(PIP) install --quiet -c constraints.txt -e ".[all]"
 	touch $@ $(VENV)/.installed

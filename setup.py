@@ -87,7 +87,8 @@ setup(
     description="Open-vocabulary emotion recognition from dialogue video: utterances, micro-expressions, explanations",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    # The code, and the weights under checkpoints/, which learned from recordings that are not for commercial use.
+    license="Apache-2.0 AND CC-BY-NC-SA-4.0",
     python_requires=">=3.11",
     package_dir=PACKAGE_DIR,
     packages=list(PACKAGE_DIR),
