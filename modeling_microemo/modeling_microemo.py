@@ -238,10 +238,8 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             attentions=outputs.attentions,
             emotion_logits=emotion.logits,
             valence_arousal=emotion.valence_arousal,
-            micro_logits=face.micro_logits,
-            expression_logits=face.expression_logits,
-            action_unit_logits=face.action_unit_logits,
             **{CACHE_NAME: outputs.get(CACHE_NAME)},
+            **face.scored,
         )
 
     def _with_streams(

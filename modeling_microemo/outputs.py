@@ -75,6 +75,11 @@ class MicroEmoFaceOutput(ModelOutput):
     motion_logits: torch.Tensor | None = None
     action_unit_logits: torch.Tensor | None = None
 
+    @property
+    def scored(self) -> dict[str, torch.Tensor | None]:
+        """What has labels and losses, by name: all but the motion."""
+        return {name: self.get(name) for name in ("micro_logits", "expression_logits", "action_unit_logits")}
+
 
 @dataclass
 class MicroEmoFaceFeatures(BaseModelOutputWithPooling):

@@ -49,10 +49,10 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
             action_units=None if logits.action_unit_logits is None else action_unit_labels,
         )
         loss = face_loss(
-            MicroEmoModelOutputWithPast(**logits), targets, expression_weights=expression_weights(self.config)
+            MicroEmoModelOutputWithPast(**logits.scored), targets, expression_weights=expression_weights(self.config)
         )
         return MicroEmoEmotionClassifierOutput(
-            loss=weighted_loss({"face_loss": loss}, self.config), face_loss=loss, **logits
+            loss=weighted_loss({"face_loss": loss}, self.config), face_loss=loss, **logits.scored
         )
 
     def logits(
