@@ -30,7 +30,7 @@ arguments = TrainingArguments(
 trainer = Trainer(
     model,
     arguments,
-    data_collator=MicroEmoDataCollator(processor, config=model.config),
+    data_collator=MicroEmoDataCollator(processor, config=model.config, perceiver=model),
     train_dataset=load_examples("jsonl", clips, questions="one"),
     processing_class=processor,
 )

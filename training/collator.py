@@ -19,6 +19,7 @@ from microemo.processing.clip_tensors import IGNORE_INDEX, pad_rows
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.answers import turn_of
+from microemo.training.clip_evidence import ClipEvidence, ClipFindings, without_streams
 from microemo.training.clip_features import ClipLoader, ReadExample
 from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
 from microemo.training.example import EmotionTargets, Example, Turn
@@ -55,6 +56,7 @@ class MicroEmoDataCollator:
         unreadable: "raise", or "skip" examples whose files cannot be read, with a warning.
         stretch_seconds: only so much of each face is given, another part each time, and half of them mirrored; None:
             all, as it is.
+        perceiver: the model whose perception is written into the prompts as at inference; None writes no evidence.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class MicroEmoDataCollator:
         dropout: StreamDropout | None = None,
         unreadable: str = "raise",
         stretch_seconds: float | None = None,
+        perceiver: Any | None = None,
     ) -> None:
         if unreadable not in UNREADABLE_POLICIES:
             raise ValueError(f"unreadable ({unreadable!r}) must be one of {', '.join(UNREADABLE_POLICIES)}")
@@ -75,6 +78,7 @@ class MicroEmoDataCollator:
         self.dropout = dropout
         self.unreadable = unreadable
         self.stretch_seconds = stretch_seconds
+        self.evidence = None if perceiver is None else ClipEvidence(perceiver, processor=processor)
         self.uses_faces = config.use_local_branch
         self.emotion_names = tuple(config.emotion_id2label.values())
         self.expression_ids = label_ids(config.expression_id2label)
@@ -83,6 +87,7 @@ class MicroEmoDataCollator:
     def __call__(self, rows: Sequence[Example | Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """The batch of some examples."""
         read = self._read([row if isinstance(row, Example) else Example.from_row(row) for row in rows])
+        evidence = [None if self.evidence is None else self.evidence(entry.clip) for entry in read]
         read = [replace(entry, clip=self.processor.fit_clip(entry.clip)) for entry in read]
         turns = [turn_of(entry.example, clip=entry.clip) for entry in read]
         if self.stretch_seconds is not None:
@@ -96,9 +101,13 @@ class MicroEmoDataCollator:
             ]
             hidden = [hide_streams(clip, hidden=names - {FACE_RATE}) for clip, names in zip(clips, drawn, strict=True)]
             turns = [turn if now is clip else None for now, clip, turn in zip(hidden, clips, turns, strict=True)]
+            evidence = [
+                None if found is None else without_streams(found, hidden=names if now is not clip else ())
+                for now, clip, names, found in zip(hidden, clips, drawn, evidence, strict=True)
+            ]
             clips = hidden
         return {
-            **self._inputs(clips, turns),
+            **self._inputs(clips, turns, evidence),
             **face_track_ids(clips),
             **self._emotion_labels(read, clips),
             **self._face_labels(read, clips),
@@ -123,9 +132,11 @@ class MicroEmoDataCollator:
             raise ValueError(f"none of {len(examples)} examples of a batch could be read")
         return read
 
-    def _inputs(self, clips: Sequence[Clip], turns: Sequence[Turn | None]) -> dict[str, torch.Tensor]:
+    def _inputs(
+        self, clips: Sequence[Clip], turns: Sequence[Turn | None], evidence: Sequence[ClipFindings | None]
+    ) -> dict[str, torch.Tensor]:
         if not any(turns):
-            inputs = dict(self.processor.from_clip(clips, padding_side="right"))
+            inputs = dict(self.processor.from_clip(clips, evidence=evidence, padding_side="right"))
             labels = torch.full_like(inputs["input_ids"], IGNORE_INDEX)
             return {**inputs, "labels": labels}
         asked = [turn or NO_TURN for turn in turns]
@@ -134,6 +145,7 @@ class MicroEmoDataCollator:
                 clips,
                 question=[turn.question for turn in asked],
                 answer=[turn.answer for turn in asked],
+                evidence=evidence,
                 padding_side="right",
             )
         )

@@ -121,6 +121,7 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
             dropout=StreamDropout(**recipe.data.dropout) if training and recipe.data.dropout else None,
             unreadable=recipe.data.unreadable,
             stretch_seconds=recipe.data.stretch_seconds if training else None,
+            perceiver=start.model if recipe.model.objective == "answers" else None,
         )
         for training in (True, False)
     ]
