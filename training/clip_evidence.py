@@ -23,7 +23,7 @@ ClipFindings = tuple[tuple[Evidence, ...], ...]
 
 
 class ClipEvidence:
-    """Perceives each clip once, with the weights that the model has when it first meets it, and remembers the findings.
+    """Perceives each clip once, with the weights that the model then has, and remembers what it found.
 
     Args:
         model: with `perceive`. Where it writes no evidence into prompts (`use_evidence_prompt`), there is none.
