@@ -36,6 +36,7 @@ CARRYING_WORDS = 3  # a clause of so few words goes on with the list, and the ne
 _QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)['‘](?=\w)[^\"\n]*?['’](?!\w)")
 _SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!Mrs)(?<!approx)[.!?][\"”’»')]*(?=\s+[A-Z0-9\"“‘«'(])|\n")
 _LINK = r"\b(?:while|whereas|but|and(?! \d)|yet|although|though|despite)\b"
+_BRACKET = re.compile(r"\([^)]*\)")
 _CLAUSE_END = re.compile(rf"[,;:](?:\s+{_LINK})?| - |—|{_LINK}", re.IGNORECASE)
 _CONTRAST = re.compile(r"but|while|whereas|yet|although|though|despite|;", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*", re.IGNORECASE)
@@ -92,7 +93,7 @@ def read_claims(sentence: str) -> tuple[Claim, ...]:
         claims += found
         stream = next((claim.names[0] for claim in reversed(found) if claim.kind == "stream"), stream)
     claims = _with_streams(claims)
-    return (*claims, *_relations(text, claims))
+    return (*claims, *_bracketed(text), *_relations(text, claims))
 
 
 def _clauses(text: str) -> Iterator[tuple[str, bool]]:
@@ -161,6 +162,18 @@ def _with_streams(claims: list[Claim]) -> list[Claim]:
         else claim
         for claim in owned
     ]
+
+
+def _bracketed(text: str) -> Iterator[Claim]:
+    """Signs of another stream in brackets: "the voice is neutral (lips pulled up)" says what no voice has."""
+    for bracket in _BRACKET.finditer(text):
+        before = _streams(text[: bracket.start()])
+        last = max(before, key=lambda found: found.end).name if before else None
+        for stream, table in (("face", FACE_SIGNS), ("voice", VOICE_SIGNS)):
+            if last in ("face", "voice", "words") and stream != last:
+                for pattern, names in table:
+                    if pattern.search(bracket[0]):
+                        yield Claim("sign", tuple(sorted(names)), last)
 
 
 def _relations(text: str, claims: list[Claim]) -> list[Claim]:

@@ -13,7 +13,7 @@ from microemo.conversion.assemble_mini import assemble_mini
 from microemo.conversion.assembled_folder import MANIFEST
 from microemo.conversion.package_weights import file_sha256
 from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder
-from microemo.training.language.prepare import prepare
+from microemo.training.language.prepare import SEED, Amounts, prepare
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import load_recipe
 from microemo.training.train import train
@@ -21,39 +21,53 @@ from microemo.training.trained_weights import LORA_FILE, MODEL_FOLDER, WEIGHTS_F
 from microemo.training.training_stages import is_finished
 
 EMOTION_HEAD = "emotion_head"
+# The evidence is learned in two passes, the second on other dialogues at lower rates.
+PASSES: tuple[tuple[str, Amounts, dict[str, float]], ...] = (
+    ("evidence", Amounts(), {}),
+    (
+        "evidence_2",
+        Amounts(composed=750, clip_questions=3, rehearsed_comments=50, rehearsed_dialogues=40),
+        {"training.learning_rate": 4e-4, "parts.learning_rates.emotion_head": 3e-4},
+    ),
+)
 LANGUAGE_PARTS = (EMOTION_HEAD, "explanations")
 
 
 def train_mini(data: Path, *, out: Path, resume: bool = False) -> Path:
     """Trains words, then reasoning on evidence, and returns the last run's folder; in one process.
 
-    `out` gets start/ (perception as shipped), words/, sources/ and evidence.pt (the examples), and evidence/. What
-    lies there already is not done again.
+    `out` gets start/ (perception as shipped), words/, sources/, and for each pass evidence.pt (the examples) and
+    evidence/. What lies there already is not done again.
 
     Args:
         data: the data sets' folder, see `language.prepare`.
         resume: a stage that was stopped goes on from its last checkpoint.
     """
     data, out = data.absolute(), out.absolute()
-    start, words, examples, evidence = (out / name for name in ("start", "words", "evidence.pt", "evidence"))
+    start, before = out / "start", out / "words"
     if not (start / MANIFEST).is_file():
         with tempfile.TemporaryDirectory() as scratch:
             checkpoint = write_perception(mini_checkpoint_folder(), out=Path(scratch, "perception"))
             assemble_mini(out_dir=start, checkpoint_dir=checkpoint)
-    if not is_finished(words):
-        changes = {"model.path": start, "training.output_dir": words}
+    if not is_finished(before):
+        changes = {"model.path": start, "training.output_dir": before}
         train(load_recipe("words", changes=_assigned(changes)), data_root=data, resume=resume)
-    if not examples.is_file():
-        prepare(data, model_folder=words / MODEL_FOLDER, out=examples, cache=out / "sources")
-    if not is_finished(evidence):
-        changes = {
-            "model.path": words / MODEL_FOLDER,
-            "lora.continues": words / WEIGHTS_FOLDER / LORA_FILE,
-            "data.train.0.path": examples,
-            "training.output_dir": evidence,
-        }
-        train(load_recipe("evidence", changes=_assigned(changes)), data_root=data, resume=resume)
-    return evidence
+    for number, (name, amounts, rates) in enumerate(PASSES):
+        examples, run = out / f"{name}.pt", out / name
+        if not examples.is_file():
+            settings = {"cache": out / "sources", "amounts": amounts, "seed": SEED + number}
+            prepare(data, model_folder=before / MODEL_FOLDER, out=examples, **settings)
+        if not is_finished(run):
+            changes = {
+                "model.path": before / MODEL_FOLDER,
+                "lora.continues": before / WEIGHTS_FOLDER / LORA_FILE,
+                "data.train.0.path": examples,
+                "training.output_dir": run,
+            }
+            changed = [*_assigned(changes), *(f"{key}={value}" for key, value in rates.items())]
+            train(load_recipe("evidence", changes=changed), data_root=data, resume=resume)
+        before = run
+    return before
 
 
 def write_perception(checkpoint: Path, *, out: Path) -> Path:

@@ -52,8 +52,8 @@ def steps(checkpoint, monkeypatch):
         weights.mkdir(parents=True)
         (weights / RECORD).write_text("{}")
 
-    def prepare(data, *, model_folder, out, cache):
-        done.append((data, model_folder, out, cache))
+    def prepare(data, *, model_folder, out, cache, amounts, seed):
+        done.append((data, model_folder, out, cache, seed))
         out.write_bytes(b"")
 
     monkeypatch.setattr(mini_stages, "mini_checkpoint_folder", lambda: checkpoint)
@@ -65,15 +65,16 @@ def steps(checkpoint, monkeypatch):
 def test_every_stage_begins_with_what_the_one_before_left(steps, tmp_path):
     done, _ = steps
     data, out = tmp_path / "data", tmp_path / "my: runs #1"  # letters that mean something in YAML
-    assert train_mini(data, out=out) == out / "evidence"
-    start, (words, *words_settings), prepared, (evidence, *_) = done
+    assert train_mini(data, out=out) == out / "evidence_2"
+    start, (words, *words_settings), prepared, (evidence, *_), prepared_again, (second, *_) = done
     assert start == ("start", ["face_dynamics.safetensors", "heads.safetensors", RECORD])
-    assert words_settings == [data, False] and prepared == (
-        data,
-        out / "words" / "model",
-        out / "evidence.pt",
-        out / "sources",
-    )
+    first_pass = (data, out / "words" / "model", out / "evidence.pt", out / "sources")
+    second_pass = (data, out / "evidence" / "model", out / "evidence_2.pt", out / "sources")
+    assert words_settings == [data, False]
+    assert (prepared[:-1], prepared_again[:-1]) == (first_pass, second_pass) and prepared[-1] != prepared_again[-1]
+    assert second.model.path == str(out / "evidence" / "model")
+    assert second.training["learning_rate"] < evidence.training["learning_rate"]
+    assert second.lora.continues == str(out / "evidence" / "weights" / LORA_FILE)
     assert (words.model.path, words.model.objective) == (str(out / "start"), "emotions")
     assert (evidence.model.path, evidence.model.objective) == (str(out / "words" / "model"), "evidence")
     assert evidence.lora.continues == str(out / "words" / "weights" / LORA_FILE)
@@ -94,9 +95,9 @@ def test_a_stopped_run_goes_on_where_it_was(steps, tmp_path):
     stop.clear()
     train_mini(tmp_path, out=out, resume=True)
     assert [step[0].model.objective for step in (done[2], done[-1])] == ["emotions", "evidence"]
-    assert done[2][2] is True and len(done) == 5
+    assert done[2][2] is True and len(done) == 7
     train_mini(tmp_path, out=out)
-    assert len(done) == 5, "nothing is left to do"
+    assert len(done) == 7, "nothing is left to do"
 
 
 def test_perception_is_the_checkpoint_without_its_language_part(checkpoint, tmp_path):

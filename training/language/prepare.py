@@ -66,15 +66,24 @@ class Amounts:
     rehearsed_dialogues: int = 700
 
 
-def prepare(data: Path, *, model_folder: Path, out: Path, cache: Path, amounts: Amounts | None = None) -> int:
+def prepare(
+    data: Path,
+    *,
+    model_folder: Path,
+    out: Path,
+    cache: Path,
+    amounts: Amounts | None = None,
+    seed: int = SEED,
+) -> int:
     """Writes the examples and returns how many there are.
 
     Args:
         model_folder: of the stage before, whose language model knows words.
         cache: keeps what was perceived, so that a second call composes at once.
+        seed: of what is drawn.
     """
     amounts = amounts or Amounts()
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     cache.mkdir(parents=True, exist_ok=True)
     analyzer = EmotionAnalyzer.from_pretrained(model_folder)
     model, processor = analyzer.model, analyzer.processor
