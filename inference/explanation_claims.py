@@ -165,15 +165,14 @@ def _with_streams(claims: list[Claim]) -> list[Claim]:
 
 
 def _bracketed(text: str) -> Iterator[Claim]:
-    """Signs of another stream in brackets: "the voice is neutral (lips pulled up)" says what no voice has."""
+    """What brackets say of another stream: "the voice is neutral (lips apart)" tells what no voice has."""
     for bracket in _BRACKET.finditer(text):
         before = _streams(text[: bracket.start()])
-        last = max(before, key=lambda found: found.end).name if before else None
-        for stream, table in (("face", FACE_SIGNS), ("voice", VOICE_SIGNS)):
-            if last in ("face", "voice", "words") and stream != last:
-                for pattern, names in table:
-                    if pattern.search(bracket[0]):
-                        yield Claim("sign", tuple(sorted(names)), last)
+        last = max(before, key=lambda found: found.end).name if before else SCENE
+        others = {found.name for found in _streams(bracket[0])}
+        others |= {"voice" for pattern, _ in VOICE_SIGNS if pattern.search(bracket[0])}
+        if last != SCENE and others - {last, SCENE}:
+            yield Claim("sign", (), last)
 
 
 def _relations(text: str, claims: list[Claim]) -> list[Claim]:
