@@ -165,13 +165,15 @@ def _with_streams(claims: list[Claim]) -> list[Claim]:
 
 
 def _bracketed(text: str) -> Iterator[Claim]:
-    """What brackets say of another stream: "the voice is neutral (lips apart)" tells what no voice has."""
+    """What brackets add that the stream before them does not have: "the voice is neutral (lips apart)", "(halted)"."""
     for bracket in _BRACKET.finditer(text):
         before = _streams(text[: bracket.start()])
         last = max(before, key=lambda found: found.end).name if before else SCENE
         others = {found.name for found in _streams(bracket[0])}
         others |= {"voice" for pattern, _ in VOICE_SIGNS if pattern.search(bracket[0])}
-        if last != SCENE and others - {last, SCENE}:
+        is_known = bool(others) or any(pattern.search(bracket[0]) for pattern, _ in FACE_SIGNS)
+        is_known = is_known or bool(_emotions(bracket[0])) or not _WORD.search(_blanked(bracket[0], TIMES))
+        if last not in (None, SCENE) and (others - {last, SCENE} or not is_known):
             yield Claim("sign", (), last)
 
 
