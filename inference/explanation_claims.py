@@ -136,8 +136,8 @@ def _clause_claims(clause: str, *, before: str | None, carried: bool) -> tuple[l
                     claims.append(Claim("sign", tuple(sorted(names)), stream, is_denied(found), is_brief))
     families = tuple(claim.names[0] for claim in claims if claim.kind == "emotion" and not claim.denied)
     if is_brief:
-        match = BRIEF.search(clause)
-        denied = match is not None and is_denied(_Found(match.start(), match.end(), ""))
+        brief = BRIEF.search(clause)
+        denied = brief is not None and is_denied(_Found(brief.start(), brief.end(), ""))
         named = tuple(found.name for found in emotions) if denied else families
         claims.append(Claim("brief", (), "face", denied, True, subjects=named))
     signs = tuple(name for claim in claims if claim.kind == "sign" and not claim.denied for name in claim.names)

@@ -110,7 +110,7 @@ def window_steps(
         findings = replace(findings, clip=_without_media(clip, warnings=fitted.warnings))
         prompt = processor.prompt_inputs(clip, **written).to(model.device)
         # The face's own logits are known: its features have gone into the frames' tokens.
-        features = {name: value for name, value in output.features.items() if name != "face"}
+        features = {name: value for name, value in (output.features or {}).items() if name != "face"}
         prefix = model.encode_prefix(
             **prompt, mm_encoder_outputs=features if config.use_soft_tokens else {}, **_present(inputs, UTTERANCE_KEYS)
         )

@@ -76,7 +76,7 @@ class MicroEmoFaceOutput(ModelOutput):
     action_unit_logits: torch.Tensor | None = None
 
     @property
-    def scored(self) -> dict[str, torch.Tensor | None]:
+    def scored(self) -> dict[str, Any]:
         """What has labels and losses, by name: all but the motion."""
         return {name: self.get(name) for name in ("micro_logits", "expression_logits", "action_unit_logits")}
 

@@ -55,8 +55,14 @@ def train_mini(data: Path, *, out: Path, resume: bool = False) -> Path:
     for number, (name, amounts, rates) in enumerate(PASSES):
         examples, run = out / f"{name}.pt", out / name
         if not examples.is_file():
-            settings = {"cache": out / "sources", "amounts": amounts, "seed": SEED + number}
-            prepare(data, model_folder=before / MODEL_FOLDER, out=examples, **settings)
+            prepare(
+                data,
+                model_folder=before / MODEL_FOLDER,
+                out=examples,
+                cache=out / "sources",
+                amounts=amounts,
+                seed=SEED + number,
+            )
         if not is_finished(run):
             changes = {
                 "model.path": before / MODEL_FOLDER,

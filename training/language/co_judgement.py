@@ -79,16 +79,16 @@ def co_judge(evidence: Iterable[Evidence]) -> Judgement:
     """What the evidence of one utterance shows, all streams together; neutral where there is none."""
     by_stream: dict[str, list[Evidence]] = {stream: [] for stream in STREAMS}
     for found in evidence:
-        stream = "face" if found.kind == "micro_expression" else found.kind
+        stream: str = "face" if found.kind == "micro_expression" else found.kind
         if stream in by_stream and found.label:
             by_stream[stream].append(found)
     pooled = np.zeros(len(FAMILIES))
     leading: dict[str, Evidence] = {}
-    for stream, findings in by_stream.items():
+    for name, findings in by_stream.items():
         if findings:
-            pooled += STREAM_WEIGHTS[stream] * np.log(_opinion(findings, stream=stream))
+            pooled += STREAM_WEIGHTS[name] * np.log(_opinion(findings, stream=name))
             lasting = [found for found in findings if found.kind != "micro_expression"]
-            leading[stream] = max(lasting or findings, key=lambda found: found.certainty or 0.0)
+            leading[name] = max(lasting or findings, key=lambda found: found.certainty or 0.0)
     if not leading:
         pooled[FAMILY_NUMBER[NEUTRAL]] = 3.0
     masses = np.exp(pooled - pooled.max())

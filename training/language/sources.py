@@ -66,10 +66,13 @@ def face_sources(
     rows = read_labels(folder)
     for row in rows[:: max(1, len(rows) // most)]:
         read = cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)
-        aligned = None if read is None else align_still(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), detector=detector)
+        if read is None:
+            raise ValueError(f"labels.csv names {row.file}, but OpenCV can not read {folder / row.file}")
+        picture = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
+        aligned = align_still(picture, detector=detector)
         if aligned is None:
             continue
-        mesh = landmarker.analyze(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), aligned.landmarks)
+        mesh = landmarker.analyze(picture, aligned.landmarks)
         if not mesh.is_face:
             continue
         crop = cv2.cvtColor(aligned.crop, cv2.COLOR_GRAY2RGB) if aligned.crop.ndim == 2 else aligned.crop
