@@ -29,7 +29,6 @@ def analyzer():
 def told(report):
     return [
         {
-            "text": utterance.text,
             "emotions": [score.label for score in (utterance.emotions or ())[:2]],
             "open_emotions": list(utterance.open_emotions or ()),
             "description": utterance.description,
