@@ -180,11 +180,12 @@ def _bracketed(text: str) -> Iterator[Claim]:
 def _relations(text: str, claims: list[Claim]) -> list[Claim]:
     streams = list(dict.fromkeys(claim.names[0] for claim in claims if claim.kind == "stream"))
     pair = tuple(stream for stream in streams if stream != SCENE)[:2]
-    if len(pair) < 2:
-        return []
     against, together = DISAGREEMENT.search(text), AGREEMENT.search(text)
-    if against is None and together is None:
+    if not pair or (against is None and together is None):
         return []
+    if len(pair) < 2:  # "the face fits the face" says nothing that could be found
+        is_twice = sum(claim.names == pair for claim in claims if claim.kind == "stream") > 1
+        return [Claim("sign", (), pair[0])] if is_twice else []
     # "does not contradict" agrees, and holds a word of the other list
     agrees = together is not None and (against is None or together.start() <= against.start() < together.end())
     return [Claim("agreement" if agrees else "disagreement", pair, is_brief=BRIEF.search(text) is not None)]

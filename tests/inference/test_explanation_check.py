@@ -370,3 +370,7 @@ def test_signs_in_brackets_belong_to_the_stream_before_them():
     )
     checked = check_explanation(text, evidence=found, spans=[SPAN])
     assert checked.text == "The voice is neutral (low, slow)."
+
+
+def test_a_stream_does_not_agree_with_itself():
+    assert check_explanation("The face fits the face.", evidence=(JOY,)).unsupported == ("The face fits the face.",)

@@ -21,6 +21,11 @@ CLIPS = Path(os.environ.get("MICROEMO_REAL_CLIPS", ROOT.parent / "shared" / "dat
 OWN_CLIP = ROOT / "examples" / "astronaut.mp4"
 
 
+@pytest.fixture(autouse=True)
+def short_answers():
+    """Real answers are as long as they are, other than in the tests beside this one."""
+
+
 @pytest.fixture(scope="module")
 def analyzer():
     return EmotionAnalyzer.from_pretrained()
