@@ -58,7 +58,7 @@ def has_contradiction(part: UtteranceReport) -> bool:
     strongest = {family_of(score.label) for score in (part.emotions or ())[:STRONGEST_EMOTIONS]}
     if labels and strongest and family_of(labels[0]) not in strongest:
         return True
-    balance = sum(family_valence()[family] for label in labels if (family := family_of(label)))  # calm is neutral
+    balance = sum(family_valence()[family] for label in labels if (family := emotion_family(label)))
     if part.valence is not None and abs(part.valence) >= MIN_VALENCE and balance * part.valence < 0:
         return True
     known = {finding_family(finding) for finding in findings(part)}
