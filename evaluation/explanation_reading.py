@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from microemo.inference.report import UtteranceReport
 from microemo.processing.emotion_parsing import parse_emotions
-from microemo.processing.evidence import KINDS, Evidence
+from microemo.processing.evidence import Evidence
 
 
 def findings(part: UtteranceReport) -> tuple[Evidence, ...]:
     """Returns an utterance's findings from the evidence of its report, seconds on the video's clock."""
-    entries: Sequence[Any] = part.evidence
     return tuple(
         Evidence(
             entry.kind,
@@ -21,11 +17,10 @@ def findings(part: UtteranceReport) -> tuple[Evidence, ...]:
             entry.end_seconds,
             certainty=entry.certainty,
             apex_seconds=entry.apex_seconds,
-            signs=tuple(entry.signs),
+            signs=entry.signs,
             pitch_semitones=entry.pitch_semitones,
         )
-        for entry in entries
-        if entry.kind in KINDS
+        for entry in part.evidence
     )
 
 

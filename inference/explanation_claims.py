@@ -174,7 +174,12 @@ def _bracketed(text: str) -> Iterator[Claim]:
         is_known = bool(others) or any(pattern.search(bracket[0]) for pattern, _ in FACE_SIGNS)
         is_known = is_known or bool(_emotions(bracket[0])) or not _WORD.search(_blanked(bracket[0], TIMES))
         if last not in (None, SCENE) and (others - {last, SCENE} or not is_known):
-            yield Claim("sign", (), last)
+            yield _never_backed(last)
+
+
+def _never_backed(stream: str) -> Claim:
+    """A claim that no finding can back: a sign without a name."""
+    return Claim("sign", (), stream)
 
 
 def _relations(text: str, claims: list[Claim]) -> list[Claim]:
@@ -185,7 +190,7 @@ def _relations(text: str, claims: list[Claim]) -> list[Claim]:
         return []
     if len(pair) < 2:  # "the face fits the face" says nothing that could be found
         is_twice = sum(claim.names == pair for claim in claims if claim.kind == "stream") > 1
-        return [Claim("sign", (), pair[0])] if is_twice else []
+        return [_never_backed(pair[0])] if is_twice else []
     # "does not contradict" agrees, and holds a word of the other list
     agrees = together is not None and (against is None or together.start() <= against.start() < together.end())
     return [Claim("agreement" if agrees else "disagreement", pair, is_brief=BRIEF.search(text) is not None)]

@@ -32,7 +32,6 @@ from microemo.processing.prompt_text import with_utterances
 from microemo.processing.prosody import VoiceTrace
 
 UTTERANCE_KEYS = ("utterance_times", "utterance_mask")
-CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 # A step of generation reads all weights whatever the number of answers, so many are written at once: as many as their
 # caches leave room for, within these bounds.
 FEWEST_AT_ONCE, MOST_AT_ONCE = 8, 24
@@ -84,7 +83,7 @@ def window_steps(
     config = model.config
     clip = with_utterances(clip)
     fitted = processor.fit_clip(clip)
-    inputs: dict[str, Any] = _inputs(fitted, model=model, processor=processor)
+    inputs = processor.from_clip(fitted).to(model.device, model.dtype)  # times keep float32
     progress("model", 0, 1)
     output = model.perceive(**inputs, words=outputs.emotions)
     perception = _shown(clip_perception(output, clip), outputs=outputs)
@@ -111,9 +110,9 @@ def window_steps(
         prompt = processor.prompt_inputs(clip, **written).to(model.device)
         # The face's own logits are known: its features have gone into the frames' tokens.
         features = {name: value for name, value in (output.features or {}).items() if name != "face"}
-        prefix = model.encode_prefix(
-            **prompt, mm_encoder_outputs=features if config.use_soft_tokens else {}, **_present(inputs, UTTERANCE_KEYS)
-        )
+        spans = {name: inputs[name] for name in UTTERANCE_KEYS}
+        known = features if config.use_soft_tokens else {}
+        prefix = model.encode_prefix(**prompt, **spans, mm_encoder_outputs=known)
         emotion: Any = prefix.output  # every clip has an utterance, so its logits are there
         if outputs.emotions:
             findings = replace(
@@ -139,18 +138,6 @@ def _shown(perception: Perception, *, outputs: TrainedOutputs) -> Perception:
         action_units=perception.action_units if micro else None,
         voice=perception.voice if outputs.voice else None,
     )
-
-
-def _inputs(
-    clip: Clip, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
-) -> dict[str, torch.Tensor]:
-    tensors = processor.from_clip(clip)
-    moved = {name: value.to(model.device) for name, value in tensors.items()}
-    return {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in moved.items()}
-
-
-def _present(inputs: dict[str, torch.Tensor], names: Sequence[str]) -> dict[str, torch.Tensor]:
-    return {name: inputs[name] for name in names if name in inputs}
 
 
 def _growing_answers(

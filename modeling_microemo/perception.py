@@ -23,7 +23,8 @@ FACE_INPUTS = (
 UTTERANCE_INPUTS = ("utterance_times", "utterance_mask")
 FRAME_INPUTS = ("frame_times", "frame_mask")
 VIDEO_INPUTS = ("pixel_values_videos", *FRAME_INPUTS, "qformer_input_ids", "qformer_attention_mask")
-AUDIO_INPUTS = ("input_features", "audio_mask", *FRAME_INPUTS)
+SOUND_INPUTS = ("input_features", "audio_mask")
+MEASURED_INPUTS = ("head_pose", "gaze")  # come with the processor's tensors and are not read
 
 
 @dataclass
@@ -73,7 +74,7 @@ class PerceptionMixin:
             )
         if streams.get("input_features") is not None and self.config.use_audio_branch:
             audio = self.model.get_audio_features(
-                **_given(streams, (*AUDIO_INPUTS, *UTTERANCE_INPUTS)), return_dict=True
+                **_given(streams, (*SOUND_INPUTS, *FRAME_INPUTS, *UTTERANCE_INPUTS)), return_dict=True
             )
             features["audio"] = audio
             if audio.voice_logits is not None and streams.get("utterance_times") is not None:

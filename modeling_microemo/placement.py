@@ -15,11 +15,6 @@ def like_weight(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return states.to(device=device, dtype=dtype)
 
 
-def all_rows(table: nn.Embedding, *, device: torch.device) -> torch.Tensor:
-    """The rows of a table (N, D), looked up, as its weight may wait on the disk until it is called."""
-    return table(torch.arange(table.num_embeddings, device=device))
-
-
 def has_fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices several times as fast as float32 (AMX)."""
     return _can("amx_bf16")

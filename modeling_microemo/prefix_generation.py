@@ -9,28 +9,16 @@ from transformers import Cache
 from .generation_cache import CACHE_NAME
 from .outputs import MicroEmoModelOutputWithPast
 from .packed_linears import packed_linears
+from .perception import FACE_INPUTS, MEASURED_INPUTS, SOUND_INPUTS, UTTERANCE_INPUTS, VIDEO_INPUTS
 from .shared_prefix import continued_cache
 
 # What only the first step of a generation needs; afterwards it lives on in the cache.
 STREAM_INPUTS = (
-    "pixel_values_videos",
-    "frame_times",
-    "frame_mask",
-    "qformer_input_ids",
-    "qformer_attention_mask",
-    "face_pixel_values",
-    "face_times",
-    "face_mask",
-    "face_track_ids",
-    "face_actions",
-    "relative_face_actions",
-    "face_actions_mask",
-    "head_pose",
-    "gaze",
-    "input_features",
-    "audio_mask",
-    "utterance_times",
-    "utterance_mask",
+    *VIDEO_INPUTS,
+    *FACE_INPUTS,
+    *MEASURED_INPUTS,
+    *SOUND_INPUTS,
+    *UTTERANCE_INPUTS,
     "mm_encoder_outputs",
 )
 

@@ -11,7 +11,6 @@ from microemo import MicroEmoProcessor
 from microemo.processing.clip import Clip
 from microemo.processing.evidence import Evidence
 
-CAST_INPUTS = ("pixel_values_videos", "face_pixel_values", "input_features")  # times keep float32 in every dtype
 # What is not found where a stream is hidden.
 KINDS_OF_STREAM = {
     "words": ("words",),
@@ -45,8 +44,7 @@ class ClipEvidence:
     @torch.no_grad()
     def _perceive(self, clip: Clip) -> ClipFindings:
         model, was_training = self.model, self.model.training
-        tensors = {name: value.to(model.device) for name, value in self.processor.from_clip(clip).items()}
-        inputs = {name: value.to(model.dtype) if name in CAST_INPUTS else value for name, value in tensors.items()}
+        inputs = self.processor.from_clip(clip).to(model.device, model.dtype)
         model.eval()
         try:
             output = model.perceive(**inputs)

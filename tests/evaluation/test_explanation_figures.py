@@ -1,13 +1,12 @@
 """Worked examples by hand of the figures of explanations."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from evaluated_clips import evaluated, report, scores, utterance
 
 from microemo.evaluation.explanation_figures import explanation_figures, family_f1, has_contradiction
 from microemo.evaluation.explanation_reading import findings, raw_description
+from microemo.inference.report import EvidenceReport
 from microemo.processing.evidence import Evidence
 from microemo.training.example import EmotionTargets
 
@@ -15,24 +14,9 @@ JOY_AND_SURPRISE = EmotionTargets(open_labels=("joyful", "surprised"))
 GRIEF = EmotionTargets(emotions=("grief",))
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A finding as the evidence of a report has it."""
-
-    kind: str
-    label: str
-    start_seconds: float
-    end_seconds: float
-    certainty: float | None = None
-    apex_seconds: float | None = None
-    signs: tuple[str, ...] = ()
-    pitch_semitones: float | None = None
-    text: str = ""
-
-
-FACE = Entry("face", "happiness", 0.4, 1.0, certainty=0.9, signs=("AU12",))
-FLASH = Entry("micro_expression", "fear", 0.5, 0.7, certainty=0.8, apex_seconds=0.6)
-VOICE = Entry("voice", "sadness", 0.0, 1.0, certainty=0.6, signs=("low",), pitch_semitones=-2.5)
+FACE = EvidenceReport("face", "happiness", 0.4, 1.0, "", certainty=0.9, signs=("AU12",))
+FLASH = EvidenceReport("micro_expression", "fear", 0.5, 0.7, "", certainty=0.8, apex_seconds=0.6)
+VOICE = EvidenceReport("voice", "sadness", 0.0, 1.0, "", certainty=0.6, signs=("low",), pitch_semitones=-2.5)
 SEEN = (FACE, FLASH, VOICE)
 
 
@@ -49,8 +33,7 @@ def values(*clips, chosen=None):
 
 
 def test_findings_are_those_of_the_report():
-    extra = Entry("explanation", "", 0.0, 1.0, text="A sentence.")
-    assert findings(explained("", evidence=(*SEEN, extra))) == (
+    assert findings(explained("", evidence=SEEN)) == (
         Evidence("face", "happiness", 0.4, 1.0, certainty=0.9, signs=("AU12",)),
         Evidence("micro_expression", "fear", 0.5, 0.7, certainty=0.8, apex_seconds=0.6),
         Evidence("voice", "sadness", 0.0, 1.0, certainty=0.6, signs=("low",), pitch_semitones=-2.5),

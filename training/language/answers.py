@@ -11,13 +11,11 @@ from microemo.processing.evidence import NEUTRAL, Evidence
 from microemo.processing.evidence_text import evidence_sentence, relation_sentence
 from microemo.synthesis.emotion_words import GOEMOTIONS_ADJECTIVES, load_lexicon, strength_of
 from microemo.training.language.co_judgement import (
-    FAMILIES,
     LEXICON_CLASS,
     MAIN_EMOTION,
     Judgement,
     co_judge,
     family_of,
-    sentiment,
 )
 
 MAX_SENTENCES = 4
@@ -131,6 +129,3 @@ def _words(
         return ("neutral", *[word for word in drawn if word != "neutral"])[:count]
     mixed = [*own[:1], *drawn] if rng.random() < 0.5 else [*drawn[:1], *own, *drawn[1:]]
     return list(dict.fromkeys(mixed))[:count]
-
-
-__all__ = ["FAMILIES", "clip_answer", "open_labels", "sentiment", "utterance_answer"]
