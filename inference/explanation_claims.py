@@ -169,11 +169,15 @@ def _bracketed(text: str) -> Iterator[Claim]:
     for bracket in _BRACKET.finditer(text):
         before = _streams(text[: bracket.start()])
         last = max(before, key=lambda found: found.end).name if before else SCENE
-        others = {found.name for found in _streams(bracket[0])}
-        others |= {"voice" for pattern, _ in VOICE_SIGNS if pattern.search(bracket[0])}
-        is_known = bool(others) or any(pattern.search(bracket[0]) for pattern, _ in FACE_SIGNS)
-        is_known = is_known or bool(_emotions(bracket[0])) or not _WORD.search(_blanked(bracket[0], TIMES))
-        if last not in (None, SCENE) and (others - {last, SCENE} or not is_known):
+        inside = bracket[0]
+        signs = {
+            stream
+            for stream, table in (("face", FACE_SIGNS), ("voice", VOICE_SIGNS))
+            if any(pattern.search(inside) for pattern, _ in table)
+        }
+        others = (signs | {found.name for found in _streams(inside)}) - {last, SCENE}
+        is_known = bool(signs) or bool(_emotions(inside)) or not _WORD.search(_blanked(inside, TIMES))
+        if last not in (None, SCENE) and (others or not is_known):
             yield _never_backed(last)
 
 

@@ -366,7 +366,8 @@ def test_signs_in_brackets_belong_to_the_stream_before_them():
     found = (JOY, replace(VOICE, label="neutral"))
     text = (
         "The voice is neutral (lips pulled up). The voice is neutral (low, slow). There is joy on the face (loud). "
-        "The voice sounds neutral (lips apart). The voice is neutral (of the ear)."
+        "The voice sounds neutral (lips apart). The voice is neutral (of the ear). "
+        "The voice is neutral (sounding of the ear)."
     )
     checked = check_explanation(text, evidence=found, spans=[SPAN])
     assert checked.text == "The voice is neutral (low, slow)."
