@@ -21,13 +21,20 @@ from microemo.training.trained_weights import LORA_FILE, MODEL_FOLDER, WEIGHTS_F
 from microemo.training.training_stages import is_finished
 
 EMOTION_HEAD = "emotion_head"
-# The evidence is learned in two passes, the second on other dialogues at lower rates.
+# The evidence is learned in passes, each on other dialogues at lower rates; the last one has most of the comments.
 PASSES: tuple[tuple[str, Amounts, dict[str, float]], ...] = (
     ("evidence", Amounts(), {}),
     (
         "evidence_2",
         Amounts(composed=750, clip_questions=3, rehearsed_comments=50, rehearsed_dialogues=40),
         {"training.learning_rate": 4e-4, "parts.learning_rates.emotion_head": 3e-4},
+    ),
+    (
+        "evidence_3",
+        Amounts(
+            composed=900, clip_questions=3, first_comment=14_400, rehearsed_comments=1500, rehearsed_dialogues=400
+        ),
+        {"training.learning_rate": 5e-4, "parts.learning_rates.emotion_head": 3e-4},
     ),
 )
 LANGUAGE_PARTS = (EMOTION_HEAD, "explanations")

@@ -57,7 +57,10 @@ class Judgement:
 
     @property
     def valence_arousal(self) -> tuple[float, float]:
-        """Expected, each in [-1, 1]."""
+        """Expected, each in [-1, 1]; the share that all families have alike, which no stream tells, is neutral's.
+
+        Most families are unpleasant: spread over them, "cannot tell" would make every calm face a little unhappy.
+        """
         lexicon = load_lexicon()
         affect = [
             AFFECT[family]
@@ -65,7 +68,9 @@ class Judgement:
             else (lexicon[LEXICON_CLASS[family]].valence, lexicon[LEXICON_CLASS[family]].arousal)
             for family in FAMILIES
         ]
-        valence, arousal = (self.families[:, None] * np.array(affect)).sum(0).tolist()
+        told = self.families - self.families.min()
+        told[FAMILY_NUMBER[NEUTRAL]] += 1 - told.sum()
+        valence, arousal = (told[:, None] * np.array(affect)).sum(0).tolist()
         return valence, arousal
 
 

@@ -48,7 +48,6 @@ from microemo.training.voice_recordings import read_acted
 
 SEED = 20_261
 TEXT_GROUP = 8  # comments that are read in one prompt
-FIRST_COMMENTS = 10_400  # from here on: the stage before has not learned them
 WITH_EVIDENCE = 0.25  # share of the words alone
 Source = TypeVar("Source")
 
@@ -58,10 +57,11 @@ class Amounts:
     """How much of everything: sources that are perceived, then examples that are made of them."""
 
     photographs: int = 1000
-    recordings: int = 500
+    recordings: int = 250
     comments: int = 2400
     composed: int = 1200
     clip_questions: int = 4  # about each real clip, each time with another answer in other words
+    first_comment: int = 10_400  # from here on: the passes before have not learned them
     rehearsed_comments: int = 500  # groups of eight, words alone
     rehearsed_dialogues: int = 700
 
@@ -150,7 +150,7 @@ def _words(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[Wor
     """Comments and spoken lines in equal parts, with what the language model makes of each alone."""
     comments = islice(
         read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP),
-        FIRST_COMMENTS // TEXT_GROUP,
+        Amounts.first_comment // TEXT_GROUP,
         None,
     )
     dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
@@ -228,7 +228,7 @@ def _rehearsed(
     """Words alone with people's labels, so that they stay; to some the evidence of the words is given, as to clips."""
     comments = read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP)
     dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
-    first = FIRST_COMMENTS // TEXT_GROUP
+    first = amounts.first_comment // TEXT_GROUP
     chosen = [
         *islice(comments, first, first + amounts.rehearsed_comments),
         *islice(dialogues, amounts.rehearsed_dialogues),
