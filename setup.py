@@ -6,19 +6,15 @@ from setuptools import setup
 
 ROOT = Path(__file__).parent
 
-# Folder in the repository -> package that users import.
-PACKAGE_DIR = {
-    "microemo": "modeling_microemo",
-    "microemo.processing": "processing",
-    "microemo.data": "data",
-    "microemo.inference": "inference",
-    "microemo.training": "training",
-    "microemo.training.language": "training/language",
-    "microemo.evaluation": "evaluation",
-    "microemo.synthesis": "synthesis",
-    "microemo.conversion": "conversion",
-    "microemo.checkpoints": "checkpoints",
-    "microemo.spaces_demo": "spaces_demo",
+# Rooms of `microemo`: the folder of the same name in the repository, with the folders below it that hold code.
+ROOMS = (
+    "processing", "data", "inference", "cli", "training", "evaluation", "synthesis", "conversion", "checkpoints",
+    "spaces_demo",
+)  # fmt: skip
+FOLDERS = sorted(file.parent.relative_to(ROOT) for room in ROOMS for file in (ROOT / room).rglob("__init__.py"))
+# Package that users import -> folder in the repository.
+PACKAGE_DIR = {"microemo": "modeling_microemo"} | {
+    ".".join(["microemo", *folder.parts]): folder.as_posix() for folder in FOLDERS
 }
 
 # decord publishes wheels for x86-64 Linux and Windows only; elsewhere PyAV reads the frames.
@@ -96,10 +92,10 @@ setup(
         "microemo": ["py.typed", "*.json"],
         "microemo.processing": ["*.jinja"],
         "microemo.data": ["*.json", "*.csv"],
-        "microemo.inference": ["*.json", "*.html", "*.css", "*.js"],
+        "microemo.inference.report": ["*.json", "*.html", "*.css", "*.js"],
         "microemo.training": ["recipes/*.yaml"],
-        "microemo.synthesis": ["*.json"],
-        "microemo.conversion": ["*.md"],
+        "microemo.synthesis.face": ["*.json"],
+        "microemo.conversion.hub": ["*.md"],
         "microemo.checkpoints": ["*/*.safetensors", "*/*.json"],
         "microemo.spaces_demo": ["*.html", "*.css", "*.js", "examples/*.mp4", "examples/*.jpg"],
     },
@@ -113,5 +109,5 @@ setup(
         "dev": DEV,
         "all": DEMO + TRAIN + EVAL + DEV,
     },
-    entry_points={"console_scripts": ["microemo=microemo.inference.cli:main"]},
+    entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

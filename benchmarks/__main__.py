@@ -65,7 +65,7 @@ def _alone(function: Callable[..., list[Figure]], **arguments: Any) -> Run:
 def _start(quick: bool, folder: str) -> Iterator[Run]:
     imports = "import time, torch; start = time.perf_counter(); import microemo; print(time.perf_counter() - start)"
     yield lambda: [_printed_seconds("import microemo, beyond import torch", ["-c", imports])]
-    yield lambda: [_process_seconds("microemo --help", ["-m", "microemo.inference.cli", "--help"])]
+    yield lambda: [_process_seconds("microemo --help", ["-m", "microemo.cli.main", "--help"])]
 
 
 def _printed_seconds(subject: str, arguments: list[str]) -> Figure:

@@ -16,8 +16,8 @@ from facexlib.detection.retinaface import RetinaFace
 from benchmarks.clips import ClipSpec, make_clip, spread_utterances
 from benchmarks.measuring import Figure, peak_mib, timed
 from benchmarks.whole import complete_analyzer
-from microemo.inference.report import EmotionReport, Settings
-from microemo.inference.window_analysis import questions_at_once
+from microemo.inference.chunk_analysis import questions_at_once
+from microemo.inference.report.report import EmotionReport, Settings
 from microemo.placement import has_fast_bfloat16
 from microemo.processing.clip import Clip, FaceTrack
 from microemo.processing.clip_reading import ClipReader

@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from microemo.data.stream_dropout import hide_streams
 from microemo.evaluation.tower_cache import tower_modules
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.processing.clip import Clip
-from microemo.training.stream_dropout import hide_streams
 
 MOMENT_TOLERANCE_SECONDS = 0.1  # a face seen this near to a moment is seen at it; crops are at most 0.07 s apart
 

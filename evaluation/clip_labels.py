@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from microemo.evaluation.label_extraction import extract_labels
-from microemo.evaluation.label_parsing import parse_labels
+from microemo.evaluation.metrics.label_extraction import extract_labels
+from microemo.evaluation.metrics.label_parsing import parse_labels
 
 NAME_COLUMNS = ("name", "names", "filename")
 LABEL_COLUMNS = ("openset", "labels", "emotions")

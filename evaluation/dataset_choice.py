@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from microemo.training.example import Example
-from microemo.training.reader_registry import READERS, read_examples
+from microemo.data.example import Example
+from microemo.data.reader_registry import READERS, read_examples
 
 SWITCHES = {"true": True, "false": False}
 

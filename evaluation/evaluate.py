@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 from microemo.data.default_wheel import FAMILY, default_wheels
-from microemo.evaluation.bootstrap import bootstrap_estimate
 from microemo.evaluation.clip_labels import ClipLabels, read_clip_labels
 from microemo.evaluation.figures import Figure, Matching, Pairs, figures_of
-from microemo.evaluation.label_matching import (
+from microemo.evaluation.metrics.bootstrap import bootstrap_estimate
+from microemo.evaluation.metrics.label_matching import (
     embedding_grouping,
     file_grouping,
     read_stored_groups,
     word_vector_embedder,
 )
-from microemo.evaluation.open_vocabulary import Grouping, exact_grouping
+from microemo.evaluation.metrics.open_vocabulary import Grouping, exact_grouping
+from microemo.evaluation.metrics.wheel_files import read_official_wheels
+from microemo.evaluation.metrics.wheel_metrics import wheel_grouping
 from microemo.evaluation.score_table import FAMILIES, Family, ModelScores, Score, ScoreTable
-from microemo.evaluation.wheel_files import read_official_wheels
-from microemo.evaluation.wheel_metrics import wheel_grouping
 
 Missing = Literal["error", "empty"]
 

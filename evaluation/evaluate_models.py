@@ -9,20 +9,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from microemo.data.example import Example
 from microemo.evaluation.ablation import ABLATIONS, FULL, Ablation
 from microemo.evaluation.dataset_choice import DatasetChoice
 from microemo.evaluation.evaluate import Interval, interval_of, matching_of, score_of
 from microemo.evaluation.figures import Figure, Matching
 from microemo.evaluation.labelled_parts import emotion_arrays, emotion_names, labelled_parts
+from microemo.evaluation.metrics.multi_label import Thresholds, fit_thresholds
 from microemo.evaluation.model_runs import RunSettings, evaluate_examples, model_fingerprint
-from microemo.evaluation.multi_label import Thresholds, fit_thresholds
 from microemo.evaluation.prediction_store import EvaluatedClip, PredictionStore
 from microemo.evaluation.report_figures import report_figures
 from microemo.evaluation.score_table import REPORT_FAMILIES, ModelScores, ReportFamily, ScoreTable
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.stage_clock import Progress
+from microemo.inference.stage_timer import Progress
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.example import Example
 
 ASKED_FOR_ONLY = ("set", "wheel", "wheel-columns", "hit")  # families that say again what others say
 MINI = "microemo-mini"

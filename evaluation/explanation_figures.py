@@ -11,10 +11,10 @@ from microemo.evaluation.explanation_reading import findings, raw_description
 from microemo.evaluation.figures import Figure
 from microemo.evaluation.labelled_parts import labelled_parts
 from microemo.evaluation.prediction_store import EvaluatedClip
-from microemo.inference.explanation_check import finding_family, is_backed
-from microemo.inference.explanation_claims import read_claims, split_sentences
-from microemo.inference.explanation_words import family_of
-from microemo.inference.report import ClipSummary, UtteranceReport
+from microemo.inference.explanation.check import finding_family, is_backed
+from microemo.inference.explanation.claims import read_claims, split_sentences
+from microemo.inference.explanation.vocabulary import family_of
+from microemo.inference.report.report import ClipSummary, UtteranceReport
 
 STRONGEST_EMOTIONS = 2  # of the emotion head; the first label of an answer is expected among them
 MIN_VALENCE = 0.1  # a valence nearer to 0 has no sign

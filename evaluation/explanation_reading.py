@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from microemo.inference.report import UtteranceReport
+from microemo.inference.report.report import UtteranceReport
 from microemo.processing.emotion_parsing import parse_emotions
 from microemo.processing.evidence import Evidence
 

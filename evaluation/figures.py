@@ -7,24 +7,30 @@ import numpy as np
 
 from microemo.data.default_wheel import sentiment_of_labels
 from microemo.data.emotion_wheel import EmotionWheels
-from microemo.evaluation.classification import (
+from microemo.evaluation.clip_labels import ClipLabels
+from microemo.evaluation.metrics.classification import (
     ClosedSetScores,
     SentimentScores,
     closed_set_scores,
     sentiment_scores,
     sentiment_value,
 )
-from microemo.evaluation.clip_labels import ClipLabels
-from microemo.evaluation.open_vocabulary import (
+from microemo.evaluation.metrics.open_vocabulary import (
     Grouping,
     SetScores,
     clip_set_scores,
     clip_set_scores_of_groups,
     mean_of_clips,
 )
+from microemo.evaluation.metrics.valence_arousal import concordance, root_mean_squared_error
+from microemo.evaluation.metrics.wheel_metrics import (
+    clip_hits,
+    clip_wheel_scores,
+    mean_hit,
+    mean_of_rules,
+    scores_of_rules,
+)
 from microemo.evaluation.score_table import FAMILIES, Family
-from microemo.evaluation.valence_arousal import concordance, root_mean_squared_error
-from microemo.evaluation.wheel_metrics import clip_hits, clip_wheel_scores, mean_hit, mean_of_rules, scores_of_rules
 
 Pairs = Sequence[tuple[ClipLabels, ClipLabels]]  # reference and prediction of each clip
 

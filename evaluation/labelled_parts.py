@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microemo.data.emotion_targets import emotion_labels, emotion_of_word
+from microemo.data.example import EmotionTargets, FaceEvent
 from microemo.evaluation.clip_labels import ClipLabels
-from microemo.evaluation.multi_label import Thresholds
+from microemo.evaluation.metrics.multi_label import Thresholds
 from microemo.evaluation.prediction_store import EvaluatedClip
-from microemo.inference.report import ClipSummary, LabelScore, UtteranceReport
-from microemo.training.emotion_targets import emotion_labels, emotion_of_word
-from microemo.training.example import EmotionTargets, FaceEvent
+from microemo.inference.report.report import ClipSummary, LabelScore, UtteranceReport
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from typing import Any
 
 import torch
 
+from microemo.data.clip_features import ClipLoader, ReadExample
+from microemo.data.example import EmotionTargets, Example
 from microemo.evaluation.ablation import FULL, AblatedAnalyzer, Ablation
 from microemo.evaluation.prediction_store import EvaluatedClip, PredictionStore, prediction_key
 from microemo.evaluation.tower_cache import remembered_towers
 from microemo.inference.analyzer import EmotionAnalyzer, Mode
-from microemo.inference.report import SCHEMA_VERSION, Settings
-from microemo.inference.stage_clock import Progress
+from microemo.inference.report.report import SCHEMA_VERSION, Settings
+from microemo.inference.stage_timer import Progress
 from microemo.processing.crop_cache import content_hash
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.clip_features import ClipLoader, ReadExample
-from microemo.training.example import EmotionTargets, Example
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from microemo.inference.report import EmotionReport
-from microemo.inference.report_schema import decode_report
-from microemo.training.example import EmotionTargets, Example
+from microemo.data.example import EmotionTargets, Example
+from microemo.inference.report.report import EmotionReport
+from microemo.inference.report.schema import decode_report
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from itertools import islice
 
 import numpy as np
 
-from microemo.evaluation.calibration import bin_sums, calibration_error_of_sums
 from microemo.evaluation.explanation_figures import explanation_figures
 from microemo.evaluation.figures import Figure, Matching, Pairs, figures_of
 from microemo.evaluation.labelled_parts import (
@@ -22,11 +21,12 @@ from microemo.evaluation.labelled_parts import (
     label_pairs,
     labelled_parts,
 )
-from microemo.evaluation.multi_label import UNKNOWN, Thresholds, label_counts, macro_f1, micro_f1
+from microemo.evaluation.metrics.calibration import bin_sums, calibration_error_of_sums
+from microemo.evaluation.metrics.multi_label import UNKNOWN, Thresholds, label_counts, macro_f1, micro_f1
+from microemo.evaluation.metrics.wheel_metrics import clip_wheel_scores, mean_of_rules
 from microemo.evaluation.prediction_store import EvaluatedClip
 from microemo.evaluation.score_table import Family, ReportFamily
 from microemo.evaluation.spotting_figures import spotting_figures
-from microemo.evaluation.wheel_metrics import clip_wheel_scores, mean_of_rules
 
 LABEL_NEEDED = {
     "closed-set": "emotion",

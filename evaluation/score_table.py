@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from microemo.evaluation.bootstrap import Estimate
+from microemo.evaluation.metrics.bootstrap import Estimate
 
 # Families of figures that can be asked for: `figures` makes those of files of labels, `report_figures` a model's.
 Family = Literal["set", "wheel", "wheel-columns", "hit", "closed-set", "sentiment", "valence-arousal"]

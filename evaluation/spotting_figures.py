@@ -8,10 +8,10 @@ import numpy as np
 
 from microemo.evaluation.figures import Figure
 from microemo.evaluation.labelled_parts import true_events
-from microemo.evaluation.open_vocabulary import harmonic_mean
+from microemo.evaluation.metrics.open_vocabulary import harmonic_mean
+from microemo.evaluation.metrics.spotting import ExpressionInterval, Match, match_intervals, recognition_scores
 from microemo.evaluation.prediction_store import EvaluatedClip
-from microemo.evaluation.spotting import ExpressionInterval, Match, match_intervals, recognition_scores
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 
 RIGHT, TRUE, SPOTTED = range(3)  # columns of the counts
 

@@ -11,10 +11,10 @@ import sys
 from transformers import Trainer, TrainingArguments
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
-from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.mini.assemble_mini import assemble_mini
+from microemo.data.reader_registry import load_examples
 from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.parameter_groups import train_only
-from microemo.training.reader_registry import load_examples
 
 if len(sys.argv) not in (3, 4):
     sys.exit("usage: python examples/finetune.py CLIPS.jsonl OUTPUT [MODEL]")

@@ -15,19 +15,19 @@ from pathlib import Path
 import numpy as np
 from skimage.data import astronaut
 
+from microemo.data.action_units import ACTION_UNITS, unit_vector
 from microemo.processing.clip import Utterance
 from microemo.processing.face_detection import create_detector
-from microemo.synthesis.action_units import ACTION_UNITS, unit_vector
-from microemo.synthesis.espeak import Prosody
-from microemo.synthesis.face_mesh import FaceMesh
-from microemo.synthesis.face_models import fetch_face_models
-from microemo.synthesis.performance import Line, Performance, PlannedEvent
-from microemo.synthesis.person_mask import PersonMask
-from microemo.synthesis.portrait import portrait_of
-from microemo.synthesis.sound_scene import in_room
-from microemo.synthesis.speech import say_plainly
-from microemo.synthesis.truth import ClipTruth, FaceEvent, Feeling, UtteranceTruth
-from microemo.synthesis.video_writing import write_video
+from microemo.synthesis.face.face_mesh import FaceMesh
+from microemo.synthesis.face.face_models import fetch_face_models
+from microemo.synthesis.face.person_mask import PersonMask
+from microemo.synthesis.face.portrait import portrait_of
+from microemo.synthesis.script.truth import ClipTruth, FaceEvent, Feeling, UtteranceTruth
+from microemo.synthesis.video.performance import Line, Performance, PlannedEvent
+from microemo.synthesis.video.video_writing import write_video
+from microemo.synthesis.voice.espeak import Prosody
+from microemo.synthesis.voice.sound_scene import in_room
+from microemo.synthesis.voice.speech import say_plainly
 
 FOLDER = Path(__file__).parent
 SIDE = 384  # px

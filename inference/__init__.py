@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from microemo.inference.analyzer import EmotionAnalyzer
-    from microemo.inference.export import save_all, save_report
-    from microemo.inference.report import EmotionReport, UtteranceReport
+    from microemo.inference.report.export import save_all, save_report
+    from microemo.inference.report.report import EmotionReport, UtteranceReport
 
 # Public name -> module. They are imported on first use: reading a saved report needs no torch of its own.
 _MODULES = {
     "EmotionAnalyzer": "microemo.inference.analyzer",
-    "EmotionReport": "microemo.inference.report",
-    "UtteranceReport": "microemo.inference.report",
-    "save_all": "microemo.inference.export",
-    "save_report": "microemo.inference.export",
+    "EmotionReport": "microemo.inference.report.report",
+    "UtteranceReport": "microemo.inference.report.report",
+    "save_all": "microemo.inference.report.export",
+    "save_report": "microemo.inference.report.export",
 }
 __all__ = ["EmotionAnalyzer", "EmotionReport", "UtteranceReport", "save_all", "save_report"]
 

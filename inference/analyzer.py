@@ -13,16 +13,16 @@ import torch
 import transformers
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
-from microemo.inference import report_building
-from microemo.inference.analysis_journal import AnalysisJournal
+from microemo.inference.array_json import to_plain
 from microemo.inference.attended_person import parse_person
-from microemo.inference.exact_json import to_plain
+from microemo.inference.chunk_analysis import WindowFindings, window_steps
 from microemo.inference.model_loading import MINI, load_model, weights_fingerprint
-from microemo.inference.report import EmotionReport, ModelInfo, Settings
-from microemo.inference.report_building import HeadLabels
-from microemo.inference.stage_clock import Progress, StageClock
+from microemo.inference.report import building
+from microemo.inference.report.building import HeadLabels
+from microemo.inference.report.report import EmotionReport, ModelInfo, Settings
+from microemo.inference.resume_log import AnalysisJournal
+from microemo.inference.stage_timer import Progress, StageClock
 from microemo.inference.trained_outputs import TrainedOutputs, output_status, trained_outputs
-from microemo.inference.window_analysis import WindowFindings, window_steps
 from microemo.processing.clip import Clip
 from microemo.processing.clip_reading import ClipReader, ReadingState
 from microemo.processing.crop_cache import content_hash
@@ -302,8 +302,8 @@ class EmotionAnalyzer:
             voices=tuple(config.voice_id2label.values()),
         )
         outputs = _outputs(config, mode=settings.mode)
-        timelines = report_building.person_timelines(windows, labels=labels)
-        utterances = report_building.utterance_reports(windows, timelines=timelines, labels=labels)
+        timelines = building.person_timelines(windows, labels=labels)
+        utterances = building.utterance_reports(windows, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
         warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)
         unmeasured = dict.fromkeys(filter(None, (window.clip.absences.get("face_actions") for window in windows)))
@@ -312,15 +312,15 @@ class EmotionAnalyzer:
         return EmotionReport(
             source=windows[0].clip.source,
             duration_seconds=round(last.end_seconds if last.media_end_seconds is None else last.media_end_seconds, 3),
-            modalities=report_building.modalities(windows, words_from=words_from),
+            modalities=building.modalities(windows, words_from=words_from),
             status=output_status(outputs, trained_parts=config.trained_parts),
             utterances=utterances,
-            summary=report_building.clip_summary(windows, utterances=utterances, timelines=timelines),
+            summary=building.clip_summary(windows, utterances=utterances, timelines=timelines),
             face_curves=tuple(timeline.curve for timeline in timelines),
             model=self._model_info(),
             settings=settings,
-            warnings=(*warnings, *report_building.broken_answers(windows)),
-            thumbnails=report_building.thumbnails(windows),
+            warnings=(*warnings, *building.broken_answers(windows)),
+            thumbnails=building.thumbnails(windows),
         )
 
     def _model_info(self) -> ModelInfo:

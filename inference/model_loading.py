@@ -12,9 +12,9 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
-from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.mini.assemble_mini import assemble_mini
 from microemo.conversion.quiet_transformers import quiet_transformers
-from microemo.inference.stage_clock import Progress
+from microemo.inference.stage_timer import Progress
 from microemo.placement import has_fast_bfloat16, lay_out_for_cpu
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.processing_microemo import MicroEmoProcessor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from microemo.inference.report import OutputStatus, Status
+from microemo.inference.report.report import OutputStatus, Status
 
 
 @dataclass(frozen=True)

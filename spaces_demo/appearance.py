@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import gradio as gr
 
-from microemo.inference.report_view import element_script
+from microemo.inference.report.view import element_script
 
 
 def resource(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from microemo.inference.report_view import NOTICE
+from microemo.inference.report.view import NOTICE
 from microemo.spaces_demo.appearance import resource
 from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.page_state import PageState

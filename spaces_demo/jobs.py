@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from microemo.inference.analyzer import EmotionAnalyzer, Mode
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 
 logger = logging.getLogger(__name__)
 FAULT = "The analysis failed inside; that is a fault of this program, not of your file."

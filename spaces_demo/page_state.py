@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from microemo.inference.export import WRITERS
-from microemo.inference.html_report import to_html
-from microemo.inference.report import EmotionReport
-from microemo.inference.report_view import view_data
+from microemo.inference.report.export import WRITERS
+from microemo.inference.report.html import to_html
+from microemo.inference.report.report import EmotionReport
+from microemo.inference.report.view import view_data
 from microemo.spaces_demo.jobs import Failed, Finished, Grown, Job, News, Stage
 
 StepState = Literal["todo", "now", "done"]

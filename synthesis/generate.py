@@ -22,18 +22,17 @@ import cv2
 import numpy as np
 from filelock import FileLock, Timeout
 
+from microemo.data.emotion_words import own_script, read_goemotions
+from microemo.data.identities import Identity, read_identities
 from microemo.processing.face_detection import create_detector
-
-from .acted_speech import read_recordings
-from .casting import Sources
-from .clip_making import ClipMaker, FaceTools
-from .emotion_words import own_script, read_goemotions
-from .face_mesh import FaceMesh
-from .face_models import FaceModels
-from .identities import Identity, read_identities
-from .person_mask import PersonMask
-from .scenario import ClipSettings
-from .video_writing import write_video
+from microemo.synthesis.face.face_mesh import FaceMesh
+from microemo.synthesis.face.face_models import FaceModels
+from microemo.synthesis.face.person_mask import PersonMask
+from microemo.synthesis.script.casting import Sources
+from microemo.synthesis.script.scenario import ClipSettings
+from microemo.synthesis.video.clip_making import ClipMaker, FaceTools
+from microemo.synthesis.video.video_writing import write_video
+from microemo.synthesis.voice.acted_speech import read_recordings
 
 LOCK_FILE = ".lock"
 CLEAN_QUALITY = 18  # H.264 constant rate factor without augmentation

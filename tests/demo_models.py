@@ -14,9 +14,9 @@ import torch
 from tiny_folder import tiny_parts
 
 from microemo.configuration_microemo import TRAINABLE_PARTS
-from microemo.inference import window_analysis
+from microemo.inference import chunk_analysis
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 
 LEVEL = 3.0  # standard deviations of the micro logits that make the score sway between 0 and 1
 ANSWER_TOKENS = 8  # a random model never ends an answer by itself
@@ -43,14 +43,14 @@ def write_eventful_folder(folder: Path, *, video: Path, transcript: list[dict[st
 
 def load_quickly(folder: Path) -> EmotionAnalyzer:
     """The analyzer of a model folder, in a process of its own that keeps its answers short."""
-    window_analysis.ANSWER_TOKENS = ANSWER_TOKENS
+    chunk_analysis.ANSWER_TOKENS = ANSWER_TOKENS
     return EmotionAnalyzer.from_pretrained(folder, device="cpu")
 
 
 def quick_report(folder: Path, source: Any, **asked: Any) -> EmotionReport:
     """What `load_quickly`'s analyzer says of a clip, in this process, whose own answers stay as long as they are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window_analysis, "ANSWER_TOKENS", ANSWER_TOKENS)
+        patch.setattr(chunk_analysis, "ANSWER_TOKENS", ANSWER_TOKENS)
         return EmotionAnalyzer.from_pretrained(folder, device="cpu")(source, **asked)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from microemo.data.example import EmotionTargets, Example, FaceEvent, FaceTimeline, LabelledUtterance
 from microemo.evaluation.prediction_store import EvaluatedClip
-from microemo.inference.report import (
+from microemo.inference.report.report import (
     ClipSummary,
     EmotionReport,
     LabelScore,
@@ -16,7 +17,6 @@ from microemo.inference.report import (
     Settings,
     UtteranceReport,
 )
-from microemo.training.example import EmotionTargets, Example, FaceEvent, FaceTimeline, LabelledUtterance
 
 TRAINED = OutputStatus("trained", "trained", "trained", "trained")
 MODEL = ModelInfo("tiny", ("face_tower",), "cpu", "float32", "0.1.0", "5.23.0", "2.14.1")

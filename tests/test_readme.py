@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from microemo.inference.cli import COMMANDS
+from microemo.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ from tiny_processor import tiny_tokenizer
 from transformers import LlamaConfig, LlamaTokenizer, WhisperFeatureExtractor
 
 from microemo import MicroEmoConfig, MicroEmoProcessor
-from microemo.conversion.convert_timechat_to_hf import OriginalFiles
+from microemo.conversion.timechat.convert_timechat_to_hf import OriginalFiles
 from microemo.processing.timechat_preset import timechat_processor
 
 VISION_HEADS, HEADS, LLAMA_HEADS = 3, 4, 2

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from transformers import MobileNetV2Config
 
+from microemo.data.still_faces import EXPRESSIONS
 from microemo.processing.face_cropping import landmarks_from_boxes
 from microemo.processing.face_detection import FaceDetections
-from microemo.training.face_classifier import FaceClassifier
-from microemo.training.still_faces import EXPRESSIONS
+from microemo.training.face_tower.classifier import FaceClassifier
 
 PEOPLE = 12
 

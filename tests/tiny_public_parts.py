@@ -23,11 +23,11 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from microemo.conversion import assemble_mini
-from microemo.conversion.convert_ctranslate2_whisper_to_hf import ConvertedWhisper
-from microemo.conversion.convert_gguf_to_hf import ConvertedLlama
-from microemo.conversion.mini_model import PublicParts
-from microemo.conversion.trained_parts import RECORD
+from microemo.conversion.mini import assemble_mini
+from microemo.conversion.mini.convert_ctranslate2_whisper_to_hf import ConvertedWhisper
+from microemo.conversion.mini.convert_gguf_to_hf import ConvertedLlama
+from microemo.conversion.mini.mini_model import PublicParts
+from microemo.conversion.mini.trained_parts import RECORD
 from microemo.processing.campplus import CAMPlusPlus
 from microemo.processing.prompt_text import SPECIAL_TOKENS
 

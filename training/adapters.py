@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
-from microemo.conversion.lora_files import Lora
+from microemo.conversion.mini.lora_files import Lora
 from microemo.training.parameter_groups import PARTS
 from microemo.training.recipe import LoraRecipe
 

@@ -14,18 +14,18 @@ import torch
 from transformers.utils import logging
 
 from microemo import MicroEmoConfig, MicroEmoProcessor
+from microemo.data.answers import turn_of
+from microemo.data.clip_features import ClipLoader, ReadExample
+from microemo.data.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
+from microemo.data.example import EmotionTargets, Example, Turn
+from microemo.data.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hide_streams
 from microemo.processing.clip import Clip
 from microemo.processing.clip_tensors import IGNORE_INDEX, pad_rows
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.answers import turn_of
 from microemo.training.clip_evidence import ClipEvidence, ClipFindings, without_streams
-from microemo.training.clip_features import ClipLoader, ReadExample
-from microemo.training.emotion_targets import emotion_labels, label_ids, valence_arousal_labels
-from microemo.training.example import EmotionTargets, Example, Turn
-from microemo.training.face_labels import action_unit_labels, expression_labels, micro_labels
-from microemo.training.face_stretches import draw_stretch, mirrored
-from microemo.training.stream_dropout import FACE_RATE, StreamDropout, every_second_crop, hide_streams
+from microemo.training.objectives.face_clips import draw_stretch, mirrored
+from microemo.training.objectives.face_labels import action_unit_labels, expression_labels, micro_labels
 
 logger = logging.get_logger(__name__)
 

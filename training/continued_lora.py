@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from microemo.conversion.lora_files import Lora, merge_lora, read_lora
+from microemo.conversion.mini.lora_files import Lora, merge_lora, read_lora
 from microemo.training.adapters import adapted_modules
 from microemo.training.recipe import LoraRecipe
 

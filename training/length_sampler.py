@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import Sampler
 
-from microemo.training.example import NO_QUESTION, Example
+from microemo.data.example import NO_QUESTION, Example
 
 BATCHES_SORTED_TOGETHER = 50  # of random examples: as in transformers' `LengthGroupedSampler`
 TOKENS_A_WORD = 1.4

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from microemo.conversion.assemble_mini import assemble_mini
-from microemo.conversion.assembled_folder import MANIFEST
-from microemo.conversion.package_weights import file_sha256
-from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder
+from microemo.conversion.mini.assemble_mini import assemble_mini
+from microemo.conversion.mini.assembled_folder import MANIFEST
+from microemo.conversion.mini.trained_parts import RECORD, mini_checkpoint_folder
+from microemo.data.package_weights import file_sha256
 from microemo.training.language.prepare import SEED, Amounts, prepare
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import load_recipe

@@ -19,9 +19,13 @@ from microemo import (
     MicroEmoForEmotionClassification,
     MicroEmoProcessor,
 )
-from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.mini.assemble_mini import assemble_mini
 from microemo.training.adapters import quantization_config
-from microemo.training.face_timeline import MicroEmoForFaceFlow, MicroEmoForFaceMovement, MicroEmoForFaceTimeline
+from microemo.training.objectives.face_timeline import (
+    MicroEmoForFaceFlow,
+    MicroEmoForFaceMovement,
+    MicroEmoForFaceTimeline,
+)
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import ModelRecipe
 

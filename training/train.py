@@ -14,26 +14,26 @@ from transformers import HfArgumentParser, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
-from microemo.conversion.assemble_mini import FACE_LANDMARKS_FOLDER
-from microemo.conversion.lora_files import Lora
-from microemo.evaluation.trainer_metrics import HeadMetrics
+from microemo.conversion.mini.assemble_mini import FACE_LANDMARKS_FOLDER
+from microemo.conversion.mini.lora_files import Lora
+from microemo.data.clip_features import ClipLoader
+from microemo.data.example import Example
+from microemo.data.reader_registry import load_examples
+from microemo.data.stream_dropout import StreamDropout
+from microemo.evaluation.metrics.trainer_metrics import HeadMetrics
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.adapters import add_lora, merged_adapter
-from microemo.training.clip_features import ClipLoader
 from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.continued_lora import begin_with, continued_lora, take_out
-from microemo.training.example import Example
 from microemo.training.face_features import remember_faces
 from microemo.training.language.examples import LanguageCollator
 from microemo.training.language.examples import load_examples as load_language_examples
 from microemo.training.length_sampler import rough_tokens
 from microemo.training.parameter_groups import train_only
 from microemo.training.precision import fitting_precision
-from microemo.training.reader_registry import load_examples
 from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
 from microemo.training.starting_model import StartingModel, load_starting_model
-from microemo.training.stream_dropout import StreamDropout
 from microemo.training.tower_features import TOWERS, remember_towers
 from microemo.training.trained_weights import (
     ADAPTER_FOLDER,

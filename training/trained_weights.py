@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
-from microemo.conversion.assembled_folder import MANIFEST
-from microemo.conversion.lora_files import Lora, write_lora
-from microemo.conversion.trained_parts import RECORD
-from microemo.training.example import Example
+from microemo.conversion.mini.assembled_folder import MANIFEST
+from microemo.conversion.mini.lora_files import Lora, write_lora
+from microemo.conversion.mini.trained_parts import RECORD
+from microemo.data.example import Example
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import Recipe
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
-from microemo.evaluation.trainer_metrics import OUTPUT_OF_LABEL
+from microemo.evaluation.metrics.trainer_metrics import OUTPUT_OF_LABEL
 from microemo.processing.clip_tensors import IGNORE_INDEX
 from microemo.training.length_sampler import LengthSampler
 from microemo.training.parameter_groups import parameter_groups

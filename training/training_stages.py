@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microemo.conversion.trained_parts import RECORD, TrainedCheckpoint, read_checkpoint
+from microemo.conversion.mini.trained_parts import RECORD, TrainedCheckpoint, read_checkpoint
 from microemo.training.trained_weights import WEIGHTS_FOLDER
 
 NEEDED_ENTRIES = ("recipe", "seed", "data", "curves", "trained_parts", "reading_settings", "begun_with")

@@ -25,13 +25,13 @@ from transformers import (
 )
 
 import microemo
-from microemo.conversion import assemble_mini as module
-from microemo.conversion.assemble_mini import assemble_mini, main, mini_recipe
-from microemo.conversion.assembled_folder import MANIFEST
-from microemo.conversion.lora_files import Lora, write_lora
-from microemo.conversion.mini_packages import FACE_LANDMARKS, MINI_PACKAGES
-from microemo.conversion.package_weights import default_cache_dir, file_sha256
-from microemo.conversion.trained_parts import mini_checkpoint_folder, read_checkpoint
+from microemo.conversion.mini import assemble_mini as module
+from microemo.conversion.mini.assemble_mini import assemble_mini, main, mini_recipe
+from microemo.conversion.mini.assembled_folder import MANIFEST
+from microemo.conversion.mini.lora_files import Lora, write_lora
+from microemo.conversion.mini.mini_packages import FACE_LANDMARKS, MINI_PACKAGES
+from microemo.conversion.mini.trained_parts import mini_checkpoint_folder, read_checkpoint
+from microemo.data.package_weights import default_cache_dir, file_sha256
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.processing_microemo import MicroEmoProcessor
@@ -45,7 +45,7 @@ def test_recipe_names_sources_versions_checkpoint_and_code(tmp_path: Path) -> No
     assert recipe["checkpoint"] == {}
     expected = {
         "microemo/modeling_microemo.py",
-        "microemo.conversion/mini_model.py",
+        "microemo.conversion/mini/mini_model.py",
         "microemo.processing/processing_microemo.py",
         "microemo.processing/chat_template.jinja",
     }
@@ -175,7 +175,7 @@ def test_offline_with_a_filled_cache_gives_the_same_bytes(tmp_path: Path) -> Non
     assembled_mini = assemble_mini()
     wheels = default_cache_dir() / "wheels"
     shutil.copytree(wheels, tmp_path / "cache" / "wheels", copy_function=_link)
-    command = [sys.executable, "-m", "microemo.conversion.assemble_mini", "--out", tmp_path / "mini"]
+    command = [sys.executable, "-m", "microemo.conversion.mini.assemble_mini", "--out", tmp_path / "mini"]
     environment = os.environ | {"PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(
         [*command, "--cache-dir", tmp_path / "cache"], env=environment, capture_output=True, text=True, check=True

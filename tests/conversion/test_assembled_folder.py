@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from microemo.conversion.assembled_folder import MANIFEST, assemble_once, fingerprint_of, is_complete
+from microemo.conversion.mini.assembled_folder import MANIFEST, assemble_once, fingerprint_of, is_complete
 
 RECIPE = {"version": 1, "hashes": {"a": "1"}}
 FORK = multiprocessing.get_context("fork")  # a spawned process would import torch first

@@ -15,7 +15,7 @@ import torch
 from ctranslate2_writer import whisper_variables, write_ctranslate2_model
 from transformers import WhisperConfig, WhisperForConditionalGeneration, WhisperProcessor, WhisperTokenizer
 
-from microemo.conversion.convert_ctranslate2_whisper_to_hf import (
+from microemo.conversion.mini.convert_ctranslate2_whisper_to_hf import (
     ENDOFTEXT,
     START,
     convert_config,
@@ -24,8 +24,8 @@ from microemo.conversion.convert_ctranslate2_whisper_to_hf import (
     convert_state_dict,
     convert_whisper,
 )
-from microemo.conversion.ctranslate2_format import read_ctranslate2_model
-from microemo.conversion.mini_packages import SPEECH
+from microemo.conversion.mini.ctranslate2_format import read_ctranslate2_model
+from microemo.conversion.mini.mini_packages import SPEECH
 
 SAMPLING_RATE = 16_000
 TOKEN_FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}

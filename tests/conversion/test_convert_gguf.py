@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from microemo.conversion.convert_gguf_to_hf import convert_gguf
-from microemo.conversion.mini_packages import LANGUAGE_MODEL
+from microemo.conversion.mini.convert_gguf_to_hf import convert_gguf
+from microemo.conversion.mini.mini_packages import LANGUAGE_MODEL
 
 TEXTS = [
     'Anna: "I\'m fine."\n',

@@ -20,8 +20,8 @@ from timechat_files import (
 from timechat_reference import frame_states, llama, video_tokens
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
-from microemo.conversion.convert_timechat_to_hf import ConversionOptions, convert_timechat
-from microemo.conversion.tensor_parts import interpolate_frames
+from microemo.conversion.timechat.convert_timechat_to_hf import ConversionOptions, convert_timechat
+from microemo.conversion.timechat.tensor_parts import interpolate_frames
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 FLOAT32 = ConversionOptions(dtype="float32")

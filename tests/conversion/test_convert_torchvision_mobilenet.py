@@ -8,8 +8,8 @@ import torchvision
 from torch import nn
 from transformers import MobileNetV2Model
 
-from microemo.conversion.convert_torchvision_mobilenet_to_hf import convert_mobilenet_state_dict, mobilenet_config
-from microemo.conversion.mini_packages import MOBILENET
+from microemo.conversion.mini.convert_torchvision_mobilenet_to_hf import convert_mobilenet_state_dict, mobilenet_config
+from microemo.conversion.mini.mini_packages import MOBILENET
 
 
 @pytest.fixture(scope="module")

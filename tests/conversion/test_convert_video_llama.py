@@ -18,7 +18,7 @@ from tiny_model import WHISPER
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from microemo import MicroEmoForConditionalGeneration
-from microemo.conversion.convert_timechat_to_hf import ConversionOptions, convert_timechat
+from microemo.conversion.timechat.convert_timechat_to_hf import ConversionOptions, convert_timechat
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 OPTIONS = ConversionOptions(dtype="float32")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ctranslate2_writer import write_ctranslate2_model
 
-from microemo.conversion.ctranslate2_format import read_ctranslate2_model
+from microemo.conversion.mini.ctranslate2_format import read_ctranslate2_model
 
 VARIABLES = {
     "encoder/num_heads": np.array(2, np.int16),

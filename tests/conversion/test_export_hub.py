@@ -18,8 +18,8 @@ from microemo import (
     MicroEmoProcessor,
     MicroEmoVideoProcessor,
 )
-from microemo.conversion.export_hub import ExportOptions, export_model
-from microemo.conversion.remote_code import MODEL_AUTO_MAP, code_files
+from microemo.conversion.hub.export_hub import ExportOptions, export_model
+from microemo.conversion.hub.remote_code import MODEL_AUTO_MAP, code_files
 
 
 @pytest.fixture(scope="module")

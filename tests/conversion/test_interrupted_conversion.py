@@ -8,11 +8,11 @@ import pytest
 import torch
 from timechat_files import converted_processor, split_llama, timechat_config, write_timechat
 
-from microemo.conversion import sharded_writer
-from microemo.conversion.convert_timechat_to_hf import ConversionOptions, convert_timechat
-from microemo.conversion.reload_check import check_weights
-from microemo.conversion.sharded_writer import plan_shards, tensor_checksum, write_shards
-from microemo.conversion.weight_files import read_weights
+from microemo.conversion.timechat import sharded_writer
+from microemo.conversion.timechat.convert_timechat_to_hf import ConversionOptions, convert_timechat
+from microemo.conversion.timechat.reload_check import check_weights
+from microemo.conversion.timechat.sharded_writer import plan_shards, tensor_checksum, write_shards
+from microemo.conversion.timechat.weight_files import read_weights
 
 SMALL_SHARDS = ConversionOptions(dtype="float32", max_shard_bytes=60_000)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from microemo.conversion.key_rules import WHOLE, IgnoreRule, KeyRule, plan_conversion
+from microemo.conversion.timechat.key_rules import WHOLE, IgnoreRule, KeyRule, plan_conversion
 
 RULES = (
     KeyRule(r"encoder\.(\d+)\.(weight|bias)", r"layers.\1.\2"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from microemo.conversion.lora_files import Lora, is_lora, merge_lora, read_lora, write_lora
+from microemo.conversion.mini.lora_files import Lora, is_lora, merge_lora, read_lora, write_lora
 
 RANK, ALPHA = 2, 6.0
 METADATA = {"rank": "2", "alpha": "6.0"}

@@ -10,8 +10,8 @@ import torch
 from tiny_public_parts import tiny_public_parts, write_checkpoint
 
 from microemo import MicroEmoForConditionalGeneration
-from microemo.conversion.mini_model import PublicParts, build_mini, extend_embedding
-from microemo.conversion.trained_parts import TrainedCheckpoint, read_checkpoint
+from microemo.conversion.mini.mini_model import PublicParts, build_mini, extend_embedding
+from microemo.conversion.mini.trained_parts import TrainedCheckpoint, read_checkpoint
 from microemo.presets import preset_config
 from microemo.processing.prompt_text import SPECIAL_TOKENS
 

@@ -6,9 +6,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from microemo import MicroEmoConfig
-from microemo.conversion.model_card import CardFacts, card_metadata, model_card
-from microemo.conversion.model_figures import Figure, TrainingRecord, read_training_record
-from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder
+from microemo.conversion.hub.model_card import CardFacts, card_metadata, model_card
+from microemo.conversion.hub.model_figures import Figure, TrainingRecord, read_training_record
+from microemo.conversion.mini.trained_parts import RECORD, mini_checkpoint_folder
 
 EMOTIONS = Figure("emotion recognition", "Test clips, held out", "mean average precision", 0.41, "microemo evaluate x")
 SPOTTING = Figure("micro-expression spotting", "Synthetic clips", "F1", 0.5, "microemo evaluate y")

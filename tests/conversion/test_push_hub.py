@@ -12,9 +12,9 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from local_hub import TOKEN, LocalHub
 from tiny_folder import write_tiny_folder
 
-from microemo.conversion.export_hub import ExportOptions, export_model
-from microemo.conversion.push_hub import PushOptions, push_folder
-from microemo.inference.cli import main
+from microemo.cli.main import main
+from microemo.conversion.hub.export_hub import ExportOptions, export_model
+from microemo.conversion.hub.push_hub import PushOptions, push_folder
 
 REPO = "user/microemo-tiny"
 LOAD = """

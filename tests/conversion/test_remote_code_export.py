@@ -11,7 +11,7 @@ import torch
 from tiny_folder import write_tiny_folder
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
-from microemo.conversion.export_hub import export_model
+from microemo.conversion.hub.export_hub import export_model
 
 # Run with and without the package: reads a clip out of arrays, and saves what the model makes of it.
 ANALYSE = """

@@ -14,13 +14,13 @@ from original_checkpoints import (
     vit_shapes,
 )
 
-from microemo.conversion.convert_timechat_to_hf import check_shapes
-from microemo.conversion.key_rules import original_keys, plan_conversion
-from microemo.conversion.seeded_parts import SEEDED_KEYS, check_seedable
-from microemo.conversion.tensor_parts import Combiner
-from microemo.conversion.timechat_keys import KEY_RULES, ignore_rules
-from microemo.conversion.timechat_lora import check_lora
-from microemo.conversion.weight_files import StoredTensor
+from microemo.conversion.timechat.convert_timechat_to_hf import check_shapes
+from microemo.conversion.timechat.key_rules import original_keys, plan_conversion
+from microemo.conversion.timechat.seeded_parts import SEEDED_KEYS, check_seedable
+from microemo.conversion.timechat.tensor_parts import Combiner
+from microemo.conversion.timechat.timechat_keys import KEY_RULES, ignore_rules
+from microemo.conversion.timechat.timechat_lora import check_lora
+from microemo.conversion.timechat.weight_files import StoredTensor
 from microemo.presets import meta_model, preset_config
 
 SIZES = Sizes()

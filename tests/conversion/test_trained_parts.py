@@ -9,9 +9,8 @@ from safetensors.torch import save_file
 from tiny_public_parts import write_checkpoint
 from torch import nn
 
-from microemo.conversion.lora_files import Lora, write_lora
-from microemo.conversion.package_weights import file_sha256
-from microemo.conversion.trained_parts import (
+from microemo.conversion.mini.lora_files import Lora, write_lora
+from microemo.conversion.mini.trained_parts import (
     RECORD,
     TrainedCheckpoint,
     checkpoint_files,
@@ -19,6 +18,7 @@ from microemo.conversion.trained_parts import (
     mini_checkpoint_folder,
     read_checkpoint,
 )
+from microemo.data.package_weights import file_sha256
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from microemo.data.default_wheel import (
     sentiment_of_labels,
 )
 from microemo.data.emotion_wheel import M1, M2
-from microemo.evaluation.wheel_files import wheels_where_fear_is_joyful
+from microemo.evaluation.metrics.wheel_files import wheels_where_fear_is_joyful
 
 GO_EMOTIONS = str.split(
     "admiration amusement anger annoyance approval caring confusion curiosity desire disappointment disapproval "

@@ -7,9 +7,9 @@ from labelled_clips import write_labelled_clips
 from tiny_folder import tiny_parts
 
 from microemo.configuration_microemo import TRAINABLE_PARTS
-from microemo.inference import window_analysis
+from microemo.data.reader_registry import read_examples
+from microemo.inference import chunk_analysis
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.training.reader_registry import read_examples
 
 openpyxl = pytest.importorskip("openpyxl", reason="the official wheel files are .xlsx")
 
@@ -103,7 +103,7 @@ def folder_2025(tmp_path):
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch):
     """A random model never ends an answer by itself."""
-    monkeypatch.setattr(window_analysis, "ANSWER_TOKENS", 4)
+    monkeypatch.setattr(chunk_analysis, "ANSWER_TOKENS", 4)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 from microemo.evaluation.ablation import ABLATIONS, AblatedAnalyzer, clip_at_moments
 from microemo.evaluation.model_runs import RunSettings, clip_loader, evaluate_examples
 from microemo.evaluation.tower_cache import remembered_towers, tower_modules
-from microemo.inference.report import Settings
+from microemo.inference.report.report import Settings
 from microemo.processing.clip import Clip, Utterance
 
 SCORES = Settings("scores", "speaker")

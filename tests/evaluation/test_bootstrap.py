@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from microemo.evaluation.bootstrap import bootstrap_estimate
+from microemo.evaluation.metrics.bootstrap import bootstrap_estimate
 
 
 def test_the_interval_of_a_mean_is_that_of_theory():

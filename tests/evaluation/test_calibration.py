@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microemo.evaluation.calibration import (
+from microemo.evaluation.metrics.calibration import (
     bin_sums,
     brier_score,
     calibration_error_of_sums,

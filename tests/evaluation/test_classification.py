@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microemo.evaluation.classification import closed_set_scores, sentiment_scores, sentiment_value
+from microemo.evaluation.metrics.classification import closed_set_scores, sentiment_scores, sentiment_value
 
 labels = st.sampled_from(["happy", "sad", "angry"])
 

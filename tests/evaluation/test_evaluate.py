@@ -4,14 +4,14 @@ import json
 import numpy as np
 import pytest
 
+from microemo.cli.evaluate import add_arguments, run
 from microemo.data.default_wheel import default_wheels
 from microemo.evaluation.clip_labels import ClipLabels
 from microemo.evaluation.evaluate import Interval, evaluate_predictions
-from microemo.evaluation.evaluate_command import add_arguments, run
 from microemo.evaluation.figures import Matching
-from microemo.evaluation.open_vocabulary import exact_grouping, set_scores
-from microemo.evaluation.wheel_files import read_official_wheels
-from microemo.evaluation.wheel_metrics import mer2025_track2, ov_mer_average
+from microemo.evaluation.metrics.open_vocabulary import exact_grouping, set_scores
+from microemo.evaluation.metrics.wheel_files import read_official_wheels
+from microemo.evaluation.metrics.wheel_metrics import mer2025_track2, ov_mer_average
 
 MATCHING = Matching(wheels=default_wheels(), grouping=exact_grouping)
 QUICK = Interval(resamples=20)

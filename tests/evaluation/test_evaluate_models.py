@@ -9,14 +9,14 @@ import torch
 from labelled_clips import write_sound
 from tiny_folder import write_tiny_folder
 
+from microemo.cli.main import main
+from microemo.data.example import EmotionTargets, Example, LabelledUtterance
 from microemo.evaluation import evaluate_models
 from microemo.evaluation.ablation import FULL
 from microemo.evaluation.evaluate_models import NamedModel, reading_changes
 from microemo.evaluation.model_runs import RunSettings, evaluate_examples, model_fingerprint
 from microemo.evaluation.prediction_store import PredictionStore
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.cli import main
-from microemo.training.example import EmotionTargets, Example, LabelledUtterance
 
 
 @pytest.fixture

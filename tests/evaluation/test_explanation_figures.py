@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from evaluated_clips import evaluated, report, scores, utterance
 
+from microemo.data.example import EmotionTargets
 from microemo.evaluation.explanation_figures import explanation_figures, family_f1, has_contradiction
 from microemo.evaluation.explanation_reading import findings, raw_description
-from microemo.inference.report import EvidenceReport
+from microemo.inference.report.report import EvidenceReport
 from microemo.processing.evidence import Evidence
-from microemo.training.example import EmotionTargets
 
 JOY_AND_SURPRISE = EmotionTargets(open_labels=("joyful", "surprised"))
 GRIEF = EmotionTargets(emotions=("grief",))

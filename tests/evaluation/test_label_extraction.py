@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microemo.data.emotion_wheel import EmotionWheels, wheel_from_rows
-from microemo.evaluation.label_extraction import extract_labels, find_labels, labels_by_model
+from microemo.evaluation.metrics.label_extraction import extract_labels, find_labels, labels_by_model
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import zipfile
 import numpy as np
 import pytest
 
-from microemo.evaluation.label_matching import (
+from microemo.evaluation.metrics.label_matching import (
     embedding_grouping,
     file_grouping,
     model_grouping,
     read_stored_groups,
     word_vector_embedder,
 )
-from microemo.evaluation.open_vocabulary import set_scores, set_scores_of_groups
+from microemo.evaluation.metrics.open_vocabulary import set_scores, set_scores_of_groups
 
 VECTORS = {"happy": (1, 0), "glad": (0.9, 0.1), "sad": (-1, 0.1), "odd": (0, 0)}
 

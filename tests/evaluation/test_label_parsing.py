@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from microemo.evaluation.label_parsing import group_mapping, parse_label_groups, parse_labels
+from microemo.evaluation.metrics.label_parsing import group_mapping, parse_label_groups, parse_labels
 
 
 @pytest.mark.parametrize(

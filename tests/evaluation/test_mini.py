@@ -6,7 +6,7 @@ import cv2
 import pytest
 from skimage import data
 
-from microemo.inference.cli import main
+from microemo.cli.main import main
 
 
 @pytest.mark.slow

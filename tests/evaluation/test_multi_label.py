@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from microemo.evaluation.multi_label import (
+from microemo.evaluation.metrics.multi_label import (
     UNKNOWN,
     Thresholds,
     fit_thresholds,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microemo.evaluation.open_vocabulary import (
+from microemo.evaluation.metrics.open_vocabulary import (
     clip_set_scores,
     harmonic_mean,
     set_scores,

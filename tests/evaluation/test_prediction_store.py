@@ -1,8 +1,8 @@
 import pytest
 from evaluated_clips import evaluated, event, report, scores, utterance
 
+from microemo.data.example import EmotionTargets
 from microemo.evaluation.prediction_store import EvaluatedClip, PredictionStore, prediction_key
-from microemo.training.example import EmotionTargets
 
 TARGETS = EmotionTargets(open_labels=("happy",), emotions=("joy",), valence=0.5)
 

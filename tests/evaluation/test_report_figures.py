@@ -7,13 +7,13 @@ import pytest
 from evaluated_clips import evaluated, event, micro, report, scores, utterance
 
 from microemo.data.default_wheel import default_wheels
+from microemo.data.example import EmotionTargets
 from microemo.evaluation.evaluate import Interval, score_of
 from microemo.evaluation.figures import Matching
-from microemo.evaluation.multi_label import Thresholds
-from microemo.evaluation.open_vocabulary import exact_grouping
+from microemo.evaluation.metrics.multi_label import Thresholds
+from microemo.evaluation.metrics.open_vocabulary import exact_grouping
 from microemo.evaluation.report_figures import report_figures
-from microemo.inference.report import OutputStatus
-from microemo.training.example import EmotionTargets
+from microemo.inference.report.report import OutputStatus
 
 MATCHING = Matching(wheels=default_wheels(), grouping=exact_grouping)
 JOY, FEAR = EmotionTargets(emotions=("joy",)), EmotionTargets(emotions=("fear",))

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from labelled_clips import write_clip
 
+from microemo.cli.main import main
+from microemo.data.example import Example, LabelledUtterance
 from microemo.evaluation.ablation import FULL
 from microemo.evaluation.model_runs import RunSettings, evaluate_examples
 from microemo.inference import model_loading
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.cli import main
 from microemo.inference.model_loading import ReadingModels
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 from microemo.processing import clip_reading
 from microemo.processing.face_detection import FaceDetections
-from microemo.training.example import Example, LabelledUtterance
 
 SPOKEN = [
     {"start": 0.1, "end": 0.9, "text": "At last!", "speaker": "Anna"},

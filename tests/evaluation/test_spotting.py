@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microemo.evaluation.spotting import (
+from microemo.evaluation.metrics.spotting import (
     ExpressionInterval,
     interval_iou,
     match_intervals,

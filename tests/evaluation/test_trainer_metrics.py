@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from transformers import EvalPrediction
 
-from microemo.evaluation.trainer_metrics import HeadMetrics, expression_metrics, multi_label_metrics
+from microemo.evaluation.metrics.trainer_metrics import HeadMetrics, expression_metrics, multi_label_metrics
 
 YES, NO = 4.0, -4.0  # logits
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from microemo.evaluation.valence_arousal import concordance, root_mean_squared_error
+from microemo.evaluation.metrics.valence_arousal import concordance, root_mean_squared_error
 
 values = st.floats(-1, 1).map(lambda value: round(value, 3))
 

@@ -4,7 +4,7 @@ import openpyxl
 import pytest
 
 from microemo.data.emotion_wheel import M1, M2, Rule
-from microemo.evaluation.wheel_files import read_official_wheels, wheels_where_fear_is_joyful
+from microemo.evaluation.metrics.wheel_files import read_official_wheels, wheels_where_fear_is_joyful
 
 
 def node(wheels, label, name):

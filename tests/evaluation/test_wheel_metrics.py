@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microemo.data.emotion_wheel import M1, EmotionWheels, Rule, wheel_from_rows
-from microemo.evaluation.open_vocabulary import set_scores
-from microemo.evaluation.wheel_metrics import (
+from microemo.evaluation.metrics.open_vocabulary import set_scores
+from microemo.evaluation.metrics.wheel_metrics import (
     clip_wheel_scores,
     hit_rate,
     mer2025_track2,

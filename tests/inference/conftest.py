@@ -12,9 +12,9 @@ from tiny_processor import VOCAB_SIZE, tiny_processor
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.configuration_microemo import TRAINABLE_PARTS
-from microemo.inference import window_analysis
+from microemo.inference import chunk_analysis
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.report import (
+from microemo.inference.report.report import (
     ClipSummary,
     EmotionReport,
     EvidenceReport,
@@ -162,7 +162,7 @@ def make_model(*, trained_parts=TRAINABLE_PARTS, **changes) -> MicroEmoForCondit
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch):
     """A random model never ends an answer by itself."""
-    monkeypatch.setattr(window_analysis, "ANSWER_TOKENS", 4)
+    monkeypatch.setattr(chunk_analysis, "ANSWER_TOKENS", 4)
 
 
 @pytest.fixture

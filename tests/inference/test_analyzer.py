@@ -9,9 +9,9 @@ import torch
 from fake_landmarks import FakeLandmarker
 from synthetic_media import moving_squares, tone, write_video, write_wav
 
-from microemo.inference.report import EmotionReport
-from microemo.inference.tables import to_faces_csv
-from microemo.inference.text_timeline import format_timeline
+from microemo.inference.report.report import EmotionReport
+from microemo.inference.report.tables import to_faces_csv
+from microemo.inference.report.text_timeline import format_timeline
 from microemo.processing.media_source import VideoArray
 
 

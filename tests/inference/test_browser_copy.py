@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from synthetic_media import frame_number, join_files, moving_squares, rotate_display, tone, write_video
 
-from microemo.inference import browser_copy as browser_copy_module
-from microemo.inference.browser_copy import browser_copy, plays_in_browsers
-from microemo.inference.html_report import to_html
+from microemo.inference.report import browser_copy as browser_copy_module
+from microemo.inference.report.browser_copy import browser_copy, plays_in_browsers
+from microemo.inference.report.html import to_html
 
 
 def write_coded(path, *, codec, pix_fmt="yuv420p", count=20):

@@ -70,11 +70,12 @@ os.environ.pop("OMP_NUM_THREADS", None)
 import torch
 torch.set_num_threads(7)
 import microemo
-from microemo.inference import cli, cpu_threads
+from microemo.cli import main
+from microemo.inference import cpu_threads
 cpu_threads.os.cpu_count = lambda: 64
 cpu_threads.usable_cpus = lambda: 2
 assert torch.get_num_threads() == 7
-cli.main(["analyze", "missing.mp4"])
+main.main(["analyze", "missing.mp4"])
 print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])
 """
     finished = subprocess.run(

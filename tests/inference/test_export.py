@@ -6,10 +6,10 @@ from dataclasses import replace
 import pysubs2
 import pytest
 
-from microemo.inference.export import WRITERS, save_all, save_report, write_atomically
-from microemo.inference.report import EmotionReport
-from microemo.inference.subtitles import to_srt, to_vtt
-from microemo.inference.tables import to_csv, to_faces_csv
+from microemo.inference.report.export import WRITERS, save_all, save_report, write_atomically
+from microemo.inference.report.report import EmotionReport
+from microemo.inference.report.subtitles import to_srt, to_vtt
+from microemo.inference.report.tables import to_csv, to_faces_csv
 
 
 def with_words(report, text, speaker=None):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from microemo.inference.face_curves import expression_scores, strongest_moments
+from microemo.inference.report.face_curves import expression_scores, strongest_moments
 from microemo.processing.facial_events import FaceScores, detect_events
 
 LABELS = ("neutral", "happiness", "anger")

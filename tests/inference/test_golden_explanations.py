@@ -11,7 +11,7 @@ import pytest
 
 from microemo.evaluation.explanation_reading import findings
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.explanation_check import check_explanation
+from microemo.inference.explanation.check import check_explanation
 
 pytestmark = pytest.mark.slow
 

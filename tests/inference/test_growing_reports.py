@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from microemo.generation_cache import CACHE_NAME
-from microemo.inference import window_analysis
-from microemo.inference.face_curves import boxes_at
+from microemo.inference import chunk_analysis
+from microemo.inference.report.face_curves import boxes_at
 from microemo.processing.clip import FaceTrack
 
 
@@ -34,8 +34,8 @@ def test_the_face_comes_first_and_the_complete_report_last(make_analyzer, video,
 
 
 def test_explanations_come_batch_by_batch(make_analyzer, video, spoken, monkeypatch):
-    monkeypatch.setattr(window_analysis, "CACHES_BYTES", 0)
-    monkeypatch.setattr(window_analysis, "FEWEST_AT_ONCE", 1)
+    monkeypatch.setattr(chunk_analysis, "CACHES_BYTES", 0)
+    monkeypatch.setattr(chunk_analysis, "FEWEST_AT_ONCE", 1)
     grown = list(make_analyzer().growing_reports(video, transcript=spoken))
     answered = [sum(one.raw_answer is not None for one in report.utterances) for report in grown]
     assert answered == [0, 0, 0, 1, 2]  # faces, emotions, the clip's answer, then each utterance's
@@ -45,15 +45,15 @@ def test_explanations_come_batch_by_batch(make_analyzer, video, spoken, monkeypa
     ("count", "row_bytes", "at_once"), [(18, 1, 18), (25, 1, 13), (3, 1, 3), (61, 1 << 26, 16), (60, 1 << 30, 8)]
 )
 def test_batches_of_questions_are_alike_and_fit(monkeypatch, count, row_bytes, at_once):
-    monkeypatch.setattr(window_analysis, "cache_bytes", lambda cache: row_bytes)
+    monkeypatch.setattr(chunk_analysis, "cache_bytes", lambda cache: row_bytes)
     prefix = SimpleNamespace(output={CACHE_NAME: None})
-    assert window_analysis.questions_at_once(count, prefix=prefix) == at_once
+    assert chunk_analysis.questions_at_once(count, prefix=prefix) == at_once
 
 
 def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken, monkeypatch):
     """The clip's own, to the bit: no crop moves to the utterance before on its way through the model."""
     analyzer, seen = make_analyzer(max_window_seconds=1.5), []
-    build = window_analysis.utterance_evidence
+    build = chunk_analysis.utterance_evidence
 
     def watched(perception, clip, *, timelines, prosody):
         (line,) = timelines
@@ -61,7 +61,7 @@ def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken
         assert np.array_equal(line.times, clip.face_times)
         return build(perception, clip, timelines=timelines, prosody=prosody)
 
-    monkeypatch.setattr(window_analysis, "utterance_evidence", watched)
+    monkeypatch.setattr(chunk_analysis, "utterance_evidence", watched)
     analyzer(video, transcript=spoken)
     assert len(seen) == 2 and seen[1] > 0
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from microemo.inference.html_report import to_html
+from microemo.inference.report.html import to_html
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{media}}{{script}}"
 

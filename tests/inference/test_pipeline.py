@@ -56,7 +56,8 @@ class TestOurs:
         report = recognize(str(video), transcript=spoken, mode="scores")
         analyzer = EmotionAnalyzer.from_pretrained(folder, detector=None)
         assert plain(report) == plain(analyzer(str(video), transcript=spoken, mode="scores").to_dict())
-        schema = json.loads(files("microemo.inference").joinpath("report.schema.json").read_text(encoding="utf-8"))
+        text = files("microemo.inference.report").joinpath("report.schema.json").read_text(encoding="utf-8")
+        schema = json.loads(text)
         jsonschema.validate(json.loads(json.dumps(report)), schema)
 
     def test_several_videos(self, recognize, video, spoken):

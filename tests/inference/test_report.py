@@ -5,7 +5,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
-from microemo.inference.report import (
+from microemo.inference.report.report import (
     EmotionReport,
     EvidenceReport,
     ExpressionCurve,
@@ -13,9 +13,9 @@ from microemo.inference.report import (
     LabelScore,
     MicroExpression,
 )
-from microemo.inference.report_schema import report_schema
+from microemo.inference.report.schema import report_schema
 
-SHIPPED_SCHEMA = json.loads((files("microemo.inference") / "report.schema.json").read_text(encoding="utf-8"))
+SHIPPED_SCHEMA = json.loads((files("microemo.inference.report") / "report.schema.json").read_text(encoding="utf-8"))
 
 
 def test_the_report_comes_back_equal(report):

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from microemo.inference.exact_json import from_plain, to_plain
-from microemo.inference.report_building import (
+from microemo.inference.array_json import from_plain, to_plain
+from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.report.building import (
     HeadLabels,
     clip_summary,
     joined_scores,
     person_timelines,
     utterance_reports,
 )
-from microemo.inference.window_analysis import WindowFindings
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import Perception, utterance_evidence
 from microemo.processing.facial_events import FaceScores, detect_events

@@ -7,9 +7,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from microemo.cli.main import main
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.cli import main
-from microemo.inference.exact_json import from_plain, to_plain
+from microemo.inference.array_json import from_plain, to_plain
 from microemo.processing.clip import Transcription, Utterance
 
 LOOK = Utterance(0.2, 1.2, "看!", language="zh", language_probability=0.75, english="Look!")

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from microemo.inference.report import OutputStatus
-from microemo.inference.text_timeline import format_span, format_timeline, wrap
+from microemo.inference.report.report import OutputStatus
+from microemo.inference.report.text_timeline import format_span, format_timeline, wrap
 
 EXPECTED = """\
 clip.mp4  5.0 s, 2 utterances, 1 face

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from microemo.inference.report_building import HeadLabels, utterance_reports
-from microemo.inference.window_analysis import WindowFindings
+from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.report.building import HeadLabels, utterance_reports
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.prosody import VoiceTrace
 

@@ -77,7 +77,7 @@ def test_the_import_takes_less_than_the_promised_time_beyond_torch():
 
 def test_the_commands_help_loads_neither_torch_nor_transformers():
     code = """
-from microemo.inference.cli import main
+from microemo.cli.main import main
 try: main(["--help"])
 except SystemExit: RESULT = sorted({"torch", "transformers", "cv2", "numpy"} & set(sys.modules))
 """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from landmark_frames import landmark_frames
 
-from microemo.conversion.mini_packages import FACE_LANDMARKS
-from microemo.conversion.package_weights import (
+from microemo.conversion.mini.mini_packages import FACE_LANDMARKS
+from microemo.data.package_weights import (
     PackageFile,
     WeightPackage,
     default_cache_dir,

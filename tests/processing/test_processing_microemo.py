@@ -11,7 +11,7 @@ from synthetic_media import moving_squares, tone, write_video
 from tiny_processor import tiny_processor, tiny_tokenizer
 from transformers import WhisperFeatureExtractor
 
-from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.mini.assemble_mini import assemble_mini
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.video_processing_microemo import MicroEmoVideoProcessor

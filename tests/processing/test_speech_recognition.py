@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_processor import tiny_recognizer
 
-from microemo.conversion.assemble_mini import assemble_mini
+from microemo.conversion.mini.assemble_mini import assemble_mini
 from microemo.processing.clip import Utterance
 from microemo.processing.speech_recognition import (
     MAX_JOINED_SECONDS,

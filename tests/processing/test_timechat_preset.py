@@ -8,7 +8,7 @@ from timechat_files import llama_tokenizer
 from tiny_processor import tiny_tokenizer
 from transformers.video_utils import VideoMetadata
 
-from microemo.conversion.mini_model import add_special_tokens
+from microemo.conversion.mini.mini_model import add_special_tokens
 from microemo.processing import timechat_preset, video_decoders
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.clip_tensors import time_sentences

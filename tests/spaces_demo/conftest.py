@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from demo_models import load_quickly, write_eventful_folder, write_transcript
 
-from microemo.inference.report import (
+from microemo.inference.report.report import (
     ClipSummary,
     EmotionReport,
     Modality,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from demo_models import quick_report
 
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 
 gradio_client = pytest.importorskip("gradio_client", reason="needs Gradio (pip install gradio)")
 

@@ -13,7 +13,7 @@ import pytest
 from browser import needs_browser, open_browser
 from demo_models import quick_report
 
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 
 pytestmark = needs_browser
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.mp4"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from microemo.inference.report import EmotionReport
+from microemo.inference.report.report import EmotionReport
 from microemo.spaces_demo.jobs import Failed, Finished, Grown, Job, Stage
 from microemo.spaces_demo.page_state import STEPS, page_states
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from microemo.data.identities import read_identities
 from microemo.processing.face_detection import FaceDetections
-from microemo.synthesis import casting
-from microemo.synthesis.clip_making import ClipMaker, FaceTools
-from microemo.synthesis.espeak import Phoneme
-from microemo.synthesis.face_mesh import load_topology
-from microemo.synthesis.identities import read_identities
-from microemo.synthesis.portrait import make_portrait
-from microemo.synthesis.scenario import ClipSettings
-from microemo.synthesis.speech import SAMPLING_RATE, Speech
+from microemo.synthesis.face.face_mesh import load_topology
+from microemo.synthesis.face.portrait import make_portrait
+from microemo.synthesis.script import casting
+from microemo.synthesis.script.scenario import ClipSettings
+from microemo.synthesis.video.clip_making import ClipMaker, FaceTools
+from microemo.synthesis.voice.espeak import Phoneme
+from microemo.synthesis.voice.speech import SAMPLING_RATE, Speech
 
 SIDE = 160  # px of the photograph
 PIXELS_PER_MM = 0.6

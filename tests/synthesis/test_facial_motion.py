@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from microemo.synthesis import face_mesh
-from microemo.synthesis.action_units import LABELS, UNIT_INDEX
-from microemo.synthesis.facial_motion import NUM_MOVEMENTS, keep_openings, movement_basis
+from microemo.data.action_units import LABELS, UNIT_INDEX
+from microemo.synthesis.face import face_mesh
+from microemo.synthesis.face.facial_motion import NUM_MOVEMENTS, keep_openings, movement_basis
 
 
 @pytest.fixture(scope="module")

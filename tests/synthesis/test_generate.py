@@ -7,13 +7,14 @@ import av
 import numpy as np
 import pytest
 
-from microemo.inference.cli import main
-from microemo.synthesis import cli, generate
-from microemo.synthesis.augmentation import Augmentation, Occlusion, draw_augmentation, jitter_times
+from microemo.cli import synthesize
+from microemo.cli.main import main
+from microemo.data.identities import read_identities, split_of
+from microemo.synthesis import generate
 from microemo.synthesis.generate import RunSettings
-from microemo.synthesis.identities import read_identities, split_of
-from microemo.synthesis.truth import ClipTruth, FaceEvent
-from microemo.synthesis.video_writing import write_video
+from microemo.synthesis.script.truth import ClipTruth, FaceEvent
+from microemo.synthesis.video.augmentation import Augmentation, Occlusion, draw_augmentation, jitter_times
+from microemo.synthesis.video.video_writing import write_video
 
 
 def settings(stills, **changes) -> RunSettings:
@@ -179,18 +180,18 @@ def test_a_failed_video_leaves_nothing(tmp_path):
 
 
 def test_command_line_says_what_is_wrong(tmp_path, stills, capsys, monkeypatch, drawn_models):
-    monkeypatch.setattr(cli, "fetch_face_models", lambda: None)
+    monkeypatch.setattr(synthesize, "fetch_face_models", lambda: None)
     parser = argparse.ArgumentParser()
-    cli.add_arguments(parser)
+    synthesize.add_arguments(parser)
     common = ["--stills", str(stills), "--size", "64", "--fps", "12", "--processes", "1", "--seed", "3"]
     out = tmp_path / "out"
-    assert cli.run(parser.parse_args([*common, "--count", "1", "--out", str(out)])) == 0
+    assert synthesize.run(parser.parse_args([*common, "--count", "1", "--out", str(out)])) == 0
     assert capsys.readouterr().out.strip() == str(out / "truth.jsonl")
     assert json.loads((out / "run.json").read_text())["count"] == 1
     with pytest.raises(ValueError, match="another run"):
-        cli.run(parser.parse_args([*common, "--count", "1", "--seed", "9", "--out", str(out)]))
+        synthesize.run(parser.parse_args([*common, "--count", "1", "--seed", "9", "--out", str(out)]))
     with pytest.raises(ValueError, match="count \\(0\\)"):
-        cli.run(parser.parse_args([*common, "--count", "0", "--out", str(out)]))
+        synthesize.run(parser.parse_args([*common, "--count", "0", "--out", str(out)]))
 
 
 @pytest.mark.parametrize("changes", [{"stills": "absent"}, {"goemotions": "absent"}, {"recordings": ("absent",)}])
@@ -202,12 +203,12 @@ def test_unusable_folders_are_refused_before_the_run_is_recorded(tmp_path, still
 
 
 def test_exit_codes_are_those_of_the_help(tmp_path, stills, capsys, monkeypatch, drawn_models):
-    monkeypatch.setattr(cli, "fetch_face_models", lambda: None)
+    monkeypatch.setattr(synthesize, "fetch_face_models", lambda: None)
     command = ["synthesize", "--count", "1", "--size", "64", "--fps", "12", "--processes", "1", "--out", str(tmp_path)]
     assert main([*command, "--stills", str(tmp_path / "absent")]) == 2
     assert "microemo: error: stills" in capsys.readouterr().err
     assert main([*command, "--stills", str(stills), "--seed", "3"]) == 0
-    monkeypatch.setattr(cli, "generate", interrupted)
+    monkeypatch.setattr(synthesize, "generate", interrupted)
     assert main([*command, "--stills", str(stills), "--seed", "3"]) == 130
 
 

@@ -2,15 +2,21 @@ import cv2
 import numpy as np
 import pytest
 
-from microemo.synthesis import face_mesh
-from microemo.synthesis.action_units import UNIT_INDEX
-from microemo.synthesis.face_mesh import face_frame, load_topology
-from microemo.synthesis.facial_motion import movement_basis
-from microemo.synthesis.head_pose import rotation_matrices, turn_head
-from microemo.synthesis.picture_framing import choose_window, cut_window
-from microemo.synthesis.portrait import UnsuitablePhotograph, check_suitable, make_portrait, rest_offset, still_motion
-from microemo.synthesis.rendering import affine_to_source, similarity
-from microemo.synthesis.wrinkles import FOLDING_UNITS, shade
+from microemo.data.action_units import UNIT_INDEX
+from microemo.synthesis.face import face_mesh
+from microemo.synthesis.face.face_mesh import face_frame, load_topology
+from microemo.synthesis.face.facial_motion import movement_basis
+from microemo.synthesis.face.head_pose import rotation_matrices, turn_head
+from microemo.synthesis.face.picture_framing import choose_window, cut_window
+from microemo.synthesis.face.portrait import (
+    UnsuitablePhotograph,
+    check_suitable,
+    make_portrait,
+    rest_offset,
+    still_motion,
+)
+from microemo.synthesis.face.rendering import affine_to_source, similarity
+from microemo.synthesis.face.wrinkles import FOLDING_UNITS, shade
 
 SIZE = (96, 96)
 

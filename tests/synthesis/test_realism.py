@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microemo.synthesis.action_units import ACTION_UNITS, EMOTIONS, PROTOTYPES, unit_vector
-from microemo.synthesis.face_mesh import NUM_POINTS, face_frame
-from microemo.synthesis.face_models import fetch_face_models
+from microemo.data.action_units import ACTION_UNITS, EMOTIONS, PROTOTYPES, unit_vector
+from microemo.synthesis.face.face_mesh import NUM_POINTS, face_frame
+from microemo.synthesis.face.face_models import fetch_face_models
 from microemo.synthesis.generate import RunSettings, create_maker
-from microemo.synthesis.performance import Performance, PlannedEvent
-from microemo.synthesis.truth import FaceEvent
+from microemo.synthesis.script.truth import FaceEvent
+from microemo.synthesis.video.performance import Performance, PlannedEvent
 
 SIZE = (224, 224)
 FRAME_TIMES = np.arange(36) / 24

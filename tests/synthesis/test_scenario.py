@@ -3,10 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from microemo.synthesis import explanation
-from microemo.synthesis.action_units import EMOTIONS, LABELS, MICRO_SECONDS, UNIT_INDEX
-from microemo.synthesis.casting import Sources
-from microemo.synthesis.emotion_words import (
+from microemo.data.action_units import EMOTIONS, LABELS, MICRO_SECONDS, UNIT_INDEX
+from microemo.data.emotion_words import (
     CLOSED_LABELS,
     GOEMOTIONS_ADJECTIVES,
     GOEMOTIONS_TO_CLOSED,
@@ -16,8 +14,10 @@ from microemo.synthesis.emotion_words import (
     read_goemotions,
     strength_of,
 )
-from microemo.synthesis.scenario import CLIP_SECONDS, ClipId, ClipSettings, draw_scenario
-from microemo.synthesis.truth import ClipTruth, FaceEvent
+from microemo.synthesis.script import explanation
+from microemo.synthesis.script.casting import Sources
+from microemo.synthesis.script.scenario import CLIP_SECONDS, ClipId, ClipSettings, draw_scenario
+from microemo.synthesis.script.truth import ClipTruth, FaceEvent
 
 MOVEMENTS = set(explanation.MOVEMENTS.values())
 

@@ -4,13 +4,13 @@ import subprocess
 import numpy as np
 import pytest
 
-from microemo.synthesis import espeak, sound_scene
-from microemo.synthesis.acted_speech import read_recordings
-from microemo.synthesis.action_units import UNIT_INDEX
-from microemo.synthesis.espeak import Phoneme, speak
-from microemo.synthesis.espeak_process import EXIT_NO_LIBRARY, LIBRARY_NAMES
-from microemo.synthesis.lip_movement import mouth_movements, mouth_shape
-from microemo.synthesis.speech import SAMPLING_RATE, TONES, VOICES, Speech, at_level, say
+from microemo.data.action_units import UNIT_INDEX
+from microemo.synthesis.face.lip_movement import mouth_movements, mouth_shape
+from microemo.synthesis.voice import espeak, sound_scene
+from microemo.synthesis.voice.acted_speech import read_recordings
+from microemo.synthesis.voice.espeak import Phoneme, speak
+from microemo.synthesis.voice.espeak_process import EXIT_NO_LIBRARY, LIBRARY_NAMES
+from microemo.synthesis.voice.speech import SAMPLING_RATE, TONES, VOICES, Speech, at_level, say
 
 
 def espeak_is_here() -> bool:

@@ -3,11 +3,11 @@
 import pytest
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.data.example import EmotionTargets, Example, LabelledUtterance
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import Evidence
 from microemo.training.clip_evidence import ClipEvidence, without_streams
 from microemo.training.collator import MicroEmoDataCollator
-from microemo.training.example import EmotionTargets, Example, LabelledUtterance
 
 CLIP = Clip("a.mp4", 0.0, 2.0, (Utterance(0.0, 2.0, "We won!"),))
 EXAMPLE = Example("a", utterances=(LabelledUtterance("We won!", targets=EmotionTargets(emotions=("joy",))),))

@@ -5,13 +5,13 @@ import torch
 from labelled_clips import write_labelled_clips, write_sound
 from tiny_processor import tiny_processor
 
+from microemo.data.clip_features import ClipLoader
+from microemo.data.example import NO_QUESTION, EmotionTargets, Example, LabelledUtterance, Turn
+from microemo.data.reader_registry import load_examples, read_examples
+from microemo.data.stream_dropout import StreamDropout
 from microemo.processing.clip_tensors import IGNORE_INDEX
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.clip_features import ClipLoader
 from microemo.training.collator import MicroEmoDataCollator
-from microemo.training.example import NO_QUESTION, EmotionTargets, Example, LabelledUtterance, Turn
-from microemo.training.reader_registry import load_examples, read_examples
-from microemo.training.stream_dropout import StreamDropout
 
 SETTINGS = ReadingSettings(num_frames=4, min_frames_per_utterance=1, face_size=16, face_fps=10.0)
 

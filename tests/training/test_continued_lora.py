@@ -8,9 +8,9 @@ import torch
 from tiny_public_parts import tiny_public_parts
 
 from microemo import MicroEmoForConditionalGeneration
-from microemo.conversion.lora_files import Lora, write_lora
-from microemo.conversion.mini_model import build_mini
-from microemo.conversion.trained_parts import TrainedCheckpoint
+from microemo.conversion.mini.lora_files import Lora, write_lora
+from microemo.conversion.mini.mini_model import build_mini
+from microemo.conversion.mini.trained_parts import TrainedCheckpoint
 from microemo.training.adapters import add_lora, lora_weights
 from microemo.training.continued_lora import begin_with, continued_lora, take_out
 from microemo.training.recipe import LoraRecipe

@@ -10,18 +10,19 @@ from labelled_clips import write_csv
 from synthetic_media import write_video
 from tiny_faces import MiddleFace, tiny_classifier, write_stills
 
+from microemo.data import still_faces
+from microemo.data.labelled_segments import LabelledSegment
 from microemo.processing.clip_reading import ClipReader
 from microemo.processing.facial_actions import USUAL_REST
-from microemo.training import expression_examples, still_faces
-from microemo.training.expression_examples import (
+from microemo.training.face_tower.classifier import classify_faces
+from microemo.training.perception import expression_examples
+from microemo.training.perception.expression_examples import (
     FaceMoments,
     clip_moments,
     segment_examples,
     still_examples,
     tower_features,
 )
-from microemo.training.face_classifier import classify_faces
-from microemo.training.labelled_segments import LabelledSegment
 
 WIDTH = 5
 

@@ -14,13 +14,16 @@ from synthetic_media import write_video
 from tiny_faces import MiddleFace, tiny_classifier, write_stills
 from tiny_model import tiny_config
 
-from microemo.conversion.package_weights import file_sha256
-from microemo.conversion.trained_parts import RECORD, read_checkpoint
+from microemo.conversion.mini.trained_parts import RECORD, read_checkpoint
+from microemo.data import still_faces
+from microemo.data.labelled_segments import COLUMNS, LabelledSegment
+from microemo.data.package_weights import file_sha256
+from microemo.data.still_faces import EXPRESSIONS, identity_folds
 from microemo.heads import FaceHead
 from microemo.processing.clip_reading import ClipReader
-from microemo.training import expression_examples, expression_fit, still_faces
-from microemo.training.expression_examples import FaceMoments, LabelledMoments
-from microemo.training.expression_fit import (
+from microemo.training.perception import expression_examples, expression_fit
+from microemo.training.perception.expression_examples import FaceMoments, LabelledMoments
+from microemo.training.perception.expression_fit import (
     ACTIONS,
     FOLDS,
     HEAD_FILE,
@@ -35,8 +38,6 @@ from microemo.training.expression_fit import (
     taught_examples,
     write_fit,
 )
-from microemo.training.labelled_segments import COLUMNS, LabelledSegment
-from microemo.training.still_faces import EXPRESSIONS, identity_folds
 
 WIDTH, COUNT = 12, len(EXPRESSIONS)
 NEUTRAL, HAPPINESS, ANGER = (EXPRESSIONS.index(name) for name in ("neutral", "happiness", "anger"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from microemo.training.expression_targets import calibrated_teacher_targets, mixed_targets, smooth_labels
+from microemo.training.face_tower.targets import calibrated_teacher_targets, mixed_targets, smooth_labels
 
 
 def test_smoothing_spreads_its_part_evenly():

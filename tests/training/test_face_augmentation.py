@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microemo.training.face_augmentation import FaceAugmentation, augment_face
+from microemo.training.face_tower.augmentation import FaceAugmentation, augment_face
 
 SIDE = 48
 

@@ -7,8 +7,8 @@ from tiny_faces import tiny_classifier
 from torch import nn
 from transformers import MobileNetV2Model
 
-from microemo.training import face_classifier
-from microemo.training.face_classifier import (
+from microemo.training.face_tower import classifier
+from microemo.training.face_tower.classifier import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     FullPrecisionConv2d,
@@ -62,7 +62,7 @@ def test_grey_is_normalised_as_the_processor_normalises_it_in_colour(coloured):
 
 def test_saved_and_loaded_it_says_the_same(tmp_path, monkeypatch):
     model = tiny_classifier().eval()
-    monkeypatch.setattr(face_classifier, "mobilenet_config", lambda: model.face_tower.config)
+    monkeypatch.setattr(classifier, "mobilenet_config", lambda: model.face_tower.config)
     crops = np.random.default_rng(1).integers(0, 256, size=(3, 64, 64), dtype=np.uint8)
     path = tmp_path / "face_tower.safetensors"
     save_face_classifier(model, path)

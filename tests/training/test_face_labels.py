@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from microemo.training.example import FaceEvent, FaceTimeline
-from microemo.training.face_labels import (
+from microemo.data.example import FaceEvent, FaceTimeline
+from microemo.training.objectives.face_labels import (
     UNKNOWN,
     action_unit_labels,
     event_strength,

@@ -11,16 +11,9 @@ from torch import nn
 from transformers import MobileNetV2Model
 
 import microemo.checkpoints
-from microemo.conversion.convert_torchvision_mobilenet_to_hf import mobilenet_config
-from microemo.processing.face_detection import create_detector
-from microemo.training import face_tower, still_faces
-from microemo.training.face_augmentation import FaceAugmentation
-from microemo.training.face_classifier import classify_faces, load_face_classifier
-from microemo.training.face_recipe import FaceTowerRecipe
-from microemo.training.face_tower import FaceTowerRun, TeachingMaterial, main, make_lessons, train_face_tower
-from microemo.training.face_trainer import FaceTrainer
-from microemo.training.recall_statistics import SCORED_EXPRESSIONS, mean_recall
-from microemo.training.still_faces import (
+from microemo.conversion.mini.convert_torchvision_mobilenet_to_hf import mobilenet_config
+from microemo.data import still_faces
+from microemo.data.still_faces import (
     EXPRESSIONS,
     StillFaces,
     StillLabel,
@@ -28,6 +21,14 @@ from microemo.training.still_faces import (
     load_still_faces,
     read_labels,
 )
+from microemo.evaluation.metrics.recall import SCORED_EXPRESSIONS, mean_recall
+from microemo.processing.face_detection import create_detector
+from microemo.training.face_tower import train
+from microemo.training.face_tower.augmentation import FaceAugmentation
+from microemo.training.face_tower.classifier import classify_faces, load_face_classifier
+from microemo.training.face_tower.recipe import FaceTowerRecipe
+from microemo.training.face_tower.train import FaceTowerRun, TeachingMaterial, main, make_lessons, train_face_tower
+from microemo.training.face_tower.trainer import FaceTrainer
 
 STILLS_EACH = 30
 SHIPPED = Path(microemo.checkpoints.__path__[0]) / "microemo-mini"
@@ -53,7 +54,7 @@ def stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(still_faces, "create_still_detector", MiddleFace)
     monkeypatch.setattr(still_faces, "CROP_SIZE", 32)
     monkeypatch.setattr(
-        face_tower,
+        train,
         "imagenet_face_classifier",
         lambda *, cache_dir, dropout=0.0, progress: tiny_classifier(dropout=dropout),
     )
@@ -67,11 +68,11 @@ def test_one_command_trains_measures_and_records(stills, tmp_path, capsys):
     record = json.loads((out / "training_record.json").read_text())
     assert record["trained_parts"] == ["face_tower"]
     entry = record["face_tower"]
-    assert entry["sha256"] == hashlib.sha256((out / "face_tower.safetensors").read_bytes()).hexdigest()
+    assert entry["sha256"] == hashlib.sha256((out / "train.safetensors").read_bytes()).hexdigest()
     assert [run["name"] for run in entry["runs"]] == ["fold-0", "fold-1", "final"]
     assert entry["runs"][0]["learners"] + entry["runs"][1]["learners"] == entry["runs"][2]["learners"]
     assert sum(map(sum, entry["cross_validation"]["confusion"])) == 5 * 12
-    keys = set(load_file(out / "face_tower.safetensors"))
+    keys = set(load_file(out / "train.safetensors"))
     assert {"model.face_head.static_expression.weight", "model.face_head.static_expression.bias"} < keys
 
 
@@ -82,7 +83,7 @@ def test_runs_spread_over_calls_end_as_one_call_would(stills, tmp_path, capsys):
         assert not (spread / "training_record.json").exists()
         assert main(["--stills", str(stills), "--out", str(spread), *TINY, "--only", *names]) == 0
     assert "other runs are still to do" in capsys.readouterr().out
-    files = [folder / "face_tower.safetensors" for folder in (whole, spread)]
+    files = [folder / "train.safetensors" for folder in (whole, spread)]
     assert files[0].read_bytes() == files[1].read_bytes()
     records = [json.loads((folder / "training_record.json").read_text()) for folder in (whole, spread)]
     assert records[0] == records[1]

@@ -6,9 +6,9 @@ import torch
 from tiny_faces import tiny_classifier
 from torch import nn
 
-from microemo.training.expression_targets import smooth_labels
-from microemo.training.face_recipe import FaceTowerRecipe
-from microemo.training.face_trainer import (
+from microemo.training.face_tower.recipe import FaceTowerRecipe
+from microemo.training.face_tower.targets import smooth_labels
+from microemo.training.face_tower.trainer import (
     FaceLessons,
     FaceTrainer,
     Mixture,

@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny_faces import tiny_classifier
 
-from microemo.training.face_augmentation import FaceAugmentation, augment_face
-from microemo.training.face_classifier import normalise_grey
-from microemo.training.face_variants import load_face_variants
-from microemo.training.still_faces import StillFaces
+from microemo.data.still_faces import StillFaces
+from microemo.training.face_tower.augmentation import FaceAugmentation, augment_face
+from microemo.training.face_tower.classifier import normalise_grey
+from microemo.training.face_tower.variants import load_face_variants
 
 
 @pytest.fixture

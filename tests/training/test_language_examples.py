@@ -7,12 +7,12 @@ from tiny_folder import tiny_parts
 from tiny_language import EMOTIONS, WIDTH
 from tiny_model import AUDIO_TOKENS, VIDEO_TOKENS
 
+from microemo.data.example import EmotionTargets, Example, LabelledUtterance
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.clip_tensors import IGNORE_INDEX
 from microemo.processing.emotion_parsing import parse_emotions
 from microemo.processing.evidence import Evidence
 from microemo.processing.evidence_text import evidence_lines
-from microemo.training.example import EmotionTargets, Example, LabelledUtterance
 from microemo.training.language.examples import (
     LanguageCollator,
     evidence_example,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from microemo.training.example import NO_QUESTION, EmotionTargets, Example, LabelledUtterance
+from microemo.data.example import NO_QUESTION, EmotionTargets, Example, LabelledUtterance
 from microemo.training.length_sampler import LengthSampler, rough_tokens
 
 LENGTHS = [place % 10 for place in range(1003)]

@@ -9,10 +9,11 @@ from safetensors.torch import load_file, save_file
 from tiny_public_parts import assemble_of_tiny_parts
 
 from microemo import MicroEmoConfig
-from microemo.conversion.lora_files import Lora, write_lora
-from microemo.conversion.package_weights import file_sha256
-from microemo.conversion.trained_parts import RECORD, read_checkpoint
-from microemo.training import mini_stages, train_command
+from microemo.cli import train
+from microemo.conversion.mini.lora_files import Lora, write_lora
+from microemo.conversion.mini.trained_parts import RECORD, read_checkpoint
+from microemo.data.package_weights import file_sha256
+from microemo.training import mini_stages
 from microemo.training.mini_stages import train_mini, write_perception
 
 LORA_FILE = "language_model_lora.safetensors"
@@ -124,11 +125,11 @@ def test_the_command_runs_all_stages(monkeypatch, tmp_path, capsys):
     called = []
     monkeypatch.setattr(mini_stages, "train_mini", lambda data, **settings: called.append((data, settings)))
     parser = argparse.ArgumentParser()
-    train_command.add_arguments(parser)
+    train.add_arguments(parser)
     command = ["mini", "--data", str(tmp_path), "--out", str(tmp_path / "runs")]
-    assert train_command.run(parser.parse_args([*command, "--resume"])) == 0
+    assert train.run(parser.parse_args([*command, "--resume"])) == 0
     assert called == [(tmp_path, {"out": tmp_path / "runs", "resume": True})]
     with pytest.raises(ValueError, match="neither --set nor a checkpoint"):
-        train_command.run(parser.parse_args([*command, "--set", "training.max_steps=1"]))
-    assert train_command.run(parser.parse_args(["--list"])) == 0
+        train.run(parser.parse_args([*command, "--set", "training.max_steps=1"]))
+    assert train.run(parser.parse_args(["--list"])) == 0
     assert capsys.readouterr().out.startswith("mini ")

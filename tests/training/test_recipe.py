@@ -3,10 +3,10 @@
 import pytest
 from transformers import HfArgumentParser, TrainingArguments
 
+from microemo.data.reader_registry import READERS
+from microemo.data.stream_dropout import StreamDropout
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.reader_registry import READERS
 from microemo.training.recipe import load_recipe, packaged_recipes, parse_yaml, recipe_of
-from microemo.training.stream_dropout import StreamDropout
 
 SMALL = {
     "data": {"train": [{"reader": "jsonl", "path": "a.jsonl"}]},

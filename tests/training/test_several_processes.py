@@ -19,7 +19,7 @@ yaml = pytest.importorskip("yaml")
 LAUNCH_SECONDS = 180
 COMMAND = """
 import argparse
-from microemo.training.train_command import add_arguments, run
+from microemo.cli.train import add_arguments, run
 parser = argparse.ArgumentParser()
 add_arguments(parser)
 run(parser.parse_args())

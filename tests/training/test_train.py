@@ -166,7 +166,7 @@ def test_the_command_trains(workshop, tmp_path, capsys):
     yaml = pytest.importorskip("yaml")
     import argparse
 
-    from microemo.training import train_command
+    from microemo.cli import train
 
     content = {
         "model": {"path": str(workshop.root / "model")},
@@ -176,14 +176,14 @@ def test_the_command_trains(workshop, tmp_path, capsys):
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
     parser = argparse.ArgumentParser()
-    train_command.add_arguments(parser)
+    train.add_arguments(parser)
     command = [str(tmp_path / "recipe.yaml"), "--data", str(workshop.root), "--out", str(tmp_path / "run")]
     settings = ["--set", "data.train.0.path=clips.jsonl", "--set", "data.reading={num_frames: 4, face_size: 16}"]
-    assert train_command.run(parser.parse_args([*command, *settings])) == 0
+    assert train.run(parser.parse_args([*command, *settings])) == 0
     assert (tmp_path / "run" / "model" / "config.json").is_file()
     with pytest.raises(ValueError, match="RECIPE is missing"):
-        train_command.run(parser.parse_args([]))
-    assert train_command.run(parser.parse_args(["--list"])) == 0
+        train.run(parser.parse_args([]))
+    assert train.run(parser.parse_args(["--list"])) == 0
     assert "paper_7b" in capsys.readouterr().out
 
 

@@ -7,8 +7,8 @@ import torch
 from tiny_public_parts import tiny_public_parts
 
 from microemo import MicroEmoForConditionalGeneration
-from microemo.conversion.mini_model import build_mini
-from microemo.conversion.trained_parts import TrainedCheckpoint, read_checkpoint
+from microemo.conversion.mini.mini_model import build_mini
+from microemo.conversion.mini.trained_parts import TrainedCheckpoint, read_checkpoint
 from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.recipe import DataRecipe, LoraRecipe, ModelRecipe, PartsRecipe, Recipe, SourceRecipe
 from microemo.training.trained_weights import LORA_FILE, save_trained_weights, write_record

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from microemo.training.voice_classifier import fit_classifier, fit_temperature, row_weights
+from microemo.training.perception.voice_classifier import fit_classifier, fit_temperature, row_weights
 
 
 def recordings(*, count: int, seed: int):

@@ -8,12 +8,12 @@ import torch
 from conftest import TEST_DATA
 from safetensors.torch import load_file, save_file
 
-from microemo.conversion.trained_parts import RECORD, mini_checkpoint_folder, read_checkpoint
+from microemo.conversion.mini.trained_parts import RECORD, mini_checkpoint_folder, read_checkpoint
+from microemo.data.readers.public_corpora import VOICE_CORPORA
+from microemo.data.voice_recordings import read_acted
 from microemo.presets import preset_config
-from microemo.training.public_corpus_readers import VOICE_CORPORA
-from microemo.training.voice_classifier import LinearClassifier
-from microemo.training.voice_recordings import read_acted
-from microemo.training.voice_training import (
+from microemo.training.perception.voice_classifier import LinearClassifier
+from microemo.training.perception.voice_training import (
     WEIGHTS_FILE,
     audio_tower,
     hear,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from microemo.data.emotion_words import GOEMOTIONS_ADJECTIVES, load_lexicon, strength_of
 from microemo.processing.emotion_parsing import format_emotions
 from microemo.processing.evidence import NEUTRAL, Evidence
 from microemo.processing.evidence_text import evidence_sentence, relation_sentence
-from microemo.synthesis.emotion_words import GOEMOTIONS_ADJECTIVES, load_lexicon, strength_of
 from microemo.training.language.co_judgement import (
     LEXICON_CLASS,
     MAIN_EMOTION,

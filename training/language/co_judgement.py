@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from microemo.data.default_wheel import emotion_family, family_valence
+from microemo.data.emotion_words import load_lexicon
 from microemo.processing.evidence import NEUTRAL, Evidence
-from microemo.synthesis.emotion_words import load_lexicon
 
 FAMILIES = ("neutral", "joy", "surprise", "sadness", "anger", "disgust", "fear", "affection", "interest", "shame")
 FAMILY_NUMBER = {family: number for number, family in enumerate(FAMILIES)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microemo.data.action_units import PROTOTYPES
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import (
     MAX_SIGNS,
@@ -22,7 +23,6 @@ from microemo.processing.evidence import (
     Evidence,
     words_evidence,
 )
-from microemo.synthesis.action_units import PROTOTYPES
 from microemo.training.language.co_judgement import FAMILIES, family_of
 from microemo.training.language.sources import FaceSource, VoiceSource
 

@@ -15,15 +15,15 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from microemo import MicroEmoProcessor
+from microemo.data.emotion_targets import emotion_labels
+from microemo.data.example import Example, LabelledUtterance
+from microemo.data.readers.public_corpora import in_turn
 from microemo.outputs import MicroEmoStreamOutput
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.clip_tensors import IGNORE_INDEX
 from microemo.processing.evidence import Evidence
-from microemo.training.emotion_targets import emotion_labels
-from microemo.training.example import Example, LabelledUtterance
 from microemo.training.language.answers import clip_answer, utterance_answer
 from microemo.training.language.co_judgement import co_judge, emotion_targets
-from microemo.training.public_corpus_readers import in_turn
 
 PIXEL = np.zeros((1, 1, 1, 3), np.uint8)  # stands for frames that nobody looks at: their tokens are known
 SAMPLE = np.zeros(1, np.float32)

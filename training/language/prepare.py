@@ -21,11 +21,15 @@ import numpy as np
 from tqdm import tqdm
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
-from microemo.conversion.assemble_mini import FACE_LANDMARKS_FOLDER
-from microemo.inference.analyzer import EmotionAnalyzer
+from microemo.conversion.mini.assemble_mini import FACE_LANDMARKS_FOLDER
+from microemo.data.labelled_segments import read_segments
+from microemo.data.reader_registry import read_examples
+from microemo.data.readers.public_corpora import VOICE_CORPORA
+from microemo.data.voice_recordings import read_acted
+from microemo.inference.model_loading import load_model
 from microemo.processing.clip import Clip, Utterance, prompt_words
+from microemo.processing.clip_reading import ClipReader
 from microemo.processing.evidence import words_evidence
-from microemo.training.labelled_segments import read_segments
 from microemo.training.language.composition import Composer, WordsSource
 from microemo.training.language.examples import (
     LanguageExample,
@@ -42,9 +46,6 @@ from microemo.training.language.sources import (
     voice_sources,
     word_probabilities,
 )
-from microemo.training.public_corpus_readers import VOICE_CORPORA
-from microemo.training.reader_registry import read_examples
-from microemo.training.voice_recordings import read_acted
 
 SEED = 20_261
 TEXT_GROUP = 8  # comments that are read in one prompt
@@ -85,8 +86,13 @@ def prepare(
     amounts = amounts or Amounts()
     rng = np.random.default_rng(seed)
     cache.mkdir(parents=True, exist_ok=True)
-    analyzer = EmotionAnalyzer.from_pretrained(model_folder)
-    model, processor = analyzer.model, analyzer.processor
+    loaded = load_model(model_folder)
+    model, processor = loaded.model.eval(), loaded.processor
+    reader = processor.clip_reader(
+        landmarker=loaded.reading.landmarker,
+        recognizer=loaded.reading.recognizer,
+        voice_embedder=loaded.reading.voice_embedder,
+    )
     names = tuple(model.config.emotion_id2label.values())
 
     def kept(name: str, make: Callable[[], Iterable[Source]]) -> list[Source]:
@@ -103,7 +109,7 @@ def prepare(
         ),
     )
     voices = kept("voices", lambda: _voices(data, model=model, processor=processor, most=amounts.recordings))
-    filmed = kept("clips", lambda: _filmed(data / "faces_in_motion", analyzer=analyzer))
+    filmed = kept("clips", lambda: _filmed(data / "faces_in_motion", reader=reader, model=model, processor=processor))
     words = kept("words", lambda: _words(data, model=model, processor=processor, most=amounts.comments))
     composer = Composer(
         faces=faces,
@@ -139,11 +145,11 @@ def _voices(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[Vo
     return voice_sources(recordings[:: max(1, len(recordings) // most)], model=model, processor=processor)
 
 
-def _filmed(folder: Path, *, analyzer: EmotionAnalyzer) -> Iterable[ClipSource]:
+def _filmed(folder: Path, *, reader: ClipReader, model: Any, processor: Any) -> Iterable[ClipSource]:
     files = dict.fromkeys(segment.file for segment in read_segments(folder) if segment.is_licensed)
     for file in files:
-        clip = next(iter(analyzer.reader.read(folder / file)))
-        yield clip_source(clip, model=analyzer.model, processor=analyzer.processor)
+        clip = next(iter(reader.read(folder / file)))
+        yield clip_source(clip, model=model, processor=processor)
 
 
 def _words(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[WordsSource]:

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.data.still_faces import align_still, create_still_detector, read_labels
+from microemo.data.voice_recordings import VoiceRecording
 from microemo.placement import has_bfloat16
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import Evidence, speaking_manner
@@ -24,8 +26,6 @@ from microemo.processing.facial_actions import FACIAL_ACTIONS, USUAL_REST, unit_
 from microemo.processing.perceived import clip_traces
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.prosody import measure_prosody
-from microemo.training.still_faces import align_still, create_still_detector, read_labels
-from microemo.training.voice_recordings import VoiceRecording
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The `microemo` command: a file for each subcommand."""

@@ -1,0 +1,1 @@
+"""Folders for the Hub: code, card and weights."""

@@ -1,0 +1,95 @@
+"""The model card of an exported folder: metadata that the Hub reads, and a page that people read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from microemo.configuration_microemo import TRAINABLE_PARTS, MicroEmoConfig
+from microemo.conversion.hub.model_figures import Figure, TrainingRecord
+
+TEMPLATE = Path(__file__).with_name("model_card_template.md")
+PIPELINE_TAG = "video-text-to-text"
+LIBRARY = "transformers"
+TAGS = ("microemo", "emotion-recognition", "micro-expression", "facial-expression", "video", "audio", "multimodal")
+# Config's name of a part -> the reader's.
+PART_NAMES = {
+    "face_tower": "facial expressions",
+    "micro_dynamics": "micro-expressions, action units",
+    "voice_head": "emotions of the voice",
+    "emotion_head": "emotions with probabilities, valence, arousal",
+    "explanations": "explanations in words",
+}
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the card says beside the config. `sources` are the pretrained parts: package, version and licence."""
+
+    name: str
+    repo_id: str
+    licence: str | None
+    record: TrainingRecord
+    sources: tuple[Mapping[str, str], ...]
+    parameters: int
+    dtype: str
+    weight_bytes: int
+    num_files: int
+    has_speech_recognition: bool
+
+
+def model_card(config: MicroEmoConfig, *, facts: CardFacts) -> ModelCard:
+    """Returns the card of a model with this config."""
+    trained = config.trained_parts
+    parts = [(PART_NAMES[part], "trained" if part in trained else "**untrained**") for part in TRAINABLE_PARTS]
+    return ModelCard.from_template(
+        card_metadata(facts),
+        template_path=str(TEMPLATE),
+        name=facts.name,
+        repo_id=facts.repo_id,
+        parts=parts,
+        figures=facts.record.figures,
+        sources=facts.sources,
+        parameters=facts.parameters,
+        dtype=facts.dtype,
+        weight_bytes=facts.weight_bytes,
+        num_files=facts.num_files,
+        has_speech_recognition=facts.has_speech_recognition,
+    )
+
+
+def card_metadata(facts: CardFacts) -> ModelCardData:
+    """Returns the metadata; figures become its `model-index`, and what is not known is left out."""
+    results = [_eval_result(figure) for figure in facts.record.figures] or None
+    return ModelCardData(
+        language="en",
+        license=facts.licence,
+        library_name=LIBRARY,
+        pipeline_tag=PIPELINE_TAG,
+        tags=list(TAGS),
+        datasets=list(facts.record.datasets) or None,
+        model_name=facts.name if results else None,  # it names the model-index and belongs nowhere else
+        eval_results=results,
+    )
+
+
+def _eval_result(figure: Figure) -> EvalResult:
+    return EvalResult(
+        task_type=_slug(figure.task),
+        task_name=figure.task,
+        dataset_type=_slug(figure.dataset),
+        dataset_name=figure.dataset,
+        metric_type=_slug(figure.metric),
+        metric_name=figure.metric,
+        metric_value=figure.value,
+        metric_args={"command": figure.command},
+    )
+
+
+def _slug(text: str) -> str:
+    """Such as "unweighted-average-recall"; the Hub's types are words without spaces."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

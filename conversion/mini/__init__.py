@@ -1,0 +1,1 @@
+"""microemo-mini, assembled from public packages and this project's own weights."""

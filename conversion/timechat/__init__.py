@@ -1,0 +1,1 @@
+"""Original checkpoints of TimeChat and Video-LLaMA."""

@@ -1,0 +1,1 @@
+"""Readers of data sets as their owners hand them out."""

@@ -1,0 +1,1 @@
+"""Explanations: on the video's clock, each sentence checked against the evidence."""

@@ -1,0 +1,1 @@
+"""What happens in a synthetic clip, and its truth."""

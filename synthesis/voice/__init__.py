@@ -1,0 +1,1 @@
+"""Speech with feeling and the room it sounds in."""

@@ -1,0 +1,1 @@
+"""The face tower, trained on photographs."""

@@ -1,0 +1,1 @@
+"""What each objective learns from an example."""

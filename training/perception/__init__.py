@@ -1,0 +1,1 @@
+"""The perception heads: expressions, micro-expressions, voices."""
