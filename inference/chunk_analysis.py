@@ -25,6 +25,7 @@ from microemo.prefix_generation import MicroEmoPrefix
 from microemo.processing.clip import Clip, prompt_words
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.evidence import Evidence, Perception, face_scores, utterance_evidence
+from microemo.processing.face_readings import FaceReadings
 from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
 from microemo.processing.perceived import clip_perception, clip_prosody, clip_traces
 from microemo.processing.processing_microemo import MicroEmoProcessor
@@ -45,7 +46,8 @@ JPEG_QUALITY = 85
 class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
-    faces, timelines: of each attended person, on the video's clock; () without a face. evidence: of each utterance,
+    faces, timelines: of each attended person, on the video's clock; () without a face. readings: what was measured of
+    the crops of each of `faces`, () where nothing was. evidence: of each utterance,
     what perception found, which report, prompt and explanations share. voice_emotions (U, V) probabilities of what
     each utterance sounds of, voice_traces its pitch and loudness; None without sound. emotions (U, E) probabilities,
     valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far as they are written; None
@@ -63,6 +65,13 @@ class WindowFindings:
     thumbnails: tuple[Thumbnail, ...] = ()
     voice_emotions: np.ndarray | None = None
     voice_traces: tuple[VoiceTrace, ...] | None = None
+    readings: tuple[FaceReadings, ...] = ()
+
+    def readings_of(self, track_id: int) -> tuple[tuple[np.ndarray, FaceReadings | None], ...]:
+        """Times of one person's crops and what was measured at them; () where the person is not in the window."""
+        readings = self.readings or (None,) * len(self.faces)
+        pairs = zip(self.faces, readings, strict=True)
+        return tuple((face.times, reading) for face, reading in pairs if face.track_id == track_id)
 
 
 @torch.no_grad()
@@ -100,6 +109,7 @@ def window_steps(
         thumbnails=_thumbnails(clip, timelines),
         voice_emotions=perception.voice,
         voice_traces=traces,
+        readings=_face_readings(clip, faces),
     )
     yield findings
     if outputs.language_model:
@@ -169,6 +179,15 @@ def questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
     each = cache_bytes(prefix.output[CACHE_NAME])
     most = min(max(CACHES_BYTES // max(each, 1), FEWEST_AT_ONCE), MOST_AT_ONCE)
     return math.ceil(count / math.ceil(count / most))
+
+
+def _face_readings(clip: Clip, faces: Sequence[FaceScores]) -> tuple[FaceReadings, ...]:
+    """What was measured of each person's crops, in the order of `faces`; () where nothing was."""
+    if clip.face_actions is None or clip.head_pose is None or clip.gaze is None or clip.face_actions_mask is None:
+        return ()
+    measured = FaceReadings(clip.face_actions, clip.head_pose, clip.gaze, np.asarray(clip.face_actions_mask, bool))
+    ids = np.asarray(clip.face_track_ids)
+    return tuple(measured.take(ids == face.track_id) for face in faces)
 
 
 def _thumbnails(clip: Clip, timelines: Sequence[FaceTimeline]) -> tuple[Thumbnail, ...]:

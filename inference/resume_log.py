@@ -16,7 +16,7 @@ from microemo.inference.array_json import from_plain, to_plain
 from microemo.inference.chunk_analysis import WindowFindings
 from microemo.processing.clip_reading import ReadingState
 
-FORMAT = 1
+FORMAT = 2  # raise when the findings of a window hold something new
 
 
 class AnalysisJournal:

@@ -15,12 +15,14 @@ from microemo.configuration_microemo import TRAINABLE_PARTS
 from microemo.inference import chunk_analysis
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.report.report import (
+    ActionUnitCurve,
     ClipSummary,
     EmotionReport,
     EvidenceReport,
     ExpressionCurve,
     FaceCurve,
     LabelScore,
+    MacroExpression,
     MicroExpression,
     Modality,
     ModelInfo,
@@ -44,6 +46,9 @@ EVENT = MicroExpression(
     score=0.83,
     expression="happiness",
     action_units=(LabelScore("AU12", 0.9), LabelScore("AU6", 0.61)),
+)
+LASTING = MacroExpression(
+    1, onset_seconds=1.1, apex_seconds=1.5, offset_seconds=2.8, probability=0.78, expression="happiness"
 )
 
 
@@ -96,7 +101,9 @@ def report() -> EmotionReport:
         ),
         status=OutputStatus("trained", "trained", "trained", "trained", voice="trained"),
         utterances=(first, second),
-        summary=ClipSummary(expressions=expressions, micro_expressions=(EVENT,), emotions=emotions),
+        summary=ClipSummary(
+            expressions=expressions, micro_expressions=(EVENT,), emotions=emotions, macro_expressions=(LASTING,)
+        ),
         face_curves=(_curve(),),
         model=ModelInfo("microemo-mini", ("face_tower",), "cpu", "float32", "0.1.0", "5.23.0", "2.14.1"),
         settings=Settings("explain", "speaker", "en", "clip.srt"),
@@ -107,6 +114,7 @@ def report() -> EmotionReport:
 
 
 def _curve() -> FaceCurve:
+    """Anna, who smiles twice, blinks once at 1.5 s, looks up and to the right, and is not measured at first."""
     times = np.round(np.arange(0.4, 2.9, 0.1), 3)
     happiness = np.round(np.clip((times - 0.6), 0.05, 0.9), 4)
     curves = (
@@ -114,7 +122,22 @@ def _curve() -> FaceCurve:
         ExpressionCurve("happiness", tuple(happiness.tolist())),
     )
     micro = np.where(np.abs(times - 1.0) < 0.11, 0.83, 0.05)
-    return FaceCurve(1, tuple(times.tolist()), curves, tuple(micro.tolist()))
+    smiles = ((times >= 0.6) & (times <= 1.2)) | ((times >= 2.0) & (times <= 2.6))
+    units = (("AU4", "brow lowerer", 0 * times), ("AU12", "lip corner puller", 0.5 * smiles))
+    units = (*units, ("AU45", "blink", 0.7 * (times == 1.5)))
+    return FaceCurve(
+        1,
+        tuple(times.tolist()),
+        curves,
+        tuple(micro.tolist()),
+        boxes=((100, 50, 180, 150),) * len(times),
+        detection_scores=(0.9,) * len(times),
+        action_units=tuple(
+            ActionUnitCurve(label, name, (None, *values[1:].round(2).tolist())) for label, name, values in units
+        ),
+        head_pose=(None, *[(4.0, -12.5, 1.0)] * (len(times) - 1)),
+        gaze=(None, *[(8.0, 3.5)] * (len(times) - 1)),
+    )
 
 
 def _picture() -> str:
