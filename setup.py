@@ -60,6 +60,7 @@ TRAIN = [
 QLORA = ["bitsandbytes>=0.50"]
 QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
 TABLES = ["pandas>=2.2"]
+ANNOTATION = ["praatio>=6.2", "pympi-ling>=1.70"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
@@ -107,9 +108,10 @@ setup(
         "qlora": TRAIN + QLORA,
         "quantize": QUANTIZE,
         "tables": TABLES,
+        "annotation": ANNOTATION,
         "eval": EVAL,
         "dev": DEV,
-        "all": DEMO + TRAIN + TABLES + EVAL + DEV,
+        "all": DEMO + TRAIN + TABLES + ANNOTATION + EVAL + DEV,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

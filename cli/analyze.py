@@ -38,7 +38,8 @@ examples:
       your own utterances (SRT, VTT, TSV, JSON of any usual recogniser); one page to open in a browser
 
   microemo analyze *.mp4 --out results/
-      every format for every video: .json .csv .faces.csv .srt .vtt .html
+      every format for every video: .json .csv .faces.csv .srt .vtt .html, and .eaf (ELAN) and .TextGrid (Praat)
+      with the extra `annotation`
 
   microemo analyze frames/ --fps 200
       a folder of numbered pictures, as corpora of micro-expressions come
@@ -112,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="PATH",
-        help="a file (.json .csv .faces.csv .srt .vtt .html) for one VIDEO, or a folder for every format",
+        help="file for one VIDEO (.json .csv .faces.csv .srt .vtt .html .eaf .TextGrid), or folder for every format",
     )
     output.add_argument(
         "--resume",

@@ -233,7 +233,7 @@ def _macro_expressions(
         for run in seen_runs(scores.times, rule.blind_seconds)
         for column in range(curves.shape[1])
         if column != neutral
-        for first, last in _lasting_runs(scores.times, curves[:, column], run=run, rule=rule)
+        for first, last in lasting_runs(scores.times, curves[:, column], run=run, rule=rule)
     ]
     lengths = [round(event.offset_seconds - event.onset_seconds, 6) for event in found]
     lasting = [event for event, seconds in zip(found, lengths, strict=True) if seconds >= rule.shortest_seconds]
@@ -267,7 +267,7 @@ def _macro_expression(
     )
 
 
-def _lasting_runs(
+def lasting_runs(
     times: np.ndarray, curve: np.ndarray, *, run: tuple[int, int], rule: MacroExpressionRule
 ) -> list[tuple[int, int]]:
     """First and last crop of each stretch of a run above `leave`, joined over short pauses, that reaches `enter`."""

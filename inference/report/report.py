@@ -296,7 +296,8 @@ class EmotionReport:
     """The result of analysing one video.
 
     `print(report)` shows the timeline, `report.save("clip.html")` writes it in the format of the name's ending (json,
-    csv, faces.csv, srt, vtt, html), `EmotionReport.from_json(report.to_json())` gives an equal report back.
+    csv, faces.csv, srt, vtt, html, eaf, TextGrid), `to_pandas` and `faces_to_pandas` are tables.
+    `EmotionReport.from_json(report.to_json())` gives an equal report back.
     """
 
     source: str
