@@ -10,6 +10,7 @@ import pytest
 from microemo.cli.main import main
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.array_json import from_plain, to_plain
+from microemo.inference.request import AnalysisRequest
 from microemo.processing.clip import Transcription, Utterance
 
 LOOK = Utterance(0.2, 1.2, "看!", language="zh", language_probability=0.75, english="Look!")
@@ -39,7 +40,7 @@ def without_timings(report):
 
 
 def stop_after(analyzer, video, *, windows, journal):
-    stream = analyzer.stream(video, mode="scores", journal=journal)
+    stream = analyzer.stream(video, AnalysisRequest(mode="scores"), journal=journal)
     assert len(list(islice(stream, windows))) == windows
     stream.close()
 
@@ -62,7 +63,7 @@ def test_it_goes_on_where_it_was_stopped(analyzer, video, tmp_path, windows):
 def test_windows_are_on_disk_before_the_next_one_begins(analyzer, video, tmp_path):
     journal = tmp_path / "video.jsonl"
     lines = []
-    for _ in analyzer.stream(video, mode="scores", journal=journal):
+    for _ in analyzer.stream(video, AnalysisRequest(mode="scores"), journal=journal):
         lines.append(len(journal.read_text().splitlines()))
     assert lines == [3, 4]
 
