@@ -14,7 +14,7 @@ import numpy as np
 from microemo.configuration_microemo import NEUTRAL
 from microemo.inference.chunk_analysis import WindowFindings
 from microemo.inference.explanation.check import CheckedText, check_explanation
-from microemo.inference.explanation.explanations import shift_times
+from microemo.inference.explanation.time_shift import shift_times
 from microemo.inference.report.face_curves import boxes_at, expression_scores
 from microemo.inference.report.report import (
     ClipSummary,

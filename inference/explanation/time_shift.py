@@ -1,4 +1,4 @@
-"""A generated explanation on the video's clock."""
+"""Moves the times in a generated explanation from the clock of its chunk to that of the video."""
 
 from __future__ import annotations
 
