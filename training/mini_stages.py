@@ -32,9 +32,9 @@ PASSES: tuple[tuple[str, Amounts, dict[str, float]], ...] = (
     (
         "evidence_3",
         Amounts(
-            composed=900, clip_questions=3, first_comment=14_400, rehearsed_comments=1500, rehearsed_dialogues=400
+            composed=1200, clip_questions=4, first_comment=14_400, rehearsed_comments=3000, rehearsed_dialogues=900
         ),
-        {"training.learning_rate": 5e-4, "parts.learning_rates.emotion_head": 3e-4},
+        {"training.learning_rate": 6e-4, "parts.learning_rates.emotion_head": 3e-4},
     ),
 )
 LANGUAGE_PARTS = (EMOTION_HEAD, "explanations")
