@@ -236,7 +236,9 @@ class EmotionAnalyzer:
         utterances = building.utterance_reports(windows, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
         warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)
-        unmeasured = dict.fromkeys(filter(None, (window.clip.absences.get("face_actions") for window in windows)))
+        unmeasured = dict.fromkeys(
+            filter(None, (window.clip.missing_reasons.get("face_actions") for window in windows))
+        )
         warnings |= {f"facial actions were not measured: {reason}": None for reason in unmeasured}
         last = windows[-1].clip
         return EmotionReport(

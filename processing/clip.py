@@ -101,7 +101,7 @@ class FaceTrack:
 class Clip:
     """A video, or a window of a long one, read and aligned: all that the tensors are made of.
 
-    A stream that is missing is None and its reason stands in `absences` ("faces" -> "no face found", ...).
+    A stream that is missing is None and its reason stands in `missing_reasons` ("faces" -> "no face found", ...).
     frames: (T, H, W, 3) uint8 RGB with frame_times (T,). face_crops: (F, h, w, 3) uint8 RGB, aligned, with face_times
     (F,) increasing and face_track_ids (F,) int; of each crop where it was measured (`face_actions_mask` (F,) bool):
     face_actions (F, 52) float32 in [0, 1], head_pose (F, 3) float32 degrees (pitch, yaw, roll) and gaze (F, 2) float32
@@ -128,7 +128,7 @@ class Clip:
     waveform: np.ndarray | None = None
     sampling_rate: int = 16_000
     media_end_seconds: float | None = None
-    absences: dict[str, str] = field(default_factory=dict)
+    missing_reasons: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -23,19 +23,19 @@ def assemble_clip(
     waveform: np.ndarray | None,
     person: str | int,
     settings: ReadingSettings,
-    absences: dict[str, str],
+    missing_reasons: dict[str, str],
     warnings: Sequence[str],
 ) -> Clip:
     """The window as a `Clip`.
 
     Args:
-        absences: reasons known so far ("audio", "frames", "faces"); those found here are added.
+        missing_reasons: reasons known so far ("audio", "frames", "faces"); those found here are added.
     """
     utterances = window.utterances
     faces = None
     tracks: tuple[FaceTrack, ...] = ()
     track_ids: tuple[int | None, ...] = (None,) * len(utterances)
-    absences, warnings = dict(absences), list(warnings)
+    missing_reasons, warnings = dict(missing_reasons), list(warnings)
     if pictures is not None:
         tracks = pictures.tracks
         track_ids = _attended_tracks(window, pictures, waveform=waveform, person=person, settings=settings)
@@ -50,12 +50,12 @@ def assemble_clip(
             warnings += _unknown_person_warnings(person, tracks=tracks, window=window)
         if len(faces.times) == 0:
             faces = None
-            absences.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
+            missing_reasons.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
         warnings += blind_warnings(pictures.looked_times, utterances=utterances, settings=settings) if tracks else []
     frames = pictures if pictures is not None and len(pictures.frame_times) else None
     readings = None if faces is None else faces.readings
     if faces is not None and readings is None:
-        absences["face_actions"] = "no landmark model was given"
+        missing_reasons["face_actions"] = "no landmark model was given"
     return Clip(
         source=source,
         start_seconds=window.start_seconds,
@@ -74,7 +74,7 @@ def assemble_clip(
         tracks=tracks,
         waveform=waveform,
         sampling_rate=settings.sampling_rate,
-        absences=absences,
+        missing_reasons=missing_reasons,
         warnings=tuple(warnings),
     )
 

@@ -238,26 +238,28 @@ class ClipReader:
         has_speech: bool,
         progress: Progress | None,
     ) -> tuple[Clip, DetectionRecord]:
-        absences: dict[str, str] = {}
+        missing_reasons: dict[str, str] = {}
         warnings: tuple[str, ...] = ()
-        waveform = _read_sound(media, window, sampling_rate=self.settings.sampling_rate, absences=absences)
+        waveform = _read_sound(
+            media, window, sampling_rate=self.settings.sampling_rate, missing_reasons=missing_reasons
+        )
         pictures = None
         if reader is None:
-            absences["frames"] = absences["faces"] = "the file holds sound only"
+            missing_reasons["frames"] = missing_reasons["faces"] = "the file holds sound only"
             if media.index.warnings:
-                absences["frames"] = absences["faces"] = media.index.warnings[-1]
+                missing_reasons["frames"] = missing_reasons["faces"] = media.index.warnings[-1]
         else:
             pictures = reader.read(window, progress=progress)
             warnings = reader.video.warnings[len(media.index.warnings) :]
             if self.detector is None and not reader.boxed_tracks:
-                absences["faces"] = "faces were not looked for"
+                missing_reasons["faces"] = "faces were not looked for"
             if len(pictures.frame_times) == 0:
-                absences["frames"] = "no frame in this part of the video can be read"
+                missing_reasons["frames"] = "no frame in this part of the video can be read"
         if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
-            raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {absences}")
+            raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {missing_reasons}")
         if waveform is not None and not has_speech:
             # Music, noise or an animal has no emotion of a voice, and would be given one.
-            waveform, absences["audio"] = None, "no speech"
+            waveform, missing_reasons["audio"] = None, "no speech"
         clip = assemble_clip(
             media.name,
             window=window,
@@ -265,7 +267,7 @@ class ClipReader:
             waveform=waveform,
             person=person,
             settings=self.settings,
-            absences=absences,
+            missing_reasons=missing_reasons,
             warnings=warnings,
         )
         detections = DetectionRecord.of([]) if pictures is None else pictures.detections
@@ -316,15 +318,17 @@ def _sound_reader(media: _Media, *, sampling_rate: int) -> Callable[[float, floa
     )
 
 
-def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: dict[str, str]) -> np.ndarray | None:
-    """The window's waveform, or None with the reason in `absences`."""
+def _read_sound(
+    media: _Media, window: Window, *, sampling_rate: int, missing_reasons: dict[str, str]
+) -> np.ndarray | None:
+    """The window's waveform, or None with the reason in `missing_reasons`."""
     waveform = None
     if media.index.has_audio:
         waveform = _sound_reader(media, sampling_rate=sampling_rate)(window.start_seconds, window.end_seconds)
     if waveform is None:
-        absences["audio"] = "the file has no audio stream"
+        missing_reasons["audio"] = "the file has no audio stream"
     elif is_silent(waveform):
-        absences["audio"] = "the audio is silent"
+        missing_reasons["audio"] = "the audio is silent"
         return None
     return waveform
 

@@ -152,7 +152,9 @@ def modalities(windows: Sequence[WindowFindings], *, words_from: str) -> tuple[M
     entries = []
     for name, absence in ABSENCE_NAMES.items():
         used = [window for window in windows if name in window.used]
-        reasons = dict.fromkeys(window.clip.absences.get(absence, "") for window in windows if name not in window.used)
+        reasons = dict.fromkeys(
+            window.clip.missing_reasons.get(absence, "") for window in windows if name not in window.used
+        )
         if name == "words" and not used and _has_words(windows):
             reasons |= {f"{notes['words']}: no English text, which the language model needs": None}
         if name == "faces" and not used and any(window.clip.tracks for window in windows):

@@ -34,7 +34,9 @@ def test_every_frame_at_its_time(tmp_path):
 def test_it_is_analysed_like_a_video(tmp_path):
     settings = ReadingSettings(num_frames=6, frame_size=48, min_face_size=8)
     (clip,) = ClipReader(settings, detector=RedSquareDetector()).read(write_webp(tmp_path / "clip.webp"))
-    assert len(clip.frames) and len(clip.face_crops) and clip.absences["audio"] == "the file has no audio stream"
+    assert (
+        len(clip.frames) and len(clip.face_crops) and clip.missing_reasons["audio"] == "the file has no audio stream"
+    )
 
 
 def test_what_is_no_animation(tmp_path):

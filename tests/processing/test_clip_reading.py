@@ -55,7 +55,7 @@ def test_everything_on_one_clock(talk):
     assert len(clip.face_times) == pytest.approx(1.5 * 15, abs=3)
     assert clip.utterance_track_ids == (0, 0)
     assert len(clip.waveform) == round(clip.end_seconds * 16_000)
-    assert clip.absences == {} and clip.warnings == ()
+    assert clip.missing_reasons == {} and clip.warnings == ()
 
 
 def test_crops_follow_the_face(talk):
@@ -146,7 +146,7 @@ def test_low_confidence_speech_is_reported(talk):
     assert clip.utterances == (Utterance(0.0, clip.end_seconds),)
     assert clip.warnings[0] == "low-confidence speech left out at 0.5-1.2 s"
     assert "no speech found" in clip.warnings[1]
-    assert clip.waveform is None and clip.absences["audio"] == "no speech"
+    assert clip.waveform is None and clip.missing_reasons["audio"] == "no speech"
 
 
 def test_sound_without_speech_has_no_voice(talk):
@@ -155,7 +155,7 @@ def test_sound_without_speech_has_no_voice(talk):
             return Transcription()
 
     clip = read_one(talk, recognizer=Deaf())
-    assert clip.waveform is None and clip.absences["audio"] == "no speech"
+    assert clip.waveform is None and clip.missing_reasons["audio"] == "no speech"
     assert read_one(talk, recognizer=Deaf(), transcript=[Utterance(0, 1)]).waveform is not None, "somebody said so"
     assert read_one(talk).waveform is not None, "nobody listened for speech"
 
@@ -206,7 +206,7 @@ def test_progress_reaches_its_total(talk):
 
 def test_no_sound(tmp_path):
     clip = read_one(write_video(tmp_path / "mute.mp4", moving_squares()), recognizer=FakeRecognizer())
-    assert clip.waveform is None and clip.absences == {"audio": "the file has no audio stream"}
+    assert clip.waveform is None and clip.missing_reasons == {"audio": "the file has no audio stream"}
     assert clip.frames is not None and clip.face_crops is not None
 
 
@@ -214,7 +214,7 @@ def test_silent_sound_is_absent_not_zeros(tmp_path):
     recognizer = FakeRecognizer()
     path = write_video(tmp_path / "silent.mp4", moving_squares(), waveform=np.zeros(16_000, dtype=np.float32))
     clip = read_one(path, recognizer=recognizer)
-    assert clip.waveform is None and clip.absences["audio"] == "the audio is silent"
+    assert clip.waveform is None and clip.missing_reasons["audio"] == "the audio is silent"
     assert recognizer.heard == []
     assert any("no speech found" in warning for warning in clip.warnings)
 
@@ -222,7 +222,7 @@ def test_silent_sound_is_absent_not_zeros(tmp_path):
 def test_sound_alone(tmp_path):
     clip = read_one(write_wav(tmp_path / "voice.wav", tone(seconds=2.0)), recognizer=FakeRecognizer())
     assert clip.frames is None and clip.face_crops is None and clip.utterance_track_ids == (None,)
-    assert clip.absences == {"frames": "the file holds sound only", "faces": "the file holds sound only"}
+    assert clip.missing_reasons == {"frames": "the file holds sound only", "faces": "the file holds sound only"}
     assert len(clip.waveform) == 32_000
 
 
@@ -237,7 +237,7 @@ def test_telephone_and_surround_sound(tmp_path, rate, channels):
 def test_no_face(tmp_path):
     frames = np.full((25, 64, 64, 3), 90, dtype=np.uint8)
     clip = read_one(write_video(tmp_path / "empty.mp4", frames))
-    assert clip.face_crops is None and clip.absences["faces"] == "no face found"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "no face found"
     assert clip.utterance_track_ids == (None,) and clip.tracks == ()
 
 
@@ -282,10 +282,10 @@ def test_cut_video(tmp_path):
 def test_arrays_with_times():
     frames, times = moving_squares(count=50), np.arange(50) / 25
     clip = read_one(VideoArray(frames, times, waveform=tone(seconds=2.0), name="mine"))
-    assert clip.source == "mine" and clip.absences == {}
+    assert clip.source == "mine" and clip.missing_reasons == {}
     np.testing.assert_allclose([frame_number(frame) for frame in clip.frames], clip.frame_times * 25, atol=0.01)
     assert len(clip.waveform) == 32_000
-    assert read_one(VideoArray(frames, times)).absences == {"audio": "the file has no audio stream"}
+    assert read_one(VideoArray(frames, times)).missing_reasons == {"audio": "the file has no audio stream"}
 
 
 def test_users_boxes_win_over_the_detector(talk):
@@ -302,14 +302,14 @@ def test_person_by_number_and_unknown_person(talk):
     assert clip.utterance_track_ids == (0,) and clip.warnings == ()
     clip = read_one(talk, person=3)
     assert clip.warnings == ("person 3 is not among the tracks 0 of 0.0-3.0 s",)
-    assert clip.face_crops is None and clip.absences["faces"] == "the person asked for is not seen"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "the person asked for is not seen"
     with pytest.raises(ValueError, match='person must be "speaker", "largest" or a track id'):
         read_one(talk, person="tallest")
 
 
 def test_without_a_detector(talk):
     (clip,) = ClipReader(SETTINGS, detector=None).read(talk)
-    assert clip.face_crops is None and clip.absences["faces"] == "faces were not looked for"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "faces were not looked for"
 
 
 def two_talkers(*, speaking):

@@ -38,7 +38,7 @@ def test_every_crop_has_the_numbers_of_its_own_moment():
     assert clip.face_actions_mask.all()
     nose = 1000 * clip.face_actions[:, 0]
     np.testing.assert_allclose(nose, LEFT_X + 16 + 12.5 * clip.face_times, atol=2)
-    assert "face_actions" not in clip.absences
+    assert "face_actions" not in clip.missing_reasons
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, ReadingSettings(face_fps=25, landmark_fps=7.5, min_face_size=8)])
@@ -72,7 +72,7 @@ def test_a_rate_that_nothing_could_be_interpolated_at_is_refused():
 def test_without_a_landmarker_the_clip_says_so():
     (clip,) = read(two_people())
     assert all(getattr(clip, name) is None for name in FACE_READINGS)
-    assert clip.absences["face_actions"] == "no landmark model was given"
+    assert clip.missing_reasons["face_actions"] == "no landmark model was given"
     assert clip.face_crops is not None
 
 

@@ -67,7 +67,7 @@ def test_a_folder_is_analysed_like_a_video(tmp_path):
     assert clip.end_seconds == pytest.approx(0.5) and len(clip.face_times) == pytest.approx(50, abs=3)
     assert "1 of 100 frames are missing (60)" in clip.warnings[0]
     no_landmarks = "no landmark model was given"
-    assert clip.absences == {"audio": "the file has no audio stream", "face_actions": no_landmarks}
+    assert clip.missing_reasons == {"audio": "the file has no audio stream", "face_actions": no_landmarks}
     (again,) = reader.read(source)
     np.testing.assert_array_equal(again.face_crops, clip.face_crops)
 

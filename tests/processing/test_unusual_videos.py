@@ -93,7 +93,7 @@ def mirrors():
 def test_a_drawn_face_is_read_without_harm(tmp_path):
     clip = read(write_video(tmp_path / "cartoon.mp4", still(cartoon())))
     assert len(clip.frames) == 4
-    assert clip.absences.get("faces") == "no face found" if clip.face_crops is None else len(clip.tracks) == 1
+    assert clip.missing_reasons.get("faces") == "no face found" if clip.face_crops is None else len(clip.tracks) == 1
 
 
 def test_a_mask_hides_no_person(tmp_path):
