@@ -123,7 +123,7 @@ class ClipLoader:
         clips = list(reader.read(source, transcript=timed or None, person=self.person))
         if len(clips) > 1:
             raise ValueError(
-                f"{source} is longer than max_window_seconds ({self.settings.max_window_seconds:g}); cut it into "
+                f"{source} is longer than max_chunk_seconds ({self.settings.max_chunk_seconds:g}); cut it into "
                 "examples, or raise that setting"
             )
         clip = clips[0]

@@ -146,7 +146,7 @@ class EmotionAnalyzer:
     ) -> Iterator[WindowFindings]:
         """Yields the findings of each window as soon as it is analysed.
 
-        A video up to the reader's `max_window_seconds` is one window.
+        A video up to the reader's `max_chunk_seconds` is one chunk.
         """
         request = (request or AnalysisRequest()).reusable()
         with ExitStack() as resources:

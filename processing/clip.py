@@ -99,14 +99,14 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video, or a window of a long one, read and aligned: all that the tensors are made of.
+    """A video, or a chunk of a long one, read and aligned: all that the tensors are made of.
 
     A stream that is missing is None and its reason stands in `missing_reasons` ("faces" -> "no face found", ...).
     frames: (T, H, W, 3) uint8 RGB with frame_times (T,). face_crops: (F, h, w, 3) uint8 RGB, aligned, with face_times
     (F,) increasing and face_track_ids (F,) int; of each crop where it was measured (`face_actions_mask` (F,) bool):
     face_actions (F, 52) float32 in [0, 1], head_pose (F, 3) float32 degrees (pitch, yaw, roll) and gaze (F, 2) float32
     degrees (yaw, pitch), zero elsewhere. waveform: (S,) float32 mono in [-1, 1] that begins at start_seconds.
-    media_end_seconds: where the whole file ends, which a window does not reach.
+    media_end_seconds: where the whole file ends, which a chunk does not reach.
     utterance_track_ids: for each utterance the track of the attended person, None where no face is attended.
     """
 

@@ -1,4 +1,4 @@
-"""A window's streams put together: which crops are the attended person's, what is missing, what to warn of."""
+"""A chunk's streams put together: which crops are the attended person's, what is missing, what to warn of."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .chunk_reading import ChunkPictures, FaceCrops
 from .clip import Clip, FaceTrack, Utterance
 from .frame_sampling import largest_gap_seconds
+from .reading_chunks import Chunk
 from .reading_settings import ReadingSettings
-from .reading_windows import Window
 from .speaker_choice import choose_tracks, mouth_opening_curve, visible_size, voice_energy_curve
-from .window_reading import FaceCrops, WindowPictures
 
 
 def assemble_clip(
     source: str,
     *,
-    window: Window,
-    pictures: WindowPictures | None,
+    chunk: Chunk,
+    pictures: ChunkPictures | None,
     waveform: np.ndarray | None,
     person: str | int,
     settings: ReadingSettings,
     missing_reasons: dict[str, str],
     warnings: Sequence[str],
 ) -> Clip:
-    """The window as a `Clip`.
+    """The chunk as a `Clip`.
 
     Args:
         missing_reasons: reasons known so far ("audio", "frames", "faces"); those found here are added.
     """
-    utterances = window.utterances
+    utterances = chunk.utterances
     faces = None
     tracks: tuple[FaceTrack, ...] = ()
     track_ids: tuple[int | None, ...] = (None,) * len(utterances)
     missing_reasons, warnings = dict(missing_reasons), list(warnings)
     if pictures is not None:
         tracks = pictures.tracks
-        track_ids = _attended_tracks(window, pictures, waveform=waveform, person=person, settings=settings)
+        track_ids = _attended_tracks(chunk, pictures, waveform=waveform, person=person, settings=settings)
         faces = attended_crops(
             pictures.faces, utterances=utterances, track_ids=track_ids, everywhere=settings.faces_everywhere
         )
@@ -47,7 +47,7 @@ def assemble_clip(
         if person == "speaker" and waveform is not None:
             warnings += _unseen_speaker_warnings(track_ids, tracks=tracks, utterances=utterances)
         if isinstance(person, int) and tracks:
-            warnings += _unknown_person_warnings(person, tracks=tracks, window=window)
+            warnings += _unknown_person_warnings(person, tracks=tracks, chunk=chunk)
         if len(faces.times) == 0:
             faces = None
             missing_reasons.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
@@ -58,8 +58,8 @@ def assemble_clip(
         missing_reasons["face_actions"] = "no landmark model was given"
     return Clip(
         source=source,
-        start_seconds=window.start_seconds,
-        end_seconds=window.end_seconds,
+        start_seconds=chunk.start_seconds,
+        end_seconds=chunk.end_seconds,
         utterances=utterances,
         frames=None if frames is None else frames.frames,
         frame_times=None if frames is None else frames.frame_times,
@@ -91,17 +91,17 @@ def _unseen_speaker_warnings(
     ]
 
 
-def _unknown_person_warnings(person: int, *, tracks: Sequence[FaceTrack], window: Window) -> list[str]:
+def _unknown_person_warnings(person: int, *, tracks: Sequence[FaceTrack], chunk: Chunk) -> list[str]:
     known = sorted(track.track_id for track in tracks)
     if person in known:
         return []
-    span = f"{window.start_seconds:.1f}-{window.end_seconds:.1f} s"
+    span = f"{chunk.start_seconds:.1f}-{chunk.end_seconds:.1f} s"
     return [f"person {person} is not among the tracks {', '.join(map(str, known))} of {span}"]
 
 
 def _attended_tracks(
-    window: Window,
-    pictures: WindowPictures,
+    chunk: Chunk,
+    pictures: ChunkPictures,
     *,
     waveform: np.ndarray | None,
     person: str | int,
@@ -109,13 +109,13 @@ def _attended_tracks(
 ) -> tuple[int | None, ...]:
     opening, energy = {}, None
     if waveform is not None:
-        energy = voice_energy_curve(waveform, sampling_rate=settings.sampling_rate, start_seconds=window.start_seconds)
+        energy = voice_energy_curve(waveform, sampling_rate=settings.sampling_rate, start_seconds=chunk.start_seconds)
     if energy is not None and person == "speaker" and len(pictures.tracks) > 1:
         for track in pictures.tracks:
             crops = pictures.faces.of_track(track.track_id)
             opening[track.track_id] = mouth_opening_curve(crops.crops, crops.times)
     return choose_tracks(
-        pictures.tracks, utterances=window.utterances, person=person, mouth_opening=opening, voice_energy=energy
+        pictures.tracks, utterances=chunk.utterances, person=person, mouth_opening=opening, voice_energy=energy
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .audio_reading import read_audio
 from .block_recognition import Recognizer, is_silent, recognize_in_blocks
+from .chunk_reading import ChunkReader, Progress
 from .clip import Clip, Utterance
 from .clip_assembly import assemble_clip
 from .crop_cache import CropCache, content_hash
@@ -22,8 +23,8 @@ from .face_landmarks import Landmarker
 from .frame_folder import FrameFolder, find_frames
 from .media_index import MediaIndex, index_media
 from .media_source import MediaSource, VideoArray, local_file, plain_source, source_name
+from .reading_chunks import Chunk, plan_chunks, split_long_utterances
 from .reading_settings import ReadingSettings
-from .reading_windows import Window, plan_windows, split_long_utterances
 from .speaker_embedding import SAMPLING_RATE as SPEAKER_SAMPLING_RATE
 from .speaker_embedding import VoiceEmbedder
 from .speaker_turns import speaker_notes, tell_speakers
@@ -32,7 +33,6 @@ from .transcript_english import unused_words_notes, with_english
 from .transcript_formats import TranscriptSource, parse_transcript
 from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
-from .window_reading import Progress, WindowReader
 
 NO_SPEECH = "no speech found: the clip is one utterance"
 
@@ -49,17 +49,18 @@ class _Media:
 
 @dataclass
 class ReadingState:
-    """How far a source has been read; what `ClipReader.read` needs to go on after a stop.
+    """Progress of reading one source, for resuming `ClipReader.read`; updated by it.
 
-    spoken: the utterances and what was odd about them, None before they are known. windows_read: the detections of
-    the windows that need not be read again. last_window: those of the clip that came last. when_heard: called once the
-    utterances are known, which can take minutes.
+    spoken: the utterances and the notes about them, None until they are known.
+    chunks_read: face detections of the chunks that are already done and are not read again.
+    last_chunk: face detections of the most recent chunk.
+    on_transcribed: called once the utterances are known, which can take minutes.
     """
 
     spoken: tuple[tuple[Utterance, ...], tuple[str, ...]] | None = None
-    windows_read: tuple[DetectionRecord, ...] = ()
-    last_window: DetectionRecord | None = None
-    when_heard: Callable[[], None] | None = None
+    chunks_read: tuple[DetectionRecord, ...] = ()
+    last_chunk: DetectionRecord | None = None
+    on_transcribed: Callable[[], None] | None = None
 
 
 class ClipReader:
@@ -108,7 +109,7 @@ class ClipReader:
         state: ReadingState | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
-        """Yields one `Clip`, or for a video longer than `max_window_seconds` one for each window of whole utterances.
+        """Yields one `Clip`, or for a video longer than `max_chunk_seconds` one for each chunk of whole utterances.
 
         Args:
             source: path, http(s) or file URL, bytes, open file, {"path", "bytes"} or a decoder of a `datasets` column,
@@ -135,24 +136,24 @@ class ClipReader:
             if state.spoken is None:
                 spoken, notes = self._utterances(media, transcript=transcript, language=language, progress=progress)
                 state.spoken = self._with_speakers(spoken, notes, media=media)
-                if state.when_heard is not None:
-                    state.when_heard()
+                if state.on_transcribed is not None:
+                    state.on_transcribed()
             utterances, notes = state.spoken
-            utterances, cuts = split_long_utterances(utterances, max_window_seconds=self.settings.max_window_seconds)
-            windows = plan_windows(
+            utterances, cuts = split_long_utterances(utterances, max_chunk_seconds=self.settings.max_chunk_seconds)
+            chunks = plan_chunks(
                 utterances,
                 duration_seconds=media.index.end_seconds,
-                max_window_seconds=self.settings.max_window_seconds,
+                max_chunk_seconds=self.settings.max_chunk_seconds,
             )
-            reader = self._window_reader(media, face_boxes=face_boxes)
-            for detections in state.windows_read:
+            reader = self._chunk_reader(media, face_boxes=face_boxes)
+            for detections in state.chunks_read:
                 if reader is not None:
                     reader.skip(detections)
-            for window in windows[len(state.windows_read) :]:
-                clip, detections = self._read_window(
-                    media, window, reader=reader, person=person, has_speech=NO_SPEECH not in notes, progress=progress
+            for chunk in chunks[len(state.chunks_read) :]:
+                clip, detections = self._read_chunk(
+                    media, chunk, reader=reader, person=person, has_speech=NO_SPEECH not in notes, progress=progress
                 )
-                state.last_window = detections
+                state.last_chunk = detections
                 yield replace(clip, warnings=(*media.index.warnings, *notes, *cuts, *clip.warnings))
 
     def _utterances(
@@ -211,12 +212,12 @@ class ClipReader:
         )
         return told, (*notes, *speaker_notes(told))
 
-    def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
+    def _chunk_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> ChunkReader | None:
         if media.video is None:
             return None
         looks = None if self.landmarker is None else getattr(self.landmarker, "fingerprint", "")
         cache = self.cache if self.detector_name is not None and looks != "" else None
-        return WindowReader(
+        return ChunkReader(
             media.video,
             settings=self.settings,
             detector=self.detector,
@@ -228,12 +229,12 @@ class ClipReader:
             else (_content_hash(media.place), self.detector_name, looks, self.settings),
         )
 
-    def _read_window(
+    def _read_chunk(
         self,
         media: _Media,
-        window: Window,
+        chunk: Chunk,
         *,
-        reader: WindowReader | None,
+        reader: ChunkReader | None,
         person: str | int,
         has_speech: bool,
         progress: Progress | None,
@@ -241,7 +242,7 @@ class ClipReader:
         missing_reasons: dict[str, str] = {}
         warnings: tuple[str, ...] = ()
         waveform = _read_sound(
-            media, window, sampling_rate=self.settings.sampling_rate, missing_reasons=missing_reasons
+            media, chunk, sampling_rate=self.settings.sampling_rate, missing_reasons=missing_reasons
         )
         pictures = None
         if reader is None:
@@ -249,7 +250,7 @@ class ClipReader:
             if media.index.warnings:
                 missing_reasons["frames"] = missing_reasons["faces"] = media.index.warnings[-1]
         else:
-            pictures = reader.read(window, progress=progress)
+            pictures = reader.read(chunk, progress=progress)
             warnings = reader.video.warnings[len(media.index.warnings) :]
             if self.detector is None and not reader.boxed_tracks:
                 missing_reasons["faces"] = "faces were not looked for"
@@ -262,7 +263,7 @@ class ClipReader:
             waveform, missing_reasons["audio"] = None, "no speech"
         clip = assemble_clip(
             media.name,
-            window=window,
+            chunk=chunk,
             pictures=pictures,
             waveform=waveform,
             person=person,
@@ -319,12 +320,12 @@ def _sound_reader(media: _Media, *, sampling_rate: int) -> Callable[[float, floa
 
 
 def _read_sound(
-    media: _Media, window: Window, *, sampling_rate: int, missing_reasons: dict[str, str]
+    media: _Media, chunk: Chunk, *, sampling_rate: int, missing_reasons: dict[str, str]
 ) -> np.ndarray | None:
-    """The window's waveform, or None with the reason in `missing_reasons`."""
+    """The chunk's waveform, or None with the reason in `missing_reasons`."""
     waveform = None
     if media.index.has_audio:
-        waveform = _sound_reader(media, sampling_rate=sampling_rate)(window.start_seconds, window.end_seconds)
+        waveform = _sound_reader(media, sampling_rate=sampling_rate)(chunk.start_seconds, chunk.end_seconds)
     if waveform is None:
         missing_reasons["audio"] = "the file has no audio stream"
     elif is_silent(waveform):

@@ -35,7 +35,7 @@ def fit_words(clip: Clip, *, prompt_length: Callable[[Clip], int], limit: int) -
     if fitting < 0:
         raise ValueError(
             f"{len(clip.utterances)} utterances make a prompt of more than {limit} tokens even without their words; "
-            "read the video in shorter windows"
+            "read the video in shorter chunks"
         )
     warning = (
         f"the prompt has {length} tokens and {limit} fit the model's context, so every utterance keeps "

@@ -1,4 +1,4 @@
-"""The detections of one window as plain arrays: enough to bring a tracker to where reading the window brought it."""
+"""The detections of one chunk as plain arrays: enough to bring a tracker to where reading the chunk brought it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DetectionRecord:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def replay(self, tracker: FaceTracker) -> None:
-        """Gives the tracker these detections, as reading the window did."""
+        """Gives the tracker these detections, as reading the chunk did."""
         ends = np.cumsum(self.detection_counts)
         for place, time in enumerate(self.detection_times.tolist()):
             part = slice(int(ends[place] - self.detection_counts[place]), int(ends[place]))

@@ -1,4 +1,4 @@
-"""What the faces of a window show besides their crops: facial actions, head pose and gaze, at every crop.
+"""What the faces of a chunk show besides their crops: facial actions, head pose and gaze, at every crop.
 
 The landmark nets cost more than a crop, so each face is measured `landmark_fps` times a second, while its frame is at
 hand, and the crops between two measurements get what lies between them::
@@ -65,7 +65,7 @@ class _Measured:
 
 
 class FaceMeasurer:
-    """Measures the faces of one window, in order of time."""
+    """Measures the faces of one chunk, in order of time."""
 
     def __init__(self, landmarker: Landmarker, *, landmark_fps: float) -> None:
         self.landmarker = landmarker

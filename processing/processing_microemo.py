@@ -18,6 +18,7 @@ from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpa
 from transformers.utils import logging
 from transformers.video_utils import VideoInput
 
+from .chunk_reading import Progress
 from .clip import Clip
 from .clip_inputs import clip_inputs, prefix_ids, question_suffixes
 from .clip_reading import ClipReader, Recognizer
@@ -53,7 +54,6 @@ from .speaker_embedding import VoiceEmbedder
 from .timed_features import TimedFeatures
 from .video_processing_microemo import MicroEmoVideoProcessorKwargs
 from .waveforms import float_waveform
-from .window_reading import Progress
 
 logger = logging.get_logger(__name__)
 
@@ -200,7 +200,7 @@ class MicroEmoProcessor(ProcessorMixin):
         audio_track: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
-        """Yields the clips of a video, for `from_clip`: one, or windows of whole utterances of a long one.
+        """Yields the clips of a video, for `from_clip`: one, or chunks of whole utterances of a long one.
 
         Args:
             source: Whatever `ClipReader.read` takes: path, URL, bytes, open file, `VideoArray`, `FrameFolder`, ...

@@ -9,6 +9,7 @@ from typing import Any
 from .prompt_text import SPECIAL_TOKENS
 from .reading_settings import ReadingSettings
 
+FORMER_NAMES = {"max_window_seconds": "max_chunk_seconds"}  # in processor configs that were saved with them
 UTTERANCE_MODES = ("utterance", "window", "clip")
 TIMESTAMPS = ("fourier", "text", "none")
 
@@ -40,6 +41,7 @@ def special_token_ids(tokenizer: Any) -> list[int]:
 
 def complete_reading_settings(given: Mapping[str, Any], *, face_size: int, sampling_rate: int) -> dict[str, Any]:
     """Returns all fields of `ReadingSettings`: those `given`, those that the processor's parts ask for, defaults."""
+    given = {FORMER_NAMES.get(name, name): value for name, value in given.items()}
     unknown = sorted(set(given) - {setting.name for setting in fields(ReadingSettings)})
     if unknown:
         raise ValueError(f"reading_settings has unknown names {unknown}; allowed are the fields of ReadingSettings")

@@ -13,14 +13,14 @@ class ReadingSettings:
     """Arguments of `ClipReader`; raises `ValueError` for a number that makes no sense."""
 
     # Global frames
-    num_frames: int = 32  # spread over a clip (or a window of a long one)
+    num_frames: int = 32  # spread over a clip (or a chunk of a long one)
     min_frames_per_utterance: int = 4
     frame_size: int = 224  # px, shortest side; the aspect is kept, never enlarged
 
     # Faces
     face_fps: float = 15.0  # crops a second: a micro-expression of 0.2 s still gets three
     face_size: int = 112  # px, side of a crop
-    faces_everywhere: bool = False  # also between the utterances of a window
+    faces_everywhere: bool = False  # also between the utterances of a chunk
     detection_fps: float = 7.5  # the detector costs most; landmarks in between are interpolated
     landmark_fps: float = 15.0  # measurements of a face a second; what lies between is interpolated
     search_fps: float = 1.5  # looks at the whole frame; in between, a detector that can follows the faces it knows
@@ -31,7 +31,7 @@ class ReadingSettings:
     max_blind_seconds: float = 0.2  # between crops; more may hide a micro-expression (<= 0.5 s), so it is warned of
 
     # Long videos
-    max_window_seconds: float = 60.0
+    max_chunk_seconds: float = 60.0
     recognition_block_seconds: float = 300.0  # of sound in memory at a time
 
     sampling_rate: int = 16_000

@@ -104,7 +104,7 @@ def answer_with(analyzer, monkeypatch, text):
 
 
 def test_explanations_are_parsed_and_their_times_are_the_videos(make_analyzer, video, spoken, monkeypatch):
-    analyzer = make_analyzer(max_window_seconds=1.5)
+    analyzer = make_analyzer(max_chunk_seconds=1.5)
     answer_with(analyzer, monkeypatch, "Emotions: happy, relieved.\nReason: A pause at 0.5 s. They meet by chance.")
     starts = [clip.start_seconds for clip in analyzer.reader.read(video, transcript=spoken)]
     report = analyzer(video, transcript=spoken)
@@ -130,7 +130,7 @@ def test_an_answer_out_of_form_is_kept_raw(make_analyzer, video, spoken, monkeyp
 def test_windows_do_not_change_the_face(make_analyzer, video, spoken):
     whole, cut = (
         make_analyzer(trained_parts=("face_tower",)),
-        make_analyzer(trained_parts=("face_tower",), max_window_seconds=1.5),
+        make_analyzer(trained_parts=("face_tower",), max_chunk_seconds=1.5),
     )
     for analyzer in (whole, cut):  # what movement adds depends on the neighbours; the still face must not
         torch.nn.init.zeros_(analyzer.model.model.face_head.dynamic_expression.weight)

@@ -53,7 +53,7 @@ def test_batches_of_questions_are_alike_and_fit(monkeypatch, count, row_bytes, a
 
 def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken, monkeypatch):
     """The clip's own, to the bit: no crop moves to the utterance before on its way through the model."""
-    analyzer, seen = make_analyzer(max_window_seconds=1.5), []
+    analyzer, seen = make_analyzer(max_chunk_seconds=1.5), []
     build = chunk_analysis.utterance_evidence
 
     def watched(perception, clip, *, timelines, prosody):
@@ -69,7 +69,7 @@ def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken
 
 def test_windows_follow_one_another(make_analyzer, video, spoken):
     grown = list(
-        make_analyzer(max_window_seconds=1.5).iter_reports(video, AnalysisRequest(transcript=spoken, mode="scores"))
+        make_analyzer(max_chunk_seconds=1.5).iter_reports(video, AnalysisRequest(transcript=spoken, mode="scores"))
     )
     assert [len(report.utterances) for report in grown] == [1, 1, 2, 2]
 

@@ -30,7 +30,7 @@ class Recognizer:
 @pytest.fixture
 def analyzer(make_analyzer):
     """Cuts the video in two windows."""
-    analyzer = make_analyzer(max_window_seconds=1.5)
+    analyzer = make_analyzer(max_chunk_seconds=1.5)
     analyzer.reader.recognizer = Recognizer()
     return analyzer
 
@@ -104,7 +104,7 @@ def test_a_journal_needs_a_file(analyzer, video, tmp_path):
 
 
 def test_the_command_resumes(make_analyzer, video, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", lambda *_, **__: make_analyzer(max_window_seconds=1.5))
+    monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", lambda *_, **__: make_analyzer(max_chunk_seconds=1.5))
     command = ["analyze", str(video), "--resume", str(tmp_path / "work"), "--mode", "scores", "--json", "--quiet"]
     assert main(command) == 0
     (journal,) = (tmp_path / "work").iterdir()

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from microemo.processing.chunk_reading import FaceCrops
 from microemo.processing.clip import Utterance
 from microemo.processing.clip_assembly import attended_crops, blind_warnings
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.processing.window_reading import FaceCrops
 
 UTTERANCES = (Utterance(0, 2), Utterance(3, 5))
 

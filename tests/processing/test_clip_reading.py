@@ -110,7 +110,7 @@ SPANS = [Utterance(0.2, 1.8, "a"), Utterance(2.2, 3.8, "b"), Utterance(4.2, 5.8,
 
 
 def test_speakers_are_told_over_the_whole_recording_and_kept_for_a_resumed_reading(tmp_path):
-    settings = ReadingSettings(max_window_seconds=4.0, num_frames=4, min_face_size=8)
+    settings = ReadingSettings(max_chunk_seconds=4.0, num_frames=4, min_face_size=8)
     reader = ClipReader(settings, detector=None, voice_embedder=HalvesEmbedder())
     path, state = two_voices(tmp_path), ReadingState()
     clips = list(reader.read(path, transcript=SPANS, state=state))
@@ -178,10 +178,10 @@ def test_a_transcript_counts_the_frames_of_its_video(talk):
     assert "the video's own" in clip.warnings[0]
 
 
-def test_long_clips_come_in_windows_of_whole_utterances(tmp_path):
+def test_long_clips_come_in_chunks_of_whole_utterances(tmp_path):
     path = write_video(tmp_path / "long.mp4", moving_squares(count=200), waveform=tone(seconds=8.0))
     transcript = [Utterance(0.5, 2.0, "a"), Utterance(2.5, 3.5, "b"), Utterance(6.0, 7.5, "c")]
-    settings = ReadingSettings(max_window_seconds=4.0, num_frames=4, min_face_size=8)
+    settings = ReadingSettings(max_chunk_seconds=4.0, num_frames=4, min_face_size=8)
     first, second = read(path, settings=settings, transcript=transcript)
     assert [[each.text for each in clip.utterances] for clip in (first, second)] == [["a", "b"], ["c"]]
     for clip in (first, second):

@@ -113,7 +113,7 @@ def test_going_on_after_a_stop_gives_the_same_numbers():
     video = two_people(count=100)
     spoken = [Utterance(0.2, 1.4, "a"), Utterance(2.2, 3.6, "b")]
     how = {
-        "settings": ReadingSettings(num_frames=2, max_window_seconds=2.0, min_face_size=8),
+        "settings": ReadingSettings(num_frames=2, max_chunk_seconds=2.0, min_face_size=8),
         "transcript": spoken,
         "person": 0,
     }
@@ -121,7 +121,7 @@ def test_going_on_after_a_stop_gives_the_same_numbers():
     state = ReadingState()
     reader = ClipReader(how["settings"], detector=RedSquareDetector(), landmarker=FakeLandmarker())
     next(reader.read(video, transcript=spoken, person=0, state=state))
-    state = ReadingState(spoken=state.spoken, windows_read=(state.last_window,))
+    state = ReadingState(spoken=state.spoken, chunks_read=(state.last_chunk,))
     (rest,) = read(video, landmarker=FakeLandmarker(), state=state, **how)
     np.testing.assert_array_equal(rest.face_times, whole[1].face_times)
     np.testing.assert_array_equal(rest.face_actions[:, 0], whole[1].face_actions[:, 0])

@@ -16,7 +16,7 @@ def test_survives_json():
     [
         ({"face_fps": 0}, r"face_fps must be > 0 and finite, got 0"),
         ({"num_frames": -1}, r"num_frames must be >= 0 and finite, got -1"),
-        ({"max_window_seconds": float("nan")}, "max_window_seconds must be > 0 and finite, got nan"),
+        ({"max_chunk_seconds": float("nan")}, "max_chunk_seconds must be > 0 and finite, got nan"),
         ({"detection_fps": 30}, r"detection_fps \(30\) must be <= face_fps \(15\)"),
     ],
 )

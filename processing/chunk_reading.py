@@ -1,4 +1,4 @@
-"""One pass over a window of a video: global frames, and aligned crops of every face.
+"""One pass over a chunk of a video: global frames, and aligned crops of every face.
 
 Crops need landmarks that are smoothed over time, which takes detections from a little later. So decoded frames wait in
 a queue until the tracker is `RUN_GAP_SECONDS` ahead of them: half a second of frames in memory, each decoded once.
@@ -27,8 +27,8 @@ from .face_readings import FaceMeasurer, FaceReadings
 from .face_tracking import RUN_GAP_SECONDS, FaceTracker
 from .frame_sampling import indices_within, sample_face_indices, sample_frame_indices, thin_indices
 from .read_ahead import read_ahead
+from .reading_chunks import Chunk
 from .reading_settings import ReadingSettings
-from .reading_windows import Window
 from .video_reading import VideoReader, fit_size
 
 try:
@@ -40,8 +40,8 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class WindowPlan:
-    """Which frames of the video a window needs, by increasing index: (N,) each. detections are among the faces."""
+class FramePlan:
+    """Which frames of the video a chunk needs, by increasing index: (N,) each. detections are among the faces."""
 
     frames: np.ndarray
     faces: np.ndarray
@@ -50,7 +50,7 @@ class WindowPlan:
 
 @dataclass(frozen=True)
 class FaceCrops:
-    """Crops of all faces of a window, by time. crops: (F, h, w, 3) uint8 RGB. times: (F,) seconds. track_ids: (F,).
+    """Crops of all faces of a chunk, by time. crops: (F, h, w, 3) uint8 RGB. times: (F,) seconds. track_ids: (F,).
     readings: None where nothing was measured."""
 
     crops: np.ndarray
@@ -68,7 +68,7 @@ class FaceCrops:
 
 
 @dataclass(frozen=True)
-class WindowPictures:
+class ChunkPictures:
     """frames: (T, H, W, 3) uint8 RGB with times (T,). looked_times: (L,) of the frames on which faces were wanted.
     tracks in pixels of the displayed frame."""
 
@@ -80,22 +80,22 @@ class WindowPictures:
     detections: DetectionRecord
 
 
-def plan_window(times: np.ndarray, *, window: Window, settings: ReadingSettings, with_detector: bool) -> WindowPlan:
-    """Chooses a window's frames among the video's `times` (N,)."""
-    inside = indices_within(times, start_seconds=window.start_seconds, end_seconds=window.end_seconds)
-    window_times = times[inside]
+def plan_frames(times: np.ndarray, *, chunk: Chunk, settings: ReadingSettings, with_detector: bool) -> FramePlan:
+    """Chooses a chunk's frames among the video's `times` (N,)."""
+    inside = indices_within(times, start_seconds=chunk.start_seconds, end_seconds=chunk.end_seconds)
+    chunk_times = times[inside]
     frames = sample_frame_indices(
-        window_times,
-        utterances=window.utterances,
+        chunk_times,
+        utterances=chunk.utterances,
         num_frames=settings.num_frames,
         min_frames_per_utterance=settings.min_frames_per_utterance,
     )
-    spans = window.utterances
+    spans = chunk.utterances
     if settings.faces_everywhere:
-        spans = (Utterance(window.start_seconds, window.end_seconds),)
-    faces = sample_face_indices(window_times, utterances=spans, face_fps=settings.face_fps)
-    detections = faces[_detection_places(window_times[faces], settings=settings)] if with_detector else faces[:0]
-    return WindowPlan(inside[frames], inside[faces], inside[detections])
+        spans = (Utterance(chunk.start_seconds, chunk.end_seconds),)
+    faces = sample_face_indices(chunk_times, utterances=spans, face_fps=settings.face_fps)
+    detections = faces[_detection_places(chunk_times[faces], settings=settings)] if with_detector else faces[:0]
+    return FramePlan(inside[frames], inside[faces], inside[detections])
 
 
 def _detection_places(face_times: np.ndarray, *, settings: ReadingSettings) -> np.ndarray:
@@ -105,15 +105,15 @@ def _detection_places(face_times: np.ndarray, *, settings: ReadingSettings) -> n
     return np.union1d(places, stretch_ends)
 
 
-class WindowReader:
-    """Reads the windows of one video in order; the faces' identities go on from window to window.
+class ChunkReader:
+    """Reads the chunks of one video in order; the faces' identities go on from chunk to chunk.
 
     Args:
         video: an open reader.
         detector: None to look for no faces.
         landmarker: None to measure no facial actions.
         boxed_tracks: faces given by the user; then no detector runs.
-        cache: where detections and crops are kept; `cache_parts` is what they depend on beside the window.
+        cache: where detections and crops are kept; `cache_parts` is what they depend on beside the chunk.
     """
 
     def __init__(
@@ -137,18 +137,18 @@ class WindowReader:
         self.picture_size = fit_size(height=video.height, width=video.width, longest=settings.max_picture_side)
         self.scale = np.array([self.picture_size[1] / video.width, self.picture_size[0] / video.height])
 
-    def read(self, window: Window, *, progress: Progress | None = None) -> WindowPictures:
-        """Decodes what the window needs, once; takes detections and crops from the cache where they are there."""
-        plan = plan_window(
-            self.video.times, window=window, settings=self.settings, with_detector=self.detector is not None
+    def read(self, chunk: Chunk, *, progress: Progress | None = None) -> ChunkPictures:
+        """Decodes what the chunk needs, once; takes detections and crops from the cache where they are there."""
+        plan = plan_frames(
+            self.video.times, chunk=chunk, settings=self.settings, with_detector=self.detector is not None
         )
         key = cache_key(*self.cache_parts, plan.faces.tolist(), plan.detections.tolist())
         stored = None if self.cache is None or self.tracker is None else self.cache.load(key)
         with_faces = self.detector is not None or bool(self.boxed_tracks)
         looked_times = self.video.times[plan.faces]
         if stored is not None or not with_faces:
-            plan = WindowPlan(plan.frames, plan.faces[:0], plan.detections[:0])
-        work = _WindowPass(self, plan=plan)
+            plan = FramePlan(plan.frames, plan.faces[:0], plan.detections[:0])
+        work = _ChunkPass(self, plan=plan)
         work.run(size=self.picture_size if with_faces else self.frame_size, progress=progress)
         detections = DetectionRecord.of(work.found)
         if self.cache is not None and self.tracker is not None:
@@ -157,10 +157,10 @@ class WindowReader:
             else:
                 self.cache.store(key, work.record())
         frames, frame_times = work.frames_with_times()
-        return WindowPictures(frames, frame_times, work.face_crops(), looked_times, self.tracks(window), detections)
+        return ChunkPictures(frames, frame_times, work.face_crops(), looked_times, self.tracks(chunk), detections)
 
     def skip(self, detections: DetectionRecord) -> None:
-        """Passes a window that was read before, with these detections; what comes after is read as it would be."""
+        """Passes a chunk that was read before, with these detections; what comes after is read as it would be."""
         if self.tracker is not None:
             detections.replay(self.tracker)
 
@@ -171,20 +171,20 @@ class WindowReader:
         present = boxed_landmarks_at(self.boxed_tracks, time=time)
         return {track_id: points * self.scale for track_id, points in present.items()}
 
-    def tracks(self, window: Window) -> tuple[FaceTrack, ...]:
-        """The window's tracks in pixels of the displayed frame."""
-        bounds = {"start_seconds": window.start_seconds, "end_seconds": window.end_seconds}
+    def tracks(self, chunk: Chunk) -> tuple[FaceTrack, ...]:
+        """The chunk's tracks in pixels of the displayed frame."""
+        bounds = {"start_seconds": chunk.start_seconds, "end_seconds": chunk.end_seconds}
         if self.tracker is None:
             return tuple(part for track in self.boxed_tracks if (part := _part_of(track, **bounds)) is not None)
         return tuple(_rescaled(track, scale=self.scale) for track in self.tracker.tracks(**bounds))
 
 
-class _WindowPass:
-    """The working state of one window: what was kept, found and cropped, and the frames that wait for landmarks."""
+class _ChunkPass:
+    """The working state of one chunk: what was kept, found and cropped, and the frames that wait for landmarks."""
 
-    def __init__(self, reader: WindowReader, *, plan: WindowPlan) -> None:
+    def __init__(self, reader: ChunkReader, *, plan: FramePlan) -> None:
         self.reader, self.settings, self.plan = reader, reader.settings, plan
-        # Each window begins with a search of the frame: so it does not matter whether the one before was skipped.
+        # Each chunk begins with a search of the frame: so it does not matter whether the one before was skipped.
         detector = reader.detector
         self.follower = None if detector is None else FaceFollower(detector, search_fps=self.settings.search_fps)
         self.frames: list[tuple[float, np.ndarray]] = []
@@ -223,7 +223,7 @@ class _WindowPass:
         tracker, follower = self.reader.tracker, self.follower
         if tracker is None or follower is None:
             return
-        new = times > tracker.time  # the rest was seen already, where windows overlap
+        new = times > tracker.time  # the rest was seen already, where chunks overlap
         times, pictures = times[new], pictures[new]
         thumbnails = [view_thumbnail(picture) for picture in pictures]
         found = follower.detect(times, pictures, thumbnails=thumbnails) if len(times) else []

@@ -3,22 +3,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microemo.processing.clip import Utterance
-from microemo.processing.reading_windows import Window, plan_windows, split_long_utterances
+from microemo.processing.reading_chunks import Chunk, plan_chunks, split_long_utterances
 
 
 def plan(*spans, duration=100.0, longest=20.0):
     utterances = [Utterance(start, end) for start, end in spans]
-    return plan_windows(utterances, duration_seconds=duration, max_window_seconds=longest)
+    return plan_chunks(utterances, duration_seconds=duration, max_chunk_seconds=longest)
 
 
-def test_a_short_clip_is_one_window():
-    assert plan((1, 2), duration=15) == (Window(0.0, 15, (Utterance(1, 2),)),)
+def test_a_short_clip_is_one_chunk():
+    assert plan((1, 2), duration=15) == (Chunk(0.0, 15, (Utterance(1, 2),)),)
 
 
-def test_whole_utterances_fill_a_window():
-    windows = plan((5, 10), (12, 20), (26, 30), (60, 75))
-    assert [[each.start_seconds for each in window.utterances] for window in windows] == [[5, 12], [26], [60]]
-    assert [(window.start_seconds, window.end_seconds) for window in windows] == [
+def test_whole_utterances_fill_a_chunk():
+    chunks = plan((5, 10), (12, 20), (26, 30), (60, 75))
+    assert [[each.start_seconds for each in chunk.utterances] for chunk in chunks] == [[5, 12], [26], [60]]
+    assert [(chunk.start_seconds, chunk.end_seconds) for chunk in chunks] == [
         (4.5, 20.5),
         (25.5, 30.5),
         (59.5, 75.5),
@@ -33,24 +33,24 @@ def test_close_neighbours_share_the_silence():
 @given(
     st.lists(st.tuples(st.floats(0.0, 5.0), st.floats(0.1, 20.0)), min_size=1, max_size=30),
 )
-def test_every_utterance_once_and_no_window_too_long(steps):
+def test_every_utterance_once_and_no_chunk_too_long(steps):
     utterances, time = [], 0.0
     for silence, seconds in steps:
         utterances.append(Utterance(time + silence, time + silence + seconds))
         time = utterances[-1].end_seconds
-    windows = plan_windows(utterances, duration_seconds=time + 1, max_window_seconds=20.0)
-    assert [each for window in windows for each in window.utterances] == utterances
-    for window in windows:
-        assert 0 <= window.start_seconds <= window.utterances[0].start_seconds
-        assert window.utterances[-1].end_seconds <= window.end_seconds <= time + 1
-        assert window.end_seconds - window.start_seconds <= 20.0 + 1e-6
-    for before, after in zip(windows, windows[1:], strict=False):
+    chunks = plan_chunks(utterances, duration_seconds=time + 1, max_chunk_seconds=20.0)
+    assert [each for chunk in chunks for each in chunk.utterances] == utterances
+    for chunk in chunks:
+        assert 0 <= chunk.start_seconds <= chunk.utterances[0].start_seconds
+        assert chunk.utterances[-1].end_seconds <= chunk.end_seconds <= time + 1
+        assert chunk.end_seconds - chunk.start_seconds <= 20.0 + 1e-6
+    for before, after in zip(chunks, chunks[1:], strict=False):
         assert before.end_seconds <= after.start_seconds + 1e-9
 
 
 def test_long_utterances_are_cut_with_their_words():
     long = Utterance(10, 55, "one two three four five six seven", speaker="Anna")
-    parts, warnings = split_long_utterances([Utterance(0, 3, "hello"), long], max_window_seconds=20)
+    parts, warnings = split_long_utterances([Utterance(0, 3, "hello"), long], max_chunk_seconds=20)
     assert parts[0].text == "hello"
     assert [(part.start_seconds, part.end_seconds) for part in parts[1:]] == [(10, 25), (25, 40), (40, 55)]
     assert " ".join(part.text for part in parts[1:]) == long.text
@@ -60,5 +60,5 @@ def test_long_utterances_are_cut_with_their_words():
 
 def test_english_is_cut_with_its_words():
     long = Utterance(0, 100, "a b c d", language="zh", english="one two")
-    parts, _ = split_long_utterances([long], max_window_seconds=60.0)
+    parts, _ = split_long_utterances([long], max_chunk_seconds=60.0)
     assert [(part.text, part.english) for part in parts] == [("a b", "one"), ("c d", "two")]
