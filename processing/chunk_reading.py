@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .camera_views import view_thumbnail
 from .clip import FaceTrack, Utterance
 from .crop_cache import CropCache, cache_key
 from .detected_faces import FaceDetections
@@ -21,14 +20,15 @@ from .detection_record import DetectionRecord
 from .face_boxes import boxed_landmarks_at
 from .face_cropping import alignment_matrix, crop_face, landmarks_from_boxes
 from .face_detection import FaceDetector
-from .face_following import FaceFollower
 from .face_landmarks import Landmarker
 from .face_readings import FaceMeasurer, FaceReadings
 from .face_tracking import RUN_GAP_SECONDS, FaceTracker
 from .frame_sampling import indices_within, sample_face_indices, sample_frame_indices, thin_indices
-from .read_ahead import read_ahead
+from .prefetch import prefetch
 from .reading_chunks import Chunk
 from .reading_settings import ReadingSettings
+from .roi_detection import RoiDetector
+from .shot_detection import frame_thumbnail
 from .video_reading import VideoReader, fit_size
 
 try:
@@ -167,7 +167,7 @@ class ChunkReader:
     def landmarks_at(self, time: float, *, picture: np.ndarray) -> dict[int, np.ndarray]:
         """Landmarks (5, 2) by track id in pixels of the decoded picture."""
         if self.tracker is not None:
-            return self.tracker.landmarks_at(time, thumbnail=lambda: view_thumbnail(picture))
+            return self.tracker.landmarks_at(time, thumbnail=lambda: frame_thumbnail(picture))
         present = boxed_landmarks_at(self.boxed_tracks, time=time)
         return {track_id: points * self.scale for track_id, points in present.items()}
 
@@ -186,7 +186,7 @@ class _ChunkPass:
         self.reader, self.settings, self.plan = reader, reader.settings, plan
         # Each chunk begins with a search of the frame: so it does not matter whether the one before was skipped.
         detector = reader.detector
-        self.follower = None if detector is None else FaceFollower(detector, search_fps=self.settings.search_fps)
+        self.follower = None if detector is None else RoiDetector(detector, search_fps=self.settings.search_fps)
         self.frames: list[tuple[float, np.ndarray]] = []
         landmarker = reader.landmarker
         self.measurer = (
@@ -201,7 +201,7 @@ class _ChunkPass:
         plan, times = self.plan, self.reader.video.times
         wanted = np.union1d(np.union1d(plan.frames, plan.faces), plan.detections)
         done = looked_at = 0
-        with closing(read_ahead(self.reader.video.read(wanted, size=size))) as batches:
+        with closing(prefetch(self.reader.video.read(wanted, size=size))) as batches:
             for indices, pictures in batches:
                 for index, picture in zip(indices, pictures, strict=True):
                     if _contains(plan.frames, index):
@@ -225,7 +225,7 @@ class _ChunkPass:
             return
         new = times > tracker.time  # the rest was seen already, where chunks overlap
         times, pictures = times[new], pictures[new]
-        thumbnails = [view_thumbnail(picture) for picture in pictures]
+        thumbnails = [frame_thumbnail(picture) for picture in pictures]
         found = follower.detect(times, pictures, thumbnails=thumbnails) if len(times) else []
         for time, faces, thumbnail in zip(times.tolist(), found, thumbnails, strict=True):
             usable = usable_faces(faces, settings=self.settings)

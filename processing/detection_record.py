@@ -16,7 +16,7 @@ class DetectionRecord:
     """L frames that were looked at, with M faces in all.
 
     detection_times: (L,) float64 seconds. detection_counts: (L,) int64 faces of each. boxes (M, 4), landmarks
-    (M, 5, 2), scores (M,): float32, frame after frame. thumbnails: (L, 18, 32) float32, of `view_thumbnail`.
+    (M, 5, 2), scores (M,): float32, frame after frame. thumbnails: (L, 18, 32) float32, of `frame_thumbnail`.
     """
 
     detection_times: np.ndarray

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .camera_views import SHOT_CHANGE, ViewHistory, view_difference
 from .clip import FaceTrack
 from .detected_faces import FaceDetections, box_overlaps
+from .shot_detection import SHOT_THRESHOLD, ShotHistory, thumbnail_difference
 
 try:
     from scipy.optimize import linear_sum_assignment
@@ -59,10 +59,10 @@ class _Face:
     """One identity: its Kalman box, its runs, and where and when it was seen last."""
 
     track_id: int
-    view: int
+    shot: int
     kalman: KalmanBoxTracker
     runs: list[_Run]
-    seen_view_seconds: float = 0.0
+    shot_seconds_at_last_detection: float = 0.0
 
     @property
     def last_box(self) -> np.ndarray:
@@ -84,9 +84,9 @@ class FaceTracker:
             raise ImportError("tracking faces needs the packages facexlib and scipy")
         self.max_absence_seconds = max_absence_seconds
         self.faces: list[_Face] = []
-        self.views = ViewHistory()
+        self.shots = ShotHistory()
         self.update_times: list[float] = []
-        self.update_views: list[int] = []
+        self.update_shots: list[int] = []
 
     @property
     def time(self) -> float:
@@ -94,13 +94,13 @@ class FaceTracker:
         return self.update_times[-1] if self.update_times else -np.inf
 
     def update(self, time: float, detections: FaceDetections, *, thumbnail: np.ndarray) -> None:
-        """Adds the faces found at `time` seconds; `thumbnail` of `view_thumbnail` shows whether the shot changed."""
+        """Adds the faces found at `time` seconds; `thumbnail` of `frame_thumbnail` shows whether the shot changed."""
         if time <= self.time:
             raise ValueError(f"time must increase, got {time} after {self.time}")
         gap = time - self.time
         self.update_times.append(time)
-        cut = self.views.enter(thumbnail, seconds=gap)
-        self.update_views.append(self.views.current)
+        cut = self.shots.enter(thumbnail, seconds=gap)
+        self.update_shots.append(self.shots.current)
         active = [] if cut else [face for face in self.faces if self._is_active(face)]
         waiting = self._match_active(active, detections, np.arange(len(detections)))
         waiting = self._match_returning(detections, waiting)
@@ -125,7 +125,7 @@ class FaceTracker:
     def landmarks_at(self, time: float, *, thumbnail: Callable[[], np.ndarray]) -> dict[int, np.ndarray]:
         """Smoothed landmarks (5, 2) of every face present in the frame at `time`, by track id.
 
-        `thumbnail` makes the `view_thumbnail` of that frame: asked for only where a face comes or goes. Final once
+        `thumbnail` makes the `frame_thumbnail` of that frame: asked for only where a face comes or goes. Final once
         the tracker has been updated up to `time + RUN_GAP_SECONDS`.
         """
         present = {}
@@ -156,12 +156,12 @@ class FaceTracker:
         limit = RUN_GAP_SECONDS / 2
         if 0 <= place + step < len(self.update_times):
             distance = abs(self.update_times[place + step] - end)
-            same_shot = self.update_views[place + step] == self.update_views[place]
+            same_shot = self.update_shots[place + step] == self.update_shots[place]
             limit = min(limit, distance / 2 if same_shot else distance)
-        return abs(time - end) < limit and view_difference(picture, thumbnail()) < SHOT_CHANGE
+        return abs(time - end) < limit and thumbnail_difference(picture, thumbnail()) < SHOT_THRESHOLD
 
     def _is_active(self, face: _Face) -> bool:
-        return face.view == self.views.current and self.time - face.last_time <= RUN_GAP_SECONDS
+        return face.shot == self.shots.current and self.time - face.last_time <= RUN_GAP_SECONDS
 
     def _match_active(self, active: list[_Face], detections: FaceDetections, waiting: np.ndarray) -> np.ndarray:
         """Assigns detections to faces where the Kalman filters expect them; returns the places left over."""
@@ -178,13 +178,13 @@ class FaceTracker:
 
     def _match_returning(self, detections: FaceDetections, waiting: np.ndarray) -> np.ndarray:
         """Gives faces that were away their number back, by where they were last and how large."""
-        seconds = self.views.seconds
+        seconds = self.shots.seconds
         away = [
             face
             for face in self.faces
-            if face.view == self.views.current
+            if face.shot == self.shots.current
             and face.last_time < self.time
-            and seconds - face.seen_view_seconds <= self.max_absence_seconds
+            and seconds - face.shot_seconds_at_last_detection <= self.max_absence_seconds
         ]
         if not away or not len(waiting):
             return waiting
@@ -201,11 +201,11 @@ class FaceTracker:
 
     def _was_elsewhere_since(self, face: _Face) -> bool:
         """True when another shot was on screen since the face was seen."""
-        return any(other.view != face.view and other.last_time > face.last_time for other in self.faces)
+        return any(other.shot != face.shot and other.last_time > face.last_time for other in self.faces)
 
     def _add_face(self, detections: FaceDetections, place: int) -> None:
         kalman = KalmanBoxTracker(detections.boxes[place].astype(np.float64))
-        face = _Face(track_id=len(self.faces), view=self.views.current, kalman=kalman, runs=[])
+        face = _Face(track_id=len(self.faces), shot=self.shots.current, kalman=kalman, runs=[])
         self.faces.append(face)
         self._append(face, detections, place, new_run=True)
 
@@ -218,7 +218,7 @@ class FaceTracker:
         self._append(face, detections, place, new_run=new_run)
 
     def _append(self, face: _Face, detections: FaceDetections, place: int, *, new_run: bool) -> None:
-        thumbnail = self.views.thumbnail
+        thumbnail = self.shots.thumbnail
         if new_run:
             face.runs.append(_Run(thumbnail, thumbnail))
         run = face.runs[-1]
@@ -227,7 +227,7 @@ class FaceTracker:
         run.boxes.append(detections.boxes[place])
         run.landmarks.append(detections.landmarks[place])
         run.scores.append(float(detections.scores[place]))
-        face.seen_view_seconds = self.views.seconds
+        face.shot_seconds_at_last_detection = self.shots.seconds
 
 
 def return_costs(found: np.ndarray, left: np.ndarray) -> np.ndarray:
