@@ -48,8 +48,8 @@ def clip_inputs(
                 clip,
                 evidence=found,
                 soft_tokens=soft_tokens,
-                question=harmless_text(processor, q),
-                answer=harmless_text(processor, a),
+                question=sanitize_lines(processor, q),
+                answer=sanitize_lines(processor, a),
             )
             for clip, found, q, a in zip(fitted, evidence, questions, answers, strict=True)
         ],
@@ -78,7 +78,7 @@ def question_suffixes(processor: Any, questions: Sequence[str]) -> list[list[int
     last = {"type": "utterance", "start": 0.0, "end": 1.0}  # stands for the end of any prefix
     suffixes = []
     for question in questions:
-        content = [last, {"type": "text", "text": harmless_text(processor, question)}]
+        content = [last, {"type": "text", "text": sanitize_lines(processor, question)}]
         prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
         suffix = prompt[prompt.rindex(processor.utterance_end_token) :]
         # Tokenised after the prefix's last token, as some tokenizers treat the beginning of a text differently.
@@ -104,7 +104,7 @@ def prefix_ids(
     return processor.tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
 
-def harmless_text(processor: Any, text: str | None) -> str | None:
+def sanitize_lines(processor: Any, text: str | None) -> str | None:
     """Returns a question or an answer without control tokens, in its own lines."""
     return None if text is None else sanitize_text(text, special_tokens=processor.control_tokens, keep_newlines=True)
 

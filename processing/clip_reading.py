@@ -27,7 +27,7 @@ from .reading_chunks import Chunk, plan_chunks, split_long_utterances
 from .reading_settings import ReadingSettings
 from .speaker_embedding import SAMPLING_RATE as SPEAKER_SAMPLING_RATE
 from .speaker_embedding import VoiceEmbedder
-from .speaker_turns import speaker_notes, tell_speakers
+from .speaker_turns import label_speakers, speaker_notes
 from .spoken_languages import language_code
 from .transcript_english import unused_words_notes, with_english
 from .transcript_formats import TranscriptSource, parse_transcript
@@ -205,7 +205,7 @@ class ClipReader:
             or any(u.speaker for u in utterances)
         ):
             return utterances, notes
-        told = tell_speakers(
+        told = label_speakers(
             utterances,
             read=_sound_reader(media, sampling_rate=SPEAKER_SAMPLING_RATE),
             embedder=self.voice_embedder,

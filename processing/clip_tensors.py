@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.feature_extraction_utils import BatchFeature
 
 from .clip import Clip
 from .facial_actions import ACTION_NAMES, relative_to_rest
 
 TIME_SENTENCE = "This frame is sampled at {seconds:.1f} second."  # InstructBLIP's Q-Former reads it beside the frame
 MAX_TIME_SENTENCE_TOKENS = 32
+TIME_SUFFIX = "_times"  # frame_times, face_times, utterance_times: seconds
 IGNORE_INDEX = -100  # the label that no loss looks at
 # Of what is measured of a face: numbers and type.
 READINGS: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
@@ -24,6 +26,27 @@ READINGS: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "gaze": ((2,), torch.float32),
     "face_actions_mask": ((), torch.bool),
 }
+
+
+class TimedFeatures(BatchFeature):
+    """A `BatchFeature` with times in seconds among its tensors.
+
+        inputs = processor.from_clip(clip, question=...).to("cuda", torch.bfloat16)
+
+    At 30 seconds bfloat16 counts in steps of 0.125 s, so neighbouring frames would be one: `to` moves the times and
+    never casts them.
+    """
+
+    def to(self, *args: Any, **kwargs: Any) -> TimedFeatures:
+        """As `BatchFeature.to`; pictures and sound are cast, times keep their type."""
+        times = {
+            name: value
+            for name, value in self.data.items()
+            if name.endswith(TIME_SUFFIX) and isinstance(value, torch.Tensor)
+        }
+        super().to(*args, **kwargs)
+        self.data.update({name: value.to(self.data[name].device) for name, value in times.items()})
+        return self
 
 
 def split_windows(waveform: np.ndarray, *, window_samples: int) -> list[np.ndarray]:

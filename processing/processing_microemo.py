@@ -21,16 +21,15 @@ from transformers.video_utils import VideoInput
 from .chunk_reading import Progress
 from .clip import Clip
 from .clip_inputs import clip_inputs, prefix_ids, question_suffixes
+from .clip_perception import clip_perception, clip_prosody
 from .clip_reading import ClipReader, Recognizer
-from .clip_tensors import audio_windows, count_frames, scatter_rows, time_sentences, time_tensors
-from .context_fitting import fit_words
+from .clip_tensors import TimedFeatures, audio_windows, count_frames, scatter_rows, time_sentences, time_tensors
 from .conversation_sound import with_sound
 from .emotion_parsing import ParsedEmotions, parse_emotions
 from .evidence import Evidence, Perception, face_timelines, utterance_evidence
 from .face_detection import FaceDetector
 from .face_landmarks import Landmarker
 from .media_source import MediaSource
-from .perceived import clip_perception, clip_prosody
 from .placeholder_expansion import check_utterance_counts, count_token, count_windows, spread_placeholders
 from .processor_settings import (
     TIMESTAMPS,
@@ -44,14 +43,14 @@ from .prompt_text import (
     SPECIAL_TOKENS,
     conversation_utterance_times,
     default_questions,
-    harmless_clip,
+    fit_words,
     packaged_templates,
+    sanitize_clip,
     sanitize_conversation,
     with_utterances,
 )
 from .reading_settings import ReadingSettings
 from .speaker_embedding import VoiceEmbedder
-from .timed_features import TimedFeatures
 from .video_processing_microemo import MicroEmoVideoProcessorKwargs
 from .waveforms import float_waveform
 
@@ -258,7 +257,7 @@ class MicroEmoProcessor(ProcessorMixin):
         def prompt_length(clip: Clip) -> int:
             return len(prefix_ids(self, clip, evidence=evidence, soft_tokens=soft_tokens))
 
-        clip = harmless_clip(with_utterances(clip), special_tokens=self.control_tokens)
+        clip = sanitize_clip(with_utterances(clip), special_tokens=self.control_tokens)
         limit = self.tokenizer.model_max_length - self.answer_tokens
         return fit_words(clip, prompt_length=prompt_length, limit=limit)
 

@@ -112,7 +112,9 @@ def _speakers_tracks(
         }
         for place in places:
             if len(seen[place]) > 1:
-                chosen[place] = told = told_track({each: evidence[each] for each in seen[place] if each in evidence})
+                chosen[place] = told = speaking_track(
+                    {each: evidence[each] for each in seen[place] if each in evidence}
+                )
                 if told is not None:
                     strength = evidence[told].correlation * math.sqrt(evidence[told].samples)
                     owners[told] = max(owners.get(told, (strength, speaker)), (strength, speaker), key=lambda o: o[0])
@@ -125,7 +127,7 @@ def _speakers_tracks(
     return tuple(chosen)
 
 
-def told_track(evidence: Mapping[int, Evidence]) -> int | None:
+def speaking_track(evidence: Mapping[int, Evidence]) -> int | None:
     """The track whose mouth goes with the voice clearly better than the others do, None where none does."""
     most = max((each.movement for each in evidence.values()), default=0.0)
     fits = sorted(((each.fit(most_movement=most), track_id) for track_id, each in evidence.items()), reverse=True)

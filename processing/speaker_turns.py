@@ -38,7 +38,7 @@ LEVEL_SECONDS = 0.02
 SMOOTHED_LEVELS = 5  # 0.1 s
 
 
-def tell_speakers(
+def label_speakers(
     utterances: Sequence[Utterance],
     *,
     read: Callable[[float, float], np.ndarray | None],
@@ -68,7 +68,7 @@ def tell_speakers(
 
 
 def speaker_notes(utterances: Sequence[Utterance]) -> tuple[str, ...]:
-    """Returns what a report says of speakers that `tell_speakers` told."""
+    """Returns what a report says of speakers that `label_speakers` told."""
     count = len({each.speaker for each in utterances if each.speaker})
     unsure = sum(each.speaker is None for each in utterances)
     if count == 0 or (count == 1 and not unsure):

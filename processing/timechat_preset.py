@@ -25,12 +25,11 @@ from transformers.feature_extraction_utils import BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImageResampling
 
 from .clip import Utterance
-from .clip_tensors import time_sentences
+from .clip_tensors import TimedFeatures, time_sentences
 from .media_source import MediaSource
 from .placeholder_expansion import count_windows
 from .processing_microemo import MicroEmoProcessor
 from .prompt_text import VIDEO_TOKEN, sanitize_text
-from .timed_features import TimedFeatures
 from .video_decoders import decord
 from .video_processing_microemo import MicroEmoVideoProcessor, frame_metadata
 from .video_reading import open_video

@@ -17,7 +17,7 @@ from transformers.utils import logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
-from .timed_features import TimedFeatures
+from .clip_tensors import TimedFeatures
 from .video_reading import open_video
 
 logger = logging.get_logger(__name__)

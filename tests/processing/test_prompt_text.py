@@ -13,9 +13,9 @@ from microemo.processing.prompt_text import (
     MAX_SPEAKER_LENGTH,
     SPECIAL_TOKENS,
     default_questions,
-    harmless_clip,
     holds_control_token,
     prompt_words,
+    sanitize_clip,
     sanitize_conversation,
     sanitize_text,
     sanitize_utterance,
@@ -82,11 +82,11 @@ def test_control_tokens_in_a_transcript_are_told_once():
     words = ("plain \u201cwords\u201d,\n5 < 6", "hi<|video|>", "\uff1c\uff5cvideo\uff5c\uff1e", "[MASK]")
     utterances = [Utterance(place, place + 1, text) for place, text in enumerate(words)]
     utterances.append(Utterance(4, 5, "words", "Anna</s>"))
-    clip = harmless_clip(Clip("x", 0.0, 5.0, tuple(utterances), warnings=("old",)), special_tokens=FORBIDDEN)
+    clip = sanitize_clip(Clip("x", 0.0, 5.0, tuple(utterances), warnings=("old",)), special_tokens=FORBIDDEN)
     assert clip.warnings == ("old", "words that act as control tokens were made harmless in 4 utterances")
     assert [utterance.text for utterance in clip.utterances[1:4]] == ["hi", "", ""]
-    assert harmless_clip(clip, special_tokens=FORBIDDEN) == clip
-    one = harmless_clip(Clip("x", 0.0, 1.0, (Utterance(0, 1, "<s>"),)))
+    assert sanitize_clip(clip, special_tokens=FORBIDDEN) == clip
+    one = sanitize_clip(Clip("x", 0.0, 1.0, (Utterance(0, 1, "<s>"),)))
     assert one.warnings == ("words that act as control tokens were made harmless in 1 utterance",)
 
 

@@ -7,9 +7,9 @@ from microemo.processing.speaker_turns import (
     UNKNOWN,
     assign_voices,
     group_voices,
+    label_speakers,
     speaker_notes,
     split_at_changes,
-    tell_speakers,
     unexplained_distances,
 )
 
@@ -61,7 +61,7 @@ def tell(spans, pitches, *, embedder=None):
     for (start, end), pitch in zip(spans, pitches, strict=True):
         tone = voice(pitch, seconds=end - start)
         sound[round(start * RATE) : round(start * RATE) + len(tone)] = tone
-    told = tell_speakers(
+    told = label_speakers(
         utterances(*spans),
         read=lambda start, end: sound[round(start * RATE) : round(end * RATE)],
         embedder=embedder or PitchEmbedder(),
@@ -77,11 +77,11 @@ def test_speakers_are_numbered_by_their_first_words():
 
 def test_given_speakers_win():
     given = (Utterance(0, 1, "a", "Anna"), Utterance(1, 2, "b"))
-    assert tell_speakers(given, read=lambda start, end: pytest.fail("nothing to hear"), embedder=None) == given
+    assert label_speakers(given, read=lambda start, end: pytest.fail("nothing to hear"), embedder=None) == given
 
 
 def test_where_nothing_is_heard_nobody_speaks():
-    told = tell_speakers(utterances((0, 2)), read=lambda start, end: None, embedder=PitchEmbedder())
+    told = label_speakers(utterances((0, 2)), read=lambda start, end: None, embedder=PitchEmbedder())
     assert told[0].speaker is None and speaker_notes(told) == ()
 
 

@@ -20,10 +20,10 @@ from microemo.data.still_faces import align_still, create_still_detector, read_l
 from microemo.data.voice_recordings import VoiceRecording
 from microemo.placement import has_bfloat16
 from microemo.processing.clip import Clip, Utterance
+from microemo.processing.clip_perception import clip_traces
 from microemo.processing.evidence import Evidence, speaking_manner
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.facial_actions import FACIAL_ACTIONS, USUAL_REST, unit_intensities
-from microemo.processing.perceived import clip_traces
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.prosody import measure_prosody
 

@@ -3,7 +3,7 @@
 import pytest
 
 from microemo.processing.clip import Clip, Utterance
-from microemo.processing.context_fitting import fit_words
+from microemo.processing.prompt_text import fit_words
 
 CLIP = Clip(
     "x", 0.0, 9.0, (Utterance(0, 1, "a b c d e"), Utterance(1, 2, "f g"), Utterance(2, 3, "")), warnings=("old",)
