@@ -1,4 +1,4 @@
-"""A chunk's streams put together: which crops are the attended person's, what is missing, what to warn of."""
+"""Assembles a chunk's streams into a clip: the attended person's crops, missing streams and warnings."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def assemble_clip(
     missing_reasons: dict[str, str],
     warnings: Sequence[str],
 ) -> Clip:
-    """The chunk as a `Clip`.
+    """Returns the chunk as a `Clip`.
 
     Args:
-        missing_reasons: reasons known so far ("audio", "frames", "faces"); those found here are added.
+        missing_reasons: reasons known so far ("audio", "frames", "faces"); more are added.
     """
     utterances = chunk.utterances
     faces = None
@@ -51,7 +51,7 @@ def assemble_clip(
         if len(faces.times) == 0:
             faces = None
             missing_reasons.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
-        warnings += blind_warnings(pictures.looked_times, utterances=utterances, settings=settings) if tracks else []
+        warnings += blind_warnings(pictures.sampled_times, utterances=utterances, settings=settings) if tracks else []
     frames = pictures if pictures is not None and len(pictures.frame_times) else None
     readings = None if faces is None else faces.readings
     if faces is not None and readings is None:
@@ -82,7 +82,7 @@ def assemble_clip(
 def _unseen_speaker_warnings(
     track_ids: Sequence[int | None], *, tracks: Sequence[FaceTrack], utterances: Sequence[Utterance]
 ) -> list[str]:
-    """Where faces are in the picture and none is the speaker's as far as can be told."""
+    """Warnings for utterances in which faces are visible but none is known to be the speaker's."""
     return [
         f"{each.start_seconds:.1f}-{each.end_seconds:.1f} s: the speaker is not seen, or it cannot be told which face "
         "is the speaker's; no face is attended"
@@ -126,37 +126,38 @@ def attended_crops(
     track_ids: Sequence[int | None],
     everywhere: bool = False,
 ) -> FaceCrops:
-    """The crops of the attended person, at most one a moment.
+    """The crops of the attended person, at most one at a time.
 
-    While two utterances overlap, the one that began first is attended. With `everywhere`, the silence belongs to the
-    nearest utterance.
+    Where two utterances overlap, the one that started first is attended. With `everywhere`, silence belongs to the
+    nearest
+    utterance.
     """
-    kept: list[int] = []
+    selected: list[int] = []
     for time in np.unique(faces.times):
         owners = _owners(float(time), utterances=utterances, track_ids=track_ids, everywhere=everywhere)
         rows = {int(faces.track_ids[row]): int(row) for row in np.flatnonzero(faces.times == time)}
         row = next((rows[owner] for owner in owners if owner in rows), None)
         if row is not None:
-            kept.append(row)
-    return faces.take(np.array(kept, dtype=np.int64))
+            selected.append(row)
+    return faces.take(np.array(selected, dtype=np.int64))
 
 
 def _owners(
     time: float, *, utterances: Sequence[Utterance], track_ids: Sequence[int | None], everywhere: bool
 ) -> list[int | None]:
-    """Track ids that may be attended at `time`, the most wanted first."""
+    """Track ids that may be attended at `time`, by priority."""
     distances = [max(each.start_seconds - time, time - each.end_seconds, 0.0) for each in utterances]
-    inside = [place for place, each in enumerate(utterances) if each.start_seconds <= time < each.end_seconds]
+    inside = [index for index, each in enumerate(utterances) if each.start_seconds <= time < each.end_seconds]
     if not inside and everywhere and utterances:
         inside = [int(np.argmin(distances))]
-    return [track_ids[place] for place in inside]
+    return [track_ids[index] for index in inside]
 
 
 def blind_warnings(
-    looked_times: np.ndarray, *, utterances: Sequence[Utterance], settings: ReadingSettings
+    sampled_times: np.ndarray, *, utterances: Sequence[Utterance], settings: ReadingSettings
 ) -> list[str]:
-    """A warning when frames are further apart than a micro-expression allows."""
-    gap = largest_gap_seconds(looked_times, utterances=utterances)
+    """Warns if gaps between sampled frames are longer than `max_blind_seconds`."""
+    gap = largest_gap_seconds(sampled_times, utterances=utterances)
     if gap <= settings.max_blind_seconds:
         return []
     spacing = "an utterance holds no frame at all" if math.isinf(gap) else f"up to {gap:.2f} s lie between two frames"

@@ -1,4 +1,4 @@
-"""From a video, sound file or arrays to `Clip` values: frames, face crops, sound and utterances on one clock."""
+"""Reads a video, audio file or arrays into `Clip` values: frames, face crops, audio and utterances on one clock."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ NO_SPEECH = "no speech found: the clip is one utterance"
 
 @dataclass(frozen=True)
 class _Media:
-    """An opened source: `place` is what the readers open, `video` is None for sound alone."""
+    """An opened source: `opened` is what the readers take, `video` is None for audio only."""
 
     name: str
-    place: Path | VideoArray | FrameFolder
+    opened: Path | VideoArray | FrameFolder
     index: MediaIndex
     video: VideoReader | None
 
@@ -67,13 +67,13 @@ class ClipReader:
     """Reads clips.
 
     Args:
-        settings: how densely and how large.
+        settings: frame rates, sizes and limits.
         detector: "centerface", "retinaface", an object with `detect(frames)`, a function of frames, or None for no
             faces.
         landmarker: measures facial actions, head pose and gaze; None leaves them out.
-        recognizer: makes utterances when no transcript is given; None makes the whole clip one utterance.
-        voice_embedder: tells by their voices whose the utterances are, where no speaker is given; None leaves it open.
-        cache_dir: folder that keeps detections and crops, by content; only for detectors that are named, and
+        recognizer: transcribes speech if no transcript is given; without it the whole clip is one utterance.
+        voice_embedder: labels speakers by voice if no speaker is given; None leaves them unknown.
+        cache_dir: folder for cached detections and crops, keyed by content; only used with named detectors, and with
             landmarkers that have a fingerprint.
     """
 
@@ -109,19 +109,20 @@ class ClipReader:
         state: ReadingState | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
-        """Yields one `Clip`, or for a video longer than `max_chunk_seconds` one for each chunk of whole utterances.
+        """Yields one `Clip`, or one per chunk of whole utterances if the video exceeds `max_chunk_seconds`.
 
         Args:
             source: path, http(s) or file URL, bytes, open file, {"path", "bytes"} or a decoder of a `datasets` column,
                 `VideoArray` or `FrameFolder`.
-            transcript: whatever `parse_transcript` takes, or a tuple of `Utterance`.
-            person: whose face is attended: "speaker", "largest" or a track id.
+            transcript: anything that `parse_transcript` takes, or a tuple of `Utterance`.
+            person: the attended face: "speaker", "largest" or a track id.
             face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
-            language: of the speech and of a transcript, such as "de" or "german"; None finds it out. Of several audio
-                tracks the one in this language is heard.
-            audio_track: number of the track to hear, from 0; None: see `choose_audio_track`.
-            state: of an earlier reading of the same source that was stopped, to go on from there; kept up to date.
-            progress: called with (stage, done, total); with "speech", "frames" (decoding) and "faces" (detection).
+            language: of the speech and the transcript, such as "de" or "german"; None detects it. Among several audio
+                tracks, the one in this language is used.
+            audio_track: index of the audio track, from 0; None: see `choose_audio_track`.
+            state: of an earlier, interrupted reading of the same source, to resume it; kept up to date.
+            progress: called with (stage, done, total); the stages are "speech", "frames" (decoding) and "faces"
+                (detection).
         """
         language = language_code(language)
         with ExitStack() as resources:
@@ -159,7 +160,7 @@ class ClipReader:
     def _utterances(
         self, media: _Media, *, transcript: TranscriptSource | None, language: str | None, progress: Progress | None
     ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-        """The clip's utterances by start, and what was odd about them; never empty."""
+        """The clip's utterances by start, never empty, and notes about them."""
         duration = media.index.end_seconds
         whole = (Utterance(0.0, duration),)
         if transcript is not None:
@@ -181,7 +182,7 @@ class ClipReader:
             return translated, (*notes, *unused_words_notes(translated))
         if self.recognizer is None or not media.index.has_audio:
             return whole, ()
-        found = recognize_in_blocks(
+        transcription = recognize_in_blocks(
             _sound_reader(media, sampling_rate=self.settings.sampling_rate),
             recognizer=self.recognizer,
             duration_seconds=duration,
@@ -189,14 +190,18 @@ class ClipReader:
             language=language,
             progress=progress,
         )
-        aligned, notes = align_utterances(found, duration_seconds=duration)
-        notes = (*(_low_confidence_note(each) for each in found.low_confidence), *notes, *unused_words_notes(aligned))
+        aligned, notes = align_utterances(transcription, duration_seconds=duration)
+        notes = (
+            *(_low_confidence_note(each) for each in transcription.low_confidence),
+            *notes,
+            *unused_words_notes(aligned),
+        )
         return (aligned, notes) if aligned else (whole, (*notes, NO_SPEECH))
 
     def _with_speakers(
         self, utterances: tuple[Utterance, ...], notes: tuple[str, ...], *, media: _Media
     ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-        """The utterances with speakers told by voice, and the notes with one that says so."""
+        """The utterances with speakers labelled by voice, and the notes with one about it."""
         spoken = any(each.text for each in utterances)
         if (
             self.voice_embedder is None
@@ -205,18 +210,18 @@ class ClipReader:
             or any(u.speaker for u in utterances)
         ):
             return utterances, notes
-        told = label_speakers(
+        labelled = label_speakers(
             utterances,
             read=_sound_reader(media, sampling_rate=SPEAKER_SAMPLING_RATE),
             embedder=self.voice_embedder,
         )
-        return told, (*notes, *speaker_notes(told))
+        return labelled, (*notes, *speaker_notes(labelled))
 
     def _chunk_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> ChunkReader | None:
         if media.video is None:
             return None
-        looks = None if self.landmarker is None else getattr(self.landmarker, "fingerprint", "")
-        cache = self.cache if self.detector_name is not None and looks != "" else None
+        landmarker_id = None if self.landmarker is None else getattr(self.landmarker, "fingerprint", "")
+        cache = self.cache if self.detector_name is not None and landmarker_id != "" else None
         return ChunkReader(
             media.video,
             settings=self.settings,
@@ -226,7 +231,7 @@ class ClipReader:
             cache=cache,
             cache_parts=()
             if cache is None
-            else (_content_hash(media.place), self.detector_name, looks, self.settings),
+            else (_content_hash(media.opened), self.detector_name, landmarker_id, self.settings),
         )
 
     def _read_chunk(
@@ -259,7 +264,7 @@ class ClipReader:
         if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
             raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {missing_reasons}")
         if waveform is not None and not has_speech:
-            # Music, noise or an animal has no emotion of a voice, and would be given one.
+            # Without speech, the model would assign a vocal emotion to music or noise.
             waveform, missing_reasons["audio"] = None, "no speech"
         clip = assemble_clip(
             media.name,
@@ -276,7 +281,7 @@ class ClipReader:
 
 
 def _frame_rate(video: VideoReader | None) -> float | None:
-    """Frames a second of the video, None where that cannot be said; transcripts may count in frames."""
+    """Frames per second of the video for transcripts that count in frames; None if unknown."""
     times = None if video is None else video.times
     return None if times is None or len(times) < 2 else 1 / float(np.median(np.diff(times)))
 
@@ -313,9 +318,9 @@ def _open_media(
 
 
 def _sound_reader(media: _Media, *, sampling_rate: int) -> Callable[[float, float], np.ndarray | None]:
-    """Gives the sound from one second to another."""
+    """Returns a function that reads the audio between two times in seconds."""
     return lambda start, end: read_audio(
-        media.place, sampling_rate=sampling_rate, start_seconds=start, end_seconds=end, index=media.index
+        media.opened, sampling_rate=sampling_rate, start_seconds=start, end_seconds=end, index=media.index
     )
 
 
@@ -334,15 +339,15 @@ def _read_sound(
     return waveform
 
 
-def _content_hash(place: Path | VideoArray | FrameFolder) -> str:
-    if isinstance(place, Path):
-        return content_hash(place)
-    if isinstance(place, FrameFolder):
-        files = find_frames(place).files
+def _content_hash(opened: Path | VideoArray | FrameFolder) -> str:
+    if isinstance(opened, Path):
+        return content_hash(opened)
+    if isinstance(opened, FrameFolder):
+        files = find_frames(opened).files
         return hashlib.sha256(
-            repr((place.fps, [(each.name, content_hash(each)) for each in files])).encode()
+            repr((opened.fps, [(each.name, content_hash(each)) for each in files])).encode()
         ).hexdigest()
-    digest = hashlib.sha256(repr(place.frames.shape).encode())
-    for array in (place.frames, place.times):
+    digest = hashlib.sha256(repr(opened.frames.shape).encode())
+    for array in (opened.frames, opened.times):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

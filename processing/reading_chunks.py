@@ -1,4 +1,4 @@
-"""How a long clip is cut into chunks of whole utterances: arithmetic on times, no media."""
+"""Splits a long clip into chunks of whole utterances. Pure arithmetic on times."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from .clip import Utterance
 
-MARGIN_SECONDS = 0.5  # of silence kept before and after a chunk's speech, where there is as much
+MARGIN_SECONDS = 0.5  # of silence kept before and after a chunk's speech, if there is as much
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of the clip in seconds, with its utterances."""
+    """A part of the clip in seconds, with its utterances."""
 
     start_seconds: float
     end_seconds: float
@@ -23,15 +23,15 @@ class Chunk:
 def plan_chunks(
     utterances: Sequence[Utterance], *, duration_seconds: float, max_chunk_seconds: float
 ) -> tuple[Chunk, ...]:
-    """Chunks of whole utterances, in order of time; one chunk for a clip that is no longer than allowed.
+    """Chunks of whole utterances, in order of time; a single chunk if the clip is not longer than allowed.
 
-    A new chunk begins with the first utterance that would make the present one too long::
+    An utterance that would make the current chunk too long starts a new one::
 
         clip        |------------------------------------------------------|
         utterances    [--1--] [-2-]              [--3--]   [---4---]
-        chunks      [             ]            [                    ]
+        chunks       [             ]            [                    ]
 
-    Silence between chunks is in none of them. Utterances must be sorted by start and not longer than
+    Silence between chunks belongs to none of them. Utterances must be sorted by start and not longer than
     `max_chunk_seconds` (`split_long_utterances`).
     """
     if duration_seconds <= max_chunk_seconds:
@@ -43,10 +43,10 @@ def plan_chunks(
         else:
             groups.append([utterance])
     chunks = []
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         start, end = group[0].start_seconds, _end(group)
-        before = start - (_end(groups[place - 1]) if place else 0.0)
-        after = (groups[place + 1][0].start_seconds if place + 1 < len(groups) else duration_seconds) - end
+        before = start - (_end(groups[index - 1]) if index else 0.0)
+        after = (groups[index + 1][0].start_seconds if index + 1 < len(groups) else duration_seconds) - end
         spare = max(0.0, (max_chunk_seconds - (end - start)) / 2)
         chunks.append(
             Chunk(
@@ -61,7 +61,7 @@ def plan_chunks(
 def split_long_utterances(
     utterances: Sequence[Utterance], *, max_chunk_seconds: float
 ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-    """Utterances longer than a chunk cut into equal parts, their words shared out evenly; and what was cut."""
+    """Splits utterances longer than a chunk into equal parts that share the words evenly; returns warnings too."""
     parts: list[Utterance] = []
     warnings: list[str] = []
     for utterance in utterances:

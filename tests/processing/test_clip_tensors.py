@@ -35,7 +35,7 @@ def test_audio_mask_marks_real_samples():
 
 
 def test_another_sampling_rate_is_refused():
-    with pytest.raises(ValueError, match="sampling_rate is 8000, the audio tower listens at 16000"):
+    with pytest.raises(ValueError, match="sampling_rate is 8000, the audio tower needs 16000"):
         audio_windows([np.zeros(9)], feature_extractor=WhisperFeatureExtractor(), sampling_rate=8000)
 
 

@@ -65,7 +65,7 @@ def test_a_silent_video_brings_none(silent):
 
 
 def test_asking_a_silent_file_for_sound_is_an_error(silent):
-    with pytest.raises(ValueError, match="the audio block's file has no sound: .*silent.mp4"):
+    with pytest.raises(ValueError, match="the audio block's file has no audio: .*silent.mp4"):
         read({"type": "audio", "path": str(silent)})
 
 

@@ -302,7 +302,7 @@ def test_inputs_that_do_not_fit_say_why(processor, arguments, message):
     [
         ({"clip": []}, "clip is an empty list"),
         ({"clip": [make_clip()] * 2, "question": ["one"]}, "question must be one text for all clips or one per clip"),
-        ({"clip": replace(make_clip(), sampling_rate=8000)}, "read at 8000 Hz, the audio tower listens at 16000 Hz"),
+        ({"clip": replace(make_clip(), sampling_rate=8000)}, "read at 8000 Hz, the audio tower needs 16000 Hz"),
         ({"clip": make_clip(), "answer": "x"}, "answer was given without a question"),
         ({"clip": [make_clip()] * 2, "question": "How?", "answer": ["a", None]}, "answer must be"),
     ],

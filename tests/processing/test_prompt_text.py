@@ -83,11 +83,11 @@ def test_control_tokens_in_a_transcript_are_told_once():
     utterances = [Utterance(place, place + 1, text) for place, text in enumerate(words)]
     utterances.append(Utterance(4, 5, "words", "Anna</s>"))
     clip = sanitize_clip(Clip("x", 0.0, 5.0, tuple(utterances), warnings=("old",)), special_tokens=FORBIDDEN)
-    assert clip.warnings == ("old", "words that act as control tokens were made harmless in 4 utterances")
+    assert clip.warnings == ("old", "control tokens were removed from the words of 4 utterances")
     assert [utterance.text for utterance in clip.utterances[1:4]] == ["hi", "", ""]
     assert sanitize_clip(clip, special_tokens=FORBIDDEN) == clip
     one = sanitize_clip(Clip("x", 0.0, 1.0, (Utterance(0, 1, "<s>"),)))
-    assert one.warnings == ("words that act as control tokens were made harmless in 1 utterance",)
+    assert one.warnings == ("control tokens were removed from the words of 1 utterance",)
 
 
 def test_shortened_words_say_so():

@@ -47,7 +47,7 @@ def detect(detector_in_rois, *, first, count=1, picture=FRAME):
 def test_the_whole_frame_is_searched_periodically():
     detector = RecordingDetector(5)
     detect(RoiDetector(detector, search_fps=1.5), first=0, count=11)
-    assert "".join(detector.calls) == "Sf" + "ffff" + "Sf" + "ffff" + "Sf"  # a search is followed by a closer detect
+    assert "".join(detector.calls) == "Sr" + "rrrr" + "Sr" + "rrrr" + "Sr"  # each search is followed by a refinement
 
 
 def test_a_lost_face_and_a_shot_change_trigger_a_search():

@@ -8,9 +8,9 @@ from microemo.processing.speaker_turns import (
     assign_voices,
     group_voices,
     label_speakers,
+    normalized_distances,
     speaker_notes,
     split_at_changes,
-    unexplained_distances,
 )
 
 RATE = 16_000
@@ -87,8 +87,8 @@ def test_where_nothing_is_heard_nobody_speaks():
 
 def test_the_note_counts_speakers_and_the_unsure():
     told = (Utterance(0, 1, "a", "Speaker 1"), Utterance(1, 2, "b", "Speaker 2"), Utterance(2, 3, "c"))
-    assert speaker_notes(told[:2]) == ("speakers were told by their voices: 2",)
-    assert speaker_notes(told)[0].endswith("of 1 utterances it cannot be told who speaks")
+    assert speaker_notes(told[:2]) == ("speakers were identified by voice: 2",)
+    assert speaker_notes(told)[0].endswith("the speaker of 1 utterances is uncertain")
 
 
 def test_moods_are_one_speaker_and_people_are_not():
@@ -116,7 +116,7 @@ def test_one_or_no_utterance():
 def test_a_merge_counts_by_what_the_groups_spread_does_not_explain():
     vectors = people([5, 5], spread=0.8)
     tree = linkage(vectors, "average", metric="cosine")
-    left = unexplained_distances(tree)
+    left = normalized_distances(tree)
     assert is_monotonic(tree) and np.all(np.diff(np.sort(left)) >= 0)
     distances = 1 - vectors @ vectors.T
     within = np.mean([distances[rows, rows][~np.eye(5, dtype=bool)].mean() for rows in (slice(0, 5), slice(5, 10))])

@@ -22,20 +22,20 @@ def test_good_utterances_stay_untouched_without_warning():
     [
         ("it has no words", [Utterance(0, 1, " "), Utterance(1, 2, "b")], [Utterance(1, 2, "b")]),
         (
-            "they were put in order",
+            "they were sorted",
             [Utterance(3, 4, "b"), Utterance(1, 2, "a")],
             [Utterance(1, 2, "a"), Utterance(3, 4, "b")],
         ),
         ("the video ends at", [Utterance(1, 2, "a"), Utterance(10, 11, "b")], [Utterance(1, 2, "a")]),
         ("was cut at the end of the video", [Utterance(9, 12, "a")], [Utterance(9, 10, "a")]),
-        ("it stands there twice", [Utterance(1, 2, "a"), Utterance(1, 2, "a")], [Utterance(1, 2, "a")]),
+        ("it is a duplicate", [Utterance(1, 2, "a"), Utterance(1, 2, "a")], [Utterance(1, 2, "a")]),
         (
             "they now meet at",
             [Utterance(0, 3, "a"), Utterance(2, 4, "b")],
             [Utterance(0, 2.5, "a"), Utterance(2.5, 4, "b")],
         ),
-        ("are spoken at once", [Utterance(0, 3, "a", "A"), Utterance(2, 4, "b", "B")], None),
-        ("are spoken at once", [Utterance(0, 9, "a"), Utterance(2, 4, "b")], None),
+        ("overlap: both were kept", [Utterance(0, 3, "a", "A"), Utterance(2, 4, "b", "B")], None),
+        ("overlap: both were kept", [Utterance(0, 9, "a"), Utterance(2, 4, "b")], None),
         ("it was lengthened to 0.1 s", [Utterance(1, 1.02, "a")], [Utterance(1, 1.1, "a")]),
         ("it was lengthened to 0.1 s", [Utterance(9.98, 10, "a")], [Utterance(9.9, 10, "a")]),
     ],
@@ -70,11 +70,11 @@ def test_a_transcript_with_every_fault_is_mended():
     assert [u.text for u in aligned] == ["one", "two", "oh", "late", "end"]
     mends = [
         "it has no words",
-        "they were put in order",
+        "they were sorted",
         "the video ends at 10.00 s",
         "was cut at the end of the video, 10.00 s",
         "they now meet at 1.50 s",
-        "are spoken at once: both were kept",
+        "overlap: both were kept",
         "it was lengthened to 0.1 s",
     ]
     for mend in mends:
