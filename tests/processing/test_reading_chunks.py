@@ -25,7 +25,7 @@ def test_whole_utterances_fill_a_chunk():
     ]
 
 
-def test_close_neighbours_share_the_silence():
+def test_neighbouring_chunks_share_the_silence():
     first, second = plan((0, 18), (18.4, 30))
     assert first.end_seconds == second.start_seconds == pytest.approx(18.2)
 
@@ -33,7 +33,7 @@ def test_close_neighbours_share_the_silence():
 @given(
     st.lists(st.tuples(st.floats(0.0, 5.0), st.floats(0.1, 20.0)), min_size=1, max_size=30),
 )
-def test_every_utterance_once_and_no_chunk_too_long(steps):
+def test_chunks_contain_every_utterance_once_and_are_short_enough(steps):
     utterances, time = [], 0.0
     for silence, seconds in steps:
         utterances.append(Utterance(time + silence, time + silence + seconds))
@@ -48,7 +48,7 @@ def test_every_utterance_once_and_no_chunk_too_long(steps):
         assert before.end_seconds <= after.start_seconds + 1e-9
 
 
-def test_long_utterances_are_cut_with_their_words():
+def test_long_utterances_are_split_with_their_words():
     long = Utterance(10, 55, "one two three four five six seven", speaker="Anna")
     parts, warnings = split_long_utterances([Utterance(0, 3, "hello"), long], max_chunk_seconds=20)
     assert parts[0].text == "hello"
@@ -58,7 +58,7 @@ def test_long_utterances_are_cut_with_their_words():
     assert len(warnings) == 1 and "cut into 3 parts" in warnings[0]
 
 
-def test_english_is_cut_with_its_words():
+def test_translations_are_split_too():
     long = Utterance(0, 100, "a b c d", language="zh", english="one two")
     parts, _ = split_long_utterances([long], max_chunk_seconds=60.0)
     assert [(part.text, part.english) for part in parts] == [("a b", "one"), ("c d", "two")]

@@ -12,7 +12,7 @@ def align(*utterances, duration=10.0):
     return align_utterances(utterances, duration_seconds=duration)
 
 
-def test_good_utterances_stay_untouched_without_warning():
+def test_valid_utterances_are_unchanged():
     good = (Utterance(0.0, 1.0, "a", "A"), Utterance(1.0, 2.0, "b", "B"), Utterance(3.0, 10.0, "c"))
     assert align(*good) == (good, ())
 
@@ -40,7 +40,7 @@ def test_good_utterances_stay_untouched_without_warning():
         ("it was lengthened to 0.1 s", [Utterance(9.98, 10, "a")], [Utterance(9.9, 10, "a")]),
     ],
 )
-def test_each_rule_mends_and_warns_once(mend, given_, expected):
+def test_each_rule_corrects_and_warns_once(mend, given_, expected):
     aligned, warnings = align(*given_)
     (warning,) = warnings
     assert mend in warning and warning[0].isdigit()
@@ -50,12 +50,12 @@ def test_each_rule_mends_and_warns_once(mend, given_, expected):
         assert utterance.end_seconds == pytest.approx(wanted.end_seconds)
 
 
-def test_rounding_of_a_transcript_is_no_warning():
+def test_rounding_gives_no_warning():
     aligned, warnings = align(Utterance(0, 1.002, "a"), Utterance(1.0, 10.003, "b"))
     assert warnings == () and aligned[0].end_seconds <= aligned[1].start_seconds and aligned[1].end_seconds == 10.0
 
 
-def test_a_transcript_with_every_fault_is_mended():
+def test_a_transcript_with_every_fault_is_corrected():
     entries = [
         (5, 6, "late"),
         (0, 2, "one"),
@@ -93,7 +93,7 @@ spans = st.tuples(
 
 
 @given(st.lists(spans, max_size=8), st.floats(0.5, 15))
-def test_aligned_utterances_lie_in_the_video_in_order_and_nothing_is_lost_in_silence(raw, duration):
+def test_aligned_utterances_are_ordered_inside_the_video_and_losses_are_reported(raw, duration):
     utterances = [Utterance(start, start + length, text, speaker) for start, length, text, speaker in raw]
     aligned, warnings = align(*utterances, duration=duration)
     starts = [u.start_seconds for u in aligned]
