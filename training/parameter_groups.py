@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from microemo.quantized_loading import KEPT_PARTS
+from microemo.strict_loading import UNQUANTIZED_PARTS
 
 # Modules of `MicroEmoModel`, the parts that a recipe names.
-PARTS = (*KEPT_PARTS, "language_model")
+PARTS = (*UNQUANTIZED_PARTS, "language_model")
 LORA_WEIGHT = re.compile(r"\.lora_")
 # Vectors, biases and scales are not shrunk, nor what is looked up rather than multiplied.
 NO_DECAY_NAME = re.compile(r"bias|norm|embed|queries|null_key|gate", re.IGNORECASE)

@@ -9,7 +9,7 @@ import torch
 from microemo import MicroEmoConfig, MicroEmoModel, MicroEmoPreTrainedModel
 from microemo.losses import Labels, expression_weights, face_loss, weighted_loss
 from microemo.outputs import MicroEmoEmotionClassifierOutput, MicroEmoFaceOutput, MicroEmoModelOutputWithPast
-from microemo.stream_features import groups_of, unpacked
+from microemo.stream_features import track_groups, unpack
 
 
 class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
@@ -78,8 +78,8 @@ class _OneTokenTimeline(MicroEmoForFaceTimeline):
     ) -> MicroEmoFaceOutput:
         """The token's logits; shapes as in `forward`."""
         mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
-        tokens = self.tokens(face_pixel_values[mask], face_times[mask], groups_of(mask, face_track_ids))
-        return self.scored(unpacked(tokens, mask))
+        tokens = self.tokens(face_pixel_values[mask], face_times[mask], track_groups(mask, face_track_ids))
+        return self.scored(unpack(tokens, mask))
 
     def tokens(self, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
         """(N, D) of N crops; arguments as `MicroDynamics`."""

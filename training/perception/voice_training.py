@@ -43,7 +43,7 @@ from microemo.data.voice_recordings import (
 from microemo.evaluation.metrics.calibration import top_label_calibration_error
 from microemo.segments import whole_clip
 from microemo.training.perception.voice_classifier import LinearClassifier, fit_classifier, fit_temperature
-from microemo.voice_statistics import voice_statistics
+from microemo.voice_head import voice_statistics
 
 PART, WEIGHTS_FILE = "voice_head", "voice_head.safetensors"
 SPEEDS = (1.0, 0.9, 1.1)  # each recording as it is, and as if two others spoke
