@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from microemo.training.feature_cache import TOWERS
 from microemo.training.parameter_groups import check_parts
-from microemo.training.tower_features import TOWERS
 
 try:
     import yaml

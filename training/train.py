@@ -26,7 +26,7 @@ from microemo.processing.reading_settings import ReadingSettings
 from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.collator import MicroEmoDataCollator
 from microemo.training.continued_lora import begin_with, continued_lora, take_out
-from microemo.training.face_features import remember_faces
+from microemo.training.feature_cache import TOWERS, cache_face_features, cache_tower_features
 from microemo.training.language.examples import LanguageCollator
 from microemo.training.language.examples import load_examples as load_language_examples
 from microemo.training.length_sampler import rough_tokens
@@ -34,7 +34,6 @@ from microemo.training.parameter_groups import train_only
 from microemo.training.precision import fitting_precision
 from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
 from microemo.training.starting_model import StartingModel, load_starting_model
-from microemo.training.tower_features import TOWERS, remember_towers
 from microemo.training.trained_weights import (
     ADAPTER_FOLDER,
     MODEL_FOLDER,
@@ -171,9 +170,9 @@ def _remember(model: Any, *, data: DataRecipe, process: int) -> None:
         return
     folder, kept = Path(data.features_dir), data.kept_towers
     writer = f"{process}-{os.getpid()}"  # other runs may write at the same time
-    remember_towers(model, folder=folder, towers=[name for name in kept if name in TOWERS], writer=writer)
+    cache_tower_features(model, folder=folder, towers=[name for name in kept if name in TOWERS], writer=writer)
     if "micro_dynamics" in kept:
-        remember_faces(model, folder=folder)
+        cache_face_features(model, folder=folder)
 
 
 def training_arguments(recipe: Recipe) -> TrainingArguments:
