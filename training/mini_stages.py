@@ -16,9 +16,8 @@ from microemo.data.package_weights import file_sha256
 from microemo.training.language.prepare import SEED, Amounts, prepare
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import load_recipe
+from microemo.training.run_folder import LORA_FILE, MODEL_FOLDER, WEIGHTS_FOLDER, is_finished
 from microemo.training.train import train
-from microemo.training.trained_weights import LORA_FILE, MODEL_FOLDER, WEIGHTS_FOLDER
-from microemo.training.training_stages import is_finished
 
 EMOTION_HEAD = "emotion_head"
 # The evidence is learned in passes, each on other dialogues at lower rates; the last one has most of the comments.

@@ -59,7 +59,7 @@ def test_values_can_be_changed(tmp_path):
         ({"model": {"quantization": {"load_in_4bit": True}}}, "needs lora"),
         (
             {"model": {"quantization": {"load_in_4bit": True}}, "lora": {"continues": "x"}},
-            "lora.continues needs whole",
+            "lora.continues needs unquantized",
         ),
         ({"data": {**SMALL["data"], "streaming": True}}, "max_steps"),
         ({"data": {"train": [{"reader": "jsonl", "path": "x", "repeat": 0}]}}, "repeat .0"),

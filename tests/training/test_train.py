@@ -14,8 +14,9 @@ from transformers import Trainer
 from transformers.utils import logging
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.training.arguments import training_arguments
 from microemo.training.language.examples import evidence_example, save_examples
-from microemo.training.train import finish, load_training_data, prepare, train, training_arguments
+from microemo.training.train import finish, load_training_data, prepare, train
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -221,5 +221,5 @@ def test_progress_goes_to_tensorboard(workshop, tmp_path):
 
 def test_a_batch_that_teaches_nothing_is_an_error(workshop, tmp_path):
     run = workshop.prepare(tmp_path, model={"objective": "face"}, parts=("face_head",))
-    with pytest.raises(ValueError, match="no clip of the batch shows a face"):
+    with pytest.raises(ValueError, match="no clip of the batch has a face"):
         run.trainer.model(input_ids=torch.zeros(1, 3, dtype=torch.long))
