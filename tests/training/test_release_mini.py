@@ -159,7 +159,7 @@ def test_moved_runs_are_found_by_their_sibling_folders(stages, tmp_path, capsys)
     assert "trained: face_tower, micro_dynamics, emotion_head, explanations" in capsys.readouterr().out
     (moved / "words").rename(moved / "word")
     assert main([str(moved / "evidence"), str(out)]) == 2
-    assert "which is neither microemo-mini nor a run" in capsys.readouterr().err
+    assert "which is neither microemo-mini nor a finished run" in capsys.readouterr().err
 
 
 def _remove_a_weight(run: Path) -> None:
