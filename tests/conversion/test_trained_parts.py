@@ -56,7 +56,7 @@ def test_empty_folder_has_no_trained_parts(tmp_path: Path) -> None:
         ),
         (
             {"model.face_tower.weight": torch.ones(2, 3)},
-            r"model.face_tower.weight has shape \(2, 3\) in weights.safetensors of the checkpoint, \(3, 2\) here",
+            r"model.face_tower.weight has shape \(2, 3\) in weights.safetensors of the checkpoint, \(3, 2\) in",
         ),
     ],
 )
@@ -100,7 +100,7 @@ def test_duplicate_key_is_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     save_file(_tower(), tmp_path / "a_second.safetensors")
     with pytest.raises(
-        ValueError, match=r"and a_second.safetensors of the checkpoint both have model.face_tower.bias"
+        ValueError, match=r"and a_second.safetensors of the checkpoint both have .*bias"
     ):
         read_checkpoint(tmp_path)
 
@@ -122,10 +122,10 @@ def test_apply_checkpoint_merges_lora(model: nn.Module, tmp_path: Path) -> None:
         (
             "model.face_tower",
             (3, 2),
-            r"(a_lora|weights)\.safetensors of the checkpoint both have model\.face_tower\.weight",
+            "both have model.face_tower.weight",
         ),
         ("model.otter", (2, 2), r"a_lora\.safetensors .* has model\.otter\.weight, which the model does not have"),
-        ("model.other", (3, 2), r"model\.other\.weight has shape \(3, 2\) in a_lora\.safetensors .*, \(2, 2\) here"),
+        ("model.other", (3, 2), r"model\.other\.weight has shape \(3, 2\) in a_lora\.safetensors .*, \(2, 2\) in"),
     ],
 )
 def test_mismatched_lora_is_refused(
