@@ -14,8 +14,8 @@ import numpy as np
 from microemo.inference.report.face_table import BLINK, BLINK_INTENSITY, speaker_of_track
 from microemo.inference.report.report import ActionUnitCurve, EmotionReport, FaceCurve
 from microemo.processing.evidence import MIN_UNIT_INTENSITY
-from microemo.processing.facial_events import BLIND_SECONDS, MacroExpressionRule, lasting_runs
-from microemo.processing.micro_spotting import edges, seen_runs
+from microemo.processing.facial_events import BLIND_SECONDS, MacroExpressionRule, expression_segments
+from microemo.processing.micro_spotting import contiguous_runs, edges
 
 EventKind = Literal["words", "emotion", "macro_expression", "micro_expression", "action_unit"]
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
@@ -105,8 +105,8 @@ def unit_spans(
     known = np.array([value is not None for value in unit.intensities], dtype=bool)
     moments = np.asarray(times, dtype=np.float64)[known]
     curve = np.array([value for value in unit.intensities if value is not None], dtype=np.float64)
-    for run in seen_runs(moments, BLIND_SECONDS):
-        for first, last in lasting_runs(moments, curve, run=run, rule=rule):
+    for run in contiguous_runs(moments, BLIND_SECONDS):
+        for first, last in expression_segments(moments, curve, run=run, rule=rule):
             onset, offset = edges(moments, curve, first=first, last=last, run=run, level=rule.leave)
             apex = first + int(np.argmax(curve[first : last + 1]))
             if offset > onset:

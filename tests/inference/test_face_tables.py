@@ -115,7 +115,7 @@ def test_windows_that_were_not_measured_are_gaps():
 
 
 def test_what_is_measured_reaches_the_table(make_analyzer, video, spoken):
-    analyzer = make_analyzer(max_window_seconds=1.5)
+    analyzer = make_analyzer(max_chunk_seconds=1.5)
     analyzer.reader.landmarker = FakeLandmarker()
     windows = list(analyzer.stream(video, transcript=spoken, mode="scores"))
     assert len(windows) == 2 and from_plain(to_plain(windows[0])).readings[0].mask.all()
