@@ -17,6 +17,7 @@ import torch
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.generation_cache import CACHE_NAME, cache_bytes
+from microemo.inference.explanation.time_shift import shift_times
 from microemo.inference.report.face_curves import strongest_moments
 from microemo.inference.report.report import Thumbnail
 from microemo.inference.stage_timer import Progress
@@ -29,7 +30,7 @@ from microemo.processing.evidence import Evidence, Perception, face_scores, utte
 from microemo.processing.face_readings import FaceReadings
 from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.prompt_text import with_utterances
+from microemo.processing.prompt_text import sanitize_text, with_utterances
 from microemo.processing.prosody import VoiceTrace
 
 UTTERANCE_KEYS = ("utterance_times", "utterance_mask")
@@ -82,8 +83,11 @@ def window_steps(
     processor: MicroEmoProcessor,
     outputs: TrainedOutputs,
     progress: Progress,
+    question: str | None = None,
 ) -> Iterator[WindowFindings]:
     """Yields what is known of a clip, each time more: what was perceived, the emotions, each batch of explanations.
+
+    A `question` about the clip is answered in the place of explaining the clip and each of its utterances.
 
         read clip -> perceive -> evidence -> prompt -> emotions and answers
 
@@ -133,7 +137,8 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        for answers in _growing_answers(fitted, prefix, model=model, processor=processor, progress=progress):
+        questions = processor.default_questions(fitted) if question is None else (_asked(question, fitted, processor),)
+        for answers in _growing_answers(questions, prefix, model=model, processor=processor, progress=progress):
             yield replace(findings, answers=answers)
 
 
@@ -150,16 +155,21 @@ def _shown(perception: Perception, *, outputs: TrainedOutputs) -> Perception:
     )
 
 
+def _asked(question: str, clip: Clip, processor: MicroEmoProcessor) -> str:
+    """A user's question on the clock of a clip, without what would steer the prompt."""
+    harmless = sanitize_text(question, special_tokens=processor.control_tokens)
+    return shift_times(harmless, seconds=-clip.start_seconds)
+
+
 def _growing_answers(
-    clip: Clip,
+    questions: Sequence[str],
     prefix: MicroEmoPrefix,
     *,
     model: MicroEmoForConditionalGeneration,
     processor: MicroEmoProcessor,
     progress: Progress,
 ) -> Iterator[tuple[ParsedEmotions, ...]]:
-    """Yields the answers so far to the questions about the clip and each utterance: from one prefill, greedily."""
-    questions = processor.default_questions(clip)
+    """Yields the answers so far to questions about a clip: from one prefill, greedily."""
     at_once = questions_at_once(len(questions), prefix=prefix)
     answers: list[ParsedEmotions] = []
     progress("explanations", 0, len(questions))

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from microemo.inference.report.report import EmotionReport
-from microemo.inference.report.report_events import ReportEvent, report_events
+from microemo.inference.report.report_events import UNIT_NAMES, ReportEvent, report_events
 from microemo.inference.report.text_timeline import printable
-from microemo.processing.facial_actions import FACIAL_ACTIONS
 
 try:
     from pympi.Elan import Eaf
@@ -33,7 +32,6 @@ TIER_NAMES = {
     "macro_expression": "expressions",
     "micro_expression": "micro-expressions",
 }
-UNIT_NAMES = {unit.label: f"{unit.label} {unit.name}" for unit in FACIAL_ACTIONS}
 UNKNOWN_EXPRESSION = "micro-expression"
 
 Annotation = tuple[int, int, str]  # from, to in milliseconds, what

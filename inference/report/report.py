@@ -18,6 +18,8 @@ from microemo.processing.prosody import Prosody
 if TYPE_CHECKING:
     import pandas
 
+    from microemo.inference.questions.answers import Answer
+
 SCHEMA_VERSION = "3.1"
 READABLE_VERSIONS = ("3.0", SCHEMA_VERSION)  # 3.1 only added fields
 
@@ -346,6 +348,16 @@ class EmotionReport:
         from microemo.inference.report.data_frames import faces_frame  # pandas is optional
 
         return faces_frame(self)
+
+    def ask(self, question: str) -> Answer:
+        """The answer to a question such as "How often does Anna smile while Ben speaks?", by counting events.
+
+        Raises `UnparsedQuestion`, a `ValueError`, where only a model could answer it (`EmotionAnalyzer.ask`), and
+        `ValueError` where the report does not hold what is asked.
+        """
+        from microemo.inference.questions.answers import answer_question  # it is built on this module's types
+
+        return answer_question(self, question)
 
     def save(self, path: str | Path) -> Path:
         """Writes the report atomically; the name's ending picks the format. Returns the path."""

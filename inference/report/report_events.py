@@ -14,11 +14,14 @@ import numpy as np
 from microemo.inference.report.face_table import BLINK, BLINK_INTENSITY, speaker_of_track
 from microemo.inference.report.report import ActionUnitCurve, EmotionReport, FaceCurve
 from microemo.processing.evidence import MIN_UNIT_INTENSITY
+from microemo.processing.facial_actions import FACIAL_ACTIONS
 from microemo.processing.facial_events import BLIND_SECONDS, MacroExpressionRule, expression_segments
 from microemo.processing.micro_spotting import contiguous_runs, edges
 
 EventKind = Literal["words", "emotion", "macro_expression", "micro_expression", "action_unit"]
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
+
+UNIT_NAMES = {unit.label: f"{unit.label} {unit.name}" for unit in FACIAL_ACTIONS}
 
 # A unit acts where it reaches 0.2 above rest, for as long as it stays above what evidence counts as a sign.
 UNIT_RULE = MacroExpressionRule(enter=0.2, leave=MIN_UNIT_INTENSITY, pause_seconds=0.2, shortest_seconds=0.0)
