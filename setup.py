@@ -61,6 +61,7 @@ QLORA = ["bitsandbytes>=0.50"]
 QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
 TABLES = ["pandas>=2.2"]
 ANNOTATION = ["praatio>=6.2", "pympi-ling>=1.70"]
+PLOT = ["matplotlib>=3.9"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
@@ -109,9 +110,10 @@ setup(
         "quantize": QUANTIZE,
         "tables": TABLES,
         "annotation": ANNOTATION,
+        "plot": PLOT,
         "eval": EVAL,
         "dev": DEV,
-        "all": DEMO + TRAIN + TABLES + ANNOTATION + EVAL + DEV,
+        "all": DEMO + TRAIN + TABLES + ANNOTATION + PLOT + EVAL + DEV,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

@@ -65,14 +65,15 @@ def _is_installed(ending: str) -> bool:
     return ending not in PACKAGES or find_spec(PACKAGES[ending]) is not None
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8 so that readers see the old file or the new one, never a part."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes bytes, or text as UTF-8, so that readers see the old file or the new one, never a part."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename across file systems would not be atomic.
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
         os.chmod(draft, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
         os.replace(draft, path)
     except BaseException:

@@ -17,6 +17,7 @@ from microemo.processing.prosody import Prosody
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
     from microemo.inference.questions.answers import Answer
 
@@ -358,6 +359,15 @@ class EmotionReport:
         from microemo.inference.questions.answers import answer_question  # it is built on this module's types
 
         return answer_question(self, question)
+
+    def plot(self) -> Figure:
+        """Its timeline as a matplotlib figure, which notebooks show; `figure.savefig("clip.svg")` saves it.
+
+        Needs the extra `plot`; `microemo.inference.plots` has others.
+        """
+        from microemo.inference.plots.timeline import plot_timeline  # matplotlib is optional
+
+        return plot_timeline([self])
 
     def save(self, path: str | Path) -> Path:
         """Writes the report atomically; the name's ending picks the format. Returns the path."""
