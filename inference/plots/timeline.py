@@ -1,8 +1,10 @@
 """The timeline of a report, several reports side by side.
 
-who       | bars with words, coloured by nothing but the speaker's row
-face      | a curve for each expression that is ever likely, marks at micro-expressions
-units     | bars where an action unit acts
+    words     | a row for each speaker, a bar for each utterance
+    each face | a curve for each expression that is ever likely, bands at micro-expressions
+    units     | a row for each action unit, bars where it acts, the darker the stronger
+
+Times are seconds on the video's own clock.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ def _plot_face(axes: Axes, face: FaceCurve, micro: Sequence[ReportEvent], *, nam
         colour = COLOURS.get(event.label, OTHER_COLOUR)
         axes.axvspan(event.start_seconds, event.end_seconds, color=colour, alpha=0.3)
         label = f"micro-expression: {event.label or 'unknown'}"
-        axes.plot([event.apex_seconds], [1.0], marker="v", linestyle="", color=colour, label=label)
+        axes.plot([event.apex_seconds or 0.0], [1.0], marker="v", linestyle="", color=colour, label=label)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel(name, parse_math=False)
     if axes.get_legend_handles_labels()[0]:

@@ -361,7 +361,7 @@ class EmotionReport:
         return answer_question(self, question)
 
     def plot(self) -> Figure:
-        """Its timeline as a matplotlib figure, which notebooks show; `figure.savefig("clip.svg")` saves it.
+        """Its timeline as a matplotlib figure; `figure.savefig("clip.svg")` saves it.
 
         Needs the extra `plot`; `microemo.inference.plots` has others.
         """

@@ -18,6 +18,7 @@ from microemo.inference.report.face_measurements import action_unit_curves, join
 from microemo.inference.report.face_table import UNITS, FaceTable, speaker_of_track
 from microemo.inference.report.tables import UTTERANCE_COLUMNS, to_faces_csv
 from microemo.inference.report.view import view_data
+from microemo.inference.request import AnalysisRequest
 from microemo.processing.face_readings import FaceReadings
 from microemo.processing.facial_actions import COLUMN
 
@@ -117,7 +118,7 @@ def test_windows_that_were_not_measured_are_gaps():
 def test_what_is_measured_reaches_the_table(make_analyzer, video, spoken):
     analyzer = make_analyzer(max_chunk_seconds=1.5)
     analyzer.reader.landmarker = FakeLandmarker()
-    windows = list(analyzer.stream(video, transcript=spoken, mode="scores"))
+    windows = list(analyzer.stream(video, AnalysisRequest(spoken, mode="scores")))
     assert len(windows) == 2 and from_plain(to_plain(windows[0])).readings[0].mask.all()
     report = analyzer(video, transcript=spoken, mode="scores")
     frame = report.faces_to_pandas()
