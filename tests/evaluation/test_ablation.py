@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microemo.evaluation.ablation import ABLATIONS, AblatedAnalyzer, clip_at_moments
+from microemo.evaluation.ablation import ABLATIONS, AblatedAnalyzer, subsample_clip
 from microemo.evaluation.model_runs import RunSettings, clip_loader, evaluate_examples
-from microemo.evaluation.tower_cache import remembered_towers, tower_modules
+from microemo.evaluation.tower_cache import cached_towers, tower_modules
 from microemo.inference.report.report import Settings
 from microemo.processing.clip import Clip, Utterance
 
@@ -87,16 +87,16 @@ def faces_at(times, *, frame_times):
 
 
 def test_moments_are_the_middles_of_equal_parts():
-    seen = clip_at_moments(faces_at(np.arange(10, 14, 0.1), frame_times=np.arange(10, 14, 0.1)), count=4)
+    seen = subsample_clip(faces_at(np.arange(10, 14, 0.1), frame_times=np.arange(10, 14, 0.1)), count=4)
     assert seen.frame_times.round(1).tolist() == seen.face_times.round(1).tolist() == [10.5, 11.5, 12.5, 13.5]
     assert len(seen.frames) == len(seen.face_crops) == len(seen.face_track_ids) == 4
 
 
 def test_a_face_that_is_not_there_at_a_moment_is_not_seen():
-    seen = clip_at_moments(faces_at([10.45, 11.1, 11.65], frame_times=[10.5]), count=4)
+    seen = subsample_clip(faces_at([10.45, 11.1, 11.65], frame_times=[10.5]), count=4)
     assert seen.face_times.tolist() == [10.45] and seen.frame_times.tolist() == [10.5]
-    none = clip_at_moments(faces_at([11.0], frame_times=[10.5]), count=4)
-    assert none.face_crops is None and none.absences["faces"] == "no face at the 4 moments that are seen"
+    none = subsample_clip(faces_at([11.0], frame_times=[10.5]), count=4)
+    assert none.face_crops is None and none.absences["faces"] == "no face at the 4 sampled times"
 
 
 def test_towers_run_once_for_all_ablations_and_nothing_changes(analyzer, examples, monkeypatch):
@@ -120,7 +120,7 @@ def test_towers_run_once_for_all_ablations_and_nothing_changes(analyzer, example
 
 def test_towers_are_themselves_again_afterwards(analyzer):
     towers = tower_modules(analyzer.model).values()
-    with pytest.raises(RuntimeError), remembered_towers(analyzer.model):
+    with pytest.raises(RuntimeError), cached_towers(analyzer.model):
         assert all("forward" in vars(tower) for tower in towers)
         raise RuntimeError
     assert not any("forward" in vars(tower) for tower in towers)

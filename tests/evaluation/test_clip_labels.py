@@ -50,7 +50,7 @@ def test_pickled_submissions_are_refused(tmp_path):
         ("a.csv", "openset\nhappy\n", "must name the clip"),
         ("a.csv", "name,openset\n", "at least one clip"),
         ("a.csv", "name,valence\nclip,high\n", "entry 1: valence"),
-        ("a.csv", "name,openset\nclip,a\nclip,b\n", "entry 2: clip 'clip' must be there once"),
+        ("a.csv", "name,openset\nclip,a\nclip,b\n", "entry 2: clip 'clip' occurs more than once"),
         ("a.jsonl", "[1]\n", "line 1 must be a JSON object"),
         ("a.txt", "", "must end in"),
     ],

@@ -148,8 +148,8 @@ def test_several_models_in_one_table(command, clips_file):
     ("options", "message"),
     [
         (["--metrics", "explanations"], "needs --mode explain"),
-        (["--ablation", "full,nothing"], r"--ablation \(full,nothing\) must be different ones of full"),
-        (["--ablation", "full,full"], "must be different ones"),
+        (["--ablation", "full,nothing"], r"--ablation \(full,nothing\) must be distinct names out of full"),
+        (["--ablation", "full,full"], "must be distinct names"),
         (["--reading", "face_fps"], r"--reading \(face_fps\) must be NAME=NUMBER"),
         (["--reading", "backend=pyav"], "must be NAME=NUMBER"),
         (["--threshold", "high"], r"--threshold \(high\)"),

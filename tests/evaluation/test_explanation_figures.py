@@ -5,8 +5,13 @@ import pytest
 from evaluated_clips import evaluated, report, scores, utterance
 
 from microemo.data.example import EmotionTargets
-from microemo.evaluation.explanation_figures import explanation_figures, family_f1, has_contradiction
-from microemo.evaluation.explanation_reading import findings, raw_description
+from microemo.evaluation.explanation_figures import (
+    explanation_figures,
+    family_f1,
+    findings,
+    has_contradiction,
+    raw_description,
+)
 from microemo.inference.report.report import EvidenceReport
 from microemo.processing.evidence import Evidence
 
