@@ -188,5 +188,5 @@ def test_what_was_measured_is_kept_with_the_clip(folder, tmp_path, monkeypatch):
 
 
 def test_a_landmarker_without_a_fingerprint_cannot_be_cached(tmp_path):
-    with pytest.raises(ValueError, match="cache_dir needs a landmarker that has a fingerprint, object has none"):
+    with pytest.raises(ValueError, match="cache_dir needs a landmarker with a fingerprint, object has none"):
         ClipLoader(SETTINGS, landmarker=object(), cache_dir=tmp_path)

@@ -5,7 +5,7 @@ from labelled_clips import write_csv
 
 from microemo.data.identities import split_of
 from microemo.data.reader_registry import read_examples
-from microemo.data.readers.stills import read_stills
+from microemo.data.readers.labelled_faces import read_stills
 from microemo.processing.clip_reading import ClipReader
 
 PEOPLE = [f"person {number}" for number in range(40)]
