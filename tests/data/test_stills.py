@@ -24,7 +24,7 @@ def test_a_still_is_a_video_with_a_class(stills):
     assert [each.targets.closed_label for each in (first, second)] == ["neutral", "fear"]
 
 
-def test_people_are_divided_as_synthesis_divides_them(stills):
+def test_splits_equal_those_of_synthesis(stills):
     found = {
         split: {each.example_id for each in read_stills(stills, split=split)} for split in ("train", "validation")
     }

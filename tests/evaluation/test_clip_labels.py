@@ -55,7 +55,7 @@ def test_pickled_submissions_are_refused(tmp_path):
         ("a.txt", "", "must end in"),
     ],
 )
-def test_unusable_files_say_why(tmp_path, name, content, message):
+def test_unusable_files_are_explained(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         read_clip_labels(tmp_path / name)

@@ -60,7 +60,7 @@ def test_the_longest_phrase_wins():
     assert extract_labels("He is at ease.") == ["at ease"]
 
 
-def test_denied_words_are_found_too():
+def test_negated_words_are_returned():
     found = find_labels("not happy but sad")
     assert [(item.label, item.negated) for item in found] == [("happy", True), ("sad", False)]
     assert (found[0].start, found[0].end) == (1, 2)

@@ -38,7 +38,7 @@ def test_emotions_are_scored_by_utterance():
     assert values(clips, "emotions", thresholds=lower)["Emotions macro F1"] == pytest.approx((4 / 5 + 2 / 4) / 2)
 
 
-def test_a_drawn_clip_brings_all_its_utterances():
+def test_resampled_clip_contributes_all_its_utterances():
     both = report(utterance(0, emotions=SURE_JOY), utterance(1, emotions=SURE_JOY))
     clips = [evaluated(both, JOY, JOY), evaluated(report(utterance(0, emotions=SURE_JOY)), FEAR)]
     micro_f1, _ = report_figures(clips, family="emotions", matching=MATCHING, thresholds=Thresholds())
@@ -48,7 +48,7 @@ def test_a_drawn_clip_brings_all_its_utterances():
     assert (interval.low, interval.high) == (0, 1)
 
 
-def test_leaks_are_told_apart():
+def test_utterances_with_leaks_are_separate():
     felt = EmotionTargets(emotions=("joy",), closed_label="happiness")
     said = report(utterance(0, emotions=SURE_JOY), utterance(1, emotions=scores({"joy": 0.1, "fear": 0.9})))
     leak = [event(1.2, apex=1.3, offset=1.5, emotion="fear")]
@@ -138,7 +138,7 @@ def test_spotting_by_hand():
     assert found["STRS"] == pytest.approx(0.25)
 
 
-def test_errors_of_no_match_are_no_numbers():
+def test_errors_without_matches_are_nan():
     clips = [evaluated(report(spotted=[]), events=[event(1.0, apex=1.2, offset=1.4)])]
     found = values(clips, "spotting")
     assert found["Spotting F1 (IoU 0.5)"] == 0 and math.isnan(found["Onset error (ms)"])

@@ -52,7 +52,7 @@ def test_spotting_by_hand():
     assert scores.offset_error_ms == pytest.approx(0)
 
 
-def test_without_a_match_there_are_no_errors():
+def test_errors_are_none_without_matches():
     scores = spotting_scores([[interval(0, 1)], []], [[], []])
     assert scores.f1 == 0
     assert (scores.onset_error_ms, scores.apex_error_ms, scores.offset_error_ms) == (None, None, None)

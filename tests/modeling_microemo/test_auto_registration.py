@@ -84,7 +84,7 @@ except SystemExit: RESULT = sorted({"torch", "transformers", "cv2", "numpy"} & s
     assert run_alone(code) == []
 
 
-def test_a_pickle_brings_its_module_with_it(tmp_path):
+def test_unpickling_imports_the_module(tmp_path):
     path = tmp_path / "config.pickle"
     path.write_bytes(pickle.dumps(MicroEmoConfig(use_local_branch=False)))
     code = f"""
@@ -116,7 +116,7 @@ def trigger(monkeypatch):
     return module
 
 
-def test_it_waits_for_the_outermost_import(trigger):
+def test_registration_waits_for_the_outermost_import(trigger):
     registered = []
     watcher = AutoRegistration([Registration(trigger.__name__, registered.append)])
     during = []
@@ -131,7 +131,7 @@ def test_it_waits_for_the_outermost_import(trigger):
     assert registered == [trigger]
 
 
-def test_after_a_failed_import_it_waits_for_the_next(trigger):
+def test_failed_import_defers_registration(trigger):
     registered = []
     watcher = AutoRegistration([Registration(trigger.__name__, registered.append)])
     with pytest.raises(ZeroDivisionError):

@@ -72,7 +72,7 @@ def test_required_packages_are_few_and_the_rest_is_guarded(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_no_word_of_the_installed_name(path):
+def test_installed_package_name_is_not_imported(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]

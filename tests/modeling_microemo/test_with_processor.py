@@ -146,7 +146,7 @@ def test_times_keep_their_precision_wherever_the_inputs_are_sent(dtype):
             assert model.to(dtype)(**inputs).logits.isfinite().all()
 
 
-def test_the_ordinary_road_keeps_times_too():
+def test_inputs_moved_with_to_keep_time_precision():
     processor, _ = pair()
     clip = clip_of()
     videos = processor.video_processor([clip.frames], return_tensors="pt").to("cpu", torch.bfloat16)
@@ -157,7 +157,7 @@ def test_the_ordinary_road_keeps_times_too():
 
 
 class TestMeasuredFaces:
-    def test_they_are_read_where_they_were_measured(self):
+    def test_actions_are_used_where_measured(self):
         processor, model = pair()
         with torch.no_grad():
             plain, read = (
@@ -167,7 +167,7 @@ class TestMeasuredFaces:
         changed = (read - plain).abs().sum(-1) > 1e-3
         assert (~changed).nonzero().flatten().tolist() == [0, 7]
 
-    def test_a_measured_clip_beside_one_that_was_not(self):
+    def test_batch_of_measured_and_unmeasured_clips(self):
         processor, model = pair()
         clips = [clip_of(seed=1), measured(clip_of(num_faces=9))]
         with torch.no_grad():
