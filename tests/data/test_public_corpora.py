@@ -1,4 +1,4 @@
-"""Words alone and voices alone."""
+"""Corpora with only words or only voices."""
 
 import pytest
 from labelled_clips import write_csv

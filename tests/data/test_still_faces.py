@@ -57,7 +57,7 @@ def test_a_photograph_without_a_face_is_left_out(stills):
 
 def test_face_detected_with_padding_has_image_coordinates():
     class ShyFace(MiddleFace):
-        """Finds the face at a fixed place of the picture, but only once it has a margin of 16 px."""
+        """Detects a face at a fixed position, but only in an image with a margin of 16 px."""
 
         def detect(self, frames):
             if frames.shape[1] == 64:

@@ -1,4 +1,4 @@
-"""`microemo evaluate --dataset` on tiny models: what the table holds, and that a stopped run goes on."""
+"""`microemo evaluate --dataset` on tiny models: contents of the table, and resuming a stopped run."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from microemo.inference.analyzer import EmotionAnalyzer
 
 @pytest.fixture
 def command(analyzer, monkeypatch, capsys):
-    """Runs the command on the tiny model; returns the exit code, what was printed and said."""
+    """Runs the command on the tiny model; returns exit code, stdout and stderr."""
     monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", lambda *_, **__: analyzer)
 
     def run(*arguments):

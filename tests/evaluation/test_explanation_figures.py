@@ -1,4 +1,4 @@
-"""Worked examples by hand of the figures of explanations."""
+"""Figures of explanations on worked examples."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ SEEN = (FACE, FLASH, VOICE)
 
 
 def explained(generated, *, kept=None, labels=("happy",), evidence=SEEN, start=0, **said):
-    """An utterance whose explanation was generated as `generated`; kept: its description after the check."""
+    """An utterance with the generated explanation `generated`. kept: its description after the check."""
     raw = f"Emotions: {', '.join(labels)}.\nReason: {generated}"
     said |= {"description": generated if kept is None else kept, "raw_answer": raw, "open_emotions": tuple(labels)}
     return utterance(start, evidence=evidence, **said)

@@ -37,14 +37,14 @@ from microemo.evaluation.metrics.label_extraction import extract_labels, find_la
         ("He did not smile and she was angry.", ["angry"]),
         ("No anger, fear or disgust; calm.", ["calm"]),
         ("No longer sad but relieved.", ["relieved"]),
-        # negations that deny nothing
+        # negations without a scope
         ("Not only happy but also proud.", ["happy", "proud"]),
         ("She can't help laughing.", ["laughing"]),
         ("She cannot hide her excitement.", ["excitement"]),
         ("He is not without fear.", ["fear"]),
         ("There is no doubt that he is angry.", ["angry"]),
         ("She has never been so happy.", ["happy"]),
-        # denial after the word
+        # negation after the word
         ("Anger is absent, and joy is not visible.", []),
         ("Fear wasn't seen.", []),
         ("Her fear is visible.", ["fear"]),

@@ -1,4 +1,4 @@
-"""The switches of the config: each ablation is the model that it says."""
+"""Ablation switches of the config."""
 
 import pytest
 import torch

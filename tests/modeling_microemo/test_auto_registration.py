@@ -1,4 +1,4 @@
-"""The Auto classes know MicroEmo whoever imports what first; each case in a process of its own."""
+"""Auto classes support MicroEmo for every order of imports; each case runs in a separate process."""
 
 import json
 import pickle
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 
 
 def run_alone(code, *, folder=None):
-    """What `code` leaves in RESULT, in a new process."""
+    """Returns the value of RESULT after running `code` in a new process."""
     script = f"import json, sys\nFOLDER = {str(folder)!r}\n{code}\nprint('\\n' + json.dumps(RESULT))"
     finished = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
@@ -110,7 +110,7 @@ RESULT = [sorted(loaders), "class MicroEmoConfig" in inspect.getsource(module), 
 
 @pytest.fixture
 def trigger(monkeypatch):
-    """A module that counts as imported."""
+    """A module in `sys.modules`."""
     module = ModuleType("imported_for_a_test")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module

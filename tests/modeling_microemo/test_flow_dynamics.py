@@ -1,4 +1,4 @@
-"""The flow's token: what it sees, and what it must not depend on."""
+"""Flow tokens: direction of the flow, and invariances."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def crops(count, *, seed=0):
 
 
 def test_flow_at_the_apex_points_back_on_both_sides(config):
-    """At the apex of what comes and goes, the flow to the moments on both sides is the way back."""
+    """At the apex of a movement, the flow to earlier and to later crops has the opposite direction of the movement."""
     stem, read = FlowStem(config), []
     stem._encode = lambda maps, head_motion: read.append(maps) or torch.zeros(len(maps), 1)
     times = torch.arange(60) / 30

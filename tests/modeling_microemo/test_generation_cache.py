@@ -1,4 +1,4 @@
-"""The cache that generation grows holds what transformers' own holds, and copies it only where it must."""
+"""The preallocated cache equals transformers' dynamic cache and copies only on reallocation."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Global-local attention: one owner a crop, and the merged softmax against a plain one."""
+"""Global-local attention: one owner per crop, and equivalence to plain softmax attention."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the heads make of several kinds of evidence."""
+"""The face head: appearance, facial actions and movement."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ WIDTH, ACTIONS = 32, 2 * NUM_FACIAL_ACTIONS
 
 
 def head() -> FaceHead:
-    """One whose flow and whose actions show happiness, each by its first value."""
+    """A face head whose first flow and action values predict happiness."""
     torch.manual_seed(0)
     made = FaceHead(tiny_config())
     with torch.no_grad():
@@ -27,7 +27,7 @@ def head() -> FaceHead:
 
 class TestExpressions:
     def test_flow_does_not_change_expression_logits(self):
-        """It is told apart: speech moves a face that shows nothing."""
+        """Movement has separate logits, as speech also moves a neutral face."""
         face = head()
         regions = torch.randn(1, 2, face.static_expression.in_features)
         dynamics = torch.zeros(1, 2, 6, WIDTH)
@@ -68,7 +68,7 @@ ACTION_INPUTS = ("face_actions", "relative_face_actions", "face_actions_mask")
 
 
 class TestActionsInTheModel:
-    """Of the clip's nine faces the second was not measured."""
+    """The second of the clip's nine faces is not measured."""
 
     @staticmethod
     @torch.no_grad()

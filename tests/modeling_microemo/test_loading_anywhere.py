@@ -1,4 +1,4 @@
-"""Loading: refused where weights do not match, quantized, spread over devices, compiled, in another type."""
+"""Loading: mismatched weights, quantization, device maps, compilation and data types."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ from transformers import (
 from microemo import MicroEmoForConditionalGeneration, MicroEmoForEmotionClassification, MicroEmoModel
 from microemo.strict_loading import UNQUANTIZED_MODULES, UNQUANTIZED_PARTS, with_skipped_modules
 
-# Widths that 4-bit kernels divide into blocks; an output of its own, so that the base model finds one too many.
+# Widths that 4-bit kernels support; an untied output layer, which is unexpected for the base model.
 WIDE = {**LLAMA, "hidden_size": 64, "intermediate_size": 128, "tie_word_embeddings": False}
 
 
@@ -102,7 +102,7 @@ class TestQuantization:
         loaded = MicroEmoForConditionalGeneration.from_pretrained(folder, quantization_config=quantization(kind))
         full = MicroEmoForConditionalGeneration.from_pretrained(folder)
         assert changed_parts(loaded, full=full) == {"language_model"}
-        # Four bits are coarse for weights as wild as these random ones.
+        # Four bits are coarse for random weights.
         least = 0.98 if kind.endswith("8") else 0.7
         found = outputs_of(loaded)
         for name in ("logits", "emotions"):
@@ -114,7 +114,7 @@ class TestQuantization:
 
 
 def quantization(kind):
-    """The config of a library that need not be there."""
+    """The quantization config of an optional library."""
     library, bits = kind.split("-")
     module = {"quanto": "optimum.quanto"}.get(library, library)
     pytest.importorskip(module)
@@ -129,7 +129,7 @@ def quantization(kind):
 
 
 def changed_parts(model, *, full):
-    """The parts whose linear layers hold another kind of weight than in the full model."""
+    """The parts whose linear layers have another weight type than in the full model."""
     before = {name: type(module.weight.data) for name, module in full.named_modules() if hasattr(module, "weight")}
     after = {name: type(module) for name, module in full.named_modules()}
     found = {
@@ -188,7 +188,7 @@ class TestDevices:
 
 @torch.no_grad()
 def tokens_of(model):
-    """The streams' tokens of a clip, with a face and without."""
+    """The stream tokens of a clip with and without a face."""
     clip = tiny_clip()
     face = {name: clip[name] for name in ("face_times", "face_mask")}
     video = {name: clip[name] for name in ("pixel_values_videos", "frame_times", "frame_mask", "utterance_times")}

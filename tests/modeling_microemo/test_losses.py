@@ -1,4 +1,4 @@
-"""The heads' losses: unknown labels cost nothing, wrong shapes are named."""
+"""Losses of the heads: unknown labels are ignored, wrong shapes are reported."""
 
 import math
 

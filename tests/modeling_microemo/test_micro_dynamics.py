@@ -1,4 +1,4 @@
-"""Micro-dynamics: banded attention against dense, and what it must not depend on."""
+"""Micro-dynamics: equivalence of banded and dense attention, and invariances."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def crops(count, *, seed=0, fps=30.0):
 
 
 def sees(times, groups):
-    """(N, N) bool, the dense mask that the band stands for."""
+    """(N, N) bool, the dense mask equivalent to the band."""
     near = (times[:, None] - times[None]).abs() <= WINDOW + 1e-4
     return near & (groups[:, None] == groups[None])
 
@@ -109,7 +109,7 @@ def test_lagged_indices_equal_dense_search(fps, count):
 
 
 def test_slow_movement_has_large_differences_at_its_apex(config):
-    """Half a second up and down is a faint change from crop to crop, and a plain one over a quarter of a second."""
+    """A movement of half a second changes little between adjacent crops, but clearly over a quarter of a second."""
     stem, inputs = MotionStem(config), []
     stem._encode = lambda changes: inputs.append(changes) or torch.zeros(len(changes), 1)
     times = torch.arange(60) / 30
@@ -171,7 +171,7 @@ def test_a_change_reaches_no_farther_than_the_windows_of_the_layers(dynamics):
     before = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
     difference = before - dynamics(changed, pixel_values=pixels, times=times, groups=groups)
     touched = difference.abs().amax((1, 2)) > 1e-6
-    # One window for the change against the mean, one for each of the two layers.
+    # One window for the difference to the mean, and one for each of the two layers.
     assert touched[60]
     assert not touched[(times - times[60]).abs() > 3 * (WINDOW + 0.01)].any()
 

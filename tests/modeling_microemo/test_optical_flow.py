@@ -1,4 +1,4 @@
-"""Flow of pictures that were moved by known amounts."""
+"""Optical flow of images shifted by known amounts."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ FIRST, SECOND = torch.tensor([0]), torch.tensor([1])
 
 
 def picture(right: float = 0.0, down: float = 0.0, *, growth: float = 1.0, seed: int = 0) -> torch.Tensor:
-    """A soft random picture (1, 1, 112, 112) in normalised grey, whose content was moved by so many pixels."""
+    """A smooth random image (1, 1, 112, 112) in normalised grey, shifted by the given pixels."""
     noise = torch.randn(1, 1, 14, 14, generator=torch.Generator().manual_seed(seed))
     line = torch.linspace(-1, 1, SIDE) * 0.8
     rows, columns = torch.meshgrid(
@@ -21,7 +21,7 @@ def picture(right: float = 0.0, down: float = 0.0, *, growth: float = 1.0, seed:
 
 
 def flows(before: torch.Tensor, after: torch.Tensor):
-    """Of two pictures, by the windows: narrow, wide, coarse."""
+    """Flow between two images for each window: narrow, wide, coarse."""
     levels = image_levels(torch.cat((before, after)))
     return [flow for level in levels for flow in local_flow(level, FIRST, SECOND)]
 

@@ -1,4 +1,4 @@
-"""Weights that are laid out for generation give the same products, in their context and thread alone."""
+"""Packed weights give equal products, only in their context and thread."""
 
 import platform
 import threading
@@ -33,7 +33,7 @@ def test_products_are_the_same(layers, shape):
 
 
 def doubled_inside(layers, packed):
-    """Whether `layers` still sees its first weights once they are doubled within the context: then it used others."""
+    """Whether outputs are unchanged when the weights are doubled in the context, so that packed weights were used."""
     states = torch.randn(4, layers[0].in_features, dtype=layers[0].weight.dtype)
     before = layers(states)
     with packed_linears(packed, rows=4):

@@ -1,4 +1,4 @@
-"""Adapters with whole modules beside the LoRA, on tied embeddings: every way to load them gives the same logits."""
+"""LoRA adapters with fully trained modules and tied embeddings: all loading paths give equal logits."""
 
 import pytest
 import torch

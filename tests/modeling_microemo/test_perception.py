@@ -1,4 +1,4 @@
-"""What each stream shows by itself."""
+"""Predictions of each stream alone."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def test_perceived_features_can_be_passed_to_forward(model):
 
 
 def test_words_are_read_without_the_streams(model):
-    """As a prompt is that never had places for them."""
+    """Equals a prompt without placeholders."""
     clip = tiny_clip(num_utterances=2)
     places = (clip["input_ids"] == VIDEO_TOKEN_ID) | (clip["input_ids"] == AUDIO_TOKEN_ID)
     alone = model(input_ids=clip["input_ids"][~places].unsqueeze(0), utterance_times=clip["utterance_times"])

@@ -1,4 +1,4 @@
-"""Generation: the shared prefix equals generation from scratch, and the streams are read once."""
+"""Generation with a shared prefix equals generation from scratch and encodes the streams once."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The presets: what they switch, and what they weigh, counted without memory for the weights."""
+"""Presets: switches and parameter counts, on the meta device."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_an_unknown_preset_is_refused():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_keys_are_config_fields(name):
-    """A misspelt key would be accepted by the config and mean nothing."""
+    """The config accepts misspelt keys silently."""
     settings = json.loads((FOLDER / f"preset_{name}.json").read_text())
     known = MicroEmoConfig().to_dict()
     assert set(settings) <= set(known)

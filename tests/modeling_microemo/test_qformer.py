@@ -1,4 +1,4 @@
-"""The Q-Former's layers against InstructBLIP's in transformers, and the frame Q-Former's two kinds of time."""
+"""Q-Former layers against InstructBLIP's in transformers, and both timestamp modes of the frame Q-Former."""
 
 import re
 

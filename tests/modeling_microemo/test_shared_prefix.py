@@ -1,4 +1,4 @@
-"""A prefix that all rows share gives what a copy of it for each row gives."""
+"""Attention with a shared prefix equals attention with a repeated prefix."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Streams: any may be missing, and tokens must match features."""
+"""Streams may be missing; tokens and features must match."""
 
 import re
 
@@ -35,7 +35,7 @@ def no_gradients():
 
 
 def without(clip, stream):
-    """The clip as a processor gives it when a stream is missing: no tensors, no tokens."""
+    """The clip as returned by a processor for a missing stream: no tensors and no tokens."""
     clip = {name: value for name, value in clip.items() if name not in STREAMS[stream]}
     token = {"video": VIDEO_TOKEN_ID, "audio": AUDIO_TOKEN_ID, "face": -1}[stream]
     clip["input_ids"] = clip["input_ids"][clip["input_ids"] != token][None]

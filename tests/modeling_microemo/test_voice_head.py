@@ -1,4 +1,4 @@
-"""What voices sound of, by a head of their own."""
+"""The voice head and its statistics."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def audio_of(clip):
 
 
 def moments_of(tower, windows):
-    """Mean and spread of the tower's inner states for whole windows (M, mel, F)."""
+    """Mean and standard deviation of the tower's intermediate states for whole windows (M, mel, F)."""
     with torch.no_grad():
         states = torch.cat(tower(windows, output_hidden_states=True, return_dict=True).hidden_states[1:-1], dim=-1)
     whole = states.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Processor and model agree: what the one makes the other reads, in every mode and with any stream missing."""
+"""Processor and model together, in every mode and with any stream missing."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def clip_of(num_frames=8, num_faces=20, *, seed=0):
 
 
 def measured(clip, *, absent=(), seed=3):
-    """The same clip, its faces measured but for those whose numbers are `absent`."""
+    """The clip with facial measurements for all faces but those with indices in `absent`."""
     generator, count = np.random.default_rng(seed), len(clip.face_times)
     mask = ~np.isin(np.arange(count), absent)
     values = {"face_actions": (0.0, 1.0, 52), "head_pose": (-20.0, 20.0, 3), "gaze": (-20.0, 20.0, 2)}
