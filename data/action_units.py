@@ -1,4 +1,4 @@
-"""Facial action units that carry emotion: what they are, which emotion shows which, and how they run over time.
+"""Facial action units of emotions: definitions, prototypical combinations per emotion, and intensity over time.
 
 Numbers, muscles and appearance follow Ekman, Friesen & Hager, "Facial Action Coding System" (2002). Combinations per
 emotion follow EMFACS (Friesen & Ekman 1983) as tabulated by Matsumoto & Ekman, "Facial expression analysis",
@@ -16,7 +16,7 @@ import numpy as np
 
 MICRO_SECONDS = (0.07, 0.5)  # shortest and longest total duration
 MACRO_SECONDS = (0.6, 4.0)
-MICRO_INTENSITY = (0.3, 0.65)  # of the unit's full movement
+MICRO_INTENSITY = (0.3, 0.65)  # relative to the full movement of the unit
 MACRO_INTENSITY = (0.5, 1.0)
 
 
@@ -24,7 +24,7 @@ MACRO_INTENSITY = (0.5, 1.0)
 class ActionUnit:
     """One unit of the Facial Action Coding System.
 
-    movement: what one sees, as a phrase that completes "... " in an explanation ("the brows are drawn together").
+    movement: the visible change as a clause for explanations ("the brows draw down and together").
     """
 
     number: int
@@ -85,7 +85,7 @@ ONE_SIDED = frozenset({"contempt"})
 
 
 def unit_vector(variant: dict[int, float]) -> np.ndarray:
-    """(18,) float32 shares of a variant, in the order of `ACTION_UNITS`."""
+    """Returns the shares of a variant, (18,) float32, in the order of `ACTION_UNITS`."""
     vector = np.zeros(NUM_UNITS, np.float32)
     for number, share in variant.items():
         vector[UNIT_INDEX[number]] = share
@@ -93,14 +93,14 @@ def unit_vector(variant: dict[int, float]) -> np.ndarray:
 
 
 def smooth_step(position: np.ndarray) -> np.ndarray:
-    """Minimum-jerk rise from 0 at 0 to 1 at 1: how muscles move (Flash & Hogan 1985)."""
+    """Minimum-jerk rise from 0 at 0 to 1 at 1, a model of muscle movement (Flash & Hogan 1985)."""
     x = np.clip(position, 0.0, 1.0)
     return x**3 * (10 - 15 * x + 6 * x**2)
 
 
 @dataclass(frozen=True)
 class IntensityProfile:
-    """Rise, hold and fall of one event; zero outside onset and offset, in seconds.
+    """Rise, hold and fall of one event, in seconds. The intensity is zero before the onset and after the offset.
 
         1        ______
                 /      \\
@@ -126,7 +126,7 @@ class IntensityProfile:
             )
 
     def __call__(self, times: np.ndarray) -> np.ndarray:
-        """(F,) intensity in [0, 1] at (F,) seconds."""
+        """Returns the intensity (F,) in [0, 1] at times (F,)."""
         rise = (times - self.onset_seconds) / (self.apex_seconds - self.onset_seconds)
         fall_start = self.apex_seconds + self.hold_seconds
         fall = (times - fall_start) / (self.offset_seconds - fall_start)

@@ -1,12 +1,12 @@
 """Reads reference labels and predictions from files: CSV, JSON lines, and the `*-openset.npz` of MER2025.
 
-Columns (or keys) are known by the names that the datasets use:
+Columns (or keys) are recognised by the names that the data sets use:
 
-| meaning | names |
+| content | names |
 |---|---|
 | clip | name, names, filename |
 | open-vocabulary labels | openset, labels, emotions |
-| free text, read for labels where no such column is there | reason, reasons, description, text |
+| free text, from which labels are extracted if there is no label column | reason, reasons, description, text |
 | one closed-set label | discrete, emotion, emo |
 | sentiment: a number, or positive, negative, neutral | sentiment, val |
 | valence, arousal | valence, arousal |
@@ -34,15 +34,15 @@ SENTIMENT_COLUMNS = ("sentiment", "val")
 
 @dataclass(frozen=True)
 class ClipLabels:
-    """What one file says of one clip; None where it says nothing.
+    """The labels or predictions of one clip; None for what the file does not contain.
 
     Args:
-        name: of the clip.
-        labels: open-vocabulary labels, maybe none.
-        emotion: the one closed-set label.
+        name: name of the clip.
+        labels: open-vocabulary labels, possibly empty.
+        emotion: closed-set label.
         sentiment: a number or the name of a sentiment.
-        valence: in the file's own unit.
-        arousal: in the file's own unit.
+        valence: in the unit of the file.
+        arousal: in the unit of the file.
     """
 
     name: str
@@ -59,8 +59,8 @@ def read_clip_labels(
     """Returns clip name -> labels of a file, in the file's order.
 
     Args:
-        path: ends in .csv, .jsonl or .npz.
-        extract: finds labels in free text.
+        path: a .csv, .jsonl or .npz file.
+        extract: extracts labels from free text.
     """
     path = Path(path)
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".npz": _npz_rows}
@@ -75,7 +75,7 @@ def read_clip_labels(
         except ValueError as error:
             raise ValueError(f"{path}, entry {number}: {error}") from error
         if clip.name in clips:
-            raise ValueError(f"{path}, entry {number}: clip {clip.name!r} must be there once only")
+            raise ValueError(f"{path}, entry {number}: clip {clip.name!r} occurs more than once")
         clips[clip.name] = clip
     if not clips:
         raise ValueError(f"path ({path}) must hold at least one clip")

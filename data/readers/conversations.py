@@ -1,4 +1,4 @@
-"""Question-and-answer data: LLaVA / ShareGPT conversations, chat messages, and MERR."""
+"""Readers of question-and-answer data: LLaVA / ShareGPT conversations, chat messages, and MERR."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from microemo.data.readers.mer import VIDEO_FOLDERS, MerOptions, read_subtitles
 
 ASKING_ROLES = ("human", "user")
 ANSWERING_ROLES = ("gpt", "assistant", "bot")
-# <video>, <image>, <audio>, <ImageHere>, <video><VideoHere></video>, ...: where other models put their streams.
+# Placeholders of other models: <video>, <image>, <audio>, <ImageHere>, <video><VideoHere></video>, ...
 PLACEHOLDER = re.compile(r"</?(?:video|image|audio|speech|\w*Here)>", re.IGNORECASE)
 MERR_CAPTIONS = ("smp_reason_caption", "caption")
 MERR_LABELS = ("MERR_fine_grained.txt", "MERR_coarse_grained.txt")
 
 
 def read_conversations(path: Path, *, media_root: Path | None = None) -> Iterator[Example]:
-    """LLaVA / ShareGPT JSON or JSON lines; each round of question and answer becomes one example.
+    """Reads LLaVA / ShareGPT JSON or JSON lines; each pair of question and answer becomes one example.
 
-    Entries hold "conversations" ({"from", "value"}) or "messages" ({"role", "content"}), and "video" / "videos",
-    "audio" / "audios". System messages and placeholders of other models are left out, as the streams have their place
-    in this package's own prompt. A round does not see the rounds before it.
+    Entries have "conversations" ({"from", "value"}) or "messages" ({"role", "content"}), and "video" / "videos",
+    "audio" / "audios". System messages and placeholders of other models are dropped, as this package's prompt contains
+    the streams. Earlier turns are not part of the example.
 
     Args:
-        media_root: what the media's paths are relative to; the JSON's folder by default.
+        media_root: folder to which media paths are relative; by default the folder of the file.
     """
     path = Path(path)
     root = path.parent if media_root is None else Path(media_root)
@@ -43,10 +43,9 @@ def read_conversations(path: Path, *, media_root: Path | None = None) -> Iterato
 
 
 def read_merr(root: Path, *, split: str = "MERR_fine_grained", options: MerOptions | None = None) -> Iterator[Example]:
-    """MERR of Emotion-LLaMA: `MERR_fine_grained.json` or `MERR_coarse_grained.json`, name -> captions.
+    """Reads MERR of Emotion-LLaMA: `MERR_fine_grained.json` or `MERR_coarse_grained.json`, name -> captions.
 
-    `MERR_*.txt` beside it ("name frames emotion ...") gives the classes, subtitle tables of MER2023 the words where
-    the JSON has none.
+    The classes come from `MERR_*.txt` ("name frames emotion ..."); missing words come from subtitle tables of MER2023.
     """
     options, root = options or MerOptions(), Path(root)
     entries = json.loads((root / f"{split}.json").read_text(encoding="utf-8"))
@@ -87,11 +86,11 @@ def _json_entries(path: Path) -> list[Mapping[str, Any]]:
 
 
 def _media(entry: Mapping[str, Any], *, names: Sequence[str], root: Path, example_id: str) -> str | None:
-    """The one file under the names; raises `ValueError` for several, which one clip cannot be."""
+    """Returns the media file of an entry; raises `ValueError` if there are several."""
     value = next((entry[name] for name in names if entry.get(name)), None)
     if isinstance(value, list):
         if len(value) > 1:
-            raise ValueError(f"entry {example_id!r} has {len(value)} {names[1]}, one a conversation is allowed")
+            raise ValueError(f"entry {example_id!r} has {len(value)} {names[1]}, only one per conversation is allowed")
         value = value[0]
     return None if value is None else str(root / value)
 
@@ -100,10 +99,10 @@ def _turns(entry: Mapping[str, Any], *, example_id: str) -> list[Turn]:
     messages = entry.get("conversations") or entry.get("messages")
     if not isinstance(messages, list):
         raise ValueError(f"entry {example_id!r} must have conversations or messages, but has {sorted(entry)}")
-    spoken = [(_role(message), _content(message)) for message in messages]
-    spoken = [(role, text) for role, text in spoken if role != "system"]
+    dialogue = [(_role(message), _content(message)) for message in messages]
+    dialogue = [(role, text) for role, text in dialogue if role != "system"]
     turns = []
-    for (asker, question), (answerer, answer) in zip(spoken[::2], spoken[1::2], strict=False):
+    for (asker, question), (answerer, answer) in zip(dialogue[::2], dialogue[1::2], strict=False):
         if asker not in ASKING_ROLES or answerer not in ANSWERING_ROLES:
             raise ValueError(
                 f"entry {example_id!r} must alternate between user and assistant, got {asker}, {answerer}"

@@ -35,17 +35,16 @@ def check_explanation(
         evidence: on the clock of the text, seconds.
         spans: (start, end) of the utterances on the same clock; their edges may be named as well.
     """
-    edges = tuple(edge for span in spans for edge in span)
-    sentences = [(sentence, is_backed(sentence, evidence, edges)) for sentence in split_sentences(text)]
+    sentences = [(sentence, is_backed(sentence, evidence, spans)) for sentence in split_sentences(text)]
     return CheckedText(
         " ".join(sentence for sentence, backed in sentences if backed),
         tuple(sentence for sentence, backed in sentences if not backed),
     )
 
 
-def is_backed(sentence: str, evidence: Sequence[Evidence], edges: Sequence[float] = ()) -> bool:
-    """Whether findings back every claim of one sentence. edges: further times that may be named, seconds."""
-    return all(_is_true(claim, evidence, edges) for claim in read_claims(sentence))
+def is_backed(sentence: str, evidence: Sequence[Evidence], spans: Sequence[tuple[float, float]] = ()) -> bool:
+    """Whether findings back every claim of one sentence. spans: as in `check_explanation`."""
+    return all(_is_true(claim, evidence, spans) for claim in read_claims(sentence))
 
 
 def finding_family(finding: Evidence) -> str | None:
@@ -53,7 +52,7 @@ def finding_family(finding: Evidence) -> str | None:
     return family_of(finding.label) if finding.label and finding.kind != SCENE else None
 
 
-def _is_true(claim: Claim, evidence: Sequence[Evidence], edges: Sequence[float]) -> bool:
+def _is_true(claim: Claim, evidence: Sequence[Evidence], spans: Sequence[tuple[float, float]]) -> bool:
     if claim.kind == "stream":
         return _has_stream(claim.names[0], evidence)
     if claim.kind in ("agreement", "disagreement"):
@@ -62,14 +61,22 @@ def _is_true(claim: Claim, evidence: Sequence[Evidence], edges: Sequence[float])
     if claim.kind == "emotion":
         least = ABSENT_CERTAINTY if claim.denied else MIN_CERTAINTY
         return (claim.names[0] in _families(found, least=least)) != claim.denied
-    if claim.kind == "sign":
-        return any(_shows(finding, claim.names) for finding in found) != claim.denied
     if claim.subjects:
         found = [each for each in found if _shows(each, claim.subjects)]
+    if claim.kind == "sign":
+        return any(_shows(finding, claim.names) for finding in found) != claim.denied
     if claim.kind == "brief":
         return any(finding.kind == "micro_expression" for finding in found) != claim.denied
-    moments = [time for each in found for time in (each.start_seconds, each.apex_seconds, each.end_seconds)]
-    return any(time is not None and abs(time - (claim.seconds or 0.0)) <= NEAR_SECONDS for time in (*moments, *edges))
+    return any(abs(time - (claim.seconds or 0.0)) <= NEAR_SECONDS for time in _times(claim, found, spans))
+
+
+def _times(claim: Claim, found: Sequence[Evidence], spans: Sequence[tuple[float, float]]) -> list[float]:
+    """The times that a named time may be: onsets only, offsets only, or any, as its sentence says."""
+    starts = [*(each.start_seconds for each in found), *(start for start, _ in spans)]
+    ends = [*(each.end_seconds for each in found), *(end for _, end in spans)]
+    if claim.role is not None and not claim.is_brief:
+        return starts if claim.role == "start" else ends
+    return [*starts, *ends, *(each.apex_seconds for each in found if each.apex_seconds is not None)]
 
 
 def _has_stream(stream: str, evidence: Sequence[Evidence]) -> bool:

@@ -20,6 +20,8 @@ from microemo.inference.explanation.vocabulary import (
     NEGATION,
     NEUTRAL,
     NEUTRAL_PHRASES,
+    OFFSET,
+    ONSET,
     STREAM_WORDS,
     TIMES,
     UNSEEN,
@@ -48,8 +50,9 @@ class Claim:
 
     kind: what is stated. names: the stream, the two streams of a relation, the emotion's family, or the signs any of
     which shows it. stream: whose it is, None where the sentence names none. denied: stated to be absent.
-    is_brief: said of a micro-expression. subjects: of a time or a brief event, the families of the emotions that are
-    named with it, or the signs; () where none is.
+    is_brief: said of a micro-expression. subjects: of a time, a brief event or a sign of the face, the families of the
+    emotions that are named with it, or the signs; () where none is. role: which edge of a finding a time is, None where
+    the sentence leaves it open.
     """
 
     kind: ClaimKind
@@ -59,6 +62,7 @@ class Claim:
     is_brief: bool = False
     seconds: float | None = None
     subjects: tuple[str, ...] = ()
+    role: Literal["start", "end"] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,20 +149,33 @@ def _clause_claims(clause: str, *, before: str | None, carried: bool) -> tuple[l
         found = _Found(match.start(), match.end(), "")
         of_scene = bool(streams) and min(streams, key=lambda each: _distance(each, found)).name == SCENE
         stream_of_time = SCENE if of_scene or (not streams and before == SCENE) else owner(found)
-        for number in filter(None, match.groups()):
-            subjects = families or signs
-            claims.append(Claim("time", (), stream_of_time, False, is_brief, seconds=float(number), subjects=subjects))
+        for number, role in _times(clause, match):
+            time = Claim("time", (), stream_of_time, False, is_brief, number, subjects=families or signs, role=role)
+            claims.append(time)
     return claims, any(claim.denied for claim in claims)
 
 
+def _times(clause: str, match: re.Match[str]) -> Iterator[tuple[float, Literal["start", "end"] | None]]:
+    """The seconds of one mention of times, each with the edge that it is: "from 1.2 s on", "1.2 to 2.4 s"."""
+    first, last = match.groups()
+    before = clause[: match.start()]
+    if last is not None:
+        yield from ((float(first), "start"), (float(last), "end"))
+    else:
+        yield float(first), "start" if ONSET.search(before) else "end" if OFFSET.search(before) else None
+
+
 def _with_streams(claims: list[Claim]) -> list[Claim]:
-    """Claims before the first stream are of that one; times and brief events without an emotion are of any named."""
+    """Claims before the first stream are of that one; times, brief events and signs of the face without an emotion in
+    their clause are of any that the sentence names."""
     first = next((claim.names[0] for claim in claims if claim.kind == "stream" and claim.names[0] != SCENE), None)
     owned = [claim if claim.stream else replace(claim, stream=first) for claim in claims]
     named = [claim for claim in owned if claim.kind == "emotion" and not claim.denied]
     return [
         replace(claim, subjects=tuple(each.names[0] for each in named if each.stream == claim.stream))
-        if claim.kind in ("time", "brief") and not claim.subjects and not claim.denied
+        if (claim.kind in ("time", "brief") or (claim.kind == "sign" and claim.stream == "face"))
+        and not claim.subjects
+        and not claim.denied
         else claim
         for claim in owned
     ]

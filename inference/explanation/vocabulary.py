@@ -53,6 +53,9 @@ DISAGREEMENT = _pattern(rf"{_DENIAL}(?:{_AGREE})|(?:{_DISAGREE}|despite\b|in spi
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _UNIT = r"\s?(?:s|secs?|seconds?)\b"
 TIMES = re.compile(rf"(?<![\w.]){_NUMBER}(?:{_UNIT})?(?:\s?(?:[-–]|to|and|until)\s?{_NUMBER})?{_UNIT}", re.IGNORECASE)
+# What stands before a time that is an onset, or an offset.
+ONSET = re.compile(r"\b(?:from|since|begin\w*|start\w*)(?: \w+)? $", re.IGNORECASE)
+OFFSET = re.compile(r"\b(?:until|till|up to|end\w*(?: at)?)(?: \w+)? $", re.IGNORECASE)
 DURATIONS = re.compile(
     rf"(?:\b(?:for|within|lasts?|lasting|over)(?: (?:only|just|about|some|around|nearly|roughly))?\s|\()"
     rf"{_NUMBER}{_UNIT}|\b{_NUMBER}{_UNIT}[ -](?:long|later|earlier)\b",

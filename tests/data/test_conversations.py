@@ -55,7 +55,7 @@ def test_chat_messages_with_lists_of_media(tmp_path):
         ({"messages": None}, "conversations or messages"),
     ],
 )
-def test_what_cannot_be_one_clip_is_refused(tmp_path, change, message):
+def test_invalid_conversations_are_refused(tmp_path, change, message):
     entry = {
         "videos": ["a.mp4"],
         "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],

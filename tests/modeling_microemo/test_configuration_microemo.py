@@ -1,4 +1,4 @@
-"""The config: what it holds, what it refuses, and that it survives a file."""
+"""The config: keys, validation and round trip through a file."""
 
 import dataclasses
 
