@@ -26,7 +26,7 @@ from .speaker_embedding import VoiceEmbedder
 from .speaker_turns import split_at_changes
 from .spoken_languages import ENGLISH, language_code, vote_for_language
 from .whisper_ctranslate2 import CTranslate2Whisper, has_ctranslate2_model
-from .whisper_torch import SAMPLING_RATE, HeardWords, TorchWhisper
+from .whisper_torch import SAMPLING_RATE, RecognisedWords, TorchWhisper
 
 _threads = torch.get_num_threads()
 try:
@@ -82,7 +82,7 @@ class Whisper(Protocol):
 
     def decode(
         self, states: Sequence[Any], *, languages: Sequence[str | None], task: str, max_new_tokens: int
-    ) -> list[HeardWords]: ...
+    ) -> list[RecognisedWords]: ...
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ class SpeechRecognizer:
 
     def _recognise(
         self, waveform: np.ndarray, segments: Sequence[_Segment], languages: Sequence[str], *, task: str | None
-    ) -> list[tuple[HeardWords, str | None]]:
+    ) -> list[tuple[RecognisedWords, str | None]]:
         """Returns each segment's words and the reason for low confidence, if any.
 
         Segments with low confidence are decoded again with full context. task: None gives English for any language.
@@ -304,7 +304,7 @@ class SpeechRecognizer:
 
     def _decode(
         self, segments: Sequence[_Segment], languages: Sequence[str], *, task: str | None
-    ) -> list[tuple[HeardWords, str | None]]:
+    ) -> list[tuple[RecognisedWords, str | None]]:
         """Decodes segments in batches of one task and one context length."""
         results: list[Any] = [None] * len(segments)
         tasks = [task or ("transcribe" if language == ENGLISH else "translate") for language in languages]
