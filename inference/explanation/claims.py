@@ -99,7 +99,7 @@ def read_claims(sentence: str) -> tuple[Claim, ...]:
 
 
 def _clauses(text: str) -> Iterator[tuple[str, bool]]:
-    """Yields each clause and whether it contrasts with the previous one; text before any claim joins the first clause."""
+    """Yields each clause and whether it contrasts with the previous one; text before any claim joins the first."""
     start, is_contrast = 0, False
     for match in _CLAUSE_END.finditer(text):
         prefix = text[: match.start()]

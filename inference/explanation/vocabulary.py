@@ -36,7 +36,8 @@ UNSEEN = _pattern(
     r"out of (?:the )?(?:picture|frame|view|sight))\b"
 )
 MICRO_EXPRESSION = _pattern(
-    r"(?:flash(?:es)?|micro-?expressions?|for an instant|for a moment|fleeting(?:ly)?|brief(?:ly)?|momentar(?:y|ily))\b"
+    r"(?:flash(?:es)?|micro-?expressions?|for an instant|for a moment|fleeting(?:ly)?|brief(?:ly)?|"
+    r"momentar(?:y|ily))\b"
 )
 _NOT_RELATION = r"(?! (?:\w+ )?(?:fit|match|agree|support|correspond|disagree|contradict|conflict))"
 NEGATION = _pattern(
