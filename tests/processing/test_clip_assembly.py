@@ -40,7 +40,7 @@ def test_no_attended_person_gives_no_crops():
 
 @pytest.mark.parametrize(
     ("spacing", "expected"),
-    [(1 / 15, []), (0.25, ["up to 0.25 s lie between two frames"]), (9, ["an utterance holds no frame at all"])],
+    [(1 / 15, []), (0.25, ["up to 0.25 s lie between two frames"]), (9, ["an utterance contains no frame"])],
 )
 def test_long_gaps_give_a_warning(spacing, expected):
     times = np.arange(0, 9, spacing)

@@ -115,12 +115,12 @@ def test_speakers_are_labelled_over_the_whole_recording_and_kept_when_resuming(t
     path, state = two_voices(tmp_path), ReadingState()
     clips = list(reader.read(path, transcript=SPANS, state=state))
     assert len(clips) == 2
-    told = [each.speaker for clip in clips for each in clip.utterances]
-    assert told == ["Speaker 1", "Speaker 2", "Speaker 1", "Speaker 2"]
+    labelled = [each.speaker for clip in clips for each in clip.utterances]
+    assert labelled == ["Speaker 1", "Speaker 2", "Speaker 1", "Speaker 2"]
     assert all("speakers were identified by voice: 2" in clip.warnings for clip in clips)
     deaf = ClipReader(settings, detector=None)
     resumed = [each.speaker for clip in deaf.read(path, state=state) for each in clip.utterances]
-    assert resumed == told
+    assert resumed == labelled
 
 
 def test_given_speakers_are_kept_and_no_embedder_means_no_labels(tmp_path):
@@ -165,7 +165,9 @@ def test_transcript_corrections_are_reported(talk):
     clip = read_one(talk, transcript=iter(transcript))
     assert clip.utterances[0] == Utterance(0.5, 1.5, "one", foreign_tags=("SAD",))
     assert clip.utterances[1] == Utterance(2.0, clip.end_seconds, "two")
-    assert [key for key in ("milliseconds", "has no end", "SAD") if any(key in told for told in clip.warnings)] == [
+    assert [
+        key for key in ("milliseconds", "has no end", "SAD") if any(key in labelled for labelled in clip.warnings)
+    ] == [
         "milliseconds",
         "has no end",
         "SAD",
@@ -222,7 +224,7 @@ def test_silent_audio_is_missing_not_zeros(tmp_path):
 def test_audio_only(tmp_path):
     clip = read_one(write_wav(tmp_path / "voice.wav", tone(seconds=2.0)), recognizer=FakeRecognizer())
     assert clip.frames is None and clip.face_crops is None and clip.utterance_track_ids == (None,)
-    assert clip.missing_reasons == {"frames": "the file holds sound only", "faces": "the file holds sound only"}
+    assert clip.missing_reasons == {"frames": "the file contains audio only", "faces": "the file contains audio only"}
     assert len(clip.waveform) == 32_000
 
 
@@ -302,14 +304,14 @@ def test_person_by_track_id(talk):
     assert clip.utterance_track_ids == (0,) and clip.warnings == ()
     clip = read_one(talk, person=3)
     assert clip.warnings == ("person 3 is not among the tracks 0 of 0.0-3.0 s",)
-    assert clip.face_crops is None and clip.missing_reasons["faces"] == "the person asked for is not seen"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "the requested person is not visible"
     with pytest.raises(ValueError, match='person must be "speaker", "largest" or a track id'):
         read_one(talk, person="tallest")
 
 
 def test_without_a_detector(talk):
     (clip,) = ClipReader(SETTINGS, detector=None).read(talk)
-    assert clip.face_crops is None and clip.missing_reasons["faces"] == "faces were not looked for"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "face detection is disabled"
 
 
 def two_talkers(*, speaking):
