@@ -114,9 +114,11 @@ class SpeechRecognizer:
     """Recognises utterances in audio; greedy decoding, so results are reproducible."""
 
     def __init__(self, whisper: Whisper, *, voice_embedder: VoiceEmbedder | None = None):
-        """Args:
-        whisper: recognises words and languages.
-        voice_embedder: splits segments at speaker changes without a pause; None does not split.
+        """Creates a recogniser.
+
+        Args:
+            whisper: recognises words and languages.
+            voice_embedder: splits segments at speaker changes without a pause; None does not split.
         """
         if silero_vad is None:
             raise ImportError("speech recognition needs the package silero-vad")

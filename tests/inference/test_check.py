@@ -1,4 +1,4 @@
-"""Sentences that a finding backs are kept; changed labels, times, streams and signs are not."""
+"""Supported sentences are kept; sentences with wrong labels, times, streams or signs are removed."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -29,7 +29,7 @@ ALL = (JOY, FLASH, VOICE, SAID)
 
 
 def findings():
-    """One of each kind, label, set of signs and place in the utterance."""
+    """One finding of each kind, label, set of signs and position in the utterance."""
     for label in EXPRESSIONS:
         signs = tuple(f"AU{number}" for number in SIGNS_OF_EXPRESSION.get(label, ()))
         for times in (SPAN, (2.0, 4.1), (3.4, 8.0), (3.4, 5.6)):
@@ -76,7 +76,7 @@ def test_every_generated_relation_is_supported_by_its_findings():
 
 
 def changed(finding):
-    """Findings that do not back what is written of `finding`, each false in one thing that the sentence names."""
+    """Findings that do not support the sentence of `finding`, each different in one stated property."""
     if finding.kind == "scene":
         return
     label = "sadness" if finding.label not in ("sadness", "grief", "disappointment") else "surprise"
@@ -300,7 +300,7 @@ def test_claims_about_a_stream_without_findings_are_unsupported():
 
 
 @pytest.mark.parametrize(
-    ("label", "sentence", "kept"),
+    ("label", "sentence", "supported"),
     [
         ("calm", "The voice is neutral.", True),
         ("neutral", "The voice stays even and gives little away.", True),
@@ -309,8 +309,8 @@ def test_claims_about_a_stream_without_findings_are_unsupported():
         ("neutral", "She speaks in a matter-of-fact tone.", True),
     ],
 )
-def test_neutral_and_calm_are_equivalent(label, sentence, kept):
-    assert is_kept(sentence, [Evidence("voice", label, *SPAN, certainty=0.8)]) is kept
+def test_neutral_and_calm_are_equivalent(label, sentence, supported):
+    assert is_kept(sentence, [Evidence("voice", label, *SPAN, certainty=0.8)]) is supported
 
 
 @pytest.mark.parametrize(("sign", "sentence"), [
@@ -363,13 +363,13 @@ def test_sentences_are_split_only_at_their_ends(text, count):
 
 
 def test_signs_in_brackets_belong_to_the_preceding_stream():
-    found = (JOY, replace(VOICE, label="neutral"))
+    findings = (JOY, replace(VOICE, label="neutral"))
     text = (
         "The voice is neutral (lips pulled up). The voice is neutral (low, slow). There is joy on the face (loud). "
         "The voice sounds neutral (lips apart). The voice is neutral (of the ear). "
         "The voice is neutral (sounding of the ear)."
     )
-    checked = check_explanation(text, evidence=found, spans=[SPAN])
+    checked = check_explanation(text, evidence=findings, spans=[SPAN])
     assert checked.text == "The voice is neutral (low, slow)."
 
 

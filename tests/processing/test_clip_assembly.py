@@ -10,7 +10,7 @@ UTTERANCES = (Utterance(0, 2), Utterance(3, 5))
 
 
 def two_people(times):
-    """A crop of track 0 and one of track 1 at every time; the pixels say which."""
+    """Crops of tracks 0 and 1 at every time; the pixel values are the track id."""
     count = len(times)
     ids = np.tile([0, 1], count)
     crops = np.broadcast_to(ids[:, None, None, None], (2 * count, 4, 4, 3)).astype(np.uint8)
