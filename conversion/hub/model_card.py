@@ -1,4 +1,4 @@
-"""The model card of an exported folder: metadata that the Hub reads, and a page that people read."""
+"""The model card of an exported model: metadata for the Hub and a README."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).with_name("model_card_template.md")
 PIPELINE_TAG = "video-text-to-text"
 LIBRARY = "transformers"
 TAGS = ("microemo", "emotion-recognition", "micro-expression", "facial-expression", "video", "audio", "multimodal")
-# Config's name of a part -> the reader's.
+# Part in `config.trained_parts` -> name in the card.
 PART_NAMES = {
     "face_tower": "facial expressions",
     "micro_dynamics": "micro-expressions, action units",
@@ -28,7 +28,7 @@ PART_NAMES = {
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What the card says beside the config. `sources` are the pretrained parts: package, version and licence."""
+    """Facts for the card that are not in the config. sources: package, version and licence of pretrained parts."""
 
     name: str
     repo_id: str
@@ -63,7 +63,7 @@ def model_card(config: MicroEmoConfig, *, facts: CardFacts) -> ModelCard:
 
 
 def card_metadata(facts: CardFacts) -> ModelCardData:
-    """Returns the metadata; figures become its `model-index`, and what is not known is left out."""
+    """Returns the metadata with figures as `model-index`; unknown entries are left out."""
     results = [_eval_result(figure) for figure in facts.record.figures] or None
     return ModelCardData(
         language="en",
@@ -72,7 +72,7 @@ def card_metadata(facts: CardFacts) -> ModelCardData:
         pipeline_tag=PIPELINE_TAG,
         tags=list(TAGS),
         datasets=list(facts.record.datasets) or None,
-        model_name=facts.name if results else None,  # it names the model-index and belongs nowhere else
+        model_name=facts.name if results else None,  # used by the model-index only
         eval_results=results,
     )
 
@@ -91,5 +91,5 @@ def _eval_result(figure: Figure) -> EvalResult:
 
 
 def _slug(text: str) -> str:
-    """Such as "unweighted-average-recall"; the Hub's types are words without spaces."""
+    """Converts a name to a Hub type without spaces, such as "unweighted-average-recall"."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
