@@ -33,8 +33,8 @@ def webp_times(path: Path) -> tuple[np.ndarray, float]:
     with path.open("rb") as file:
         # A frame starts with x, y, width, height and duration in milliseconds, three bytes each.
         durations = [int.from_bytes(head[12:15], "little") for kind, head in _chunks(file) if kind == b"ANMF"]
-    shown = np.where(np.array(durations) <= MIN_MILLISECONDS, SHOWN_MILLISECONDS, durations)
-    ends = np.cumsum(shown) / MILLISECONDS
+    durations_shown = np.where(np.array(durations) <= MIN_MILLISECONDS, SHOWN_MILLISECONDS, durations)
+    ends = np.cumsum(durations_shown) / MILLISECONDS
     return np.concatenate([[0.0], ends[:-1]]), float(ends[-1])
 
 
