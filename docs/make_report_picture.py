@@ -2,8 +2,8 @@
 
     python docs/make_report_picture.py
 
-The clip is by Wolfgang Langer on Pexels, and is read out of a pinned package. It has no sound, so explanations are left
-out. Needs Chromium (apt-get install chromium) and playwright.
+The clip is by Wolfgang Langer on Pexels, and is read out of a pinned package. It has no sound, so explanations are
+left out. Needs Chromium (apt-get install chromium) and playwright.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from microemo.spaces_demo.examples import EXAMPLES
 PICTURE = Path(__file__).parent / "images" / "report.png"
 MOMENT_SECONDS = 15.0
 WIDTH, HEIGHT = 1280, 960
+SEEK = "at => { document.querySelector('microemo-report').shadowRoot.querySelector('video').currentTime = at }"
 COLOURS = 160  # of the palette, for a small file
 
 
@@ -42,10 +43,7 @@ def photograph(report: Path) -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(report.as_uri())
         page.wait_for_timeout(1500)
-        page.evaluate(
-            "seconds => { document.querySelector('microemo-report').shadowRoot.querySelector('video').currentTime = seconds }",
-            MOMENT_SECONDS,
-        )
+        page.evaluate(SEEK, MOMENT_SECONDS)
         page.wait_for_timeout(1500)
         page.screenshot(path=PICTURE)
         browser.close()
