@@ -16,15 +16,15 @@ from benchmarks.clips import ClipSpec, make_clip, spread_utterances
 from benchmarks.measuring import Figure, timed, wait_for_device
 from benchmarks.whole import complete_analyzer
 from microemo.processing.audio_reading import read_audio
-from microemo.processing.camera_views import view_thumbnail
+from microemo.processing.chunk_reading import ChunkReader, plan_frames, usable_faces
 from microemo.processing.face_cropping import alignment_matrix, crop_face
 from microemo.processing.face_detection import create_detector
-from microemo.processing.face_following import FaceFollower
+from microemo.processing.reading_chunks import Chunk
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.processing.reading_windows import Window
+from microemo.processing.roi_detection import RoiDetector
+from microemo.processing.shot_detection import frame_thumbnail
 from microemo.processing.utterance_alignment import parse_transcript
 from microemo.processing.video_reading import open_video
-from microemo.processing.window_reading import WindowReader, plan_window, usable_faces
 
 MODEL_PARTS = (
     "frame_tower",
@@ -44,9 +44,9 @@ def reading_stages(*, seconds: float, height: int, people: int, utterances: int,
     settings = ReadingSettings()
     spoken = parse_transcript(spread_utterances(utterances, seconds=seconds))
     with open_video(make_clip(spec, folder=Path(folder))) as video:
-        reader = WindowReader(video, settings=settings, detector=create_detector("centerface"))
-        window = Window(0.0, seconds, tuple(spoken))
-        plan = plan_window(video.times, window=window, settings=settings, with_detector=True)
+        reader = ChunkReader(video, settings=settings, detector=create_detector("centerface"))
+        chunk = Chunk(0.0, seconds, tuple(spoken))
+        plan = plan_frames(video.times, chunk=chunk, settings=settings, with_detector=True)
         wanted = np.union1d(plan.frames, plan.faces)
         batches, *decode = timed(lambda: list(video.read(wanted, size=reader.picture_size)))
         pictures = {
@@ -65,16 +65,16 @@ def reading_stages(*, seconds: float, height: int, people: int, utterances: int,
     ]
 
 
-def _track(reader: WindowReader, places: np.ndarray, *, pictures: dict[int, np.ndarray]) -> None:
-    follower = FaceFollower(reader.detector, search_fps=reader.settings.search_fps)  # type: ignore[arg-type]
+def _track(reader: ChunkReader, places: np.ndarray, *, pictures: dict[int, np.ndarray]) -> None:
+    detector = RoiDetector(reader.detector, search_fps=reader.settings.search_fps)  # type: ignore[arg-type]
     for place in places.tolist():
         time_, picture = reader.video.times[place], pictures[place]
-        thumbnail = view_thumbnail(picture)
-        found = follower.detect(np.array([time_]), picture[None], thumbnails=[thumbnail])
-        reader.tracker.update(float(time_), usable_faces(found[0], settings=reader.settings), thumbnail=thumbnail)  # type: ignore[union-attr]
+        thumbnail = frame_thumbnail(picture)
+        faces = detector.detect(np.array([time_]), picture[None], thumbnails=[thumbnail])
+        reader.tracker.update(float(time_), usable_faces(faces[0], settings=reader.settings), thumbnail=thumbnail)  # type: ignore[union-attr]
 
 
-def _crop(reader: WindowReader, places: np.ndarray, *, pictures: dict[int, np.ndarray]) -> int:
+def _crop(reader: ChunkReader, places: np.ndarray, *, pictures: dict[int, np.ndarray]) -> int:
     count = 0
     for place in places.tolist():
         for points in reader.landmarks_at(float(reader.video.times[place]), picture=pictures[place]).values():

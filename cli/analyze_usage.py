@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from microemo.inference.attended_person import parse_person
+from microemo.inference.request import parse_person
 
 STANDARD_INPUT = "-"
 

@@ -1,1 +1,1 @@
-"""Foreign weights in, Hugging Face folders out."""
+"""Conversion of third-party weights to Hugging Face folders, and export to the Hub."""

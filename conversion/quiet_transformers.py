@@ -1,4 +1,4 @@
-"""Keeps transformers' own bars and reports off the terminal while we say ourselves how far we are."""
+"""Silences the progress bars and load reports of transformers where this package shows its own progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers.utils import logging
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silences progress bars and warnings of transformers inside the block; errors still show."""
+    """Silences progress bars and warnings of transformers inside the block; errors are still shown."""
     verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

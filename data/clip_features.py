@@ -123,7 +123,7 @@ class ClipLoader:
         clips = list(reader.read(source, transcript=timed or None, person=self.person))
         if len(clips) > 1:
             raise ValueError(
-                f"{source} is longer than max_window_seconds ({self.settings.max_window_seconds:g}); cut it into "
+                f"{source} is longer than max_chunk_seconds ({self.settings.max_chunk_seconds:g}); cut it into "
                 "examples, or raise that setting"
             )
         clip = clips[0]
@@ -191,8 +191,8 @@ def _words_only(example: Example, spoken: tuple[LabelledUtterance, ...]) -> Clip
             start, end = clock, clock + SECONDS_A_WORD * max(len(entry.text.split()), 1)
         utterances.append(Utterance(start, end, str(number)))
         clock = end
-    absences = dict.fromkeys(("frames", "faces", "audio"), WORDS_ONLY)
-    return Clip(example.example_id, 0.0, clock, tuple(utterances), absences=absences)
+    missing_reasons = dict.fromkeys(("frames", "faces", "audio"), WORDS_ONLY)
+    return Clip(example.example_id, 0.0, clock, tuple(utterances), missing_reasons=missing_reasons)
 
 
 def _with_sound(clip: Clip, *, path: str, settings: ReadingSettings) -> Clip:
@@ -205,8 +205,8 @@ def _with_sound(clip: Clip, *, path: str, settings: ReadingSettings) -> Clip:
     )
     if waveform is None or len(waveform) == 0:
         return replace(clip, warnings=(*clip.warnings, f"{path} holds no sound"))
-    absences = {name: reason for name, reason in clip.absences.items() if name != "audio"}
-    return replace(clip, waveform=waveform, sampling_rate=settings.sampling_rate, absences=absences)
+    missing_reasons = {name: reason for name, reason in clip.missing_reasons.items() if name != "audio"}
+    return replace(clip, waveform=waveform, sampling_rate=settings.sampling_rate, missing_reasons=missing_reasons)
 
 
 def _with_faces(clip: Clip, *, example: Example, settings: ReadingSettings) -> Clip:
@@ -217,15 +217,15 @@ def _with_faces(clip: Clip, *, example: Example, settings: ReadingSettings) -> C
         times = np.asarray(video.times)
     faces = read_face_array(example.faces, frame_times=times, size=settings.face_size, face_fps=settings.face_fps)
     if len(faces.times) == 0:
-        return replace(clip, absences={**clip.absences, "faces": "the data set's face array is empty"})
-    absences = {name: reason for name, reason in clip.absences.items() if name != "faces"}
+        return replace(clip, missing_reasons={**clip.missing_reasons, "faces": "the data set's face array is empty"})
+    missing_reasons = {name: reason for name, reason in clip.missing_reasons.items() if name != "faces"}
     return replace(
         clip.without_faces(),
         face_crops=faces.crops,
         face_times=faces.times,
         face_track_ids=np.zeros(len(faces.times), np.int64),
         utterance_track_ids=(0,) * len(clip.utterances),
-        absences=absences,
+        missing_reasons=missing_reasons,
         warnings=(*clip.warnings, *faces.warnings),
     )
 
@@ -237,7 +237,7 @@ def arrays_of_clip(clip: Clip) -> dict[str, np.ndarray]:
         "source": clip.source,
         "words": [(each.text, each.speaker) for each in clip.utterances],
         "utterance_track_ids": clip.utterance_track_ids,
-        "absences": clip.absences,
+        "absences": clip.missing_reasons,
         "warnings": clip.warnings,
     }
     return {
@@ -263,7 +263,7 @@ def clip_of_arrays(arrays: dict[str, np.ndarray]) -> Clip:
         utterances=utterances,
         utterance_track_ids=tuple(notes["utterance_track_ids"]),
         sampling_rate=int(arrays["sampling_rate"]),
-        absences=notes["absences"],
+        missing_reasons=notes["absences"],
         warnings=tuple(notes["warnings"]),
         **streams,
     )

@@ -47,19 +47,19 @@ def hide_streams(clip: Clip, *, hidden: frozenset[str], reason: str = HIDDEN) ->
     left = present - hidden - ({"faces"} if "pictures" in hidden else frozenset())
     if not present & hidden or not left:
         return clip
-    absences = {**clip.absences}
+    missing_reasons = {**clip.missing_reasons}
     if "words" in hidden:
         clip = replace(clip, utterances=tuple(replace(each, text="") for each in clip.utterances))
     if "voice" in hidden:
         clip = replace(clip, waveform=None)
-        absences["audio"] = reason
+        missing_reasons["audio"] = reason
     if hidden & {"faces", "pictures"}:
         clip = clip.without_faces()
-        absences["faces"] = reason
+        missing_reasons["faces"] = reason
     if "pictures" in hidden:
         clip = replace(clip, frames=None, frame_times=None)
-        absences["frames"] = reason
-    return replace(clip, absences=absences)
+        missing_reasons["frames"] = reason
+    return replace(clip, missing_reasons=missing_reasons)
 
 
 def every_second_crop(clip: Clip) -> Clip:

@@ -104,8 +104,8 @@ def clip_at_moments(clip: Clip, *, count: int) -> Clip:
         return clip
     faces = _rows_at(np.asarray(clip.face_times), moments=moments)
     if len(faces) == 0:
-        absences = {**clip.absences, "faces": f"no face at the {count} moments that are seen"}
-        return replace(clip.without_faces(), absences=absences)
+        missing_reasons = {**clip.missing_reasons, "faces": f"no face at the {count} moments that are seen"}
+        return replace(clip.without_faces(), missing_reasons=missing_reasons)
     return clip.take_faces(faces)
 
 

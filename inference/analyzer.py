@@ -7,21 +7,20 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 import transformers
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
-from microemo.inference.array_json import to_plain
-from microemo.inference.attended_person import parse_person
 from microemo.inference.chunk_analysis import WindowFindings, window_steps
 from microemo.inference.model_loading import MINI, load_model, weights_fingerprint
 from microemo.inference.report import building
 from microemo.inference.report.building import HeadLabels
 from microemo.inference.report.report import EmotionReport, ModelInfo, Settings
+from microemo.inference.request import AnalysisRequest, Mode
 from microemo.inference.resume_log import AnalysisJournal
-from microemo.inference.stage_timer import Progress, StageClock
+from microemo.inference.stage_timer import Progress, StageClock, ignore_progress
 from microemo.inference.trained_outputs import TrainedOutputs, output_status, trained_outputs
 from microemo.processing.clip import Clip
 from microemo.processing.clip_reading import ClipReader, ReadingState
@@ -29,9 +28,7 @@ from microemo.processing.crop_cache import content_hash
 from microemo.processing.face_detection import FaceDetector
 from microemo.processing.media_source import MediaSource, plain_source, source_name
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.transcript_formats import TranscriptSource, parse_transcript, reusable_source
-
-Mode = Literal["explain", "scores"]
+from microemo.processing.transcript_formats import TranscriptSource
 
 
 class EmotionAnalyzer:
@@ -128,21 +125,10 @@ class EmotionAnalyzer:
             ValueError: a source, transcript or argument that cannot be used.
             FileNotFoundError: no such file.
         """
+        request = AnalysisRequest(transcript, mode, person, language, audio_track)
         clock = StageClock(progress)
-        settings = Settings(mode, str(person), language, _transcript_name(transcript))
-        windows = tuple(
-            self.stream(
-                source,
-                transcript=transcript,
-                mode=mode,
-                person=person,
-                language=language,
-                audio_track=audio_track,
-                journal=journal,
-                progress=clock,
-            )
-        )
-        return replace(self._report(windows, settings=settings), timings=clock.timings())
+        windows = tuple(self.stream(source, request, journal=journal, progress=clock))
+        return replace(self._report(windows, settings=request.settings), timings=clock.timings())
 
     def report_clip(self, clip: Clip, *, settings: Settings, progress: Progress | None = None) -> EmotionReport:
         """The report of a clip that was read before: as that of a call which reads the same and is asked the same."""
@@ -153,119 +139,67 @@ class EmotionAnalyzer:
     def stream(
         self,
         source: MediaSource,
+        request: AnalysisRequest | None = None,
         *,
-        transcript: TranscriptSource | None = None,
-        mode: Mode = "explain",
-        person: str | int = "speaker",
-        language: str | None = None,
-        audio_track: int | None = None,
         journal: str | Path | None = None,
         progress: Progress | None = None,
     ) -> Iterator[WindowFindings]:
-        """Yields the findings of each window as soon as it is analysed; arguments as in a call.
+        """Yields the findings of each window as soon as it is analysed.
 
-        A video up to the reader's `max_window_seconds` is one window.
+        A video up to the reader's `max_chunk_seconds` is one chunk.
         """
-        if transcript is not None:
-            transcript = reusable_source(transcript)
+        request = (request or AnalysisRequest()).reusable()
         with ExitStack() as resources:
             kept = None
             if journal is not None:
-                job = self._job(
-                    source,
-                    transcript=transcript,
-                    mode=mode,
-                    person=person,
-                    language=language,
-                    audio_track=audio_track,
-                )
+                job = self._job(source, request)
                 kept = resources.enter_context(AnalysisJournal(journal, job=job))
                 yield from kept.findings
-            for steps in self._windows(
-                source,
-                transcript=transcript,
-                mode=mode,
-                person=person,
-                language=language,
-                audio_track=audio_track,
-                state=None if kept is None else kept.state,
-                progress=progress,
-            ):
+            state = None if kept is None else kept.state
+            for steps in self._windows(source, request, state=state, progress=progress):
                 *_, findings = steps
                 if kept is not None:
                     kept.append(findings)
                 yield findings
 
-    def growing_reports(
-        self,
-        source: MediaSource,
-        *,
-        transcript: TranscriptSource | None = None,
-        mode: Mode = "explain",
-        person: str | int = "speaker",
-        language: str | None = None,
-        audio_track: int | None = None,
-        progress: Progress | None = None,
+    def iter_reports(
+        self, source: MediaSource, request: AnalysisRequest | None = None, *, progress: Progress | None = None
     ) -> Iterator[EmotionReport]:
         """Yields the report as it grows: of each window the faces, then the emotions, then the explanations.
 
-        Arguments as in a call; the last report is that of the call.
+        The last report is that of a call with the same arguments.
         """
+        request = request or AnalysisRequest()
         clock = StageClock(progress)
-        settings = Settings(mode, str(person), language, _transcript_name(transcript))
         done: tuple[WindowFindings, ...] = ()
-        for steps in self._windows(
-            source,
-            transcript=transcript,
-            mode=mode,
-            person=person,
-            language=language,
-            audio_track=audio_track,
-            progress=clock,
-        ):
+        for steps in self._windows(source, request, progress=clock):
             for findings in steps:
-                report = self._report((*done, findings), settings=settings)
+                report = self._report((*done, findings), settings=request.settings)
                 yield replace(report, timings=clock.timings())
             done = (*done, findings)
 
     def _windows(
         self,
         source: MediaSource,
+        request: AnalysisRequest,
         *,
-        transcript: TranscriptSource | None,
-        mode: Mode,
-        person: str | int,
-        language: str | None,
-        audio_track: int | None,
         state: ReadingState | None = None,
         progress: Progress | None,
     ) -> Iterator[Iterator[WindowFindings]]:
         """Yields for each window its findings as they grow."""
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
-        attended = parse_person(person)
         clips = self.reader.read(
             source,
-            transcript=transcript,
-            person=attended,
-            language=language,
-            audio_track=audio_track,
+            transcript=request.transcript,
+            person=request.person,
+            language=request.language,
+            audio_track=request.audio_track,
             state=state,
             progress=progress,
         )
         for clip in clips:
-            yield self._steps(clip, mode=mode, progress=progress or _no_progress)
+            yield self._steps(clip, mode=request.mode, progress=progress or ignore_progress)
 
-    def _job(
-        self,
-        source: MediaSource,
-        *,
-        transcript: TranscriptSource | None,
-        mode: Mode,
-        person: str | int,
-        language: str | None,
-        audio_track: int | None,
-    ) -> dict[str, Any]:
+    def _job(self, source: MediaSource, request: AnalysisRequest) -> dict[str, Any]:
         """What the findings of a call depend on, for its journal."""
         plain = plain_source(source)
         path = Path(plain).expanduser() if isinstance(plain, (str, Path)) else None
@@ -275,11 +209,7 @@ class EmotionAnalyzer:
         return {
             "source": path.name,
             "sha256": content_hash(path),
-            "transcript": None if transcript is None else to_plain(parse_transcript(transcript)),
-            "mode": mode,
-            "person": str(person),
-            "language": language,
-            "audio_track": audio_track,
+            **request.to_dict(),
             "model": {**asdict(self._model_info()), "weights": weights_fingerprint(self.model)},
             "reading": asdict(reader.settings),
             "detector": type(reader.detector).__name__,
@@ -306,7 +236,9 @@ class EmotionAnalyzer:
         utterances = building.utterance_reports(windows, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
         warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)
-        unmeasured = dict.fromkeys(filter(None, (window.clip.absences.get("face_actions") for window in windows)))
+        unmeasured = dict.fromkeys(
+            filter(None, (window.clip.missing_reasons.get("face_actions") for window in windows))
+        )
         warnings |= {f"facial actions were not measured: {reason}": None for reason in unmeasured}
         last = windows[-1].clip
         return EmotionReport(
@@ -340,14 +272,3 @@ def _outputs(config: MicroEmoConfig, *, mode: str) -> TrainedOutputs:
     return trained_outputs(
         config.trained_parts, use_local_branch=config.use_local_branch, has_voice_head=has_voice_head, mode=mode
     )
-
-
-def _transcript_name(transcript: object | None) -> str | None:
-    if transcript is None:
-        return None
-    is_path = isinstance(transcript, Path) or (isinstance(transcript, str) and not set("\n\r") & set(transcript))
-    return str(transcript) if is_path else "given"
-
-
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Nobody watches."""

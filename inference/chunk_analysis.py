@@ -23,10 +23,10 @@ from microemo.inference.stage_timer import Progress
 from microemo.inference.trained_outputs import TrainedOutputs
 from microemo.prefix_generation import MicroEmoPrefix
 from microemo.processing.clip import Clip, prompt_words
+from microemo.processing.clip_perception import clip_perception, clip_prosody, clip_traces
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.evidence import Evidence, Perception, face_scores, utterance_evidence
 from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
-from microemo.processing.perceived import clip_perception, clip_prosody, clip_traces
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.prosody import VoiceTrace

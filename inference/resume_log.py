@@ -37,7 +37,7 @@ class AnalysisJournal:
         spoken = from_plain(lines[1]["spoken"]) if len(lines) > 1 else None
         self.findings: tuple[WindowFindings, ...] = tuple(from_plain(line["findings"]) for line in lines[2:])
         detections = tuple(from_plain(line["detections"]) for line in lines[2:])
-        self.state = ReadingState(spoken=spoken, windows_read=detections, when_heard=self._heard)
+        self.state = ReadingState(spoken=spoken, chunks_read=detections, on_transcribed=self._heard)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("a", encoding="utf-8")
         if not lines:
@@ -45,7 +45,7 @@ class AnalysisJournal:
 
     def append(self, findings: WindowFindings) -> None:
         """Keeps what the window that was read last shows."""
-        self._write({"findings": to_plain(findings), "detections": to_plain(self.state.last_window)})
+        self._write({"findings": to_plain(findings), "detections": to_plain(self.state.last_chunk)})
 
     def _heard(self) -> None:
         self._write({"spoken": to_plain(self.state.spoken)})

@@ -31,3 +31,7 @@ class StageClock:
     def timings(self) -> tuple[StageTiming, ...]:
         """The stages in the order in which they first reported."""
         return tuple(StageTiming(stage, round(seconds, 3)) for stage, seconds in self._seconds.items())
+
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """The callback where nobody follows the progress."""

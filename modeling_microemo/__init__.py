@@ -1,7 +1,7 @@
 """MicroEmo: open-vocabulary emotion recognition from dialogue video.
 
-After `import microemo` transformers' Auto classes know MicroEmo. The import itself costs next to nothing: what has a
-name here is loaded when it is first asked for, and the Auto classes are told when they are imported themselves.
+`import microemo` makes MicroEmo available to transformers' Auto classes. The import is cheap: public names are loaded
+on first access, and the Auto classes are registered when transformers imports them.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""Attention over boolean masks, eager or through PyTorch's fused kernels, for the parts of MicroEmo that are ours.
+"""Multi-head attention with boolean masks for the Q-Formers and the micro-dynamics layers.
 
-Their masks (segments, time bands) are neither causal nor plain padding, so flash kernels do not fit: whatever is asked
-for other than "eager" runs through `scaled_dot_product_attention`.
+The masks (segments, time bands) are neither causal nor plain padding, which flash kernels do not support. Every
+implementation other than "eager" therefore runs through `scaled_dot_product_attention`.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def attend(
     implementation: str | None,
     dropout: float = 0.0,
 ) -> torch.Tensor:
-    """Mixes the values by softmax attention; every query must see at least one key.
+    """Softmax attention. Every query must see at least one key.
 
     Args:
         query: (..., H, L, d). key, value: (..., H, S, d).
@@ -51,10 +51,12 @@ def merge_heads(states: torch.Tensor) -> torch.Tensor:
 
 
 class AttentionProjections(nn.Module):
-    """The four projections of attention; keys and values may be wider or narrower than the queries.
+    """Query, key, value and output projections.
 
-    `config` gives hidden_size, num_attention_heads, attention_probs_dropout_prob and, at the time of the call, the
-    attention implementation.
+    Args:
+        config: provides hidden_size, num_attention_heads and attention_probs_dropout_prob. The attention
+            implementation is read from it at call time.
+        key_size: width of the keys and values; None: that of the queries.
     """
 
     def __init__(self, config: Any, *, key_size: int | None = None):
@@ -73,10 +75,10 @@ class AttentionProjections(nn.Module):
 
 
 class MultiHeadAttention(AttentionProjections):
-    """States look at keys under a mask."""
+    """Multi-head attention of states to keys; the keys also provide the values."""
 
     def forward(self, states: torch.Tensor, keys: torch.Tensor, *, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """states (..., L, D) look at keys (..., S, E) under a mask that broadcasts to (..., L, S) -> (..., L, D)."""
+        """states (..., L, D), keys (..., S, E), mask bool that broadcasts to (..., L, S) -> (..., L, D)."""
         mixed = attend(
             split_heads(self.q_proj(states), num_heads=self.num_heads),
             split_heads(self.k_proj(keys), num_heads=self.num_heads),

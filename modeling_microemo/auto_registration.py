@@ -1,15 +1,16 @@
-"""Tells transformers' Auto classes of MicroEmo, as late as they can be asked.
+"""Registers MicroEmo lazily with the Auto classes of transformers.
 
-Registering at import would make `import microemo` import transformers, torchvision and everything that the processor
-reads videos with: seconds that a script pays which only asks for its help text. So a registration waits until the
-module of its Auto class is imported, by whomever. transformers has no hook for that, and a public one is Python's own:
-a finder on `sys.meta_path`, which here finds nothing by itself but notes when a module has been executed.
+Registering at import time would make `import microemo` import transformers, torchvision and the video readers, which
+takes seconds even for a script that only prints its help text. Each registration is therefore deferred until the
+module of its Auto class is imported. transformers has no hook for this, so an import hook is used: a finder on
+`sys.meta_path` that delegates to the other finders and is notified when a module has been executed.
 
-    import microemo                    a finder is installed, nothing else
+    import microemo                    installs the finder, nothing else
     from transformers import AutoModel transformers.models.auto.modeling_auto is imported -> AutoModel.register(...)
 
-A registration imports our modules, and these import transformers'. Were it done in the middle of an import, it would
-meet modules that are half executed. So it is done when the outermost import of transformers or microemo has finished.
+A registration imports modules of microemo, which import modules of transformers. In the middle of an import these
+could be partially initialised, so registrations run when the outermost import of transformers or microemo has
+finished.
 """
 
 import sys
@@ -27,7 +28,7 @@ WATCHED_PACKAGES = ("transformers", "microemo")
 
 @dataclass(frozen=True)
 class Registration:
-    """What to do once the module `trigger` is there."""
+    """A function to call with the module `trigger` once that module has been imported."""
 
     trigger: str
     register: Callable[[ModuleType], None]
@@ -59,12 +60,12 @@ def _register_processor(auto: ModuleType) -> None:
 
 
 def _register_pipeline(pipelines: ModuleType) -> None:
-    ours = import_module("microemo.inference.pipeline")
-    if ours.TASK not in pipelines.PIPELINE_REGISTRY.supported_tasks:  # it has no exist_ok
+    pipeline = import_module("microemo.inference.pipeline")
+    if pipeline.TASK not in pipelines.PIPELINE_REGISTRY.supported_tasks:  # register_pipeline has no exist_ok
         models = import_module("transformers.models.auto.modeling_auto")
         pipelines.PIPELINE_REGISTRY.register_pipeline(
-            ours.TASK,
-            pipeline_class=ours.VideoEmotionRecognitionPipeline,
+            pipeline.TASK,
+            pipeline_class=pipeline.VideoEmotionRecognitionPipeline,
             pt_model=models.AutoModelForMultimodalLM,
             type="multimodal",
         )
@@ -80,19 +81,19 @@ REGISTRATIONS = (
 
 
 class AutoRegistration(MetaPathFinder):
-    """Watches imports of transformers and of this package, and registers when it is time.
+    """Import hook that watches transformers and microemo and runs the pending registrations.
 
-    No lock is held while modules are imported: two threads that import at once may both register, which does no harm,
-    while a lock of ours and Python's import locks could wait for each other.
+    No lock is held while modules are imported, because it could deadlock with Python's import locks. Two threads that
+    import at the same time may both register, which is harmless.
     """
 
     def __init__(self, registrations: Sequence[Registration] = REGISTRATIONS) -> None:
-        self._waiting = list(registrations)
+        self._pending = list(registrations)
         self._thread = threading.local()
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The spec that the other finders give, with a loader that tells when the module has been executed."""
-        if not self._waiting or fullname.partition(".")[0] not in WATCHED_PACKAGES:
+        """Returns the spec of the other finders, with a loader that reports when the module has been executed."""
+        if not self._pending or fullname.partition(".")[0] not in WATCHED_PACKAGES:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
@@ -103,7 +104,7 @@ class AutoRegistration(MetaPathFinder):
         return None
 
     def importing(self, execute: Callable[[], None]) -> None:
-        """Executes a module; after the outermost one, registers with what has been imported."""
+        """Executes a module; after the outermost import, runs the registrations whose trigger has been imported."""
         self._thread.depth = getattr(self._thread, "depth", 0) + 1
         try:
             execute()
@@ -113,15 +114,15 @@ class AutoRegistration(MetaPathFinder):
             self._thread.depth -= 1
 
     def _register_ready(self) -> None:
-        while ready := [each for each in self._waiting if each.trigger in sys.modules]:
+        while ready := [registration for registration in self._pending if registration.trigger in sys.modules]:
             for registration in ready:
                 registration.register(import_module(registration.trigger))
-                if registration in self._waiting:  # another thread may have been as fast
-                    self._waiting.remove(registration)
+                if registration in self._pending:  # another thread may have removed it
+                    self._pending.remove(registration)
 
 
 class _WatchedLoader(Loader):
-    """A module's loader, until the module is executed; then the module has its own one back."""
+    """Wraps a module's loader until the module is executed, then restores the original loader."""
 
     def __init__(self, loader: Any, *, registration: AutoRegistration) -> None:
         self._loader, self._registration = loader, registration
@@ -140,7 +141,7 @@ class _WatchedLoader(Loader):
 
 
 def install() -> None:
-    """Registers with what is imported already, and from now on with what will be."""
+    """Installs the import hook and registers with the modules that are already imported."""
     if not any(isinstance(finder, AutoRegistration) for finder in sys.meta_path):
         registration = AutoRegistration()
         sys.meta_path.insert(0, registration)

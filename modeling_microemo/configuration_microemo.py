@@ -1,4 +1,4 @@
-"""What a MicroEmo model is made of: one config for the whole, three for the parts that are ours."""
+"""Configuration of a MicroEmo model and of its Q-Formers and micro-dynamics transformer."""
 
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,7 +8,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 if TYPE_CHECKING:
-    SubConfig = Any  # after __init__ always a config, which a type checker cannot know
+    SubConfig = Any  # always a config after __init__, which a type checker cannot infer
 else:
     SubConfig = dict | PreTrainedConfig | None
 
@@ -20,15 +20,15 @@ GO_EMOTIONS = [
     "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral",
 ]
 # fmt: on
-# What voices carry and comments hardly ever do: classes of RAVDESS and EmoDB that GoEmotions does not have.
+# Classes of RAVDESS and EmoDB that GoEmotions, a corpus of written comments, does not have.
 VOICE_EMOTIONS = ["calm", "boredom"]
 NEUTRAL = "neutral"
 EXPRESSIONS = [NEUTRAL, "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 ACTION_UNITS = [f"AU{number}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)]
-# What voices are known to sound of: the classes of RAVDESS and EmoDB, as the emotions above are called.
+# The classes of RAVDESS and EmoDB, under the names of the emotions above.
 VOICES = [NEUTRAL, "calm", "joy", "surprise", "sadness", "anger", "disgust", "fear", "boredom"]
 TRAINABLE_PARTS = ("face_tower", "micro_dynamics", "voice_head", "emotion_head", "explanations")
-# Fields of older configs, and what stands in their place.
+# Fields of older configs and their replacements.
 REMOVED_FIELDS = {
     "use_face_readout": "evidence in the prompt (use_evidence_prompt)",
     "use_voice_readout": "the voice head (use_voice_head) and evidence in the prompt (use_evidence_prompt)",
@@ -39,7 +39,7 @@ REMOVED_FIELDS = {
 
 @strict
 class MicroEmoPartConfig(PreTrainedConfig):
-    """What our three kinds of transformer share."""
+    """Fields shared by the Q-Formers and the micro-dynamics transformer."""
 
     # Architecture
     hidden_size: int = 256
@@ -48,7 +48,7 @@ class MicroEmoPartConfig(PreTrainedConfig):
     intermediate_size: int = 1024
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-12
-    encoder_hidden_size: int = 0  # width of what is read; MicroEmoConfig fills it in
+    encoder_hidden_size: int = 0  # width of the inputs; set by MicroEmoConfig
 
     # Training
     hidden_dropout_prob: float = 0.1
@@ -58,58 +58,58 @@ class MicroEmoPartConfig(PreTrainedConfig):
 
 @strict
 class MicroEmoQFormerConfig(MicroEmoPartConfig):
-    """The frame Q-Former: a few queries read one frame's patches, told when the frame was taken.
+    """The frame Q-Former: a few queries attend to the patches of one frame, conditioned on the frame's time.
 
-    vocab_size, max_position_embeddings and keep_text_tokens matter only when the timestamp is a sentence
-    (`MicroEmoConfig.timestamp="text"`); the sizes are those of the BERT vocabulary of InstructBLIP.
+    vocab_size, max_position_embeddings and keep_text_tokens are used only when the timestamp is a sentence
+    (`MicroEmoConfig.timestamp="text"`). The sizes are those of the BERT vocabulary of InstructBLIP.
     """
 
     model_type = "microemo_qformer"
     base_config_key = "qformer_config"
 
     num_query_tokens: int = 8
-    cross_attention_frequency: int = 1  # every n-th layer looks at the patches; InstructBLIP: 2
+    cross_attention_frequency: int = 1  # every n-th layer attends to the patches; InstructBLIP: 2
 
     # Timestamp as a sentence
     vocab_size: int = 30_523
     max_position_embeddings: int = 512
     pad_token_id: int | None = 0
-    keep_text_tokens: bool = False  # TimeChat hands the sentence's own outputs on beside the queries'
-    mask_text_padding: bool = True  # of the outputs handed on; TimeChat lets what follows see padding too
+    keep_text_tokens: bool = False  # also return the outputs of the sentence's tokens, as TimeChat does
+    mask_text_padding: bool = True  # mask padding among these outputs; TimeChat does not
 
 
 @strict
 class MicroEmoSegmentQFormerConfig(MicroEmoPartConfig):
-    """The utterance-aware Q-Former of one stream: the same queries read the whole clip and every utterance.
+    """The utterance-aware Q-Former of one stream: the same queries attend to the whole clip and to every utterance.
 
-    Each stream has its own class, so that either can be read out of the whole config's file.
+    Each stream has a separate class, so that its config can be loaded from the file of the whole model's config.
     """
 
-    num_query_tokens: int = 32  # tokens a segment
+    num_query_tokens: int = 32  # tokens per segment
     cross_attention_frequency: int = 1
     max_encoder_positions: int = 96
 
 
 @strict
 class MicroEmoVideoQFormerConfig(MicroEmoSegmentQFormerConfig):
-    """Reads the tokens of the global frames."""
+    """The Q-Former over the tokens of the global frames."""
 
     model_type = "microemo_video_qformer"
     base_config_key = "video_qformer_config"
 
     num_query_tokens: int = 8
-    max_encoder_positions: int = 256  # global frames a clip
+    max_encoder_positions: int = 256  # global frames per clip
 
 
 @strict
 class MicroEmoAudioQFormerConfig(MicroEmoSegmentQFormerConfig):
-    """Reads the features of the audio tower."""
+    """The Q-Former over the features of the audio tower."""
 
     model_type = "microemo_audio_qformer"
     base_config_key = "audio_qformer_config"
 
     num_query_tokens: int = 4
-    max_encoder_positions: int = 32  # 30 s windows a clip
+    max_encoder_positions: int = 32  # 30 s windows per clip
 
 
 @strict
@@ -120,24 +120,25 @@ class MicroEmoDynamicsConfig(MicroEmoPartConfig):
     base_config_key = "dynamics_config"
 
     layer_norm_eps: float = 1e-6
-    max_regions: int = 64  # regions a crop: 4 x 4 of mini's tower; a ViT that is shared needs 257
+    max_regions: int = 64  # regions per crop: 4 x 4 for mini's tower; a shared ViT needs 257
     dynamics_window_seconds: float = 0.5  # a micro-expression lasts at most half a second
-    use_mirrored_view: bool = False  # each face is seen as it is and mirrored, and the two are averaged
+    use_mirrored_view: bool = False  # average the outputs for each face and its horizontally flipped copy
 
 
 @strict
 class MicroEmoConfig(PreTrainedConfig):
-    """A MicroEmo model. The defaults are `microemo-mini`, except that no separate face tower is built.
+    """Configuration of a MicroEmo model. The defaults are `microemo-mini` without a separate face tower.
 
-    Towers and the language model may be any that `AutoModel` knows. `face_config=None` shares the frame tower.
+    Towers and the language model may be any model that `AutoModel` supports. `face_config=None` shares the frame
+    tower.
 
     Example:
         >>> config = MicroEmoConfig(text_config={"model_type": "llama", "hidden_size": 64}, utterance_mode="clip")
     """
 
     model_type = "microemo"
-    # `Trainer` gathers all other outputs of an evaluation; these would take gigabytes (a token's logits are a row of
-    # the vocabulary). Who needs them says so: `trainer.predict(..., ignore_keys=["past_key_values"])`.
+    # `Trainer` gathers all other outputs during evaluation. These would take gigabytes, as the logits have one row of
+    # the vocabulary per token. To get them, use `trainer.predict(..., ignore_keys=["past_key_values"])`.
     keys_to_ignore_at_inference = ["past_key_values", "cache", "logits", "hidden_states", "attentions"]
     sub_configs_defaults = {
         "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="mobilenet_v2"),
@@ -159,7 +160,7 @@ class MicroEmoConfig(PreTrainedConfig):
         "text_config": SubConfigSpec(
             config_class=AutoConfig,
             model_type="llama",
-            init_kwargs={  # SmolLM2-135M and our three special tokens
+            init_kwargs={  # SmolLM2-135M and three special tokens
                 "vocab_size": 49_155,
                 "hidden_size": 576,
                 "intermediate_size": 1536,
@@ -191,23 +192,23 @@ class MicroEmoConfig(PreTrainedConfig):
     audio_qformer_config: SubConfig = None
     dynamics_config: SubConfig = None
 
-    # Placeholders in the text
+    # Placeholder tokens
     video_token_id: int = 49_152
     audio_token_id: int = 49_153
     utterance_end_token_id: int = 49_154
 
-    vision_output_norm_eps: float | None = None  # of the frame tower's last norm; BLIP-2's: 1e-5, its layers' 1e-6
+    vision_output_norm_eps: float | None = None  # of the frame tower's last norm; BLIP-2: 1e-5, its layers 1e-6
 
     # Ablation switches
-    timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": Video-LLaMA, whose frames know no time
+    timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": as in Video-LLaMA
     use_local_branch: bool = True
-    use_global_local_attention: bool = True  # frames read the faces that are nearest to them
+    use_global_local_attention: bool = True  # frames attend to the face crops nearest in time
     use_audio_branch: bool = True
-    use_voice_head: bool = False  # emotions of the voice by themselves; not in the paper
-    use_evidence_prompt: bool = False  # what the streams found is written under each utterance (EmoPrompt)
-    use_soft_tokens: bool = True  # the Q-Formers' tokens stand in the prompt
+    use_voice_head: bool = False  # classify the emotion of the voice separately; not in the paper
+    use_evidence_prompt: bool = False  # write the evidence of each stream under each utterance (EmoPrompt)
+    use_soft_tokens: bool = True  # insert the Q-Formers' tokens into the prompt
     utterance_mode: Literal["utterance", "window", "clip"] = "utterance"
-    window_frames: int = 32  # TimeChat's sliding window, used by utterance_mode="window" alone
+    window_frames: int = 32  # TimeChat's sliding window, used only by utterance_mode="window"
     window_stride: int = 32
 
     # Losses
@@ -220,9 +221,9 @@ class MicroEmoConfig(PreTrainedConfig):
     expression_id2label: dict = field(default_factory=lambda: dict(enumerate(EXPRESSIONS)))
     action_unit_id2label: dict = field(default_factory=lambda: dict(enumerate(ACTION_UNITS)))
     voice_id2label: dict = field(default_factory=lambda: dict(enumerate(VOICES)))
-    num_facial_actions: int = 52  # of the processor's `face_actions`
+    num_facial_actions: int = 52  # width of the processor's `face_actions`
 
-    # What has been trained: reports call the rest untrained
+    # Parts that have been trained; reports mark the others as untrained
     trained_parts: list[str] = field(default_factory=list)
 
     initializer_range: float = 0.02
@@ -231,25 +232,25 @@ class MicroEmoConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs):
         removed = sorted(set(kwargs) & set(REMOVED_FIELDS))
         if removed:
-            named = "; ".join(f"{name}: in its place there is {REMOVED_FIELDS[name]}" for name in removed)
-            raise ValueError(f"this config is of an older version and has fields that were removed ({named})")
+            replacements = "; ".join(f"{name}: use {REMOVED_FIELDS[name]}" for name in removed)
+            raise ValueError(f"this config is from an older version and has removed fields ({replacements})")
         super().__post_init__(**kwargs)
-        self.emotion_id2label = numbered(self.emotion_id2label)
-        self.expression_id2label = numbered(self.expression_id2label)
-        self.action_unit_id2label = numbered(self.action_unit_id2label)
-        self.voice_id2label = numbered(self.voice_id2label)
-        # The language model's own config says whether its output shares the input embeddings.
+        self.emotion_id2label = labels_by_index(self.emotion_id2label)
+        self.expression_id2label = labels_by_index(self.expression_id2label)
+        self.action_unit_id2label = labels_by_index(self.action_unit_id2label)
+        self.voice_id2label = labels_by_index(self.voice_id2label)
+        # The language model's config determines whether its output shares the input embeddings.
         self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
         self._fill_widths()
         self._check_rules()
 
     @property
     def neutral_expression(self) -> int | None:
-        """Number of the expression that is none; None where every one is."""
+        """Index of the neutral expression; None if there is no such label."""
         return next((index for index, name in self.expression_id2label.items() if name == NEUTRAL), None)
 
     def _fill_widths(self) -> None:
-        """Makes each part as wide at its input as the part before it is at its output."""
+        """Sets each part's input width to the output width of the part before it."""
         face_config = self.vision_config if self.face_config is None else self.face_config
         self.qformer_config.encoder_hidden_size = tower_width(self.vision_config)
         self.dynamics_config.encoder_hidden_size = tower_width(face_config)
@@ -277,7 +278,7 @@ class MicroEmoConfig(PreTrainedConfig):
             )
         if self.use_voice_head and self.audio_config.num_hidden_layers < 2:
             raise ValueError(
-                "use_voice_head needs an audio_config of at least 2 layers, between which there are states, got "
+                "use_voice_head reads the states between layers and needs an audio_config of at least 2 layers, got "
                 f"{self.audio_config.num_hidden_layers}"
             )
         token_ids = (self.video_token_id, self.audio_token_id, self.utterance_end_token_id)
@@ -291,15 +292,15 @@ class MicroEmoConfig(PreTrainedConfig):
             raise ValueError(f"trained_parts has {unknown}; allowed are {list(TRAINABLE_PARTS)}")
 
 
-def numbered(labels: dict) -> dict[int, str]:
-    """The labels by number and in its order; JSON has made strings of the numbers, and sorted "10" before "2"."""
+def labels_by_index(labels: dict) -> dict[int, str]:
+    """Returns the labels with integer keys in increasing order. JSON stores the keys as strings, sorted "10" < "2"."""
     return dict(sorted((int(index), label) for index, label in labels.items()))
 
 
 def tower_width(config: PreTrainedConfig) -> int:
-    """The width of the features that a tower of this config gives.
+    """Returns the width of the features of a tower with this config.
 
-    Raises `ValueError` when the config does not tell.
+    Raises `ValueError` if the config does not specify it.
     """
     if config.model_type == "mobilenet_v2":
         return mobilenet_v2_width(config)
@@ -311,13 +312,13 @@ def tower_width(config: PreTrainedConfig) -> int:
 
 
 def mobilenet_v2_width(config: PreTrainedConfig) -> int:
-    """Channels of MobileNetV2's last convolution: 1280 at full depth, rounded as the network rounds them."""
+    """Returns the channels of MobileNetV2's last convolution: 1280 at full depth, rounded as in the network."""
     channels = 1280
     if config.finegrained_output and config.depth_multiplier < 1.0:
         return channels
-    wanted, unit = channels * config.depth_multiplier, config.depth_divisible_by
-    rounded = max(config.min_depth, int(wanted + unit / 2) // unit * unit)
-    return rounded + unit if rounded < 0.9 * wanted else rounded
+    target, divisor = channels * config.depth_multiplier, config.depth_divisible_by
+    rounded = max(config.min_depth, int(target + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * target else rounded
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""A layer of the micro-dynamics: attention over time, region by region, then across the regions of a moment."""
+"""Micro-dynamics transformer layer: attention over time per region, then across the regions of a time step."""
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from .time_embedding import rotate_by_time
 
 
 class TemporalAttention(AttentionProjections):
-    """Each region attends to itself at the moments within the window; scores depend on time differences."""
+    """Each region attends to itself at the time steps within the window. Scores depend on time differences."""
 
     def forward(self, states: torch.Tensor, times: torch.Tensor, band: TimeBand) -> torch.Tensor:
         """states (N, R, D) at times (N,) -> (N, R, D)."""
@@ -40,10 +40,10 @@ class TemporalAttention(AttentionProjections):
 
 
 class DynamicsLayer(GradientCheckpointingLayer):
-    """Attention over time region by region, attention across the regions of a moment, a feed-forward; norms first.
+    """Pre-norm transformer layer: attention over time per region, attention across regions, feed-forward.
 
     Args:
-        one_token: a moment has a single token, and attention across its regions is what is left of it, a linear layer.
+        one_token: each time step has a single token; attention across regions is then replaced by a linear layer.
     """
 
     def __init__(self, config: MicroEmoDynamicsConfig, *, one_token: bool = False):

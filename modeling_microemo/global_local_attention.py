@@ -1,4 +1,4 @@
-"""Global-local attention: each frame's tokens look at the face dynamics around the frame."""
+"""Global-local attention: the tokens of each frame attend to the face dynamics around the frame."""
 
 import torch
 from torch import nn
@@ -12,18 +12,18 @@ NO_OWNER = -1
 def nearest_frame(
     face_times: torch.Tensor, face_clips: torch.Tensor, *, frame_times: torch.Tensor, frame_mask: torch.Tensor
 ) -> torch.Tensor:
-    """The one frame that owns each crop: the nearest in time of its clip, the earlier one of two equally near.
+    """Assigns each crop to one owner: the frame of its clip that is nearest in time, the earlier one on a tie.
 
         frames   |       |       |
         crops    . . . . . . . . . .
         owner    0 0 0 1 1 1 1 2 2 2
 
     Args:
-        face_times, face_clips: (N,) seconds and number of the clip of each crop.
+        face_times, face_clips: (N,) seconds and clip index of each crop.
         frame_times, frame_mask: (B, T) seconds and bool.
 
     Returns:
-        (N,) long, position of the owner in the flattened (B * T), NO_OWNER where the clip has no frame.
+        (N,) long, index of the owner in the flattened (B * T), NO_OWNER if the clip has no frame.
     """
     distance = (face_times.unsqueeze(1) - frame_times[face_clips]).abs()  # (N, T)
     distance = distance.masked_fill(~frame_mask[face_clips], float("inf"))
@@ -34,10 +34,10 @@ def nearest_frame(
 class GlobalLocalAttention(nn.Module):
     """Frame tokens attend to the dynamics tokens of the crops that their frame owns.
 
-    Each crop is met by the queries of its one owner, and the owner's softmax is merged from its crops' parts, so that
-    the cost grows with the number of crops however unevenly they are owned. A crop enters with its own time: what a
-    frame learns of a movement includes when it was, more finely than the frames lie. A gate that begins at zero closes
-    the branch: untrained, it changes nothing.
+    Each crop is scored only against the queries of its owner, and the softmax is normalised over all crops of an
+    owner. The cost is therefore linear in the number of crops, however unevenly they are distributed. Each crop's time
+    is embedded, which provides a finer time resolution than the frames have. The output is scaled by a gate that is
+    initialised to zero, so that an untrained branch does not change the frame tokens.
     """
 
     def __init__(self, config: MicroEmoQFormerConfig, *, dynamics_config: MicroEmoDynamicsConfig):
@@ -54,7 +54,7 @@ class GlobalLocalAttention(nn.Module):
     def forward(
         self, frame_tokens: torch.Tensor, local_tokens: torch.Tensor, *, times: torch.Tensor, owners: torch.Tensor
     ) -> torch.Tensor:
-        """Returns the frame tokens (M, Q, D) with what their crops add.
+        """Returns the frame tokens (M, Q, D) plus the attention output over their crops.
 
         Args:
             frame_tokens: (M, Q, D) of all frames of all clips.
@@ -74,7 +74,7 @@ class GlobalLocalAttention(nn.Module):
         mixed = torch.zeros_like(query).index_add(0, owners, parts)  # (M, Q, H, d)
         has_crops = torch.zeros(len(frame_tokens), 1, 1, dtype=torch.bool, device=owners.device)
         has_crops[owners] = True
-        added = self.o_proj(mixed.flatten(2)) * has_crops  # without the mask the bias would reach frames without crops
+        added = self.o_proj(mixed.flatten(2)) * has_crops  # the mask keeps the bias from frames without crops
         return frame_tokens + self.gate.tanh() * added
 
     @staticmethod

@@ -1,23 +1,22 @@
-"""The heads: emotions of each utterance, and the timeline of the face alone."""
+"""Prediction heads: emotions of each utterance, and expressions and action units of each face crop."""
 
 import torch
 from torch import nn
 
 from .configuration_microemo import MicroEmoConfig
 from .outputs import MicroEmoEmotionOutput, MicroEmoFaceOutput
-from .placement import like_weight
+from .placement import match_weight
 
 
 class ZeroLinear(nn.Linear):
-    """A linear layer that begins at zero.
+    """A linear layer with zero-initialised weights.
 
-    A class of its own, because transformers calls `_init_weights` of classes outside the library only for modules that
-    own parameters themselves: a head cannot set its layers.
+    A separate class, because transformers calls `_init_weights` only for modules that own parameters directly.
     """
 
 
 class EmotionHead(nn.Module):
-    """Hidden state at an utterance's end -> logits of the emotions, valence and arousal."""
+    """Predicts emotion logits, valence and arousal from the hidden state at the end of each utterance."""
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__()
@@ -36,11 +35,11 @@ class EmotionHead(nn.Module):
 
 
 class FaceHead(nn.Module):
-    """Crops -> micro-expression, expression and action-unit logits.
+    """Predicts micro-expression, expression and action-unit logits of each face crop.
 
-    The expression is read from the still face and, where they were measured, from the facial actions: movement that
-    speech makes is no expression by itself, so what moves is told apart (`of_flow`). Whether something brief happens
-    is the mean of two opinions, that of the difference pictures and that of the flow.
+    Expression logits come from the appearance of the face, plus the facial actions where they were measured. Movement
+    is classified separately (`of_flow`), because speech also moves the face. Micro-expression logits are the mean of
+    the predictions from the difference images and from the optical flow.
     """
 
     def __init__(self, config: MicroEmoConfig):
@@ -61,32 +60,35 @@ class FaceHead(nn.Module):
         actions: torch.Tensor | None = None,
         actions_mask: torch.Tensor | None = None,
     ) -> MicroEmoFaceOutput:
-        """pooled_regions (B, F, C) are the regions' mean, dynamics (B, F, 2 + R, D), movement and flow first.
+        """Returns the logits of all crops.
 
         Args:
-            actions: (B, F, 2 * 52), the facial actions, and the same against the person's own rest; None: unmeasured.
-            actions_mask: (B, F) bool, where they were measured.
+            pooled_regions: (B, F, C), mean over the regions of each crop.
+            dynamics: (B, F, 2 + R, D), the tokens of difference images, optical flow and regions, in this order.
+            actions: (B, F, 2 * 52), the facial actions, absolute and relative to the person's neutral face; None: not
+                measured.
+            actions_mask: (B, F) bool, True where they were measured.
         """
         micro = self.of_movement(dynamics[..., 0, :]).micro_logits
-        moved = self.of_flow(dynamics[..., 1, :])
-        assert micro is not None and moved.micro_logits is not None
+        motion = self.of_flow(dynamics[..., 1, :])
+        assert micro is not None and motion.micro_logits is not None
         expressions = self.static_expression(pooled_regions)
         if actions is not None and actions_mask is not None:
-            shown = self.action_expression(like_weight(actions, self.action_expression.weight))
-            expressions = expressions + shown.to(expressions) * actions_mask.unsqueeze(-1).to(expressions)
+            action_logits = self.action_expression(match_weight(actions, self.action_expression.weight))
+            expressions = expressions + action_logits.to(expressions) * actions_mask.unsqueeze(-1).to(expressions)
         return MicroEmoFaceOutput(
-            micro_logits=(micro + moved.micro_logits) / 2,
+            micro_logits=(micro + motion.micro_logits) / 2,
             expression_logits=expressions,
-            motion_logits=moved.expression_logits,
-            action_unit_logits=moved.action_unit_logits,
+            motion_logits=motion.expression_logits,
+            action_unit_logits=motion.action_unit_logits,
         )
 
     def of_movement(self, movement: torch.Tensor) -> MicroEmoFaceOutput:
-        """What the difference pictures' tokens (B, F, D) say alone: micro-expression logits (B, F)."""
+        """Micro-expression logits (B, F) from the tokens (B, F, D) of the difference images."""
         return MicroEmoFaceOutput(micro_logits=self.micro_expression(movement).squeeze(-1))
 
     def of_flow(self, flow: torch.Tensor) -> MicroEmoFaceOutput:
-        """What the flow's tokens (B, F, D) say alone: all logits; a face at rest is neutral, however it looks."""
+        """All logits from the tokens (B, F, D) of the optical flow. A face without movement is neutral."""
         return MicroEmoFaceOutput(
             micro_logits=self.flow_micro_expression(flow).squeeze(-1),
             expression_logits=self.dynamic_expression(flow),

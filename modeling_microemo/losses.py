@@ -1,4 +1,4 @@
-"""The losses beside language modelling. -100 and NaN mark what is not known, and an unknown costs nothing."""
+"""Losses of the prediction heads. Labels of -100 or NaN are ignored."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ MICRO_WEIGHT, EXPRESSION_WEIGHT = 4.0, 0.5  # a micro-expression fills a small p
 
 @dataclass(frozen=True)
 class Labels:
-    """Targets of the heads, each None when absent.
+    """Targets of the heads, None if not given.
 
     emotions: (B, U, E) float in [0, 1]. valence_arousal: (B, U, 2) float in [-1, 1]. micro: (B, F) float.
     expressions: (B, F) long. action_units: (B, F, A) float.
@@ -31,23 +31,25 @@ class Labels:
 def head_losses(
     output: MicroEmoModelOutputWithPast, labels: Labels, config: MicroEmoConfig
 ) -> dict[str, torch.Tensor | None]:
-    """The heads' losses, by name."""
+    """Returns the losses of the heads by name."""
     face = face_loss(output, labels, expression_weights=expression_weights(config))
     return {"emotion_loss": emotion_loss(output, labels), "face_loss": face}
 
 
 def weighted_loss(losses: dict[str, torch.Tensor | None], config: MicroEmoConfig) -> torch.Tensor | None:
-    """The sum of the losses that are there, each times its weight in the config; None when none is."""
+    """Returns the weighted sum of the losses that are not None; None if all are. The weights are in the config."""
     weighted = [getattr(config, f"{name}_weight") * loss for name, loss in losses.items() if loss is not None]
     return torch.stack(weighted).sum() if weighted else None
 
 
 def emotion_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.Tensor | None:
-    """Multi-label cross-entropy plus squared error of valence and arousal; None without labels."""
+    """Returns multi-label cross-entropy plus squared error of valence and arousal; None without labels."""
     if labels.emotions is None and labels.valence_arousal is None:
         return None
     if output.emotion_logits is None or output.valence_arousal is None:
-        raise ValueError("emotion_labels or valence_arousal_labels came with no <|utterance_end|> token in input_ids")
+        raise ValueError(
+            "emotion_labels or valence_arousal_labels were given, but input_ids has no <|utterance_end|> token"
+        )
     terms = []
     if labels.emotions is not None:
         terms.append(multi_label_loss("emotion_labels", output.emotion_logits, labels.emotions))
@@ -59,47 +61,47 @@ def emotion_loss(output: MicroEmoModelOutputWithPast, labels: Labels) -> torch.T
 def face_loss(
     output: MicroEmoModelOutputWithPast, labels: Labels, *, expression_weights: torch.Tensor | None = None
 ) -> torch.Tensor | None:
-    """Micro-expression, expression and action-unit cross-entropies, weighted and summed; None without labels.
+    """Returns the weighted sum of micro-expression, expression and action-unit cross-entropy; None without labels.
 
     Args:
-        expression_weights: (X,) how much each expression counts; None for all alike.
+        expression_weights: (X,) weight of each expression; None: all 1.
     """
     if labels.micro is None and labels.expressions is None and labels.action_units is None:
         return None
     terms = []
     if labels.micro is not None:
-        micro = multi_label_loss("micro_labels", _scored("micro_labels", output.micro_logits), labels.micro)
+        micro = multi_label_loss("micro_labels", _require_logits("micro_labels", output.micro_logits), labels.micro)
         terms.append(MICRO_WEIGHT * micro)
     if labels.expressions is not None:
-        logits = _scored("expression_labels", output.expression_logits)
+        logits = _require_logits("expression_labels", output.expression_logits)
         expressions = class_loss("expression_labels", logits, labels.expressions, weights=expression_weights)
         terms.append(EXPRESSION_WEIGHT * expressions)
     if labels.action_units is not None:
-        logits = _scored("action_unit_labels", output.action_unit_logits)
+        logits = _require_logits("action_unit_labels", output.action_unit_logits)
         terms.append(multi_label_loss("action_unit_labels", logits, labels.action_units))
     return torch.stack(terms).sum()
 
 
 def expression_weights(config: MicroEmoConfig) -> torch.Tensor:
-    """(X,) how much each expression counts: the neutral face, which most crops show, counts little."""
+    """Returns the weight of each expression (X,). Neutral, the class of most crops, is weighted down."""
     names = config.expression_id2label
     return torch.tensor([NEUTRAL_WEIGHT if names[index] == NEUTRAL else 1.0 for index in range(len(names))])
 
 
-def _scored(name: str, logits: torch.Tensor | None) -> torch.Tensor:
+def _require_logits(name: str, logits: torch.Tensor | None) -> torch.Tensor:
     if logits is None:
-        raise ValueError(f"{name} came without face_pixel_values")
+        raise ValueError(f"{name} was given without face_pixel_values")
     return logits
 
 
 def multi_label_loss(name: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean binary cross-entropy over the known labels."""
+    """Returns the mean binary cross-entropy over the known labels."""
     labels, known = split_known(name, logits, labels)
     return known_mean(F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none"), known)
 
 
 def regression_loss(name: str, predictions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean squared error over the known labels."""
+    """Returns the mean squared error over the known labels."""
     labels, known = split_known(name, predictions, labels)
     return known_mean(F.mse_loss(predictions.float(), labels, reduction="none"), known)
 
@@ -107,30 +109,34 @@ def regression_loss(name: str, predictions: torch.Tensor, labels: torch.Tensor) 
 def class_loss(
     name: str, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean cross-entropy over the known labels; logits (..., X), labels (...) long, weights (X,) of the classes."""
+    """Returns the mean cross-entropy over the known labels.
+
+    Args:
+        logits: (..., X). labels: (...) long. weights: (X,) class weights.
+    """
     check_shape(name, labels, logits.shape[:-1])
     labels = labels.to(logits.device).flatten()
     losses = F.cross_entropy(logits.flatten(0, -2).float(), labels, ignore_index=UNKNOWN, reduction="none")
     known = labels != UNKNOWN
     if weights is None:
         return known_mean(losses, known)
-    counted = weights.to(losses)[labels.clamp(min=0)] * known
-    return (losses * counted).sum() / counted.sum().clamp(min=1e-6)
+    label_weights = weights.to(losses)[labels.clamp(min=0)] * known
+    return (losses * label_weights).sum() / label_weights.sum().clamp(min=1e-6)
 
 
 def split_known(name: str, predictions: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The labels as float with zeros for the unknown, and which of them are known."""
+    """Returns the labels as float with zeros for unknown ones, and a bool mask of the known ones."""
     check_shape(name, labels, predictions.shape)
     labels = labels.to(device=predictions.device, dtype=torch.float32)
     known = (labels != UNKNOWN) & ~labels.isnan()
     return labels.masked_fill(~known, 0.0), known
 
 
-def check_shape(name: str, labels: torch.Tensor, wanted: torch.Size) -> None:
-    if labels.shape != wanted:
-        raise ValueError(f"{name} must have shape {tuple(wanted)}, got {tuple(labels.shape)}")
+def check_shape(name: str, labels: torch.Tensor, expected: torch.Size) -> None:
+    if labels.shape != expected:
+        raise ValueError(f"{name} must have shape {tuple(expected)}, got {tuple(labels.shape)}")
 
 
 def known_mean(losses: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """The mean over the known entries; zero, and still differentiable, when none is known."""
+    """Returns the mean over the known entries; zero, with a gradient, if none is known."""
     return (losses * known).sum() / known.sum().clamp(min=1)

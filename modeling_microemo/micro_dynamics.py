@@ -1,4 +1,4 @@
-"""Micro-dynamics: how each region of a face changes within half a second."""
+"""Micro-dynamics transformer: encodes how the regions of a face change within half a second."""
 
 import math
 
@@ -9,21 +9,21 @@ from .configuration_microemo import MicroEmoDynamicsConfig
 from .dynamics_layer import DynamicsLayer
 from .flow_dynamics import FlowDynamics
 from .motion_stem import MotionStem
-from .placement import like_weight
+from .placement import match_weight
 from .time_band import TimeBand, pack_order, time_band
 from .time_embedding import check_times
 
 
 class MicroDynamics(nn.Module):
-    """Face crops -> dynamics tokens that know the moments around them: of the movement, of the flow, of each region.
+    """Encodes each face crop, in the context of the crops around it, to dynamics tokens.
 
-    The movement, which stands first, is read from difference pictures (`MotionStem`): that something moves, however
-    faint and small. The flow (`FlowDynamics`), which stands second and knows the flow alone, tells what it is. A
-    region enters with its feature and three changes: since the moment before, until the one after, and against its
-    average within the window. The last stands out of the noise when the frame rate is high and the movement slow.
+    The first token comes from difference images (`MotionStem`), which are sensitive to faint movement. The second
+    comes from optical flow alone (`FlowDynamics`), which describes the kind of movement. The others are the regions of
+    the face tower. A region's input is its feature and three changes: to the previous time step, to the next one and
+    to its mean within the window. The last has the best signal-to-noise ratio for slow movement at high frame rates.
 
-    With `use_mirrored_view` the first two tokens are the mean over the face and its mirror picture: which side moves
-    says nothing about what is felt, and what one view takes for a movement the other seldom does.
+    With `use_mirrored_view` the first two tokens are averaged over the face and its horizontally flipped copy. The
+    side of a movement is not informative of the emotion, and false detections seldom occur in both views.
     """
 
     def __init__(self, config: MicroEmoDynamicsConfig):
@@ -41,39 +41,39 @@ class MicroDynamics(nn.Module):
     def forward(
         self, regions: torch.Tensor, *, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor
     ) -> torch.Tensor:
-        """Returns the dynamics tokens (N, 2 + R, D), in the order of the crops; arguments as `movement`.
+        """Returns the dynamics tokens (N, 2 + R, D) in the order of the crops. Arguments as for `movement`.
 
-        Raises `ValueError` when regions that lie in no square are to be mirrored.
+        Raises `ValueError` if `use_mirrored_view` is set and the regions do not form a square.
         """
-        movement = self.movement(regions, pixel_values=pixel_values, times=times, groups=groups)
-        first, regions_seen = movement[:, :1], movement[:, 1:]
+        tokens = self.movement(regions, pixel_values=pixel_values, times=times, groups=groups)
+        movement, region_tokens = tokens[:, :1], tokens[:, 1:]
         flow = self.flow(pixel_values, times=times, groups=groups).unsqueeze(1)
         if self.config.use_mirrored_view:
-            # The tower is not run again: what it says of a mirrored face is close to what it said, mirrored.
+            # The tower is not run again: its features of a flipped face are close to its flipped features.
             regions, pixel_values = mirrored_regions(regions), pixel_values.flip(-1)
             mirrored = self.movement(regions, pixel_values=pixel_values, times=times, groups=groups)
-            first = (first + mirrored[:, :1]) / 2
+            movement = (movement + mirrored[:, :1]) / 2
             flow = (flow + self.flow(pixel_values, times=times, groups=groups).unsqueeze(1)) / 2
-        return torch.cat((first, flow, regions_seen), dim=1)
+        return torch.cat((movement, flow, region_tokens), dim=1)
 
     def movement(
         self, regions: torch.Tensor, *, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor
     ) -> torch.Tensor:
-        """Returns the tokens of the movement and of the regions (N, 1 + R, D), in the order of the crops.
+        """Returns the movement token and the region tokens (N, 1 + R, D) in the order of the crops.
 
         Args:
-            regions: (N, R, C), R regions of each of the N crops of all clips, N >= 1. R = 0: the movement alone.
+            regions: (N, R, C), R regions of each of the N crops of all clips, N >= 1. R = 0: movement only.
             pixel_values: (N, 3, h, w), the crops.
             times: (N,) float seconds.
-            groups: (N,) long; crops of different groups (clips, persons) know nothing of each other.
+            groups: (N,) long; crops of different groups (clips, persons) do not attend to each other.
         """
         check_times("face_times", times)
         if regions.shape[1] > self.config.max_regions:
             raise ValueError(
-                f"the face tower gives {regions.shape[1]} regions a crop, "
+                f"the face tower returns {regions.shape[1]} regions per crop, "
                 f"more than dynamics_config.max_regions ({self.config.max_regions})"
             )
-        regions = like_weight(regions, self.feature.weight)  # a frozen tower may live in another precision or place
+        regions = match_weight(regions, self.feature.weight)  # a frozen tower may have another dtype or device
         order = pack_order(times, groups)
         times, groups = times[order], groups[order]
         band = time_band(times, groups, window_seconds=self.config.dynamics_window_seconds)
@@ -98,10 +98,12 @@ class MicroDynamics(nn.Module):
 
 
 def mirrored_regions(regions: torch.Tensor) -> torch.Tensor:
-    """Regions (N, R, C) with left and right exchanged: a square row by row, behind a class token if there is one."""
+    """Flips regions (N, R, C), a row-major square grid after an optional class token, horizontally."""
     count = regions.shape[1]
     side = math.isqrt(count)
     if count not in (side * side, side * side + 1):
-        raise ValueError(f"use_mirrored_view needs regions in a square, with or without a class token; got {count}")
+        raise ValueError(
+            f"use_mirrored_view needs a square grid of regions, with or without a class token; got {count}"
+        )
     square = regions[:, count - side * side :].unflatten(1, (side, side)).flip(2).flatten(1, 2)
     return torch.cat((regions[:, : count - side * side], square), dim=1)

@@ -1,8 +1,8 @@
-"""The MicroEmo model: towers and Q-Formers around a language model, heads for emotions and for the face.
+"""The MicroEmo model: towers, Q-Formers, a language model, and heads for emotions and facial expressions.
 
 Key for shapes: B clips, N text tokens, T global frames, F face crops, U utterances, W audio windows, S segments,
-K tokens a segment, Q tokens a frame, R regions a crop, D width, E emotions, X expressions, A action units. Times are
-seconds.
+K tokens per segment, Q tokens per frame, R regions per crop, D width, E emotions, X expressions, A action units. Times
+are in seconds.
 """
 
 from typing import Any
@@ -54,7 +54,7 @@ class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    # Segments, bands and owners have sizes that depend on the times.
+    # The sizes of segments, time bands and owners depend on the times.
     _can_compile_fullgraph = False
 
     @torch.no_grad()
@@ -76,7 +76,7 @@ class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
 
 
 class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
-    """Towers, Q-Formers, language model and the two heads; no language head."""
+    """MicroEmo without a language modelling head."""
 
     _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]
 
@@ -106,7 +106,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         self.post_init()
 
     def train(self, mode: bool = True) -> "MicroEmoModel":
-        """Frozen towers stay in evaluation: their batch norms and layer drop must not change with the batch."""
+        """As in `nn.Module`, but frozen towers stay in evaluation mode (batch norm, layer drop)."""
         super().train(mode)
         for tower in (self.frame_tower, getattr(self, "face_tower", None), getattr(self, "audio_tower", None)):
             if tower is not None and not any(parameter.requires_grad for parameter in tower.parameters()):
@@ -120,16 +120,16 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         video_features: tuple[torch.Tensor, ...] | None = None,
         audio_features: tuple[torch.Tensor, ...] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where <|video|> and <|audio|> stand, (B, N) bool each.
+        """Returns the masks of the <|video|> and <|audio|> tokens, (B, N) bool each.
 
-        Raises `ValueError`, with both counts of every clip, when features and placeholders do not match. A text
-        without any stream may hold placeholders, as transformers allows; it is warned of.
+        Raises `ValueError` with both counts of every clip if features and placeholders do not match. Placeholders
+        without any stream are allowed, as elsewhere in transformers, with a warning.
         """
         video_mask = self._token_mask(self.config.video_token_id, input_ids, inputs_embeds)
         audio_mask = self._token_mask(self.config.audio_token_id, input_ids, inputs_embeds)
         if video_features is None and audio_features is None:
             if (video_mask | audio_mask).any():
-                logger.warning_once("input_ids hold placeholders of video or sound, but neither was given")
+                logger.warning_once("input_ids contain video or audio placeholders, but neither stream was given")
             return video_mask, audio_mask
         check_counts("video", video_mask, video_features)
         check_counts("audio", audio_mask, audio_features)
@@ -172,19 +172,18 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoModelOutputWithPast:
-        """Reads a batch of clips.
+        """Encodes a batch of clips. Arguments not listed: see `get_video_features`, `get_audio_features` and
+        `get_face_features`.
 
         Args:
-            input_ids: (B, N) with <|video|> and <|audio|> where the streams' tokens go and <|utterance_end|> behind
-                each utterance; or inputs_embeds (B, N, D) in its place.
-            mm_encoder_outputs: "video", "audio" and "face" features that were computed before, in place of pixels
-                and sound.
+            input_ids: (B, N) with <|video|> and <|audio|> placeholders and <|utterance_end|> after each utterance;
+                alternatively inputs_embeds (B, N, D).
+            mm_encoder_outputs: precomputed "video", "audio" and "face" features, instead of pixels and audio.
             cache: the name of `past_key_values` from transformers 5.24 on.
-            head_pose, gaze: (B, F, 3) and (B, F, 2) degrees, which come with the processor's tensors; not read.
-        The other arguments as in `get_video_features`, `get_audio_features` and `get_face_features`.
+            head_pose, gaze: (B, F, 3) and (B, F, 2) degrees, returned by the processor; not used.
         """
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give either input_ids or inputs_embeds")
+            raise ValueError("exactly one of input_ids and inputs_embeds must be given")
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         features: dict[str, Any] = dict(mm_encoder_outputs or {})
@@ -248,7 +247,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         inputs_embeds: torch.Tensor,
         features: dict[str, Any],
     ) -> torch.Tensor:
-        """The embeddings with the streams' tokens at their placeholders."""
+        """Inserts the streams' tokens at their placeholders."""
         video = features["video"].pooler_output if "video" in features else None
         audio = features["audio"].pooler_output if "audio" in features else None
         video_mask, audio_mask = self.get_placeholder_mask(input_ids, inputs_embeds, video, audio)
@@ -265,7 +264,7 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
         utterance_times: torch.Tensor | None,
         utterance_mask: torch.Tensor | None,
     ) -> MicroEmoEmotionOutput:
-        """The emotion head at the ends (B, N) of the utterances; nothing where a text has none."""
+        """Applies the emotion head at the ends (B, N) of the utterances; empty output if there are none."""
         counts = ends.sum(1)
         if not counts.any():
             return MicroEmoEmotionOutput()
@@ -275,8 +274,8 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
             mask = all_true(utterance_times[..., 0]) if utterance_mask is None else utterance_mask
             if counts.tolist() != mask.sum(1).tolist():
                 raise ValueError(
-                    f"<|utterance_end|> tokens and utterances do not match: tokens a clip {counts.tolist()}, "
-                    f"utterances a clip {mask.sum(1).tolist()}"
+                    f"<|utterance_end|> tokens and utterances do not match: tokens per clip {counts.tolist()}, "
+                    f"utterances per clip {mask.sum(1).tolist()}"
                 )
         return self.emotion_head(states_at(states, mask=ends.to(states.device), count=count))
 
@@ -284,9 +283,10 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
 class MicroEmoForConditionalGeneration(
     PrefixGenerationMixin, PerceptionMixin, MicroEmoPreTrainedModel, GenerationMixin
 ):
-    """MicroEmo with a language head: answers in words, and scores beside them."""
+    """MicroEmo with a language modelling head: generates text and predicts the scores of all heads."""
 
-    # The heads' losses are means over their own labels: Trainer must not rescale them by the number of answer tokens.
+    # The losses of the heads are means over their labels: Trainer must not rescale them by the number of answer
+    # tokens.
     accepts_loss_kwargs = False
     _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}
     _tp_plan = {"lm_head": "colwise_gather_output"}
@@ -295,7 +295,7 @@ class MicroEmoForConditionalGeneration(
         super().__init__(config)
         self.model = MicroEmoModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
-        # A placeholder in an answer would ask for features that are not there.
+        # A generated placeholder would have no features.
         self.generation_config.suppress_tokens = [
             config.video_token_id,
             config.audio_token_id,
@@ -358,13 +358,13 @@ class MicroEmoForConditionalGeneration(
         cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoCausalLMOutputWithPast:
-        """As `MicroEmoModel.forward`, with targets; -100 marks what is not known.
+        """As `MicroEmoModel.forward`, with labels. Labels of -100 are ignored.
 
         Args:
             labels: (B, N) long. emotion_labels: (B, U, E) in [0, 1]. valence_arousal_labels: (B, U, 2) in [-1, 1].
             micro_labels: (B, F) in [0, 1]. expression_labels: (B, F) long. action_unit_labels: (B, F, A) in [0, 1].
-            logits_to_keep: how many of the last tokens, or which, get logits; 0: all. Labels are cut alike: it must
-                reach to the token before the first.
+            logits_to_keep: number of last tokens, or indices of the tokens, to compute logits for; 0: all. Labels are
+                sliced alike and must include the token before the first label.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -418,15 +418,15 @@ class MicroEmoForConditionalGeneration(
             return self.loss_function(
                 logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
             )
-        return logits.sum() * 0.0  # a batch of clips without answers: a mean over nothing would be NaN
+        return logits.sum() * 0.0  # without answers in the batch, the mean over no token would be NaN
 
     def _supports_mm_encoder_outputs(self) -> bool:
-        # `generate` would encode the video alone and drop the times which the sound needs as well.
+        # `generate` would encode only the video and drop the times, which the audio needs as well.
         return False
 
 
 class MicroEmoForEmotionClassification(PerceptionMixin, MicroEmoPreTrainedModel):
-    """Scores without words: emotions of each utterance and the face's timeline, no language head, no cache."""
+    """MicroEmo without a language modelling head and cache: predicts the scores of all heads."""
 
     accepts_loss_kwargs = False
     _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]
@@ -469,7 +469,7 @@ class MicroEmoForEmotionClassification(PerceptionMixin, MicroEmoPreTrainedModel)
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoEmotionClassifierOutput:
-        """As `MicroEmoForConditionalGeneration.forward`, without what concerns words."""
+        """As `MicroEmoForConditionalGeneration.forward`, without the arguments of text generation."""
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -1,4 +1,4 @@
-"""What the models return. Key for shapes in `modeling_microemo.py`."""
+"""Output classes of the models. Shapes use the key in `modeling_microemo.py`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +10,11 @@ from transformers.utils import ModelOutput
 
 @dataclass
 class MicroEmoModelOutputWithPast(BaseModelOutputWithPast):
-    """The language model's states, with its cache, and what the heads say.
+    """States and cache of the language model, and the outputs of the heads.
 
-    last_hidden_state: (B, N, D). emotion_logits: (B, U, E), one sigmoid each. valence_arousal: (B, U, 2) in [-1, 1].
-    micro_logits: (B, F). expression_logits: (B, F, X). action_unit_logits: (B, F, A). Heads whose stream is missing
-    give None; at padded utterances and crops the values mean nothing.
+    last_hidden_state: (B, N, D). emotion_logits: (B, U, E), for sigmoids. valence_arousal: (B, U, 2) in [-1, 1].
+    micro_logits: (B, F). expression_logits: (B, F, X). action_unit_logits: (B, F, A). Fields are None if their stream
+    is missing. Values at padded utterances and crops are undefined.
     """
 
     emotion_logits: torch.Tensor | None = None
@@ -26,7 +26,7 @@ class MicroEmoModelOutputWithPast(BaseModelOutputWithPast):
 
 @dataclass
 class MicroEmoCausalLMOutputWithPast(CausalLMOutputWithPast):
-    """As `MicroEmoModelOutputWithPast`, with logits (B, N, V) and the losses.
+    """As `MicroEmoModelOutputWithPast`, plus logits (B, N, V) and losses.
 
     loss is the weighted sum of language_loss, emotion_loss and face_loss, each None without its labels.
     """
@@ -59,7 +59,7 @@ class MicroEmoEmotionClassifierOutput(ModelOutput):
 
 @dataclass
 class MicroEmoEmotionOutput(ModelOutput):
-    """The emotion head's part: logits (B, U, E), valence_arousal (B, U, 2) in [-1, 1]."""
+    """Output of the emotion head: logits (B, U, E), valence_arousal (B, U, 2) in [-1, 1]."""
 
     logits: torch.Tensor | None = None
     valence_arousal: torch.Tensor | None = None
@@ -67,8 +67,8 @@ class MicroEmoEmotionOutput(ModelOutput):
 
 @dataclass
 class MicroEmoFaceOutput(ModelOutput):
-    """The face head's part: micro_logits (B, F), expression_logits (B, F, X), action_unit_logits (B, F, A), and
-    motion_logits (B, F, X) of the expressions that move."""
+    """Output of the face head: micro_logits (B, F), expression_logits (B, F, X) from appearance, motion_logits
+    (B, F, X), the expression logits from optical flow, and action_unit_logits (B, F, A)."""
 
     micro_logits: torch.Tensor | None = None
     expression_logits: torch.Tensor | None = None
@@ -77,16 +77,16 @@ class MicroEmoFaceOutput(ModelOutput):
 
     @property
     def scored(self) -> dict[str, Any]:
-        """What has labels and losses, by name: all but the motion."""
+        """The fields that have labels and losses, by name: all but motion_logits."""
         return {name: self.get(name) for name in ("micro_logits", "expression_logits", "action_unit_logits")}
 
 
 @dataclass
 class MicroEmoFaceFeatures(BaseModelOutputWithPooling):
-    """Dynamics tokens (B, F, 2 + R, D), and as pooler_output the mean of the tower's regions (B, F, C).
+    """Dynamics tokens (B, F, 2 + R, D) and, as pooler_output, the mean of the tower's regions (B, F, C).
 
-    actions: (B, F, 2 * 52) facial actions and the same against the person's own rest; actions_mask: (B, F) bool, where
-    they were measured; both None where they were not given.
+    actions: (B, F, 2 * 52) facial actions, absolute and relative to the person's neutral face. actions_mask: (B, F)
+    bool, True where they were measured. Both are None if not given.
     """
 
     actions: torch.Tensor | None = None
@@ -95,10 +95,10 @@ class MicroEmoFaceFeatures(BaseModelOutputWithPooling):
 
 @dataclass
 class MicroEmoStreamOutput(BaseModelOutputWithPooling):
-    """A stream's features; pooler_output has each clip's own number of projected tokens: B tensors (S_b * K, D).
+    """Features of one stream; pooler_output are the projected tokens of each clip: B tensors (S_b * K, D).
 
-    voice_logits: (B, S, X) of the voice's emotions in each segment, NaN where nothing is heard; None without a voice
-    head.
+    voice_logits: (B, S, X) emotion logits of the voice in each segment, NaN for segments without sound; None without a
+    voice head.
     """
 
     pooler_output: tuple[torch.Tensor, ...] | None = None  # type: ignore[assignment]
@@ -109,5 +109,5 @@ HEAD_FIELDS = ("emotion_logits", "valence_arousal", "micro_logits", "expression_
 
 
 def head_outputs(output: MicroEmoModelOutputWithPast) -> dict[str, Any]:
-    """The heads' fields, by name."""
+    """Returns the outputs of the heads by name."""
     return {name: output.get(name) for name in HEAD_FIELDS}

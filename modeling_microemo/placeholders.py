@@ -1,4 +1,4 @@
-"""Where the streams' tokens stand in the text, and what stands at the end of each utterance."""
+"""Placeholder tokens in the prompt: locating them, inserting stream features, and gathering states at them."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch import nn
 def token_mask(
     token_id: int, *, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor, embedding: nn.Module
 ) -> torch.Tensor:
-    """(B, N) bool, where a token stands; without ids, where its embedding (B, N, D) does."""
+    """Returns a mask (B, N) bool of a token, located by its id or, without ids, by its embedding (B, N, D)."""
     if input_ids is not None:
         return input_ids == token_id
     token = embedding(torch.tensor(token_id, device=inputs_embeds.device))
@@ -17,30 +17,30 @@ def token_mask(
 
 
 def check_counts(name: str, mask: torch.Tensor, features: Sequence[torch.Tensor] | None) -> None:
-    """Raises `ValueError`, with both counts, unless every clip has as many placeholders as feature tokens.
+    """Raises `ValueError` with both counts unless every clip has as many placeholders as feature tokens.
 
-    Counted clip by clip: one clip's surplus must not fill another's want.
+    The counts are compared per clip, as equal totals could hide a mismatch between clips.
     """
-    found = mask.sum(1).tolist()
-    wanted = [0] * len(found) if features is None else [len(clip) for clip in features]
-    if found != wanted:
+    num_tokens = mask.sum(1).tolist()
+    num_features = [0] * len(num_tokens) if features is None else [len(clip) for clip in features]
+    if num_tokens != num_features:
         raise ValueError(
             f"{name} placeholders in input_ids and {name} features do not match: "
-            f"tokens a clip {found}, features a clip {wanted}"
+            f"tokens per clip {num_tokens}, features per clip {num_features}"
         )
 
 
 def place_features(
     inputs_embeds: torch.Tensor, *, mask: torch.Tensor, features: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """The embeddings (B, N, D) with each clip's features (n_b, D) at the True places of its row of mask (B, N)."""
-    joined = torch.cat(list(features)).to(device=inputs_embeds.device, dtype=inputs_embeds.dtype)
-    return inputs_embeds.masked_scatter(mask.unsqueeze(-1), joined)
+    """Replaces the embeddings (B, N, D) at mask (B, N) by the features (n_b, D) of each clip."""
+    flat = torch.cat(list(features)).to(device=inputs_embeds.device, dtype=inputs_embeds.dtype)
+    return inputs_embeds.masked_scatter(mask.unsqueeze(-1), flat)
 
 
 def states_at(states: torch.Tensor, *, mask: torch.Tensor, count: int) -> torch.Tensor:
-    """The states (B, N, D) at the True places of mask (B, N), in their order, filled with zeros to (B, count, D)."""
-    places = mask.int().argsort(dim=1, descending=True, stable=True)[:, :count]  # True first, left to right
-    found = mask.gather(1, places).unsqueeze(-1)
-    chosen = states.gather(1, places.unsqueeze(-1).expand(-1, -1, states.shape[-1])) * found
-    return nn.functional.pad(chosen, (0, 0, 0, count - chosen.shape[1]))
+    """Gathers the states (B, N, D) at mask (B, N) in their order, zero-padded to (B, count, D)."""
+    index = mask.int().argsort(dim=1, descending=True, stable=True)[:, :count]  # True first, left to right
+    valid = mask.gather(1, index).unsqueeze(-1)
+    gathered = states.gather(1, index.unsqueeze(-1).expand(-1, -1, states.shape[-1])) * valid
+    return nn.functional.pad(gathered, (0, 0, 0, count - gathered.shape[1]))

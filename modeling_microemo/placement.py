@@ -1,14 +1,14 @@
-"""Where a part's inputs go when the parts of one model live in different places or types, and what suits a CPU."""
+"""Device, data type and memory layout of parts of the model."""
 
 import torch
 from torch import nn
 
 
-def like_weight(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The states where a weight lies and in its type.
+def match_weight(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Moves the states to the device and data type of a weight.
 
-    A weight that waits on the disk has no place yet: whoever fetches it moves the inputs as well. A quantized weight
-    has no type to compute in.
+    Parts of one model may be on different devices or have different types. A weight offloaded to the disk is on the
+    meta device; the hook that loads it moves the inputs as well. A quantized weight does not determine the type.
     """
     device = states.device if weight.is_meta else weight.device
     dtype = weight.dtype if weight.is_floating_point() else states.dtype
@@ -16,24 +16,24 @@ def like_weight(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices several times as fast as float32 (AMX)."""
-    return _can("amx_bf16")
+    """Whether this CPU multiplies bfloat16 matrices several times faster than float32 (AMX)."""
+    return _supports("amx_bf16")
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 at all (AMX, AVX512-BF16); elsewhere that takes a hundred times as long."""
-    return _can("amx_bf16") or _can("avx512_bf16")
+    """Whether this CPU has bfloat16 instructions (AMX, AVX512-BF16); without them it is a hundred times slower."""
+    return _supports("amx_bf16") or _supports("avx512_bf16")
 
 
-def _can(instructions: str) -> bool:
-    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
-    return bool(known.get(instructions, False))
+def _supports(instructions: str) -> bool:
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+    return bool(capabilities.get(instructions, False))
 
 
 def lay_out_for_cpu(tower: nn.Module) -> None:
-    """Orders the weights of a convolutional tower on a CPU as its convolutions read them: channels last.
+    """Converts the weights of a convolutional tower on a CPU to channels last, which is faster.
 
-    The features stay, but for the last digits.
+    The features are equal up to rounding.
     """
     for parameter in tower.parameters():
         if parameter.device.type == "cpu" and parameter.ndim == 4:

@@ -1,4 +1,4 @@
-"""Generation: the streams are read once, and many questions about one clip cost one prefill."""
+"""Generation with a shared prefix: the streams are encoded once, and all questions about a clip share one prefill."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from .packed_linears import packed_linears
 from .perception import FACE_INPUTS, MEASURED_INPUTS, SOUND_INPUTS, UTTERANCE_INPUTS, VIDEO_INPUTS
 from .shared_prefix import continued_cache
 
-# What only the first step of a generation needs; afterwards it lives on in the cache.
+# Inputs of the first generation step only; later steps use the cache.
 STREAM_INPUTS = (
     *VIDEO_INPUTS,
     *FACE_INPUTS,
@@ -25,7 +25,7 @@ STREAM_INPUTS = (
 
 @dataclass(frozen=True)
 class MicroEmoPrefix:
-    """A clip that the language model has read up to the question, and what the heads said of it.
+    """A prefilled clip: all tokens before the question.
 
     input_ids: (1, P) long. output: of `MicroEmoModel`, with the cache of these P tokens and the heads' logits.
     """
@@ -35,7 +35,7 @@ class MicroEmoPrefix:
 
 
 class PrefixGenerationMixin:
-    """Adds the shared prefix to a model with `.model`, and stands before transformers' `GenerationMixin`."""
+    """Adds shared-prefix generation to a model with a `.model`. Must precede `GenerationMixin` in the base classes."""
 
     model: Any
     lm_head: Any
@@ -44,11 +44,11 @@ class PrefixGenerationMixin:
 
     @torch.no_grad()
     def encode_prefix(self, input_ids: torch.Tensor, **streams: Any) -> MicroEmoPrefix:
-        """Reads one clip and everything before the question, once.
+        """Prefills one clip, up to the question.
 
         Args:
             input_ids: (1, P) long, without padding.
-            streams: the clip's tensors, as `MicroEmoModel.forward` takes them.
+            streams: tensors of the clip, see `MicroEmoModel.forward`.
         """
         if input_ids.shape[0] != 1:
             raise ValueError(f"a prefix holds one clip, got input_ids of {input_ids.shape[0]} clips")
@@ -62,17 +62,17 @@ class PrefixGenerationMixin:
     def generate_from_prefix(
         self, prefix: MicroEmoPrefix, question_input_ids: list[torch.Tensor], **generation_kwargs: Any
     ) -> torch.Tensor:
-        """Answers every question about the clip of the prefix, in one batch; the prefix can be used again.
+        """Answers questions about the clip of the prefix in one batch. The prefix can be reused.
 
-            prefix tokens | pad pad question 1 | answer 1      Padding stands between prefix and question, is never
-            prefix tokens | long question two  | answer 2      attended to and takes no position.
+            prefix tokens | pad pad question 1 | answer 1      Padding is between prefix and question. It is masked
+            prefix tokens | long question two  | answer 2      and takes no position.
 
         Args:
-            question_input_ids: U tensors (L_i,) long, what follows the prefix, each at least one token long.
-            generation_kwargs: as `generate` takes them.
+            question_input_ids: U tensors (L_i,) long, the tokens after the prefix, at least one each.
+            generation_kwargs: passed to `generate`.
 
         Returns:
-            (U * num_return_sequences, M) long, the answers alone.
+            (U * num_return_sequences, M) long, the answers without the prompt.
         """
         input_ids, attention_mask = self._continued(prefix, question_input_ids)
         settings = self.generation_config
@@ -104,8 +104,8 @@ class PrefixGenerationMixin:
         cache: Cache | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """As transformers'; the streams enter once and live on in the cache."""
-        inputs = super().prepare_inputs_for_generation(  # type: ignore[misc]  # of the class that comes behind
+        """As in `GenerationMixin`, but removes the stream inputs after the first step."""
+        inputs = super().prepare_inputs_for_generation(  # type: ignore[misc]  # defined by GenerationMixin
             input_ids,
             next_sequence_length=next_sequence_length,
             attention_mask=attention_mask,
@@ -120,7 +120,7 @@ class PrefixGenerationMixin:
         return inputs
 
     def _continued(self, prefix: MicroEmoPrefix, questions: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The prefix with each question behind it, padded between the two, and its mask; both (U, P + L) long."""
+        """Returns the prefix followed by each question, padded in between, and its mask; both (U, P + L) long."""
         lengths = [len(question) for question in questions]
         if not lengths or min(lengths) == 0:
             raise ValueError(f"every question needs at least one token, got questions of {lengths} tokens")

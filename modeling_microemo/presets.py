@@ -1,4 +1,4 @@
-"""The sizes in which the model is meant: configurations as JSON beside this file, and what their parts weigh."""
+"""Preset configurations, stored as JSON next to this file, and their parameter counts."""
 
 import json
 from pathlib import Path
@@ -8,18 +8,18 @@ import torch
 from .configuration_microemo import MicroEmoConfig
 from .modeling_microemo import MicroEmoForConditionalGeneration
 
-# What each is, for tables and help.
+# Descriptions for tables and help texts.
 PRESETS = {
-    "mini": "microemo-mini, which runs on a laptop",
-    "7b": "the paper's size: utterances, micro-dynamics, sound",
-    "acoustemo": "AcoustEmo: sound of each utterance, no micro-dynamics",
-    "timechat": "TimeChat: sliding windows, no faces, no sound",
-    "video_llama": "Video-LLaMA: the whole clip, frames without times, no sound",
+    "mini": "microemo-mini, runs on a laptop",
+    "7b": "size of the paper: utterances, micro-dynamics, audio",
+    "acoustemo": "AcoustEmo: audio of each utterance, no micro-dynamics",
+    "timechat": "TimeChat: sliding windows, no faces, no audio",
+    "video_llama": "Video-LLaMA: the whole clip, frames without times, no audio",
 }
 
 
 def preset_config(name: str) -> MicroEmoConfig:
-    """Returns the configuration of a preset; raises `ValueError` for a name that is none of `PRESETS`."""
+    """Returns the configuration of a preset; raises `ValueError` if the name is not in `PRESETS`."""
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}, allowed are {', '.join(PRESETS)}")
     file = Path(__file__).with_name(f"preset_{name}.json")
@@ -27,13 +27,13 @@ def preset_config(name: str) -> MicroEmoConfig:
 
 
 def meta_model(config: MicroEmoConfig) -> MicroEmoForConditionalGeneration:
-    """Returns the model without memory for its weights: names and shapes alone."""
+    """Returns the model on the meta device, without memory for its weights."""
     with torch.device("meta"):
         return MicroEmoForConditionalGeneration(config)
 
 
 def parameter_counts(config: MicroEmoConfig) -> dict[str, int]:
-    """Returns the number of parameters of each part, in the model's order; a shared tensor is counted once."""
+    """Returns the number of parameters of each part, in the model's order. A shared tensor is counted once."""
     counts: dict[str, int] = {}
     for name, parameter in meta_model(config).named_parameters():
         part = name.removeprefix("model.").partition(".")[0]
@@ -42,7 +42,7 @@ def parameter_counts(config: MicroEmoConfig) -> dict[str, int]:
 
 
 def parameter_table() -> str:
-    """Returns the parts of every preset in millions of parameters, and its size in bfloat16, as a Markdown table."""
+    """Returns a Markdown table of the presets: millions of parameters of each part, and sizes in GB."""
     counts = {name: parameter_counts(preset_config(name)) for name in PRESETS}
     parts = list(dict.fromkeys(part for preset in counts.values() for part in preset))
     rows = [["part (million parameters)", *PRESETS], ["---", *["---:"] * len(PRESETS)]]

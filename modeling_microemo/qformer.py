@@ -1,7 +1,7 @@
-"""The Q-Former's layers: BERT's, with cross-attention to an encoder, as in BLIP-2, InstructBLIP and TimeChat.
+"""Q-Former layers: BERT layers with cross-attention to an encoder, as in BLIP-2, InstructBLIP and TimeChat.
 
-Queries may come in several groups over one encoder sequence (the segments of a clip): each group attends within itself
-and sees its own part of the sequence, while keys and values are projected once.
+Several groups of queries can share one encoder sequence (the segments of a clip). Each group attends within itself and
+to its part of the sequence; keys and values are projected once.
 """
 
 from typing import Any
@@ -43,17 +43,18 @@ class QFormerFeedForward(nn.Module):
 
 
 class QFormerLayer(GradientCheckpointingLayer):
-    """Self-attention of queries and text, cross-attention of the queries, a feed-forward for each of the two.
+    """Self-attention of queries and text, cross-attention of the queries, separate feed-forwards for both.
 
-    Key: C clips, S groups a clip, K queries, L text tokens, D width, N encoder positions, E encoder width.
+    Key for shapes: C clips, S groups per clip, K queries, L text tokens, D width, N encoder positions, E encoder
+    width.
     """
 
     def __init__(self, config: Any, *, index: int, has_text: bool):
         super().__init__()
         self.self_attention = QFormerAttention(config)
-        looks_at_encoder = index % config.cross_attention_frequency == 0
+        has_cross_attention = index % config.cross_attention_frequency == 0
         self.cross_attention = (
-            QFormerAttention(config, key_size=config.encoder_hidden_size) if looks_at_encoder else None
+            QFormerAttention(config, key_size=config.encoder_hidden_size) if has_cross_attention else None
         )
         self.feed_forward = QFormerFeedForward(config)
         self.text_feed_forward = QFormerFeedForward(config) if has_text else None
@@ -71,27 +72,27 @@ class QFormerLayer(GradientCheckpointingLayer):
         Args:
             states: (C * S, K + L, D), queries first.
             encoder_states: (C, N, E).
-            encoder_mask: (C, S, N) bool, what each group sees; None: everything.
+            encoder_mask: (C, S, N) bool, True where a group attends; None: everywhere.
             self_mask: (C * S, 1, K + L) bool, False at padded text.
             num_queries: K.
         """
         states = self.self_attention(states, states, self_mask)
         queries, text = states[:, :num_queries], states[:, num_queries:]
         if self.cross_attention is not None:
-            queries = look_at_encoder(self.cross_attention, queries, encoder_states, encoder_mask)
+            queries = attend_to_encoder(self.cross_attention, queries, encoder_states, encoder_mask)
         queries = self.feed_forward(queries)
         if self.text_feed_forward is None:
             return queries
         return torch.cat((queries, self.text_feed_forward(text)), dim=1)
 
 
-def look_at_encoder(
+def attend_to_encoder(
     attention: QFormerAttention,
     queries: torch.Tensor,
     encoder_states: torch.Tensor,
     encoder_mask: torch.Tensor | None,
 ) -> torch.Tensor:
-    """The queries (C * S, K, D) of all groups of a clip side by side, so that its keys are projected once."""
+    """Cross-attention of queries (C * S, K, D). The groups of a clip are concatenated, so keys are projected once."""
     num_clips, num_queries = encoder_states.shape[0], queries.shape[1]
     grouped = queries.reshape(num_clips, -1, queries.shape[-1])  # (C, S * K, D)
     mask = None if encoder_mask is None else encoder_mask.repeat_interleave(num_queries, dim=1)  # (C, S * K, N)
@@ -99,7 +100,7 @@ def look_at_encoder(
 
 
 class QFormerEncoder(nn.Module):
-    """The stack of layers."""
+    """A stack of Q-Former layers."""
 
     def __init__(self, config: Any, *, has_text: bool = False):
         super().__init__()

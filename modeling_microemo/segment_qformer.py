@@ -1,4 +1,4 @@
-"""The utterance-aware Q-Former: the same queries read the whole clip and each of its segments, in one call."""
+"""The utterance-aware Q-Former: the same queries attend to the whole clip and to each of its segments."""
 
 import torch
 from torch import nn
@@ -8,9 +8,9 @@ from .qformer import QFormerEncoder
 
 
 class SegmentQFormer(nn.Module):
-    """Turns one stream of a clip into K tokens a segment; video and audio have one each.
+    """Encodes one stream of a clip (video or audio) to K tokens per segment.
 
-    A segment which holds nothing (an utterance between two frames) sees a learned null key, and nothing else does.
+    An empty segment, such as an utterance between two frames, attends to a learned null key. Other segments do not.
     """
 
     def __init__(self, config: MicroEmoSegmentQFormerConfig):
@@ -27,9 +27,9 @@ class SegmentQFormer(nn.Module):
         """Returns the tokens of every segment, (B, S, K, D).
 
         Args:
-            states: (B, N, E), the stream.
-            positions: (B, N) long, number of the frame or audio window which each state belongs to.
-            membership: (B, S, N) bool, which states each segment holds.
+            states: (B, N, E), features of the stream.
+            positions: (B, N) long, index of the frame or audio window of each state.
+            membership: (B, S, N) bool, True if the state lies in the segment.
         """
         batch_size, num_segments, _ = membership.shape
         states = states.to(self.queries) + self.positions(self._checked(positions))
@@ -49,6 +49,6 @@ class SegmentQFormer(nn.Module):
         if positions.numel() and (last := int(positions.max())) >= limit:
             raise ValueError(
                 f"a clip has {last + 1} frames or audio windows, more than max_encoder_positions ({limit}); "
-                "sample fewer or cut the clip"
+                "sample fewer frames or shorten the clip"
             )
         return positions

@@ -1,6 +1,6 @@
-"""Which stretches of time a clip is read in: the whole clip and its utterances, or sliding windows.
+"""Time segments in which a clip is encoded: the whole clip and its utterances, or sliding windows.
 
-Every stretch is half open, [start, end), in seconds. Drawn for two utterances and eight frames (| and .):
+Segments are half-open intervals [start, end) in seconds. Example with two utterances and eight frames (| and .):
 
     frames      |   |   |   |   |   |   |   |
     utterance   [---------------------------)   [ 1 )        [ 2   )
@@ -25,18 +25,18 @@ class Segments:
     mask: torch.Tensor
 
     def membership(self, times: torch.Tensor, *, mask: torch.Tensor) -> torch.Tensor:
-        """Which of the times (B, N), where mask (B, N) is True, lie in each segment: (B, S, N) bool."""
+        """Returns (B, S, N) bool: True if a time (B, N) lies in the segment and its mask (B, N) is True."""
         starts, ends = self.spans[..., :1], self.spans[..., 1:]
         times = times.unsqueeze(1)
         return (starts <= times) & (times < ends) & mask.unsqueeze(1)
 
     def where(self, present: torch.Tensor) -> "Segments":
-        """The segments of the clips, (B,) bool, in which a stream is present; the others have none of it."""
+        """Masks all segments of clips in which a stream is missing. present: (B,) bool."""
         return Segments(spans=self.spans, mask=self.mask & present.unsqueeze(1))
 
 
 def whole_clip(batch_size: int, *, device: torch.device) -> Segments:
-    """One segment a clip, which holds every time."""
+    """One unbounded segment per clip."""
     spans = torch.tensor([float("-inf"), float("inf")], device=device).expand(batch_size, 1, 2)
     return Segments(spans=spans, mask=torch.ones(batch_size, 1, dtype=torch.bool, device=device))
 
@@ -57,10 +57,10 @@ def clip_and_utterances(utterance_times: torch.Tensor, *, utterance_mask: torch.
 def sliding_windows(
     frame_times: torch.Tensor, *, frame_mask: torch.Tensor, window_frames: int, window_stride: int
 ) -> Segments:
-    """TimeChat's windows: segment i holds the frames [i * stride, i * stride + window) of its clip.
+    """Sliding windows as in TimeChat: segment i contains the frames [i * stride, i * stride + window) of its clip.
 
-    The first begins before everything, the last never ends, so that sound around the frames is heard too; a clip
-    without frames has one window, which holds everything.
+    The first window has no start and the last no end, so that audio before and after the frames is included. A clip
+    without frames has one unbounded window.
 
     Args:
         frame_times: (B, T) seconds. frame_mask: (B, T) bool.
@@ -68,7 +68,7 @@ def sliding_windows(
     counts = frame_mask.sum(1, keepdim=True)  # (B, 1)
     num_windows = max(1, -(-frame_times.shape[1] // window_stride))
     first = torch.arange(num_windows, device=frame_times.device) * window_stride  # (S,)
-    # Padding sorts behind every frame, and one more infinity is there for the windows that run over the last frame.
+    # Padding is sorted to the end; one more infinity is the end of windows that extend beyond the last frame.
     ordered = frame_times.masked_fill(~frame_mask, float("inf")).sort(dim=1).values
     ordered = torch.nn.functional.pad(ordered, (0, 1), value=float("inf"))
     last = ordered.shape[1] - 1

@@ -1,11 +1,11 @@
-"""Answers about one clip look at the same prefix: its keys and values are kept once, and read once a step for all.
+"""Attention with a shared prefix: the keys and values of the prefix are stored once for all rows of a batch.
 
-    keys of row 1    [ prefix ][ own 1 ]        Softmax over both parts is the mean of two softmaxes, weighted by the
-    keys of row 2    [ prefix ][ own 2 ]        sums of their exponentials, so the parts are attended to apart: the
-                     kept once                  prefix by the queries of all rows as if they were one sequence.
+    keys of row 1    [ prefix ][ suffix 1 ]     Softmax over both parts is the mean of two softmaxes, weighted by the
+    keys of row 2    [ prefix ][ suffix 2 ]     sums of their exponentials. Both parts are computed separately,
+                    stored once                 the prefix for the queries of all rows as one sequence.
 
-Hydragen (Juravsky et al. 2024, arXiv 2402.05099). Repeating the prefix for each row gives the same numbers, but for
-the last bits, for as many times the memory.
+Hydragen (Juravsky et al. 2024, arXiv 2402.05099). The results equal those of a prefix repeated for each row, up to
+rounding, without the memory of the copies.
 """
 
 import copy
@@ -21,16 +21,16 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from .generation_cache import RoomyLayer, repeated_cache
+from .generation_cache import PreallocatedCacheLayer, repeated_cache
 
 SHARED_PREFIX_ATTENTION = "sdpa_shared_prefix"
-SHARING_MODELS = ("llama", "qwen2", "qwen3")  # hand their keys from the cache to the attention as they are
+SHARING_MODELS = ("llama", "qwen2", "qwen3")  # pass the keys from the cache to the attention unchanged
 
-_continued: ContextVar[Cache | None] = ContextVar("continued cache", default=None)
+_active_cache: ContextVar[Cache | None] = ContextVar("cache with a shared prefix", default=None)
 
 
-class SharedPrefixLayer(RoomyLayer):
-    """Keys and values of each row behind those of a prefix, `prefix`: both (1, H, P, d), which is only read."""
+class SharedPrefixLayer(PreallocatedCacheLayer):
+    """Keys and values of each row after a shared, read-only prefix. prefix: keys and values, (1, H, P, d) each."""
 
     def __init__(self, prefix: DynamicLayer, *, rows: int) -> None:
         super().__init__()
@@ -40,29 +40,29 @@ class SharedPrefixLayer(RoomyLayer):
         self.keys, self.values = (states[..., :0, :].expand(rows, -1, -1, -1) for states in self.prefix)
 
     def get_seq_length(self) -> int:
-        """Of the prefix and of what came behind it."""
-        return self.prefix[0].shape[-2] + self.own_length()
+        """Number of tokens of the prefix and after it."""
+        return self.prefix[0].shape[-2] + self.num_stored_tokens()
 
 
 @contextmanager
 def continued_cache(language_model: PreTrainedModel, cache: Cache, *, rows: int) -> Iterator[Cache]:
-    """A cache of its own that begins each of so many rows with what `cache` holds of one clip.
+    """Context manager with a new cache of `rows` rows, each of which continues the cache of one clip.
 
-    It shares that part among the rows where the language model's attention can, and must then be used within the
-    context and in its thread.
+    The rows share the memory of `cache` if the attention of the language model supports it. The new cache must then be
+    used within the context and in the same thread.
     """
     if not _can_share(language_model, cache):
         yield repeated_cache(cache, rows=rows)
         return
-    # Stays: outside this context it is "sdpa", and another thread may be within one.
+    # Not reset: outside this context it is equivalent to "sdpa", and another thread may be within a context.
     language_model.config._attn_implementation = SHARED_PREFIX_ATTENTION
     shared = copy.copy(cache)
     shared.layers = [SharedPrefixLayer(layer, rows=rows) for layer in cache.layers if isinstance(layer, DynamicLayer)]
-    token = _continued.set(shared)
+    token = _active_cache.set(shared)
     try:
         yield shared
     finally:
-        _continued.reset(token)
+        _active_cache.reset(token)
 
 
 def _can_share(language_model: PreTrainedModel, cache: Cache) -> bool:
@@ -84,8 +84,8 @@ def shared_prefix_attention(
     scaling: float | None = None,
     **keywords: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' attention function: "sdpa", but within `continued_cache` the keys are those behind its prefix."""
-    cache = _continued.get()
+    """Attention function for transformers: as "sdpa", but within `continued_cache` the keys follow a shared prefix."""
+    cache = _active_cache.get()
     if cache is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **keywords)
     prefix_key, prefix_value = cache.layers[module.layer_idx].prefix  # type: ignore[index, union-attr]
@@ -101,39 +101,42 @@ def shared_prefix_attention(
 def attend_behind_prefix(
     query: torch.Tensor,
     prefix: tuple[torch.Tensor, torch.Tensor],
-    own: tuple[torch.Tensor, torch.Tensor],
+    suffix: tuple[torch.Tensor, torch.Tensor],
     *,
     mask: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Softmax attention over a prefix that all rows see whole, and over each row's own keys.
+    """Softmax attention over an unmasked prefix shared by all rows, and over the keys of each row after it.
 
     Args:
         query: (B, H, L, d), scaled.
         prefix: keys and values (1, G, P, d); H is a multiple of G (grouped-query attention).
-        own: keys and values (B, G, S, d).
-        mask: (B or 1, 1, L, S) of the own keys: bool, True where they are seen, or added to the scores; None: all.
+        suffix: keys and values (B, G, S, d).
+        mask: (B or 1, 1, L, S) of the suffix: bool, True where visible, or float, added to the scores; None: all.
 
     Returns:
         (B, H, L, d).
     """
     rows, _, length, size = query.shape
-    groups = own[0].shape[1]
+    groups = suffix[0].shape[1]
     queries = query.reshape(rows, groups, -1, size)  # (B, G, H / G * L, d)
     if mask is not None:
         mask = mask.repeat(1, 1, queries.shape[2] // length, 1)  # (B or 1, 1, H / G * L, S)
-    together = queries.transpose(0, 1).reshape(1, groups, -1, size)  # all rows as one sequence
-    of_prefix, prefix_weight = (
-        part.view(groups, rows, -1, part.shape[-1]).transpose(0, 1) for part in _part(together, *prefix, mask=None)
+    flat_queries = queries.transpose(0, 1).reshape(1, groups, -1, size)  # all rows as one sequence
+    prefix_output, prefix_weight = (
+        part.view(groups, rows, -1, part.shape[-1]).transpose(0, 1)
+        for part in _partial_attention(flat_queries, *prefix, mask=None)
     )
-    of_own, own_weight = _part(queries, *own, mask=mask)
-    mixed = torch.lerp(of_own, of_prefix, torch.sigmoid(prefix_weight - own_weight).to(of_own.dtype))
+    suffix_output, suffix_weight = _partial_attention(queries, *suffix, mask=mask)
+    mixed = torch.lerp(
+        suffix_output, prefix_output, torch.sigmoid(prefix_weight - suffix_weight).to(suffix_output.dtype)
+    )
     return mixed.reshape(query.shape)
 
 
-def _part(
+def _partial_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention to one part of the keys (..., L, d), and the logarithm of its sum of exponentials (..., L, 1)."""
+    """Returns the attention over a part of the keys (..., L, d) and the logsumexp of its scores (..., L, 1)."""
     scores = (query @ key.transpose(-1, -2)).float()
     if mask is not None and mask.dtype == torch.bool:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)

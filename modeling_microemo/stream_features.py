@@ -1,4 +1,4 @@
-"""Each stream's features: what the towers and Q-Formers make of faces, frames and sound."""
+"""Features of each stream (faces, frames, audio) from the towers and Q-Formers."""
 
 from typing import Any
 
@@ -13,19 +13,18 @@ from .global_local_attention import GlobalLocalAttention, nearest_frame
 from .heads import FaceHead
 from .micro_dynamics import MicroDynamics
 from .outputs import MicroEmoFaceFeatures, MicroEmoFaceOutput, MicroEmoStreamOutput
-from .placement import like_weight
+from .placement import match_weight
 from .segment_qformer import SegmentQFormer
 from .segments import Segments, clip_and_utterances, sliding_windows, whole_clip
 from .time_embedding import check_times
-from .visual_encoder import FrameQFormer, encode_pictures, recorded
-from .voice_head import VoiceHead
-from .voice_statistics import voice_statistics
+from .visual_encoder import FrameQFormer, encode_images, recorded_outputs
+from .voice_head import VoiceHead, voice_statistics
 
 
 class StreamFeaturesMixin:
-    """Adds get_face_features, get_video_features and get_audio_features to a model that owns the parts.
+    """Adds get_face_features, get_video_features and get_audio_features to a model with these parts.
 
-    Key for shapes in `modeling_microemo.py`.
+    Shapes use the key in `modeling_microemo.py`.
     """
 
     config: Any  # MicroEmoConfig
@@ -61,9 +60,9 @@ class StreamFeaturesMixin:
             face_pixel_values: (B, F, 3, h, w) float.
             face_times: (B, F) float.
             face_mask: (B, F) bool, False at padding.
-            face_track_ids: (B, F) long; the movement of one person is never taken for another's.
-            face_actions: (B, F, 52) in 0..1. relative_face_actions: the same against the person's own rest.
-            face_actions_mask: (B, F) bool, where they were measured; without it, wherever a face is.
+            face_track_ids: (B, F) long; crops of different tracks do not attend to each other.
+            face_actions: (B, F, 52) in 0..1. relative_face_actions: the same, relative to the person's neutral face.
+            face_actions_mask: (B, F) bool, True where they were measured; None: at every face.
         """
         if not self.config.use_local_branch:
             raise ValueError("this model was built without a local branch (config.use_local_branch is False)")
@@ -75,17 +74,13 @@ class StreamFeaturesMixin:
                 pooler_output=torch.zeros(*mask.shape, dynamics_config.encoder_hidden_size, device=mask.device),
             )
         tower = self.frame_tower if self.face_tower is None else self.face_tower
-        pictures = encode_pictures(
-            tower,
-            face_pixel_values[mask],
-            record=recorded(kwargs),
-        )
-        regions = pictures.patches
+        images = encode_images(tower, face_pixel_values[mask], record=recorded_outputs(kwargs))
+        regions = images.patches
         tokens = self.micro_dynamics(
             regions,
             pixel_values=face_pixel_values[mask],
             times=face_times[mask],
-            groups=groups_of(mask, face_track_ids),
+            groups=track_groups(mask, face_track_ids),
         )
         actions = actions_mask = None
         if face_actions is not None and relative_face_actions is not None:
@@ -94,10 +89,10 @@ class StreamFeaturesMixin:
         return MicroEmoFaceFeatures(
             actions=actions,
             actions_mask=actions_mask,
-            last_hidden_state=unpacked(tokens, mask),
-            pooler_output=unpacked(regions.mean(1), mask),
-            hidden_states=pictures.hidden_states,
-            attentions=pictures.attentions,
+            last_hidden_state=unpack(tokens, mask),
+            pooler_output=unpack(regions.mean(1), mask),
+            hidden_states=images.hidden_states,
+            attentions=images.attentions,
         )
 
     def get_face_logits(
@@ -108,7 +103,7 @@ class StreamFeaturesMixin:
         face_track_ids: torch.Tensor | None = None,
         **actions: torch.Tensor | None,
     ) -> MicroEmoFaceOutput:
-        """The timeline of the face alone, without the language model; arguments as `get_face_features`."""
+        """Returns the logits of the face head, without the language model. Arguments as for `get_face_features`."""
         features = self.get_face_features(
             face_pixel_values, face_times, face_mask, face_track_ids, **actions, return_dict=True
         )
@@ -118,8 +113,8 @@ class StreamFeaturesMixin:
         weight = self.face_head.static_expression.weight
         regions, dynamics = features["pooler_output"], features["last_hidden_state"]
         return self.face_head(
-            like_weight(regions, weight),
-            like_weight(dynamics, weight),
+            match_weight(regions, weight),
+            match_weight(dynamics, weight),
             features.get("actions"),
             features.get("actions_mask"),
         )
@@ -140,31 +135,28 @@ class StreamFeaturesMixin:
         utterance_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoStreamOutput:
-        """Returns the frames' tokens (B, T, Q, D) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
+        """Returns the frame tokens (B, T, Q, D) and, as pooler_output, the projected tokens (S_b * K, D) of each clip.
 
         Args:
             pixel_values_videos: (B, T, 3, H, W) float.
             frame_times: (B, T) float. frame_mask: (B, T) bool, False at padding.
-            qformer_input_ids, qformer_attention_mask: (B, T, L), each frame's time as a sentence, if so configured.
-            face_features: of `get_face_features`, with face_times and face_mask as given there.
+            qformer_input_ids, qformer_attention_mask: (B, T, L), the time of each frame as a sentence; required if
+                config.timestamp is "text".
+            face_features: output of `get_face_features`; face_times and face_mask as passed there.
             utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
         """
         mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
         check_times("frame_times", frame_times)
         if not mask.any():
             return MicroEmoStreamOutput(pooler_output=self._no_tokens(len(mask)))
-        pictures = encode_pictures(
-            self.frame_tower,
-            pixel_values_videos[mask],
-            record=recorded(kwargs),
-        )
-        tokens, real = self.frame_qformer(
-            pictures.patches,
+        images = encode_images(self.frame_tower, pixel_values_videos[mask], record=recorded_outputs(kwargs))
+        tokens, valid = self.frame_qformer(
+            images.patches,
             times=frame_times[mask],
             input_ids=None if qformer_input_ids is None else qformer_input_ids[mask],
             attention_mask=None if qformer_attention_mask is None else qformer_attention_mask[mask],
         )
-        tokens, real = unpacked(tokens, mask), unpacked(real, mask)  # (B, T, Q, D), (B, T, Q)
+        tokens, valid = unpack(tokens, mask), unpack(valid, mask)  # (B, T, Q, D), (B, T, Q)
         if face_features is not None and self.config.use_local_branch and self.config.use_global_local_attention:
             if face_times is None:
                 raise ValueError("face_times must be given with face_features")
@@ -176,8 +168,8 @@ class StreamFeaturesMixin:
             ).view_as(tokens)
 
         segments = self._segments(frame_times, mask, utterance_times, utterance_mask).where(mask.any(1))
-        membership = segments.membership(frame_times, mask=mask).unsqueeze(-1) & real.unsqueeze(1)  # (B, S, T, Q)
-        positions = (mask.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand_as(real)
+        membership = segments.membership(frame_times, mask=mask).unsqueeze(-1) & valid.unsqueeze(1)  # (B, S, T, Q)
+        positions = (mask.cumsum(1) - 1).clamp(min=0).unsqueeze(-1).expand_as(valid)
         segment_tokens = self.video_qformer(
             tokens.flatten(1, 2), positions=positions.flatten(1), membership=membership.flatten(2)
         )
@@ -185,8 +177,8 @@ class StreamFeaturesMixin:
         return MicroEmoStreamOutput(
             last_hidden_state=tokens,
             pooler_output=tokens_by_clip(projected, segments.mask),
-            hidden_states=pictures.hidden_states,
-            attentions=pictures.attentions,
+            hidden_states=images.hidden_states,
+            attentions=images.attentions,
         )
 
     @merge_with_config_defaults
@@ -201,16 +193,16 @@ class StreamFeaturesMixin:
         utterance_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> tuple | MicroEmoStreamOutput:
-        """Returns the tower's features (B, W * n, C) and, as pooler_output, each clip's (S_b * K, D) projected tokens.
+        """Returns the tower features (B, W * n, C) and, as pooler_output, each clip's projected tokens (S_b * K, D).
 
         Args:
-            input_features: (B, W, mel, frames) log-mel at 100 frames a second, or (B, W, samples) at 16 kHz.
-            audio_mask: (B, W, frames) or (B, W, samples) bool, True where sound is real.
-            frame_times, frame_mask: (B, T), where windows follow the frames (utterance_mode "window").
+            input_features: (B, W, mel, frames) log-mel at 100 frames per second, or (B, W, samples) at 16 kHz.
+            audio_mask: (B, W, frames) or (B, W, samples) bool, False at padding.
+            frame_times, frame_mask: (B, T), used by the sliding windows of utterance_mode "window".
             utterance_times: (B, U, 2) float. utterance_mask: (B, U) bool.
         """
-        audio = self._heard(input_features, audio_mask, record=recorded(kwargs))
-        segments = self._sound_segments(audio.mask.any(1), frame_times, frame_mask, utterance_times, utterance_mask)
+        audio = self._encode_audio(input_features, audio_mask, record=recorded_outputs(kwargs))
+        segments = self._audio_segments(audio.mask.any(1), frame_times, frame_mask, utterance_times, utterance_mask)
         membership = audio_membership(audio, segments)
         tokens = self.audio_qformer(
             audio.states, positions=audio.windows.expand(len(audio.states), -1), membership=membership
@@ -233,7 +225,7 @@ class StreamFeaturesMixin:
             voice_logits=voice_logits,
         )
 
-    def _heard(
+    def _encode_audio(
         self, input_features: torch.Tensor, audio_mask: torch.Tensor | None, *, record: dict[str, bool]
     ) -> AudioFeatures:
         if not self.config.use_audio_branch:
@@ -246,7 +238,7 @@ class StreamFeaturesMixin:
             record=record,
         )
 
-    def _sound_segments(
+    def _audio_segments(
         self,
         has_sound: torch.Tensor,
         frame_times: torch.Tensor | None,
@@ -254,7 +246,7 @@ class StreamFeaturesMixin:
         utterance_times: torch.Tensor | None,
         utterance_mask: torch.Tensor | None,
     ) -> Segments:
-        """The segments of the clips in which something is heard, has_sound (B,) bool."""
+        """Returns the segments, masked for clips without sound. has_sound: (B,) bool."""
         if frame_times is None:
             frame_times = torch.zeros(len(has_sound), 0, device=has_sound.device)
         mask = all_true(frame_times) if frame_mask is None else frame_mask.bool()
@@ -267,7 +259,7 @@ class StreamFeaturesMixin:
         utterance_times: torch.Tensor | None,
         utterance_mask: torch.Tensor | None,
     ) -> Segments:
-        """The segments of the configured mode; of frames and utterances only what the mode needs is looked at."""
+        """Returns the segments of the configured utterance mode."""
         if self.config.utterance_mode == "window":
             return sliding_windows(
                 frame_times,
@@ -283,13 +275,13 @@ class StreamFeaturesMixin:
 
     def _no_tokens(self, num_clips: int) -> tuple[torch.Tensor, ...]:
         weight = self.video_projector.weight
-        return (like_weight(torch.zeros(0, weight.shape[0]), weight),) * num_clips
+        return (match_weight(torch.zeros(0, weight.shape[0]), weight),) * num_clips
 
 
 def _voice_segments(
     has_sound: torch.Tensor, utterance_times: torch.Tensor | None, utterance_mask: torch.Tensor | None
 ) -> Segments:
-    """The clip and its utterances, whatever the Q-Formers' mode: a voice is that of somebody who says something."""
+    """Returns the clip and its utterances, independent of the utterance mode, as the voice head needs utterances."""
     if utterance_times is None:
         return whole_clip(len(has_sound), device=has_sound.device).where(has_sound)
     check_times("utterance_times", utterance_times)
@@ -298,24 +290,24 @@ def _voice_segments(
 
 
 def audio_membership(audio: AudioFeatures, segments: Segments) -> torch.Tensor:
-    """Which moments of sound lie in each segment, (B, S, N) bool."""
+    """Returns (B, S, N) bool: True if an audio feature lies in the segment."""
     return segments.membership(audio.times.expand(len(audio.states), -1), mask=audio.mask)
 
 
 def all_true(times: torch.Tensor) -> torch.Tensor:
-    """The mask of a batch without padding."""
+    """Returns a mask without padding."""
     return torch.ones(times.shape, dtype=torch.bool, device=times.device)
 
 
-def unpacked(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Values (M, ...) of the M True places of mask (B, L), laid out (B, L, ...) with zeros between."""
-    laid_out = values.new_zeros(*mask.shape, *values.shape[1:])
-    laid_out[mask.to(values.device)] = values
-    return laid_out
+def unpack(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Scatters values (M, ...) to the M True entries of mask (B, L): (B, L, ...), zeros elsewhere."""
+    padded = values.new_zeros(*mask.shape, *values.shape[1:])
+    padded[mask.to(values.device)] = values
+    return padded
 
 
-def groups_of(mask: torch.Tensor, track_ids: torch.Tensor | None) -> torch.Tensor:
-    """One number for each clip and person, for the True places of mask (B, F)."""
+def track_groups(mask: torch.Tensor, track_ids: torch.Tensor | None) -> torch.Tensor:
+    """Returns a distinct index for each clip and track, for the True entries of mask (B, F)."""
     clips = mask.nonzero()[:, 0]
     if track_ids is None:
         return clips
@@ -324,5 +316,5 @@ def groups_of(mask: torch.Tensor, track_ids: torch.Tensor | None) -> torch.Tenso
 
 
 def tokens_by_clip(tokens: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Each clip's tokens (S_b * K, D) out of (B, S, K, D) and its segments' mask (B, S)."""
-    return tuple(clip[real].flatten(0, 1) for clip, real in zip(tokens, mask.to(tokens.device), strict=True))
+    """Splits tokens (B, S, K, D) with segment mask (B, S) to one tensor (S_b * K, D) per clip."""
+    return tuple(clip[valid].flatten(0, 1) for clip, valid in zip(tokens, mask.to(tokens.device), strict=True))

@@ -1,29 +1,32 @@
-"""Attention between moments that are close in time, at a cost that grows with their number and not its square.
+"""Banded attention over time, with a cost linear in the number of time steps.
 
-All crops of a batch lie in one packed sequence, ordered by group (a clip's person) and time. It is cut into blocks;
-the moments that a block's members can see lie in one stretch around it, so that a block needs one small dense mask:
+All crops of a batch form one packed sequence, ordered by group (a face track of a clip) and time; each crop is one
+time step. The sequence is split into blocks. The keys visible to a block form one range around it, so that each block
+needs only a small dense mask:
 
     packed    a a a a a a a a a b b b b b        a, b: groups
     block           [ q q q ]
-    stretch     [ k k q q q k k ]                reach 2 on both sides; b's are masked for a's
+    keys        [ k k q q q k k ]                reach 2 on both sides; b is masked for a
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
-SMALLEST_BLOCK = 16  # shorter blocks would make many tiny products
-# Times are float32 seconds: frames exactly one window apart must not be told apart by rounding.
+MIN_BLOCK = 16  # smaller blocks would be many tiny matrix products
+# Times are float32 seconds: frames exactly one window apart must be visible despite rounding.
 TOLERANCE_SECONDS = 1e-4
 
 
 @dataclass(frozen=True)
 class TimeBand:
-    """Who sees whom in a packed sequence of N moments, in G blocks of `block` moments and stretches of L.
+    """Visibility in a packed sequence of N time steps, in G blocks of `block` queries and L keys.
 
-    key_index: (G, L) long, the packed position of each key. visible: (G, block, L) bool; each moment sees itself, and
-    so does the padding behind the last. previous, following: (N,) long, the neighbour on each side within the window,
-    or the moment itself where there is none.
+    key_index: (G, L) long, the packed position of each key. visible: (G, block, L) bool; each step sees itself, also
+    the padding at the end. previous, following: (N,) long, the adjacent steps within the window, or the step itself if
+    there is none.
     """
 
     length: int
@@ -34,7 +37,7 @@ class TimeBand:
     following: torch.Tensor
 
     def queries(self, states: torch.Tensor) -> torch.Tensor:
-        """(N, ...) -> (G, block, ...), zeros behind the last."""
+        """(N, ...) -> (G, block, ...), zero-padded at the end."""
         missing = len(self.key_index) * self.block - self.length
         padding = states.new_zeros(missing, *states.shape[1:])
         return torch.cat((states, padding)).unflatten(0, (-1, self.block))
@@ -48,29 +51,29 @@ class TimeBand:
         return states.flatten(0, 1)[: self.length]
 
     def mean(self, states: torch.Tensor) -> torch.Tensor:
-        """Each moment's average over all that it sees, (N, ...)."""
+        """Returns the mean over the steps visible to each step, (N, ...)."""
         weights = self.visible.to(states.dtype)
         weights = weights / weights.sum(-1, keepdim=True)
         return self.unblocked(weights @ self.keys(states.flatten(1))).view_as(states)
 
 
 def pack_order(times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-    """(N,) long, the order by group and, within a group, by time."""
+    """Returns the order by group and, within a group, by time, (N,) long."""
     by_time = torch.argsort(times, stable=True)
     return by_time[torch.argsort(groups[by_time], stable=True)]
 
 
 def time_band(times: torch.Tensor, groups: torch.Tensor, *, window_seconds: float) -> TimeBand:
-    """The band of a sequence that is in `pack_order`.
+    """Returns the band of a sequence in `pack_order`.
 
     Args:
-        times: (N,) float seconds, N >= 1. groups: (N,) long; moments of different groups never see each other.
-        window_seconds: how far a moment sees to either side.
+        times: (N,) float seconds, N >= 1. groups: (N,) long; steps of different groups do not see each other.
+        window_seconds: attention reach to either side.
     """
     device, length = times.device, len(times)
     window_seconds = window_seconds + TOLERANCE_SECONDS
     reach = farthest_neighbour(times, groups, window_seconds=window_seconds)
-    block = max(SMALLEST_BLOCK, reach)
+    block = max(MIN_BLOCK, reach)
     num_blocks = -(-length // block)
 
     query_position = torch.arange(num_blocks * block, device=device).view(num_blocks, block, 1)
@@ -82,39 +85,68 @@ def time_band(times: torch.Tensor, groups: torch.Tensor, *, window_seconds: floa
     visible = visible & (key_position >= 0) & (key_position < length) | (query_position == key_position)
 
     index = torch.arange(length, device=device)
-    joined = (times.diff() <= window_seconds) & (groups.diff() == 0)  # (N - 1,), a moment with the next
-    edge = joined.new_zeros(1)
-    previous = index - torch.cat((edge, joined)).long()
-    following = index + torch.cat((joined, edge)).long()
+    adjacent = (times.diff() <= window_seconds) & (groups.diff() == 0)  # (N - 1,), a step and the next
+    edge = adjacent.new_zeros(1)
+    previous = index - torch.cat((edge, adjacent)).long()
+    following = index + torch.cat((adjacent, edge)).long()
     return TimeBand(length, block, key_index.squeeze(1), visible, previous, following)
 
 
-def moments_at(times: torch.Tensor, groups: torch.Tensor, *, seconds: float) -> torch.Tensor:
-    """(N,) long: for each moment of a sequence in `pack_order` the one of its group nearest to so many seconds later.
+def lagged_indices(times: torch.Tensor, groups: torch.Tensor, *, seconds: float) -> torch.Tensor:
+    """Returns, for each step of a sequence in `pack_order`, the step of its group nearest to its time plus `seconds`.
 
     Args:
-        seconds: negative for what was before. At a group's ends, the first or last moment stands for what is missing.
+        seconds: the lag, negative for earlier steps. Beyond the ends of a group its first or last step is used.
+
+    Returns:
+        (N,) long.
     """
-    moments, ranks = _groups_apart(times, groups, gap=abs(seconds))
-    wanted = moments + seconds
-    after = torch.searchsorted(moments, wanted).clamp(max=len(moments) - 1)
+    offset_times, ranks = _separate_groups(times, groups, gap=abs(seconds))
+    target = offset_times + seconds
+    after = torch.searchsorted(offset_times, target).clamp(max=len(offset_times) - 1)
     before = (after - 1).clamp(min=0)
-    nearest = torch.where((wanted - moments[before]) <= (moments[after] - wanted), before, after)
+    nearest = torch.where((target - offset_times[before]) <= (offset_times[after] - target), before, after)
     first = torch.searchsorted(ranks, ranks)
     last = torch.searchsorted(ranks, ranks, right=True) - 1
     return torch.minimum(torch.maximum(nearest, first), last).to(times.device)
 
 
+class LaggedPairs(NamedTuple):
+    """N time steps, each compared with L others, in P distinct pairs.
+
+    first, second: (P,) long, first <= second. index: (N, L) long, the pair of a step and its l-th other step.
+    is_first: (N, L) bool, whether the step is the first of that pair.
+    """
+
+    first: torch.Tensor
+    second: torch.Tensor
+    index: torch.Tensor
+    is_first: torch.Tensor
+
+
+def lagged_pairs(times: torch.Tensor, groups: torch.Tensor, *, lags_seconds: Sequence[float]) -> LaggedPairs:
+    """Pairs each step of a sequence in `pack_order` with its `lagged_indices`. Each pair is listed once."""
+    count = len(times)
+    others = torch.stack([lagged_indices(times, groups, seconds=lag) for lag in lags_seconds], dim=1)
+    steps = torch.arange(count, device=others.device).unsqueeze(1).expand_as(others)
+    keys = torch.minimum(steps, others) * count + torch.maximum(steps, others)
+    pairs, index = torch.unique(keys, return_inverse=True)
+    return LaggedPairs(pairs // count, pairs % count, index, steps <= others)
+
+
 def farthest_neighbour(times: torch.Tensor, groups: torch.Tensor, *, window_seconds: float) -> int:
-    """How many positions away the farthest moment within the window lies, at most."""
-    moments, _ = _groups_apart(times, groups, gap=window_seconds)
-    last = torch.searchsorted(moments, moments + window_seconds, right=True)
-    return int((last - torch.arange(len(moments))).max()) - 1
+    """Returns the largest number of positions between two steps of a group that are within the window."""
+    offset_times, _ = _separate_groups(times, groups, gap=window_seconds)
+    last = torch.searchsorted(offset_times, offset_times + window_seconds, right=True)
+    return int((last - torch.arange(len(offset_times))).max()) - 1
 
 
-def _groups_apart(times: torch.Tensor, groups: torch.Tensor, *, gap: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Increasing moments (N,) float64 whose groups lie more than `gap` apart, so that one sorted search does for all,
-    and the groups' ranks (N,) long, both on the CPU."""
+def _separate_groups(times: torch.Tensor, groups: torch.Tensor, *, gap: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shifts the times so that groups are more than `gap` apart and one sorted search covers all groups.
+
+    Returns:
+        The increasing times (N,) float64 and the rank of each step's group (N,) long, both on the CPU.
+    """
     times, groups = times.double().cpu(), groups.cpu()  # index arithmetic; some accelerators have no float64
     ranks = torch.unique_consecutive(groups, return_inverse=True)[1]
     spacing = float(times.max() - times.min()) + 2 * gap + 1.0

@@ -1,4 +1,4 @@
-"""Seconds as vectors: sums of sines, a small network on them, and rotations by time for attention."""
+"""Time embeddings: Fourier features of seconds, an MLP on them, and rotary embeddings by time for attention."""
 
 import math
 
@@ -11,24 +11,24 @@ LONGEST_PERIOD_SECONDS = 3600.0
 
 
 def check_times(name: str, times: torch.Tensor) -> None:
-    """Raises `ValueError` for times in half precision, which cannot tell two neighbouring frames apart."""
+    """Raises `ValueError` for times in half precision, which cannot resolve adjacent frames."""
     if times.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"{name} must be float32 or float64, got {times.dtype}: at 30 seconds bfloat16 rounds to 0.125 s. "
-            "Cast the pictures and the sound, not the times"
+            "Cast the images and the audio, not the times"
         )
 
 
 def angular_frequencies(
     count: int, *, shortest_seconds: float, longest_seconds: float, device: torch.device
 ) -> torch.Tensor:
-    """(count,) float32 radians a second, periods spaced evenly on a logarithmic scale."""
+    """Returns (count,) float32 radians per second with logarithmically spaced periods."""
     exponents = torch.linspace(0.0, 1.0, count, dtype=torch.float32, device=device)
     return 2 * math.pi / (shortest_seconds * (longest_seconds / shortest_seconds) ** exponents)
 
 
 def fourier_features(times: torch.Tensor) -> torch.Tensor:
-    """(...) seconds -> (..., 2 * NUM_BANDS) float32 sines and cosines."""
+    """Sines and cosines of times: (...) seconds -> (..., 2 * NUM_BANDS) float32."""
     frequencies = angular_frequencies(
         NUM_BANDS,
         shortest_seconds=SHORTEST_PERIOD_SECONDS,
@@ -40,7 +40,7 @@ def fourier_features(times: torch.Tensor) -> torch.Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """Seconds -> a vector of the model's width."""
+    """Embeds seconds in the model's width."""
 
     def __init__(self, hidden_size: int):
         super().__init__()
@@ -55,14 +55,13 @@ class TimeEmbedding(nn.Module):
 
 
 def rotate_by_time(states: torch.Tensor, times: torch.Tensor, *, window_seconds: float) -> torch.Tensor:
-    """Turns pairs of channels by angles proportional to time, so that dot products depend on time differences alone.
-
-    The slowest pair makes a quarter of a turn within the window, the fastest four turns.
+    """Rotary embedding: rotates channel pairs by angles proportional to time, so that dot products depend only on time
+    differences. Within the window, the slowest pair makes a quarter turn, the fastest four turns.
 
     Args:
         states: (..., L, d), d even.
         times: seconds, broadcasts to (..., L).
-        window_seconds: how far attention reaches to one side.
+        window_seconds: attention reach to one side.
     """
     half = states.shape[-1] // 2
     frequencies = angular_frequencies(

@@ -1,4 +1,4 @@
-"""Pictures -> patch features, and the frame Q-Former that reads them together with the frame's time."""
+"""Vision tower (images to patch features) and frame Q-Former (patch features and time to frame tokens)."""
 
 import inspect
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ from transformers import (
 )
 
 from .configuration_microemo import MicroEmoQFormerConfig
-from .placement import like_weight
+from .placement import match_weight
 from .qformer import QFormerEncoder
 from .time_embedding import TimeEmbedding
 
-# Towers that transformers has and AutoModel does not know.
+# Towers in transformers that AutoModel does not support.
 OTHER_TOWERS: dict[type[PreTrainedConfig], Any] = {InstructBlipVisionConfig: InstructBlipVisionModel}
-# Bounds the activations of a tower; 1800 crops at once would take gigabytes. On a CPU fewer stay within its caches:
+# Limits the memory of activations; 1800 crops at once would take gigabytes. Smaller chunks fit the CPU caches:
 # MobileNetV2 on crops of 112 px takes 1.7 times as long in chunks of 64 as in chunks of 16.
-PICTURES_A_CHUNK = 64
-PICTURES_A_CHUNK_ON_CPU = 16
+IMAGES_PER_CHUNK = 64
+IMAGES_PER_CHUNK_ON_CPU = 16
 
 
 @dataclass(frozen=True)
-class PictureFeatures:
-    """Patch features (M, P, C) of M pictures, and what the tower recorded when asked to."""
+class ImageFeatures:
+    """Patch features (M, P, C) of M images, and the tower's hidden states and attentions if requested."""
 
     patches: torch.Tensor
     hidden_states: tuple[torch.Tensor, ...] | None
@@ -39,11 +39,11 @@ class PictureFeatures:
 
 
 def build_tower(config: PreTrainedConfig, *, output_norm_eps: float | None = None) -> PreTrainedModel:
-    """The vision tower of this config, without a pooler where it can be left out.
+    """Builds the vision tower, without a pooler if possible.
 
-    `output_norm_eps` is for a tower whose last norm comes from elsewhere (BLIP-2's `ln_vision`). A tower without fused
-    attention (MobileNet has none at all) is built eager, so that asking the whole model for "sdpa" does not fail for
-    its sake.
+    `output_norm_eps` sets the epsilon of the last norm, for towers with a norm from another model (BLIP-2's
+    `ln_vision`). Towers without SDPA support (such as MobileNet) are built with eager attention, so that the whole
+    model can be loaded with "sdpa".
     """
     model_class: Any = OTHER_TOWERS.get(type(config)) or MODEL_MAPPING.get(type(config), PreTrainedModel)
     if not model_class._supports_sdpa:
@@ -56,48 +56,48 @@ def build_tower(config: PreTrainedConfig, *, output_norm_eps: float | None = Non
         tower = AutoModel.from_config(config)
     if output_norm_eps is not None:
         if not hasattr(tower, "post_layernorm"):
-            raise ValueError(f"vision_output_norm_eps is given, but a {config.model_type!r} tower has no last norm")
+            raise ValueError(f"vision_output_norm_eps is set, but a {config.model_type!r} tower has no post_layernorm")
         tower.post_layernorm.eps = output_norm_eps
     return tower
 
 
-def encode_pictures(tower: PreTrainedModel, pixel_values: torch.Tensor, *, record: dict[str, bool]) -> PictureFeatures:
-    """Runs a vision tower over pictures (M, 3, H, W), M >= 1, a chunk at a time.
+def encode_images(tower: PreTrainedModel, pixel_values: torch.Tensor, *, record: dict[str, bool]) -> ImageFeatures:
+    """Runs a vision tower over images (M, 3, H, W), M >= 1, in chunks.
 
-    Convolutional towers give a map (C, h, w), which is flattened row by row; transformers give (P, C) as it is.
+    The feature map (C, h, w) of convolutional towers is flattened row by row to (P, C).
 
     Args:
-        record: what the tower shall return beside its features, as `recorded` gives it.
+        record: additional outputs to return, see `recorded_outputs`.
     """
-    pixel_values = like_weight(pixel_values, next(tower.parameters()))
-    size = PICTURES_A_CHUNK
+    pixel_values = match_weight(pixel_values, next(tower.parameters()))
+    size = IMAGES_PER_CHUNK
     if pixel_values.device.type == "cpu":
-        size, pixel_values = PICTURES_A_CHUNK_ON_CPU, pixel_values.contiguous(memory_format=torch.channels_last)
+        size, pixel_values = IMAGES_PER_CHUNK_ON_CPU, pixel_values.contiguous(memory_format=torch.channels_last)
     chunks = [tower(chunk, return_dict=True, **record) for chunk in pixel_values.split(size)]
     features = torch.cat([chunk.last_hidden_state for chunk in chunks])
     if features.ndim == 4:
         features = features.flatten(2).transpose(1, 2)  # (M, C, h, w) -> (M, P, C)
-    return PictureFeatures(
+    return ImageFeatures(
         patches=features,
-        hidden_states=joined([chunk.get("hidden_states") for chunk in chunks]),
-        attentions=joined([chunk.get("attentions") for chunk in chunks]),
+        hidden_states=concatenate_layers([chunk.get("hidden_states") for chunk in chunks]),
+        attentions=concatenate_layers([chunk.get("attentions") for chunk in chunks]),
     )
 
 
-def recorded(kwargs: Mapping[str, Any]) -> dict[str, bool]:
-    """What a tower is asked to record, out of the keyword arguments of a call."""
+def recorded_outputs(kwargs: Mapping[str, Any]) -> dict[str, bool]:
+    """Selects output_attentions and output_hidden_states, if True, from the keyword arguments of a call."""
     return {name: True for name in ("output_attentions", "output_hidden_states") if kwargs.get(name)}
 
 
-def joined(layers_of_chunks: list[tuple[torch.Tensor, ...] | None]) -> tuple[torch.Tensor, ...] | None:
-    """The layers' outputs of all chunks, layer by layer."""
-    if layers_of_chunks[0] is None:
+def concatenate_layers(chunks: list[tuple[torch.Tensor, ...] | None]) -> tuple[torch.Tensor, ...] | None:
+    """Concatenates the layer outputs of all chunks, layer by layer."""
+    if chunks[0] is None:
         return None
-    return tuple(torch.cat(layer) for layer in zip(*layers_of_chunks, strict=True))
+    return tuple(torch.cat(layer) for layer in zip(*chunks, strict=True))
 
 
 class SentenceEmbedding(nn.Module):
-    """Token ids of a short sentence -> word and position embeddings."""
+    """Word and position embeddings of a short sentence."""
 
     def __init__(self, config: MicroEmoQFormerConfig):
         super().__init__()
@@ -108,15 +108,15 @@ class SentenceEmbedding(nn.Module):
         """(M, L) long -> (M, L, D)."""
         length, limit = input_ids.shape[1], self.positions.num_embeddings
         if length > limit:
-            raise ValueError(f"qformer_input_ids has {length} tokens a frame, at most {limit} are allowed")
+            raise ValueError(f"qformer_input_ids has {length} tokens per frame, at most {limit} are allowed")
         return self.words(input_ids) + self.positions(torch.arange(length, device=input_ids.device))
 
 
 class FrameQFormer(nn.Module):
-    """Reads each frame's patches into Q tokens that know when the frame was taken.
+    """Encodes the patches of each frame to Q tokens, conditioned on the time of the frame.
 
-    timestamp "fourier" adds an embedding of the seconds to the queries; "text" lets the queries attend to a tokenised
-    sentence ("This frame is sampled at 1.5 second."), as TimeChat does; "none" tells nothing.
+    timestamp "fourier" adds an embedding of the seconds to the queries. With "text" the queries attend to a tokenised
+    sentence ("This frame is sampled at 1.5 second."), as in TimeChat. With "none" the time is not used.
     """
 
     def __init__(self, config: MicroEmoQFormerConfig, *, timestamp: str):
@@ -139,16 +139,16 @@ class FrameQFormer(nn.Module):
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the frames' tokens (M, Q, D) and which of them shall be seen (M, Q) bool.
+        """Returns the frame tokens (M, Q, D) and their mask (M, Q) bool, False at padding.
 
         Args:
             patches: (M, P, C) of M frames.
             times: (M,) seconds.
-            input_ids, attention_mask: (M, L), the time as a sentence; needed when timestamp is "text".
+            input_ids, attention_mask: (M, L), the time as a sentence; required if timestamp is "text".
         """
-        patches = patches.to(self.queries)  # a frozen tower may live in another precision or place
+        patches = patches.to(self.queries)  # a frozen tower may have another dtype or device
         queries = self.queries.expand(len(patches), -1, -1)  # (M, Q, D)
-        real = torch.ones(queries.shape[:2], dtype=torch.bool, device=patches.device)
+        valid = torch.ones(queries.shape[:2], dtype=torch.bool, device=patches.device)
         self_mask = None
         if isinstance(self.timestamp, TimeEmbedding):
             queries = queries + self.timestamp(times).unsqueeze(1)
@@ -156,11 +156,11 @@ class FrameQFormer(nn.Module):
             if input_ids is None or attention_mask is None:
                 raise ValueError('timestamp is "text": qformer_input_ids and qformer_attention_mask must be given')
             queries = torch.cat((queries, self.timestamp(input_ids)), dim=1)  # (M, Q + L, D)
-            real = torch.cat((real, attention_mask.bool()), dim=1)
-            self_mask = real.unsqueeze(1)
+            valid = torch.cat((valid, attention_mask.bool()), dim=1)
+            self_mask = valid.unsqueeze(1)
         num_queries = self.config.num_query_tokens
         states = self.dropout(self.norm(queries))
         tokens = self.encoder(states, patches, self_mask=self_mask, num_queries=num_queries)
         if self.config.keep_text_tokens:
-            return tokens, real if self.config.mask_text_padding else torch.ones_like(real)
-        return tokens[:, :num_queries], real[:, :num_queries]
+            return tokens, valid if self.config.mask_text_padding else torch.ones_like(valid)
+        return tokens[:, :num_queries], valid[:, :num_queries]

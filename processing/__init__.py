@@ -1,1 +1,1 @@
-"""Reads videos and makes the tensors of the model out of them."""
+"""Reads videos and creates the model's input tensors."""

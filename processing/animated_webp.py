@@ -1,4 +1,4 @@
-"""Animated WebP: FFmpeg reads its first picture only, so Pillow decodes it."""
+"""Decodes animated WebP with Pillow, since FFmpeg reads only the first frame."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ except ImportError:
 HEAD_BYTES = 12  # "RIFF", length, "WEBP"
 CHUNK_HEAD_BYTES = 8
 MILLISECONDS = 1000
-SHORTEST_MILLISECONDS = 10  # browsers show frames of less for 100 ms
-PLAYED_MILLISECONDS = 100
+MIN_MILLISECONDS = 10  # browsers show shorter frames for 100 ms
+SHOWN_MILLISECONDS = 100
 
 
 def is_animated_webp(path: Path) -> bool:
@@ -31,15 +31,15 @@ def is_animated_webp(path: Path) -> bool:
 def webp_times(path: Path) -> tuple[np.ndarray, float]:
     """(N,) start of each frame in seconds, and the end of the last one."""
     with path.open("rb") as file:
-        # A frame begins with x, y, width, height and duration in milliseconds, three bytes each.
+        # A frame starts with x, y, width, height and duration in milliseconds, three bytes each.
         durations = [int.from_bytes(head[12:15], "little") for kind, head in _chunks(file) if kind == b"ANMF"]
-    played = np.where(np.array(durations) <= SHORTEST_MILLISECONDS, PLAYED_MILLISECONDS, durations)
-    ends = np.cumsum(played) / MILLISECONDS
+    shown = np.where(np.array(durations) <= MIN_MILLISECONDS, SHOWN_MILLISECONDS, durations)
+    ends = np.cumsum(shown) / MILLISECONDS
     return np.concatenate([[0.0], ends[:-1]]), float(ends[-1])
 
 
 def _chunks(file) -> Iterator[tuple[bytes, bytes]]:
-    """(name, first bytes) of each chunk of a WebP file; nothing for other files."""
+    """Yields (name, first bytes) of each chunk of a WebP file; nothing for other files."""
     head = file.read(HEAD_BYTES)
     if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
         return
@@ -51,7 +51,7 @@ def _chunks(file) -> Iterator[tuple[bytes, bytes]]:
 
 
 class WebPDecoder:
-    """Frames of an animated WebP in order of time; going back begins anew."""
+    """Decodes frames of an animated WebP in order of time; going back restarts."""
 
     name = "pillow"
     notes: tuple[str, ...] = ()
@@ -66,15 +66,15 @@ class WebPDecoder:
         """(width, height)."""
         return self.animation.size
 
-    def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (place, picture (height, width, 3)); what cannot be decoded is left out."""
-        for place in places.tolist():
+    def decode(self, indices: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (index, frame (height, width, 3)); frames that cannot be decoded are left out."""
+        for index in indices.tolist():
             try:
-                self.animation.seek(place)
+                self.animation.seek(index)
                 picture = np.asarray(self.animation.convert("RGB"))
             except (OSError, EOFError):
                 continue
-            yield place, scaled(picture, height=height, width=width)
+            yield index, scaled(picture, height=height, width=width)
 
     def close(self) -> None:
         self.animation.close()

@@ -1,4 +1,4 @@
-"""The sound of a file as one mono waveform on the same clock as its frames."""
+"""Reads a file's audio as one mono waveform on the same clock as its frames."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ try:
 except ImportError:
     av = None  # type: ignore[assignment]
 
-SEEK_AHEAD_SECONDS = 0.5  # start decoding this much early: the first frames after a seek are not exact
-JUMP_SECONDS = 0.05  # a stored time this far from where the last samples ended is a real gap, not rounding
+SEEK_AHEAD_SECONDS = 0.5  # decoding starts this much earlier: the first frames after a seek are inexact
+JUMP_SECONDS = 0.05  # a timestamp this far from the end of the previous samples is a gap, not rounding
 
 
 def read_audio(
@@ -31,19 +31,18 @@ def read_audio(
     audio_track: int | None = None,
     language: str | None = None,
 ) -> np.ndarray | None:
-    """(S,) float32 mono in [-1, 1] whose first sample sounds at `start_seconds` of the file's clock.
+    """(S,) float32 mono in [-1, 1], starting at `start_seconds` of the file's clock.
 
-    Channels are mixed by FFmpeg's rules. Where the stream starts late, has gaps or ends before `end_seconds`, there
-    are zeros::
+    Channels are mixed by FFmpeg's rules. A late start, gaps and a missing end are filled with zeros::
 
         clock     0 ....... 1 ....... 2 ....... 3
         stream        [aaaaaaaaa]  [bbbbbb]
         result    0000aaaaaaaaaaa00bbbbbbb000000   for end_seconds=3; without it the result ends with b
 
-    None when there is no audio stream. Damaged parts are left out; raises `ValueError` for what is no media file.
+    Returns None if there is no audio stream. Damaged parts are skipped; raises `ValueError` if it is no media file.
 
     Args:
-        index: of `index_media`, where the caller has it already (for a path); it has chosen the track.
+        index: of `index_media`, if known (for a path); it has selected the track.
         audio_track, language: see `index_media`.
     """
     if sampling_rate < 1:
@@ -59,16 +58,16 @@ def read_audio(
         pieces = [(0.0, resample(source.waveform, from_rate=source.sampling_rate, to_rate=sampling_rate))]
     else:
         with local_file(source) as path:
-            found = _decode_pieces(
+            decoded = _decode_pieces(
                 path,
                 index=index or index_sound(path, audio_track=audio_track, language=language),
                 sampling_rate=sampling_rate,
                 start_seconds=start_seconds,
                 end_seconds=end_seconds,
             )
-        if found is None:
+        if decoded is None:
             return None
-        pieces = found
+        pieces = decoded
     waveform = lay_pieces(pieces, sampling_rate=sampling_rate, start_seconds=start_seconds, end_seconds=end_seconds)
     return np.clip(waveform, -1, 1)
 
@@ -80,7 +79,7 @@ def lay_pieces(
     start_seconds: float,
     end_seconds: float | None,
 ) -> np.ndarray:
-    """One waveform from (start in seconds, samples) pieces, zeros between them; the later piece wins an overlap."""
+    """Combines (start in seconds, samples) pieces to one waveform, zeros in between; later pieces overwrite."""
     starts = [round((seconds - start_seconds) * sampling_rate) for seconds, _ in pieces]
     ends = [start + len(samples) for start, (_, samples) in zip(starts, pieces, strict=True)]
     length = max([0, *ends]) if end_seconds is None else round((end_seconds - start_seconds) * sampling_rate)
@@ -93,7 +92,7 @@ def lay_pieces(
 
 
 def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarray:
-    """(S,) float32 mono at another rate, with FFmpeg's filter."""
+    """Resamples (S,) float32 mono with FFmpeg's filter."""
     samples = np.ascontiguousarray(waveform, dtype=np.float32)
     if from_rate == to_rate:
         return samples
@@ -106,41 +105,46 @@ def resample(waveform: np.ndarray, *, from_rate: int, to_rate: int) -> np.ndarra
 def _decode_pieces(
     path: Path, *, index: MediaIndex, sampling_rate: int, start_seconds: float, end_seconds: float | None
 ) -> list[tuple[float, np.ndarray]] | None:
-    """(start, samples) of every stretch without a jump in its times; None without an audio stream."""
+    """(start, samples) of every segment with contiguous timestamps; None without an audio stream."""
     if not index.has_audio:
         return None
     clock = index.clock
     with open_container(path) as container:
         stream = container.streams.audio[index.audio_track]
-        if start_seconds > SEEK_AHEAD_SECONDS and not clock.is_joined:  # of joined recordings no time is one place
+        if start_seconds > SEEK_AHEAD_SECONDS and not clock.is_joined:  # in joined recordings timestamps are ambiguous
             seek_to = start_seconds - SEEK_AHEAD_SECONDS - clock.offsets[0]
             container.seek(round(seek_to / stream.time_base), stream=stream, backward=True)
         pieces: list[tuple[float, list]] = []
         expected = None
-        resampler = kind = None
+        resampler = current_format = None
         for frame, part in _decode_frames(container, stream, follower=PartFollower(clock, stream.index)):
-            begin = expected if frame.pts is None else float(frame.pts * frame.time_base) + clock.offsets[part]
-            begin = begin or 0.0
-            if end_seconds is not None and begin >= end_seconds:
+            start = expected if frame.pts is None else float(frame.pts * frame.time_base) + clock.offsets[part]
+            start = start or 0.0
+            if end_seconds is not None and start >= end_seconds:
                 break
-            frame_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            is_jump = expected is None or abs(begin - expected) > JUMP_SECONDS
-            if resampler is None or is_jump or frame_kind != kind:  # rate and channels may change in joined streams
+            frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+            is_jump = expected is None or abs(start - expected) > JUMP_SECONDS
+            if (
+                resampler is None or is_jump or frame_format != current_format
+            ):  # rate and channels may change within a stream
                 if resampler is not None:
                     pieces[-1][1].extend(resampler.resample(None))
-                resampler, kind = av.AudioResampler(format="flt", layout="mono", rate=sampling_rate), frame_kind
+                resampler, current_format = (
+                    av.AudioResampler(format="flt", layout="mono", rate=sampling_rate),
+                    frame_format,
+                )
                 if is_jump:
-                    pieces.append((begin, []))
-            expected = begin + frame.samples / frame.sample_rate
-            frame.pts = None  # the resampler would fill gaps in its own way
+                    pieces.append((start, []))
+            expected = start + frame.samples / frame.sample_rate
+            frame.pts = None  # otherwise the resampler fills gaps itself
             pieces[-1][1].extend(resampler.resample(frame))
         if resampler is not None:
             pieces[-1][1].extend(resampler.resample(None))
-    return [(begin, _joined(frames)) for begin, frames in pieces]
+    return [(start, _joined(frames)) for start, frames in pieces]
 
 
 def _decode_frames(container, stream, *, follower: PartFollower) -> Iterator:
-    """Audio frames in order, each with its part; stops where the file is cut, steps over damaged packets."""
+    """Yields audio frames with their part; skips damaged packets and stops where the file is truncated."""
     packets = container.demux(stream)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Which of a file's audio tracks is heard: the one that was asked for, the wanted language, or the default one."""
+"""Selects a file's audio track: the requested one, the one in the requested language, or the default one."""
 
 from __future__ import annotations
 
@@ -16,50 +16,55 @@ LANGUAGES = {
     "sw": "swa", "ta": "tam", "te": "tel", "th": "tha", "tl": "tgl fil", "tr": "tur", "uk": "ukr", "ur": "urd",
     "vi": "vie", "yue": "yue", "zh": "zho chi cmn",
 }  # fmt: skip
-ASIDES = ("comment", "visual_impaired", "descriptions", "karaoke")  # dispositions of tracks that are not the film's
-UNTOLD = ("und", "SoundHandler")  # what muxers write where nobody said anything
+SECONDARY_DISPOSITIONS = ("comment", "visual_impaired", "descriptions", "karaoke")  # of tracks other than the main one
+UNINFORMATIVE = ("und", "SoundHandler")  # written by muxers by default
 
 
 def choose_audio_track(tracks: Sequence[Any], *, number: int | None = None, language: str | None = None) -> int:
-    """The number, from 0, of the audio stream to hear; 0 where there is none.
+    """Index, from 0, of the audio stream to use; 0 if there is none.
 
     Args:
-        tracks: the audio streams of a PyAV container.
-        number: of the track that was asked for; it wins.
-        language: of the speech that is wanted, such as "en": the first track in it, the default one before others.
+        tracks: audio streams of a PyAV container.
+        number: requested track; takes precedence.
+        language: requested language, such as "en": the first track in it, default tracks first.
 
-    Without either it is the track that the file calls its default, else the first; commentary comes last. Raises
-    `ValueError` for a number that the file does not have.
+    Without either, the file's default track is used, else the first one; commentary comes last. Raises `ValueError`
+    for a
+    number that the file does not have.
     """
     if number is not None:
         if not 0 <= number < len(tracks):
-            have = f"it has {len(tracks)}, numbered from 0" if tracks else "it has none"
-            raise ValueError(f"audio_track must be one of the file's audio tracks ({have}), got {number}")
+            available = f"it has {len(tracks)}, numbered from 0" if tracks else "it has none"
+            raise ValueError(f"audio_track must be one of the file's audio tracks ({available}), got {number}")
         return number
     if not tracks:
         return 0
-    order = sorted(range(len(tracks)), key=lambda each: (_is_aside(tracks[each]), not _is_default(tracks[each]), each))
+    order = sorted(
+        range(len(tracks)), key=lambda index: (_is_secondary(tracks[index]), not _is_default(tracks[index]), index)
+    )
     if language is not None:
-        spoken = [each for each in order if _is_in(tracks[each], language)]
-        order = spoken or order
+        matching = [index for index in order if _is_in(tracks[index], language)]
+        order = matching or order
     return order[0]
 
 
 def audio_track_note(tracks: Sequence[Any], *, number: int) -> str:
-    """Which of several tracks was heard, with what the file says of it."""
+    """Note about which of several tracks was used, with its metadata."""
     track = tracks[number]
-    said = [track.language, track.metadata.get("title"), track.metadata.get("handler_name")]
-    marks = [mark for mark in said if mark and mark not in UNTOLD] + (["default"] if _is_default(track) else [])
-    named = f" ({', '.join(marks)})" if marks else ""
-    return f"of {len(tracks)} audio tracks, number {number}{named} was heard; audio_track names another, from 0"
+    metadata = [track.language, track.metadata.get("title"), track.metadata.get("handler_name")]
+    details = [mark for mark in metadata if mark and mark not in UNINFORMATIVE] + (
+        ["default"] if _is_default(track) else []
+    )
+    named = f" ({', '.join(details)})" if details else ""
+    return f"of {len(tracks)} audio tracks, number {number}{named} was used; audio_track selects another, from 0"
 
 
 def _is_default(track: Any) -> bool:
     return "default" in _dispositions(track)
 
 
-def _is_aside(track: Any) -> bool:
-    return not _dispositions(track).isdisjoint(ASIDES)
+def _is_secondary(track: Any) -> bool:
+    return not _dispositions(track).isdisjoint(SECONDARY_DISPOSITIONS)
 
 
 def _dispositions(track: Any) -> set[str]:
@@ -67,6 +72,6 @@ def _dispositions(track: Any) -> set[str]:
 
 
 def _is_in(track: Any, language: str) -> bool:
-    wanted = language.lower().split("-")[0]
-    stored = (track.language or "").lower()
-    return stored == wanted or stored in LANGUAGES.get(wanted, "").split()
+    code = language.lower().split("-")[0]
+    track_language = (track.language or "").lower()
+    return track_language == code or track_language in LANGUAGES.get(code, "").split()

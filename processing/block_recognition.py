@@ -1,4 +1,4 @@
-"""Speech of recordings of any length: recognised block by block, with one block of sound in memory."""
+"""Recognises speech in recordings of any length, block by block."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from .clip import Transcription, Utterance
 
 Progress = Callable[[str, int, int], None]
 
-SILENT_PEAK = 1e-3  # amplitude, -60 dB: below it a track is called silent
-BLOCK_EDGE_SECONDS = 1.0  # speech that reaches this near to a block's end may go on in the next
+SILENT_PEAK = 1e-3  # amplitude, -60 dB; below it audio counts as silent
+BLOCK_EDGE_SECONDS = 1.0  # speech this close to a block's end may continue in the next block
 
 
 class Recognizer(Protocol):
-    """What makes utterances of sound when no transcript is given; `SpeechRecognizer` is one.
+    """Transcribes audio if no transcript is given, as `SpeechRecognizer`.
 
-    A `Transcription` instead of a plain tuple also tells what was heard with low confidence.
-    One that has `translate` too, as `SpeechRecognizer`, gives English beside a transcript in another language.
+    It may return a `Transcription` instead of a tuple, to report speech with low confidence. With a `translate`
+    method, as
+    `SpeechRecognizer` has, transcripts in other languages are translated to English.
     """
 
     def transcribe(
@@ -37,16 +38,16 @@ def recognize_in_blocks(
     language: str | None = None,
     progress: Progress | None = None,
 ) -> Transcription:
-    """Utterances of a long recording with one block of sound in memory at a time.
+    """Transcribes a long recording with one block of audio in memory at a time.
 
-    Speech that may go on beyond a block is left to the next block, which begins with it::
+    Speech that may continue beyond a block is left to the next block, which starts with it::
 
         speech    [--1--]  [--2--]      [-----3-----]
-        block 1   |----------------------------|         finds 1, 2; 3 touches the edge
-        block 2                         |----------...   finds 3
+        block 1   |----------------------------|         returns 1, 2; 3 touches the edge
+        block 2                         |----------...   returns 3
 
     Args:
-        read: gives the waveform from one second to another.
+        read: returns the waveform between two times in seconds.
     """
     utterances: list[Utterance] = []
     low_confidence: list[Utterance] = []
@@ -54,16 +55,18 @@ def recognize_in_blocks(
     while start < duration_seconds:
         end = min(start + block_seconds, duration_seconds)
         waveform = read(start, end)
-        found: tuple[Utterance, ...] = ()
+        transcription: tuple[Utterance, ...] = ()
         if waveform is not None and not is_silent(waveform):
-            found = recognizer.transcribe(waveform, language=language)
-        shifted = _later(found, seconds=start)
+            transcription = recognizer.transcribe(waveform, language=language)
+        shifted = _later(transcription, seconds=start)
         next_start = end
-        if end < duration_seconds and shifted and _goes_on(shifted[-1], block_start=start, block_end=end):
+        if end < duration_seconds and shifted and _may_continue(shifted[-1], block_start=start, block_end=end):
             next_start = shifted.pop().start_seconds
         utterances += shifted
-        unsure = _later(getattr(found, "low_confidence", ()), seconds=start)
-        low_confidence += [each for each in unsure if each.start_seconds < next_start]  # the rest is heard again
+        uncertain = _later(getattr(transcription, "low_confidence", ()), seconds=start)
+        low_confidence += [
+            each for each in uncertain if each.start_seconds < next_start
+        ]  # the rest is recognised again
         start = next_start
         if progress is not None:
             progress("speech", round(start), round(duration_seconds))
@@ -77,12 +80,12 @@ def _later(utterances: Iterable[Utterance], *, seconds: float) -> list[Utterance
     ]
 
 
-def _goes_on(utterance: Utterance, *, block_start: float, block_end: float) -> bool:
-    """True for speech at a block's end, unless it fills the block: then leaving it to the next would never end."""
+def _may_continue(utterance: Utterance, *, block_start: float, block_end: float) -> bool:
+    """True for speech at a block's end, unless it fills the block (it would never end)."""
     near_end = utterance.end_seconds > block_end - BLOCK_EDGE_SECONDS
     return near_end and utterance.start_seconds > block_start + BLOCK_EDGE_SECONDS
 
 
 def is_silent(waveform: np.ndarray) -> bool:
-    """True where nothing is louder than `SILENT_PEAK`."""
+    """True if no sample exceeds `SILENT_PEAK`."""
     return len(waveform) == 0 or float(np.max(np.abs(waveform))) < SILENT_PEAK

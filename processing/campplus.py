@@ -1,7 +1,7 @@
-"""CAM++, a net that turns speech into a vector of its speaker (Wang et al. 2023, arXiv 2303.00332).
+"""CAM++, a network for speaker embeddings (Wang et al. 2023, arXiv 2303.00332).
 
-After the code of the 3D-Speaker project (Apache-2.0), whose names of weights are kept. B pieces, T frames of 10 ms,
-F mel bands, C channels.
+After the code of the 3D-Speaker project (Apache-2.0); the weights keep their names there. B segments, T frames of
+10 ms, F mel bands, C channels.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch.nn import functional
 
 MEL_BANDS = 80
 WIDTH = 192  # of an embedding
-PICTURE_CHANNELS = 32  # of the convolutions over time and frequency
+PICTURE_CHANNELS = 32  # of the 2D convolutions over time and frequency
 START_CHANNELS = 128
-GROWTH = 32  # channels that a dense layer adds
+GROWTH = 32  # channels added by a dense layer
 BOTTLENECK = 128
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # dense layers, dilation
 KERNEL = 3
-CONTEXT_FRAMES = 100  # of 20 ms: a layer's mask sees the mean of these, and that of the whole
+CONTEXT_FRAMES = 100  # of 20 ms: a layer's mask uses their mean and the global mean
 
 
 class CAMPlusPlus(nn.Module):
@@ -51,7 +51,7 @@ def _norm_relu(channels: int) -> nn.Sequential:
 
 
 class _PictureHead(nn.Module):
-    """The spectrogram as a picture: (B, F, T) to (B, C, T) with frequency at an eighth."""
+    """2D convolutions over the spectrogram: (B, F, T) to (B, C, T), frequency reduced to an eighth."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class _PictureHead(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two convolutions and a shortcut; `stride` is that of frequency."""
+    """Two convolutions and a shortcut; `stride` applies to frequency."""
 
     def __init__(self, *, stride: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class _Residual(nn.Module):
 
 
 class _TimeConvolution(nn.Module):
-    """Frames of 10 ms to frames of 20 ms."""
+    """Reduces frames of 10 ms to frames of 20 ms."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class _TimeConvolution(nn.Module):
 
 
 class _DenseBlock(nn.Module):
-    """Layers that each see what all before them gave."""
+    """Densely connected layers: each gets the outputs of all previous ones."""
 
     def __init__(self, channels: int, *, count: int, dilation: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class _DenseLayer(nn.Module):
 
 
 class _ContextMask(nn.Module):
-    """A convolution whose channels are weighed by what is heard around: the net's name."""
+    """Context-aware masking (CAM): a convolution whose channels are weighted by the context."""
 
     def __init__(self, *, dilation: int) -> None:
         super().__init__()
@@ -139,13 +139,13 @@ class _ContextMask(nn.Module):
         self.linear2 = nn.Conv1d(BOTTLENECK // 2, GROWTH, 1)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        context = states.mean(-1, keepdim=True) + _means_of_stretches(states)
+        context = states.mean(-1, keepdim=True) + _segment_means(states)
         mask = torch.sigmoid(self.linear2(torch.relu(self.linear1(context))))
         return self.linear_local(states) * mask
 
 
-def _means_of_stretches(states: torch.Tensor) -> torch.Tensor:
-    """(B, C, T): each frame replaced by the mean of its stretch of `CONTEXT_FRAMES`."""
+def _segment_means(states: torch.Tensor) -> torch.Tensor:
+    """(B, C, T): each frame replaced by the mean of its segment of `CONTEXT_FRAMES`."""
     means = functional.avg_pool1d(states, kernel_size=CONTEXT_FRAMES, stride=CONTEXT_FRAMES, ceil_mode=True)
     return means.repeat_interleave(CONTEXT_FRAMES, dim=-1)[..., : states.shape[-1]]
 

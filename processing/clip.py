@@ -1,6 +1,6 @@
-"""The values that pass between reading a video and making tensors of it.
+"""Data classes between reading a video and creating tensors.
 
-Every time is in seconds on the video container's own clock; every box is xyxy in pixels of the full frame, end
+All times are in seconds on the video container's clock. All boxes are xyxy in pixels of the full frame, end
 exclusive.
 """
 
@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 FACE_READINGS = ("face_actions", "head_pose", "gaze", "face_actions_mask")
-FACE_ARRAYS = ("face_crops", "face_times", "face_track_ids", *FACE_READINGS)  # of a `Clip`, a row for each crop
+FACE_ARRAYS = ("face_crops", "face_times", "face_track_ids", *FACE_READINGS)  # of a `Clip`, one row per crop
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One stretch of speech by one person.
+    """One segment of speech by one person.
 
-    language: Whisper's code of the language of `text` ("en", "zh"), None where nobody asked. language_probability: of
-    a language that was heard. english: the words in English where `text` is in another language and they are known.
-    foreign_tags: what another recogniser wrote into the words beside them (a language, an emotion), see
-    `recogniser_tags`; a hint for people, never shown to the language model.
+    language: Whisper's code of the language of `text` ("en", "zh"), None if unknown.
+    language_probability: of a detected language.
+    english: translation of `text`, if it is in another language and the translation is known.
+    foreign_tags: tags that another recogniser wrote into the words (a language, an emotion), see `recogniser_tags`;
+    for
+        display only, never shown to the language model.
 
-    Raises `ValueError` when the times are not finite, negative or empty.
+    Raises `ValueError` if the times are not finite, negative or empty.
     """
 
     start_seconds: float
@@ -47,10 +49,11 @@ class Utterance:
 
 
 def prompt_words(utterance: Utterance) -> str:
-    """Returns the words that a language model is given, which knows English only.
+    """Returns the words for the language model, which understands English only.
 
-    Those are the English text of an utterance in another language, and nothing where there is none. Words whose
-    language nobody asked about are given as they are.
+    For an utterance in another language, that is its translation, or nothing if there is none. Words of unknown
+    language
+    are used as they are.
     """
     if utterance.english is not None:
         return utterance.english
@@ -58,7 +61,7 @@ def prompt_words(utterance: Utterance) -> str:
 
 
 class Transcription(tuple[Utterance, ...]):
-    """The utterances of a recognizer; those whose words are not trusted are left out of it, in `low_confidence`."""
+    """A recogniser's utterances; those with untrusted words are excluded and listed in `low_confidence`."""
 
     low_confidence: tuple[Utterance, ...]
 
@@ -72,11 +75,11 @@ class Transcription(tuple[Utterance, ...]):
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """One person's face through time; between `times` the face was not seen.
+    """One person's face over time; it is not visible between `times`.
 
-    times: (F,) float64 seconds, increasing. boxes: (F, 4) float32. landmarks: (F, 5, 2) float32 pixels, in the order
-    left eye, right eye, nose, left and right corner of the mouth, as seen in the picture; NaN where tracked, not
-    detected. scores: (F,) float32 in [0, 1].
+    times: (F,) float64 seconds, increasing. boxes: (F, 4) float32. scores: (F,) float32 in [0, 1].
+    landmarks: (F, 5, 2) float32 pixels, in the order left eye, right eye, nose, left and right corner of the mouth, as
+        seen in the image; NaN where tracked but not detected.
     """
 
     track_id: int
@@ -99,15 +102,17 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video, or a window of a long one, read and aligned: all that the tensors are made of.
+    """A video, or a chunk of a long one, read and aligned: the source of all tensors.
 
-    A stream that is missing is None and its reason stands in `absences` ("faces" -> "no face found", ...).
-    frames: (T, H, W, 3) uint8 RGB with frame_times (T,). face_crops: (F, h, w, 3) uint8 RGB, aligned, with face_times
-    (F,) increasing and face_track_ids (F,) int; of each crop where it was measured (`face_actions_mask` (F,) bool):
-    face_actions (F, 52) float32 in [0, 1], head_pose (F, 3) float32 degrees (pitch, yaw, roll) and gaze (F, 2) float32
-    degrees (yaw, pitch), zero elsewhere. waveform: (S,) float32 mono in [-1, 1] that begins at start_seconds.
-    media_end_seconds: where the whole file ends, which a window does not reach.
-    utterance_track_ids: for each utterance the track of the attended person, None where no face is attended.
+    A missing stream is None, and `missing_reasons` says why ("faces" -> "no face found", ...).
+
+    frames: (T, H, W, 3) uint8 RGB, with frame_times (T,).
+    face_crops: (F, h, w, 3) uint8 RGB, aligned, with face_times (F,) increasing and face_track_ids (F,) int.
+    face_actions: (F, 52) float32 in [0, 1]; head_pose: (F, 3) float32 degrees (pitch, yaw, roll); gaze: (F, 2) float32
+        degrees (yaw, pitch). Valid where face_actions_mask (F,) is True, zero elsewhere.
+    utterance_track_ids: track of the attended person of each utterance, None where no face is attended.
+    waveform: (S,) float32 mono in [-1, 1], starts at start_seconds.
+    media_end_seconds: end of the whole file, which may be later than that of the chunk.
     """
 
     source: str
@@ -128,7 +133,7 @@ class Clip:
     waveform: np.ndarray | None = None
     sampling_rate: int = 16_000
     media_end_seconds: float | None = None
-    absences: dict[str, str] = field(default_factory=dict)
+    missing_reasons: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -148,20 +153,20 @@ class Clip:
                 f"for {len(self.utterances)} utterances"
             )
 
-    def take_faces(self, chosen: np.ndarray | slice) -> Clip:
-        """The clip with some of its face crops, and with what was measured of these."""
-        rows = {name: getattr(self, name) for name in FACE_ARRAYS}
-        kept: dict[str, Any] = {name: np.asarray(row)[chosen] for name, row in rows.items() if row is not None}
-        return replace(self, **kept)
+    def take_faces(self, rows: np.ndarray | slice) -> Clip:
+        """The clip with a subset of its face crops and their measurements."""
+        arrays = {name: getattr(self, name) for name in FACE_ARRAYS}
+        subset: dict[str, Any] = {name: np.asarray(array)[rows] for name, array in arrays.items() if array is not None}
+        return replace(self, **subset)
 
     def without_faces(self) -> Clip:
-        """The clip without crops and without what was measured of faces."""
-        nothing: dict[str, Any] = dict.fromkeys(FACE_ARRAYS)
-        return replace(self, **nothing)
+        """The clip without face crops and their measurements."""
+        removed: dict[str, Any] = dict.fromkeys(FACE_ARRAYS)
+        return replace(self, **removed)
 
     def _check_pair(self, first: str, second: str) -> None:
-        one, other = getattr(self, first), getattr(self, second)
-        if (one is None) != (other is None):
+        first_array, second_array = getattr(self, first), getattr(self, second)
+        if (first_array is None) != (second_array is None):
             raise ValueError(f"{first} and {second} must be given together")
-        if one is not None and len(one) != len(other):
-            raise ValueError(f"{first} has {len(one)} entries, {second} has {len(other)}")
+        if first_array is not None and len(first_array) != len(second_array):
+            raise ValueError(f"{first} has {len(first_array)} entries, {second} has {len(second_array)}")

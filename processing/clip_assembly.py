@@ -1,4 +1,4 @@
-"""A window's streams put together: which crops are the attended person's, what is missing, what to warn of."""
+"""Assembles a chunk's streams into a clip: the attended person's crops, missing streams and warnings."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .chunk_reading import ChunkPictures, FaceCrops
 from .clip import Clip, FaceTrack, Utterance
 from .frame_sampling import largest_gap_seconds
+from .reading_chunks import Chunk
 from .reading_settings import ReadingSettings
-from .reading_windows import Window
 from .speaker_choice import choose_tracks, mouth_opening_curve, visible_size, voice_energy_curve
-from .window_reading import FaceCrops, WindowPictures
 
 
 def assemble_clip(
     source: str,
     *,
-    window: Window,
-    pictures: WindowPictures | None,
+    chunk: Chunk,
+    pictures: ChunkPictures | None,
     waveform: np.ndarray | None,
     person: str | int,
     settings: ReadingSettings,
-    absences: dict[str, str],
+    missing_reasons: dict[str, str],
     warnings: Sequence[str],
 ) -> Clip:
-    """The window as a `Clip`.
+    """Returns the chunk as a `Clip`.
 
     Args:
-        absences: reasons known so far ("audio", "frames", "faces"); those found here are added.
+        missing_reasons: reasons known so far ("audio", "frames", "faces"); more are added.
     """
-    utterances = window.utterances
+    utterances = chunk.utterances
     faces = None
     tracks: tuple[FaceTrack, ...] = ()
     track_ids: tuple[int | None, ...] = (None,) * len(utterances)
-    absences, warnings = dict(absences), list(warnings)
+    missing_reasons, warnings = dict(missing_reasons), list(warnings)
     if pictures is not None:
         tracks = pictures.tracks
-        track_ids = _attended_tracks(window, pictures, waveform=waveform, person=person, settings=settings)
+        track_ids = _attended_tracks(chunk, pictures, waveform=waveform, person=person, settings=settings)
         faces = attended_crops(
             pictures.faces, utterances=utterances, track_ids=track_ids, everywhere=settings.faces_everywhere
         )
@@ -47,19 +47,19 @@ def assemble_clip(
         if person == "speaker" and waveform is not None:
             warnings += _unseen_speaker_warnings(track_ids, tracks=tracks, utterances=utterances)
         if isinstance(person, int) and tracks:
-            warnings += _unknown_person_warnings(person, tracks=tracks, window=window)
+            warnings += _unknown_person_warnings(person, tracks=tracks, chunk=chunk)
         if len(faces.times) == 0:
             faces = None
-            absences.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
-        warnings += blind_warnings(pictures.looked_times, utterances=utterances, settings=settings) if tracks else []
+            missing_reasons.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
+        warnings += blind_warnings(pictures.sampled_times, utterances=utterances, settings=settings) if tracks else []
     frames = pictures if pictures is not None and len(pictures.frame_times) else None
     readings = None if faces is None else faces.readings
     if faces is not None and readings is None:
-        absences["face_actions"] = "no landmark model was given"
+        missing_reasons["face_actions"] = "no landmark model was given"
     return Clip(
         source=source,
-        start_seconds=window.start_seconds,
-        end_seconds=window.end_seconds,
+        start_seconds=chunk.start_seconds,
+        end_seconds=chunk.end_seconds,
         utterances=utterances,
         frames=None if frames is None else frames.frames,
         frame_times=None if frames is None else frames.frame_times,
@@ -74,7 +74,7 @@ def assemble_clip(
         tracks=tracks,
         waveform=waveform,
         sampling_rate=settings.sampling_rate,
-        absences=absences,
+        missing_reasons=missing_reasons,
         warnings=tuple(warnings),
     )
 
@@ -82,7 +82,7 @@ def assemble_clip(
 def _unseen_speaker_warnings(
     track_ids: Sequence[int | None], *, tracks: Sequence[FaceTrack], utterances: Sequence[Utterance]
 ) -> list[str]:
-    """Where faces are in the picture and none is the speaker's as far as can be told."""
+    """Warnings for utterances in which faces are visible but none is known to be the speaker's."""
     return [
         f"{each.start_seconds:.1f}-{each.end_seconds:.1f} s: the speaker is not seen, or it cannot be told which face "
         "is the speaker's; no face is attended"
@@ -91,17 +91,17 @@ def _unseen_speaker_warnings(
     ]
 
 
-def _unknown_person_warnings(person: int, *, tracks: Sequence[FaceTrack], window: Window) -> list[str]:
+def _unknown_person_warnings(person: int, *, tracks: Sequence[FaceTrack], chunk: Chunk) -> list[str]:
     known = sorted(track.track_id for track in tracks)
     if person in known:
         return []
-    span = f"{window.start_seconds:.1f}-{window.end_seconds:.1f} s"
+    span = f"{chunk.start_seconds:.1f}-{chunk.end_seconds:.1f} s"
     return [f"person {person} is not among the tracks {', '.join(map(str, known))} of {span}"]
 
 
 def _attended_tracks(
-    window: Window,
-    pictures: WindowPictures,
+    chunk: Chunk,
+    pictures: ChunkPictures,
     *,
     waveform: np.ndarray | None,
     person: str | int,
@@ -109,13 +109,13 @@ def _attended_tracks(
 ) -> tuple[int | None, ...]:
     opening, energy = {}, None
     if waveform is not None:
-        energy = voice_energy_curve(waveform, sampling_rate=settings.sampling_rate, start_seconds=window.start_seconds)
+        energy = voice_energy_curve(waveform, sampling_rate=settings.sampling_rate, start_seconds=chunk.start_seconds)
     if energy is not None and person == "speaker" and len(pictures.tracks) > 1:
         for track in pictures.tracks:
             crops = pictures.faces.of_track(track.track_id)
             opening[track.track_id] = mouth_opening_curve(crops.crops, crops.times)
     return choose_tracks(
-        pictures.tracks, utterances=window.utterances, person=person, mouth_opening=opening, voice_energy=energy
+        pictures.tracks, utterances=chunk.utterances, person=person, mouth_opening=opening, voice_energy=energy
     )
 
 
@@ -126,37 +126,38 @@ def attended_crops(
     track_ids: Sequence[int | None],
     everywhere: bool = False,
 ) -> FaceCrops:
-    """The crops of the attended person, at most one a moment.
+    """The crops of the attended person, at most one at a time.
 
-    While two utterances overlap, the one that began first is attended. With `everywhere`, the silence belongs to the
-    nearest utterance.
+    Where two utterances overlap, the one that started first is attended. With `everywhere`, silence belongs to the
+    nearest
+    utterance.
     """
-    kept: list[int] = []
+    selected: list[int] = []
     for time in np.unique(faces.times):
         owners = _owners(float(time), utterances=utterances, track_ids=track_ids, everywhere=everywhere)
         rows = {int(faces.track_ids[row]): int(row) for row in np.flatnonzero(faces.times == time)}
         row = next((rows[owner] for owner in owners if owner in rows), None)
         if row is not None:
-            kept.append(row)
-    return faces.take(np.array(kept, dtype=np.int64))
+            selected.append(row)
+    return faces.take(np.array(selected, dtype=np.int64))
 
 
 def _owners(
     time: float, *, utterances: Sequence[Utterance], track_ids: Sequence[int | None], everywhere: bool
 ) -> list[int | None]:
-    """Track ids that may be attended at `time`, the most wanted first."""
+    """Track ids that may be attended at `time`, by priority."""
     distances = [max(each.start_seconds - time, time - each.end_seconds, 0.0) for each in utterances]
-    inside = [place for place, each in enumerate(utterances) if each.start_seconds <= time < each.end_seconds]
+    inside = [index for index, each in enumerate(utterances) if each.start_seconds <= time < each.end_seconds]
     if not inside and everywhere and utterances:
         inside = [int(np.argmin(distances))]
-    return [track_ids[place] for place in inside]
+    return [track_ids[index] for index in inside]
 
 
 def blind_warnings(
-    looked_times: np.ndarray, *, utterances: Sequence[Utterance], settings: ReadingSettings
+    sampled_times: np.ndarray, *, utterances: Sequence[Utterance], settings: ReadingSettings
 ) -> list[str]:
-    """A warning when frames are further apart than a micro-expression allows."""
-    gap = largest_gap_seconds(looked_times, utterances=utterances)
+    """Warns if gaps between sampled frames are longer than `max_blind_seconds`."""
+    gap = largest_gap_seconds(sampled_times, utterances=utterances)
     if gap <= settings.max_blind_seconds:
         return []
     spacing = "an utterance holds no frame at all" if math.isinf(gap) else f"up to {gap:.2f} s lie between two frames"

@@ -1,4 +1,4 @@
-"""A batch of clips, or questions about one, through a processor's chat template to tensors."""
+"""Converts a batch of clips, or questions about one clip, to tensors through a processor's chat template."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def clip_inputs(
     if len(evidence) != len(clips):
         raise ValueError(f"evidence has {len(evidence)} entries for {len(clips)} clips")
     fitted = [
-        processor.fit_clip(clip, evidence=found, soft_tokens=soft_tokens)
-        for clip, found in zip(clips, evidence, strict=True)
+        processor.fit_clip(clip, evidence=clip_evidence, soft_tokens=soft_tokens)
+        for clip, clip_evidence in zip(clips, evidence, strict=True)
     ]
-    shown = [clip for clip in clips if soft_tokens and clip.frames is not None and len(clip.frames)]
+    with_frames = [clip for clip in clips if soft_tokens and clip.frames is not None and len(clip.frames)]
     inputs = processor.apply_chat_template(
         [
             clip_conversation(
                 clip,
-                evidence=found,
+                evidence=clip_evidence,
                 soft_tokens=soft_tokens,
-                question=harmless_text(processor, q),
-                answer=harmless_text(processor, a),
+                question=sanitize_lines(processor, q),
+                answer=sanitize_lines(processor, a),
             )
-            for clip, found, q, a in zip(fitted, evidence, questions, answers, strict=True)
+            for clip, clip_evidence, q, a in zip(fitted, evidence, questions, answers, strict=True)
         ],
         chat_template=chat_template,
         tokenize=True,
@@ -64,7 +64,7 @@ def clip_inputs(
             "padding": True,
             "padding_side": padding_side or ("left" if answer is None else "right"),
             "do_sample_frames": False,
-            "video_metadata": [frame_metadata(relative_times(clip.frame_times, clip)) for clip in shown] or None,
+            "video_metadata": [frame_metadata(relative_times(clip.frame_times, clip)) for clip in with_frames] or None,
         },
     )
     if answer is not None:
@@ -74,14 +74,14 @@ def clip_inputs(
 
 
 def question_suffixes(processor: Any, questions: Sequence[str]) -> list[list[int]]:
-    """Returns the token ids of each question, from the end of the shared prefix to the beginning of the answer."""
+    """Token ids of each question, from the end of the shared prefix to the start of the answer."""
     last = {"type": "utterance", "start": 0.0, "end": 1.0}  # stands for the end of any prefix
     suffixes = []
     for question in questions:
-        content = [last, {"type": "text", "text": harmless_text(processor, question)}]
+        content = [last, {"type": "text", "text": sanitize_lines(processor, question)}]
         prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
         suffix = prompt[prompt.rindex(processor.utterance_end_token) :]
-        # Tokenised after the prefix's last token, as some tokenizers treat the beginning of a text differently.
+        # Tokenised together with the prefix's last token: some tokenizers treat the start of a text differently.
         suffixes.append(processor.tokenizer(suffix, add_special_tokens=False)["input_ids"][1:])
     return suffixes
 
@@ -89,7 +89,7 @@ def question_suffixes(processor: Any, questions: Sequence[str]) -> list[list[int
 def prefix_ids(
     processor: Any, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True
 ) -> list[int]:
-    """Returns the token ids of the shared prefix of a clip, without looking at its pictures and sound."""
+    """Token ids of a clip's shared prefix, without processing its frames and audio."""
     conversation = clip_conversation(clip, evidence=evidence, soft_tokens=soft_tokens)
     prompt = processor.apply_chat_template(conversation, shared_prefix=True)
     frames = len(clip.frames) if clip.frames is not None else 0
@@ -98,20 +98,18 @@ def prefix_ids(
         (processor.video_token, processor.video_tokens_per_segment),
         (processor.audio_token, processor.audio_tokens_per_segment),
     ):
-        places = count_token(prompt, token)
-        if places:
-            prompt = prompt.replace(token, token * (tokens * segments // places))
+        count = count_token(prompt, token)
+        if count:
+            prompt = prompt.replace(token, token * (tokens * segments // count))
     return processor.tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
 
-def harmless_text(processor: Any, text: str | None) -> str | None:
-    """Returns a question or an answer without control tokens, in its own lines."""
+def sanitize_lines(processor: Any, text: str | None) -> str | None:
+    """A question or an answer without control tokens; line breaks are kept."""
     return None if text is None else sanitize_text(text, special_tokens=processor.control_tokens, keep_newlines=True)
 
 
 def _check_sampling_rates(clips: Sequence[Clip], *, rate: int) -> None:
     for clip in clips:
         if clip.waveform is not None and clip.sampling_rate != rate:
-            raise ValueError(
-                f"{clip.source} was read at {clip.sampling_rate} Hz, the audio tower listens at {rate} Hz"
-            )
+            raise ValueError(f"{clip.source} was read at {clip.sampling_rate} Hz, the audio tower needs {rate} Hz")

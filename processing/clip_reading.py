@@ -1,4 +1,4 @@
-"""From a video, sound file or arrays to `Clip` values: frames, face crops, sound and utterances on one clock."""
+"""Reads a video, audio file or arrays into `Clip` values: frames, face crops, audio and utterances on one clock."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from .audio_reading import read_audio
 from .block_recognition import Recognizer, is_silent, recognize_in_blocks
+from .chunk_reading import ChunkReader, Progress
 from .clip import Clip, Utterance
 from .clip_assembly import assemble_clip
 from .crop_cache import CropCache, content_hash
@@ -22,57 +23,57 @@ from .face_landmarks import Landmarker
 from .frame_folder import FrameFolder, find_frames
 from .media_index import MediaIndex, index_media
 from .media_source import MediaSource, VideoArray, local_file, plain_source, source_name
+from .reading_chunks import Chunk, plan_chunks, split_long_utterances
 from .reading_settings import ReadingSettings
-from .reading_windows import Window, plan_windows, split_long_utterances
 from .speaker_embedding import SAMPLING_RATE as SPEAKER_SAMPLING_RATE
 from .speaker_embedding import VoiceEmbedder
-from .speaker_turns import speaker_notes, tell_speakers
+from .speaker_turns import label_speakers, speaker_notes
 from .spoken_languages import language_code
 from .transcript_english import unused_words_notes, with_english
 from .transcript_formats import TranscriptSource, parse_transcript
 from .utterance_alignment import align_utterances
 from .video_reading import VideoReader, open_video
-from .window_reading import Progress, WindowReader
 
 NO_SPEECH = "no speech found: the clip is one utterance"
 
 
 @dataclass(frozen=True)
 class _Media:
-    """An opened source: `place` is what the readers open, `video` is None for sound alone."""
+    """An opened source: `opened` is what the readers take, `video` is None for audio only."""
 
     name: str
-    place: Path | VideoArray | FrameFolder
+    opened: Path | VideoArray | FrameFolder
     index: MediaIndex
     video: VideoReader | None
 
 
 @dataclass
 class ReadingState:
-    """How far a source has been read; what `ClipReader.read` needs to go on after a stop.
+    """Progress of reading one source, for resuming `ClipReader.read`; updated by it.
 
-    spoken: the utterances and what was odd about them, None before they are known. windows_read: the detections of
-    the windows that need not be read again. last_window: those of the clip that came last. when_heard: called once the
-    utterances are known, which can take minutes.
+    spoken: the utterances and the notes about them, None until they are known.
+    chunks_read: face detections of the chunks that are already done and are not read again.
+    last_chunk: face detections of the most recent chunk.
+    on_transcribed: called once the utterances are known, which can take minutes.
     """
 
     spoken: tuple[tuple[Utterance, ...], tuple[str, ...]] | None = None
-    windows_read: tuple[DetectionRecord, ...] = ()
-    last_window: DetectionRecord | None = None
-    when_heard: Callable[[], None] | None = None
+    chunks_read: tuple[DetectionRecord, ...] = ()
+    last_chunk: DetectionRecord | None = None
+    on_transcribed: Callable[[], None] | None = None
 
 
 class ClipReader:
     """Reads clips.
 
     Args:
-        settings: how densely and how large.
+        settings: frame rates, sizes and limits.
         detector: "centerface", "retinaface", an object with `detect(frames)`, a function of frames, or None for no
             faces.
         landmarker: measures facial actions, head pose and gaze; None leaves them out.
-        recognizer: makes utterances when no transcript is given; None makes the whole clip one utterance.
-        voice_embedder: tells by their voices whose the utterances are, where no speaker is given; None leaves it open.
-        cache_dir: folder that keeps detections and crops, by content; only for detectors that are named, and
+        recognizer: transcribes speech if no transcript is given; without it the whole clip is one utterance.
+        voice_embedder: labels speakers by voice if no speaker is given; None leaves them unknown.
+        cache_dir: folder for cached detections and crops, keyed by content; only used with named detectors, and with
             landmarkers that have a fingerprint.
     """
 
@@ -108,19 +109,20 @@ class ClipReader:
         state: ReadingState | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
-        """Yields one `Clip`, or for a video longer than `max_window_seconds` one for each window of whole utterances.
+        """Yields one `Clip`, or one per chunk of whole utterances if the video exceeds `max_chunk_seconds`.
 
         Args:
             source: path, http(s) or file URL, bytes, open file, {"path", "bytes"} or a decoder of a `datasets` column,
                 `VideoArray` or `FrameFolder`.
-            transcript: whatever `parse_transcript` takes, or a tuple of `Utterance`.
-            person: whose face is attended: "speaker", "largest" or a track id.
+            transcript: anything that `parse_transcript` takes, or a tuple of `Utterance`.
+            person: the attended face: "speaker", "largest" or a track id.
             face_boxes: known faces, see `tracks_from_boxes`; then no detector runs.
-            language: of the speech and of a transcript, such as "de" or "german"; None finds it out. Of several audio
-                tracks the one in this language is heard.
-            audio_track: number of the track to hear, from 0; None: see `choose_audio_track`.
-            state: of an earlier reading of the same source that was stopped, to go on from there; kept up to date.
-            progress: called with (stage, done, total); with "speech", "frames" (decoding) and "faces" (detection).
+            language: of the speech and the transcript, such as "de" or "german"; None detects it. Among several audio
+                tracks, the one in this language is used.
+            audio_track: index of the audio track, from 0; None: see `choose_audio_track`.
+            state: of an earlier, interrupted reading of the same source, to resume it; kept up to date.
+            progress: called with (stage, done, total); the stages are "speech", "frames" (decoding) and "faces"
+                (detection).
         """
         language = language_code(language)
         with ExitStack() as resources:
@@ -135,30 +137,30 @@ class ClipReader:
             if state.spoken is None:
                 spoken, notes = self._utterances(media, transcript=transcript, language=language, progress=progress)
                 state.spoken = self._with_speakers(spoken, notes, media=media)
-                if state.when_heard is not None:
-                    state.when_heard()
+                if state.on_transcribed is not None:
+                    state.on_transcribed()
             utterances, notes = state.spoken
-            utterances, cuts = split_long_utterances(utterances, max_window_seconds=self.settings.max_window_seconds)
-            windows = plan_windows(
+            utterances, cuts = split_long_utterances(utterances, max_chunk_seconds=self.settings.max_chunk_seconds)
+            chunks = plan_chunks(
                 utterances,
                 duration_seconds=media.index.end_seconds,
-                max_window_seconds=self.settings.max_window_seconds,
+                max_chunk_seconds=self.settings.max_chunk_seconds,
             )
-            reader = self._window_reader(media, face_boxes=face_boxes)
-            for detections in state.windows_read:
+            reader = self._chunk_reader(media, face_boxes=face_boxes)
+            for detections in state.chunks_read:
                 if reader is not None:
                     reader.skip(detections)
-            for window in windows[len(state.windows_read) :]:
-                clip, detections = self._read_window(
-                    media, window, reader=reader, person=person, has_speech=NO_SPEECH not in notes, progress=progress
+            for chunk in chunks[len(state.chunks_read) :]:
+                clip, detections = self._read_chunk(
+                    media, chunk, reader=reader, person=person, has_speech=NO_SPEECH not in notes, progress=progress
                 )
-                state.last_window = detections
+                state.last_chunk = detections
                 yield replace(clip, warnings=(*media.index.warnings, *notes, *cuts, *clip.warnings))
 
     def _utterances(
         self, media: _Media, *, transcript: TranscriptSource | None, language: str | None, progress: Progress | None
     ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-        """The clip's utterances by start, and what was odd about them; never empty."""
+        """The clip's utterances by start, never empty, and notes about them."""
         duration = media.index.end_seconds
         whole = (Utterance(0.0, duration),)
         if transcript is not None:
@@ -180,7 +182,7 @@ class ClipReader:
             return translated, (*notes, *unused_words_notes(translated))
         if self.recognizer is None or not media.index.has_audio:
             return whole, ()
-        found = recognize_in_blocks(
+        transcription = recognize_in_blocks(
             _sound_reader(media, sampling_rate=self.settings.sampling_rate),
             recognizer=self.recognizer,
             duration_seconds=duration,
@@ -188,14 +190,18 @@ class ClipReader:
             language=language,
             progress=progress,
         )
-        aligned, notes = align_utterances(found, duration_seconds=duration)
-        notes = (*(_low_confidence_note(each) for each in found.low_confidence), *notes, *unused_words_notes(aligned))
+        aligned, notes = align_utterances(transcription, duration_seconds=duration)
+        notes = (
+            *(_low_confidence_note(each) for each in transcription.low_confidence),
+            *notes,
+            *unused_words_notes(aligned),
+        )
         return (aligned, notes) if aligned else (whole, (*notes, NO_SPEECH))
 
     def _with_speakers(
         self, utterances: tuple[Utterance, ...], notes: tuple[str, ...], *, media: _Media
     ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-        """The utterances with speakers told by voice, and the notes with one that says so."""
+        """The utterances with speakers labelled by voice, and the notes with one about it."""
         spoken = any(each.text for each in utterances)
         if (
             self.voice_embedder is None
@@ -204,19 +210,19 @@ class ClipReader:
             or any(u.speaker for u in utterances)
         ):
             return utterances, notes
-        told = tell_speakers(
+        labelled = label_speakers(
             utterances,
             read=_sound_reader(media, sampling_rate=SPEAKER_SAMPLING_RATE),
             embedder=self.voice_embedder,
         )
-        return told, (*notes, *speaker_notes(told))
+        return labelled, (*notes, *speaker_notes(labelled))
 
-    def _window_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> WindowReader | None:
+    def _chunk_reader(self, media: _Media, *, face_boxes: FaceBoxes | None) -> ChunkReader | None:
         if media.video is None:
             return None
-        looks = None if self.landmarker is None else getattr(self.landmarker, "fingerprint", "")
-        cache = self.cache if self.detector_name is not None and looks != "" else None
-        return WindowReader(
+        landmarker_id = None if self.landmarker is None else getattr(self.landmarker, "fingerprint", "")
+        cache = self.cache if self.detector_name is not None and landmarker_id != "" else None
+        return ChunkReader(
             media.video,
             settings=self.settings,
             detector=self.detector,
@@ -225,47 +231,49 @@ class ClipReader:
             cache=cache,
             cache_parts=()
             if cache is None
-            else (_content_hash(media.place), self.detector_name, looks, self.settings),
+            else (_content_hash(media.opened), self.detector_name, landmarker_id, self.settings),
         )
 
-    def _read_window(
+    def _read_chunk(
         self,
         media: _Media,
-        window: Window,
+        chunk: Chunk,
         *,
-        reader: WindowReader | None,
+        reader: ChunkReader | None,
         person: str | int,
         has_speech: bool,
         progress: Progress | None,
     ) -> tuple[Clip, DetectionRecord]:
-        absences: dict[str, str] = {}
+        missing_reasons: dict[str, str] = {}
         warnings: tuple[str, ...] = ()
-        waveform = _read_sound(media, window, sampling_rate=self.settings.sampling_rate, absences=absences)
+        waveform = _read_sound(
+            media, chunk, sampling_rate=self.settings.sampling_rate, missing_reasons=missing_reasons
+        )
         pictures = None
         if reader is None:
-            absences["frames"] = absences["faces"] = "the file holds sound only"
+            missing_reasons["frames"] = missing_reasons["faces"] = "the file holds sound only"
             if media.index.warnings:
-                absences["frames"] = absences["faces"] = media.index.warnings[-1]
+                missing_reasons["frames"] = missing_reasons["faces"] = media.index.warnings[-1]
         else:
-            pictures = reader.read(window, progress=progress)
+            pictures = reader.read(chunk, progress=progress)
             warnings = reader.video.warnings[len(media.index.warnings) :]
             if self.detector is None and not reader.boxed_tracks:
-                absences["faces"] = "faces were not looked for"
+                missing_reasons["faces"] = "faces were not looked for"
             if len(pictures.frame_times) == 0:
-                absences["frames"] = "no frame in this part of the video can be read"
+                missing_reasons["frames"] = "no frame in this part of the video can be read"
         if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
-            raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {absences}")
+            raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {missing_reasons}")
         if waveform is not None and not has_speech:
-            # Music, noise or an animal has no emotion of a voice, and would be given one.
-            waveform, absences["audio"] = None, "no speech"
+            # Without speech, the model would assign a vocal emotion to music or noise.
+            waveform, missing_reasons["audio"] = None, "no speech"
         clip = assemble_clip(
             media.name,
-            window=window,
+            chunk=chunk,
             pictures=pictures,
             waveform=waveform,
             person=person,
             settings=self.settings,
-            absences=absences,
+            missing_reasons=missing_reasons,
             warnings=warnings,
         )
         detections = DetectionRecord.of([]) if pictures is None else pictures.detections
@@ -273,7 +281,7 @@ class ClipReader:
 
 
 def _frame_rate(video: VideoReader | None) -> float | None:
-    """Frames a second of the video, None where that cannot be said; transcripts may count in frames."""
+    """Frames per second of the video for transcripts that count in frames; None if unknown."""
     times = None if video is None else video.times
     return None if times is None or len(times) < 2 else 1 / float(np.median(np.diff(times)))
 
@@ -310,34 +318,36 @@ def _open_media(
 
 
 def _sound_reader(media: _Media, *, sampling_rate: int) -> Callable[[float, float], np.ndarray | None]:
-    """Gives the sound from one second to another."""
+    """Returns a function that reads the audio between two times in seconds."""
     return lambda start, end: read_audio(
-        media.place, sampling_rate=sampling_rate, start_seconds=start, end_seconds=end, index=media.index
+        media.opened, sampling_rate=sampling_rate, start_seconds=start, end_seconds=end, index=media.index
     )
 
 
-def _read_sound(media: _Media, window: Window, *, sampling_rate: int, absences: dict[str, str]) -> np.ndarray | None:
-    """The window's waveform, or None with the reason in `absences`."""
+def _read_sound(
+    media: _Media, chunk: Chunk, *, sampling_rate: int, missing_reasons: dict[str, str]
+) -> np.ndarray | None:
+    """The chunk's waveform, or None with the reason in `missing_reasons`."""
     waveform = None
     if media.index.has_audio:
-        waveform = _sound_reader(media, sampling_rate=sampling_rate)(window.start_seconds, window.end_seconds)
+        waveform = _sound_reader(media, sampling_rate=sampling_rate)(chunk.start_seconds, chunk.end_seconds)
     if waveform is None:
-        absences["audio"] = "the file has no audio stream"
+        missing_reasons["audio"] = "the file has no audio stream"
     elif is_silent(waveform):
-        absences["audio"] = "the audio is silent"
+        missing_reasons["audio"] = "the audio is silent"
         return None
     return waveform
 
 
-def _content_hash(place: Path | VideoArray | FrameFolder) -> str:
-    if isinstance(place, Path):
-        return content_hash(place)
-    if isinstance(place, FrameFolder):
-        files = find_frames(place).files
+def _content_hash(opened: Path | VideoArray | FrameFolder) -> str:
+    if isinstance(opened, Path):
+        return content_hash(opened)
+    if isinstance(opened, FrameFolder):
+        files = find_frames(opened).files
         return hashlib.sha256(
-            repr((place.fps, [(each.name, content_hash(each)) for each in files])).encode()
+            repr((opened.fps, [(each.name, content_hash(each)) for each in files])).encode()
         ).hexdigest()
-    digest = hashlib.sha256(repr(place.frames.shape).encode())
-    for array in (place.frames, place.times):
+    digest = hashlib.sha256(repr(opened.frames.shape).encode())
+    for array in (opened.frames, opened.times):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -1,6 +1,6 @@
 """Padded tensors of a batch of clips: audio windows, faces, utterance times, labels.
 
-B clips, W audio windows, F face crops, U utterances, N text tokens. Padding is zero, and False in the masks.
+B clips, W audio windows, F face crops, U utterances, N text tokens. Padding is zero, and False in masks.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.feature_extraction_utils import BatchFeature
 
 from .clip import Clip
 from .facial_actions import ACTION_NAMES, relative_to_rest
 
-TIME_SENTENCE = "This frame is sampled at {seconds:.1f} second."  # InstructBLIP's Q-Former reads it beside the frame
+TIME_SENTENCE = (
+    "This frame is sampled at {seconds:.1f} second."  # InstructBLIP's Q-Former reads it together with the frame
+)
 MAX_TIME_SENTENCE_TOKENS = 32
-IGNORE_INDEX = -100  # the label that no loss looks at
-# Of what is measured of a face: numbers and type.
+TIME_SUFFIX = "_times"  # frame_times, face_times, utterance_times: seconds
+IGNORE_INDEX = -100  # label that the loss ignores
+# Face measurements: shape per crop and type.
 READINGS: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
     "face_actions": ((52,), torch.float32),
     "head_pose": ((3,), torch.float32),
@@ -26,8 +30,30 @@ READINGS: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
 }
 
 
+class TimedFeatures(BatchFeature):
+    """A `BatchFeature` whose times in seconds keep their precision.
+
+        inputs = processor.from_clip(clip, question=...).to("cuda", torch.bfloat16)
+
+    At 30 seconds bfloat16 has a resolution of 0.125 s, so neighbouring frames would get the same time. `to` therefore
+    moves
+    times to the device but does not cast them.
+    """
+
+    def to(self, *args: Any, **kwargs: Any) -> TimedFeatures:
+        """As `BatchFeature.to`, but times keep their type."""
+        times = {
+            name: value
+            for name, value in self.data.items()
+            if name.endswith(TIME_SUFFIX) and isinstance(value, torch.Tensor)
+        }
+        super().to(*args, **kwargs)
+        self.data.update({name: value.to(self.data[name].device) for name, value in times.items()})
+        return self
+
+
 def split_windows(waveform: np.ndarray, *, window_samples: int) -> list[np.ndarray]:
-    """Returns a waveform (S,) in consecutive windows, the last one shorter.
+    """Splits a waveform (S,) into consecutive windows, the last one shorter.
 
     |-- window 0 --|-- window 1 --|- 2 -|
     """
@@ -39,13 +65,13 @@ def split_windows(waveform: np.ndarray, *, window_samples: int) -> list[np.ndarr
 def audio_windows(
     waveforms: Sequence[np.ndarray], *, feature_extractor: Any, sampling_rate: int | None
 ) -> dict[str, torch.Tensor]:
-    """Returns `input_features` (B, W, mel, frames) and `audio_mask` (B, W, frames), True where a real sample begins.
+    """Returns `input_features` (B, W, mel, frames) and `audio_mask` (B, W, frames), True for real audio.
 
-    Raises `ValueError` when `sampling_rate` is not the feature extractor's.
+    Raises `ValueError` if `sampling_rate` differs from the feature extractor's.
     """
     rate = feature_extractor.sampling_rate
     if sampling_rate is not None and sampling_rate != rate:
-        raise ValueError(f"sampling_rate is {sampling_rate}, the audio tower listens at {rate}: resample the audio")
+        raise ValueError(f"sampling_rate is {sampling_rate}, the audio tower needs {rate}: resample the audio")
     features, masks = [], []
     for waveform in waveforms:
         windows = split_windows(_mono(waveform), window_samples=feature_extractor.n_samples)
@@ -56,7 +82,7 @@ def audio_windows(
 
 
 def _mono(waveform: Any) -> np.ndarray:
-    """Returns any (S,) or (1, S) array, tensor or list as (S,) float32."""
+    """Converts any (S,) or (1, S) array, tensor or list to (S,) float32."""
     array = np.asarray(waveform, dtype=np.float32)
     return array[0] if array.ndim == 2 and len(array) == 1 else array
 
@@ -64,10 +90,9 @@ def _mono(waveform: Any) -> np.ndarray:
 def face_tensors(
     clips: Sequence[Clip], *, preprocess: Callable[[np.ndarray], torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask`; nothing where no clip has a face.
+    """Returns `face_pixel_values`, `face_times`, `face_track_ids`, `face_mask`; empty if no clip has a face.
 
-    Where a clip's faces were measured, also `face_actions`, `relative_face_actions`, `head_pose`, `gaze` and
-    `face_actions_mask`.
+    If faces were measured, also `face_actions`, `relative_face_actions`, `head_pose`, `gaze` and `face_actions_mask`.
     """
     seen = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
     if not any(seen):
@@ -88,7 +113,7 @@ def face_tensors(
 
 
 def _reading_tensors(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
-    """What was measured of the faces of clips that have faces; zeros and False in clips where nothing was."""
+    """Measurements of the faces of clips with faces; zeros and False for clips without measurements."""
     return {
         name: pad_rows(
             [
@@ -103,7 +128,7 @@ def _reading_tensors(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
 
 
 def relative_actions(clip: Clip) -> torch.Tensor:
-    """(F, 52) float32: each person's facial actions against that person's rest; zeros where they were not measured."""
+    """(F, 52) float32: facial actions relative to each person's rest; zero where not measured."""
     count = 0 if clip.face_times is None else len(clip.face_times)
     relative = np.zeros((count, len(ACTION_NAMES)), np.float32)
     if clip.face_actions is not None:
@@ -116,7 +141,7 @@ def relative_actions(clip: Clip) -> torch.Tensor:
 
 
 def relative_times(times: np.ndarray | None, clip: Clip) -> list[float]:
-    """Returns times on the container's clock as seconds since the clip's start."""
+    """Converts times on the container's clock to seconds since the clip's start."""
     return [] if times is None else [float(time) - clip.start_seconds for time in times]
 
 
@@ -128,18 +153,18 @@ def time_tensors(spans: Sequence[Sequence[tuple[float, float]]]) -> dict[str, to
 
 
 def count_frames(mask: Any) -> int:
-    """Returns how many entries of one clip's mask (T,) are True."""
+    """Number of True entries of one clip's mask (T,)."""
     return int(torch.as_tensor(mask).sum())
 
 
 def time_sentences(frame_times: Any, *, tokenizer: Any) -> dict[str, torch.Tensor]:
-    """Returns `qformer_input_ids`, `qformer_attention_mask` (B, T, L): each time of (B, T), in seconds, in words."""
+    """Returns `qformer_input_ids` and `qformer_attention_mask` (B, T, L): a sentence with each time of (B, T)."""
     times = torch.as_tensor(frame_times)
     tokens = tokenizer(
-        # Milliseconds first: float32 makes 0.15 a little more than it is, which would become 0.2.
+        # Rounded to milliseconds first: float32 0.15 is slightly larger and would become 0.2.
         [TIME_SENTENCE.format(seconds=round(seconds, 3)) for seconds in times.flatten().tolist()],
         padding="longest",
-        padding_side="right",  # positions count from the sentence's first word, whatever the tokenizer's own side is
+        padding_side="right",  # positions count from the first word, independent of the tokenizer's own padding side
         truncation=True,
         max_length=MAX_TIME_SENTENCE_TOKENS,
         return_tensors="pt",
@@ -149,13 +174,13 @@ def time_sentences(frame_times: Any, *, tokenizer: Any) -> dict[str, torch.Tenso
 
 
 def labels_outside_answers(input_ids: Any, assistant_masks: Any) -> torch.Tensor:
-    """Returns the token ids (B, N) where the mask is 1, `IGNORE_INDEX` elsewhere."""
+    """Token ids (B, N) where the mask is 1, `IGNORE_INDEX` elsewhere."""
     ids, mask = torch.as_tensor(input_ids), torch.as_tensor(assistant_masks).bool()
     return ids.masked_fill(~mask, IGNORE_INDEX)
 
 
 def pad_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Returns rows of different length (L_i, ...) as one tensor (B, L, ...)."""
+    """Stacks rows of different lengths (L_i, ...) into one tensor (B, L, ...)."""
     padded = rows[0].new_zeros((len(rows), max(len(row) for row in rows), *rows[0].shape[1:]))
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
@@ -163,7 +188,7 @@ def pad_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def scatter_rows(value: torch.Tensor, *, present: Sequence[bool]) -> torch.Tensor:
-    """Returns `value`, whose rows belong to the clips that are `present`, with rows of zeros for the others."""
+    """Returns `value` with zero rows inserted for the clips that are not `present`."""
     if sum(present) != len(value):
         raise ValueError(f"{len(value)} rows for {sum(present)} clips that have the stream")
     if all(present):

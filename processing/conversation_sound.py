@@ -1,4 +1,4 @@
-"""The sound that a conversation names by path or address, read as all sound is here: by PyAV, out of any container."""
+"""Reads the audio that a conversation refers to by path or URL, with PyAV and from any container."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,22 +6,22 @@ from typing import Any
 
 from .audio_reading import read_audio
 
-SOURCE_KEYS = ("url", "path")  # beside the name of the stream itself, as transformers has them
-PLACEHOLDER = {"type": "audio"}  # "the sound of the video before me"
+SOURCE_KEYS = ("url", "path")  # in addition to the stream's name, as in transformers
+PLACEHOLDER = {"type": "audio"}  # the audio of the preceding video
 
 
 def with_sound(
     conversation: Sequence[dict[str, Any]], *, sampling_rate: int, from_videos: bool
 ) -> list[dict[str, Any]]:
-    """Returns the messages with waveforms (S,) in place of the files in their audio blocks.
+    """Returns the messages with the files in their audio blocks replaced by waveforms (S,).
 
     Args:
-        conversation: Messages; blocks that hold arrays already stay as they are.
-        sampling_rate: Of the waveforms.
-        from_videos: Whether the sound of each video file follows it: in an empty audio block that stands there, or in
-            one of its own. A silent video has none.
+        conversation: messages; blocks with arrays are unchanged.
+        sampling_rate: of the waveforms.
+        from_videos: whether to add the audio of each video file: in an empty audio block that follows it, or in a new
+            one. Nothing is added for silent videos.
 
-    Raises `ValueError` for an audio block whose file has no sound.
+    Raises `ValueError` for an audio block whose file has no audio.
     """
     return [
         message
@@ -34,7 +34,7 @@ def with_sound(
 def _blocks(content: Sequence[dict[str, Any]], sampling_rate: int, *, from_videos: bool) -> Iterator[dict[str, Any]]:
     after_video = False
     for block in content:
-        if block == PLACEHOLDER and after_video:  # the video's sound has been put there already
+        if block == PLACEHOLDER and after_video:  # the video's audio was inserted before
             after_video = False
             continue
         after_video = False
@@ -42,7 +42,7 @@ def _blocks(content: Sequence[dict[str, Any]], sampling_rate: int, *, from_video
         if block.get("type") == "audio" and source is not None:
             waveform = read_audio(source, sampling_rate=sampling_rate)
             if waveform is None:
-                raise ValueError(f"the audio block's file has no sound: {source}")
+                raise ValueError(f"the audio block's file has no audio: {source}")
             yield {"type": "audio", "audio": waveform}
             continue
         yield block
@@ -54,6 +54,6 @@ def _blocks(content: Sequence[dict[str, Any]], sampling_rate: int, *, from_video
 
 
 def _file(block: dict[str, Any], kind: Any) -> str | Path | None:
-    """The file or address that a block names; None where it holds an array or nothing."""
-    found = next((block[key] for key in (kind, *SOURCE_KEYS) if key in block), None)
-    return found if isinstance(found, (str, Path)) else None
+    """The path or URL of a block; None if it holds an array or nothing."""
+    value = next((block[key] for key in (kind, *SOURCE_KEYS) if key in block), None)
+    return value if isinstance(value, (str, Path)) else None

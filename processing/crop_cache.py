@@ -1,4 +1,4 @@
-"""Arrays kept on disk under a hash of what they were made from; several processes may write at once."""
+"""A disk cache of arrays, keyed by a hash of their inputs; safe for concurrent writers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-CACHE_VERSION = 2  # raise when the meaning of what is stored changes
+CACHE_VERSION = 2  # increase when the meaning of the stored arrays changes
 HASH_BLOCK_BYTES = 1 << 20
 
 
 class CropCache:
-    """A folder of .npz files. A file appears whole or not at all; a damaged one counts as missing."""
+    """A folder of .npz files. Files are written atomically; a damaged file counts as missing."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser()
@@ -31,7 +31,7 @@ class CropCache:
             return None
 
     def store(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Writes beside the final name and renames: readers never see half a file, the last writer wins."""
+        """Writes a temporary file and renames it: readers never see a partial file, the last writer wins."""
         handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -55,5 +55,5 @@ def content_hash(path: Path) -> str:
 
 
 def cache_key(*parts: object) -> str:
-    """One hash of everything that the stored arrays depend on; the parts are told apart by their `repr`."""
+    """Hash of everything the stored arrays depend on; parts are distinguished by their `repr`."""
     return hashlib.sha256(repr((CACHE_VERSION, *parts)).encode()).hexdigest()

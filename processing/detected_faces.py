@@ -1,4 +1,4 @@
-"""The faces found in a frame as a value, and what is done with boxes: overlaps, and which of several are one face."""
+"""Face detections of one frame, box overlaps and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-OVERLAP_THRESHOLD = 0.3  # boxes that share more than this part are one face
+OVERLAP_THRESHOLD = 0.3  # boxes with a higher intersection over union are the same face
 
 
 @dataclass(frozen=True)
 class FaceDetections:
     """The M faces of one frame, best first.
 
-    boxes: (M, 4) float32 xyxy pixels, inside the frame. landmarks: (M, 5, 2) float32 pixels: left eye, right eye,
-        nose,
-    left and right corner of the mouth, as seen in the picture; NaN where unknown. scores: (M,) float32 in [0, 1].
+    boxes: (M, 4) float32 xyxy pixels, inside the frame.
+    landmarks: (M, 5, 2) float32 pixels: left eye, right eye, nose, left and right corner of the mouth, as seen in the
+        image; NaN where unknown.
+    scores: (M,) float32 in [0, 1].
     """
 
     boxes: np.ndarray
@@ -32,14 +33,14 @@ class FaceDetections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def row(self, place: int) -> FaceDetections:
-        """One face alone."""
-        part = slice(place, place + 1)
+    def row(self, index: int) -> FaceDetections:
+        """A single face; empty if `index` is the number of faces."""
+        part = slice(index, index + 1)
         return FaceDetections(self.boxes[part], self.landmarks[part], self.scores[part])
 
 
 def join_detections(faces: Sequence[FaceDetections]) -> FaceDetections:
-    """The faces of one frame that were found one by one; of two that are the same the better one."""
+    """Joins faces that were detected separately; of duplicates the better one is kept."""
     joined = FaceDetections(
         np.concatenate([face.boxes for face in faces]),
         np.concatenate([face.landmarks for face in faces]),
@@ -50,27 +51,27 @@ def join_detections(faces: Sequence[FaceDetections]) -> FaceDetections:
 
 
 def keep_best(faces: FaceDetections, *, scale: float, width: int, height: int) -> FaceDetections:
-    """Non-maximum suppression, then frame pixels, boxes cut to the frame; best score first."""
-    kept = distinct_faces(faces)
+    """Non-maximum suppression, conversion to frame pixels and clipping to the frame; best score first."""
+    selected = distinct_faces(faces)
     limits = np.array([width, height, width, height], dtype=np.float32)
-    boxes = np.clip(faces.boxes[kept] / scale, 0, limits).astype(np.float32)
+    boxes = np.clip(faces.boxes[selected] / scale, 0, limits).astype(np.float32)
     return FaceDetections(
         boxes=boxes,
-        landmarks=(faces.landmarks[kept] / scale).astype(np.float32),
-        scores=np.clip(faces.scores[kept], 0, 1),
+        landmarks=(faces.landmarks[selected] / scale).astype(np.float32),
+        scores=np.clip(faces.scores[selected], 0, 1),
     )
 
 
 def distinct_faces(faces: FaceDetections) -> list[int]:
-    """Places of the faces that are left by non-maximum suppression, best score first."""
-    same = box_overlaps(faces.boxes, faces.boxes) > OVERLAP_THRESHOLD  # (M, M)
-    waiting = np.argsort(-faces.scores, kind="stable")
-    kept: list[int] = []
-    while len(waiting):
-        best = int(waiting[0])
-        kept.append(best)
-        waiting = waiting[1:][~same[best, waiting[1:]]]
-    return kept
+    """Indices of the faces left by non-maximum suppression, best score first."""
+    duplicates = box_overlaps(faces.boxes, faces.boxes) > OVERLAP_THRESHOLD  # (M, M)
+    remaining = np.argsort(-faces.scores, kind="stable")
+    selected: list[int] = []
+    while len(remaining):
+        best = int(remaining[0])
+        selected.append(best)
+        remaining = remaining[1:][~duplicates[best, remaining[1:]]]
+    return selected
 
 
 def box_overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The written answer: its format, its writer (for training targets) and its parser.
+"""Format of written answers: a formatter (for training targets) and a parser.
 
 Emotions: happy, relieved.
 Reason: The mouth corners rise at 1.8 s and the voice brightens.
@@ -10,13 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MAX_LABEL_LENGTH = 40  # characters; longer is a sentence, not a label
+MAX_LABEL_LENGTH = 40  # characters; longer text is a sentence, not a label
 LABELS_MARK = "Emotions:"
 LABELS_SEPARATOR = ","
 REASON_MARK = "Reason:"
 QUOTE = '"'
 QUOTED_WORDS = 6
-# The nouns by which texts call the face's expressions.
+# Nouns used in texts for the facial expressions.
 EXPRESSION_NOUNS = {
     "neutral": "calm", "happiness": "joy", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
     "disgust": "disgust", "fear": "fear", "contempt": "contempt",
@@ -30,7 +30,7 @@ _LABEL = re.compile(r"[^\W\d_][\w' -]*", re.UNICODE)
 
 @dataclass(frozen=True)
 class ParsedEmotions:
-    """An answer, taken apart. Where `is_parsed` is False the text broke the format: no labels, all of it in `raw`."""
+    """A parsed answer. If `is_parsed` is False, the text broke the format and only `raw` is set."""
 
     labels: tuple[str, ...]
     description: str
@@ -39,9 +39,9 @@ class ParsedEmotions:
 
 
 def format_emotions(labels: Sequence[str], description: str = "") -> str:
-    """Returns the answer that `parse_emotions` reads back.
+    """Returns an answer that `parse_emotions` can read.
 
-    Raises `ValueError` for labels that could not be read back.
+    Raises `ValueError` for labels that could not be parsed.
     """
     cleaned = [" ".join(label.lower().split()) for label in labels]
     broken = [label for label in cleaned if not _is_label(label)]
@@ -52,7 +52,7 @@ def format_emotions(labels: Sequence[str], description: str = "") -> str:
 
 
 def parse_emotions(text: str) -> ParsedEmotions:
-    """Returns labels (lower case, each once, in order) and description of an answer; strict, and `raw` is kept."""
+    """Returns labels (lower case, unique, in order) and description of an answer. Strict; `raw` is kept."""
     match = _ANSWER.fullmatch(text)
     labels = [" ".join(label.lower().split()) for label in match["labels"].split(LABELS_SEPARATOR)] if match else []
     if match is None or not all(_is_label(label) for label in labels):
@@ -62,7 +62,7 @@ def parse_emotions(text: str) -> ParsedEmotions:
 
 
 def quotation(text: str) -> str:
-    """How an answer quotes what was said, without the marks around it: by its first words.
+    """Quotes speech in an answer by its first words, without quotation marks.
 
     >>> quotation("I am not nervous. We have trained for this.")
     'I am not nervous. We have...'

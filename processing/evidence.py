@@ -1,11 +1,11 @@
-"""Evidence: what perception found of each utterance, as one typed list.
+"""Evidence: typed findings of perception for each utterance.
 
-    Perception (probabilities of face, voice and words) --pure functions--> Evidence --evidence_text--> plain English
+    Perception (probabilities of face, voice and words) --pure functions--> Evidence --evidence_text--> English text
 
-Report, prompt, training targets and the check of explanations read this list and nothing else: what is not in it is
-not said. Its size is bounded, the strongest findings of each stream first.
+Report, prompt, training targets and the check of explanations use these findings only. Their number is bounded; the
+strongest findings of each stream are kept.
 
-Times are seconds on the video's own clock; spans are half open.
+Times are seconds on the video's clock; spans are half open.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,14 +33,14 @@ KINDS: tuple[EvidenceKind, ...] = ("face", "micro_expression", "voice", "words",
 NEUTRAL = "neutral"
 NO_FACE = "no face"
 
-MAX_FINDINGS = 2  # of a kind in one utterance
-MIN_PROBABILITY = 0.25  # of a second label
-MIN_WORDS_PROBABILITY = 0.2  # of many labels at once, each is rarely sure
-MIN_UNIT_INTENSITY = 0.12  # above a face's own rest
+MAX_FINDINGS = 2  # of one kind per utterance
+MIN_PROBABILITY = 0.25  # of the second label
+MIN_WORDS_PROBABILITY = 0.2  # lower: with many labels each has a low probability
+MIN_UNIT_INTENSITY = 0.12  # above the face's rest
 MIN_UNIT_PROBABILITY = 0.5
 MAX_SIGNS = 3
 
-# Units that make each expression (EMFACS, Friesen & Ekman 1983): others, as speech moves the mouth, are no sign of it.
+# Action units of each expression (EMFACS, Friesen & Ekman 1983). Others are ignored: speech moves the mouth as well.
 SIGNS_OF_EXPRESSION: Mapping[str, tuple[int, ...]] = {
     "happiness": (12, 6, 7, 10, 25),
     "surprise": (1, 2, 5, 26),
@@ -56,11 +56,13 @@ SIGNS_OF_EXPRESSION: Mapping[str, tuple[int, ...]] = {
 class Evidence:
     """One finding.
 
-    kind: the stream it comes from; "scene" says what is in the picture. label: the expression or emotion found; of a
-    scene, what it is ("no face"). certainty: its probability, None where it is a plain fact. start_seconds,
-    end_seconds: from onset to offset, as far as they are known, else the utterance. apex_seconds: of a
-    micro-expression. signs: what it was read from, action units ("AU12") or ways of speaking ("loud").
-    pitch_semitones: against the speaker's own median.
+    kind: the stream it comes from; "scene" describes the image.
+    label: the expression or emotion; for a scene its description ("no face").
+    certainty: probability of the label, None for plain facts.
+    start_seconds, end_seconds: onset and offset if known, else those of the utterance.
+    apex_seconds: of a micro-expression.
+    signs: what the label is based on: action units ("AU12") or prosody ("loud").
+    pitch_semitones: relative to the speaker's own median.
     """
 
     kind: EvidenceKind
@@ -81,7 +83,7 @@ class Evidence:
             raise ValueError(f"certainty must be in [0, 1], got {self.certainty}")
 
     def shifted(self, seconds: float) -> "Evidence":
-        """The same finding so many seconds later."""
+        """The same finding, `seconds` later."""
         apex = None if self.apex_seconds is None else self.apex_seconds + seconds
         start, end = self.start_seconds + seconds, self.end_seconds + seconds
         return replace(self, start_seconds=start, end_seconds=end, apex_seconds=apex)
@@ -89,11 +91,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Perception:
-    """What each stream of one clip shows by itself: probabilities, None where a stream is missing or untrained.
+    """Per-stream outputs for one clip: probabilities, None if a stream is missing or untrained.
 
     expressions (F, X), micro (F,), motion (F, X), action_units (F, A): of the clip's face crops, see `FaceScores`.
-    voice: (U, V) of each utterance, NaN where nothing is heard. words: (U, E), several may be true at once.
-    The names of the columns: expression_labels, action_unit_labels, voice_labels, word_labels.
+    voice: (U, V) of each utterance, NaN where silent. words: (U, E), several may be true at once.
+    expression_labels, action_unit_labels, voice_labels, word_labels: names of the columns.
     """
 
     expressions: np.ndarray | None = None
@@ -109,12 +111,12 @@ class Perception:
 
     @property
     def neutral(self) -> int | None:
-        """Number of the expression that is none; None where every one is."""
+        """Index of the neutral expression; None if there is none."""
         return self.expression_labels.index(NEUTRAL) if NEUTRAL in self.expression_labels else None
 
 
 def face_scores(perception: Perception, clip: Clip) -> tuple[FaceScores, ...]:
-    """The scores of each attended person's crops, on the video's clock."""
+    """Scores of each attended person's crops, on the video's clock."""
     if clip.face_times is None or clip.face_track_ids is None:
         return ()
     times, ids = np.asarray(clip.face_times, dtype=np.float64), np.asarray(clip.face_track_ids)
@@ -127,81 +129,82 @@ def face_scores(perception: Perception, clip: Clip) -> tuple[FaceScores, ...]:
 
 
 def face_timelines(perception: Perception, clip: Clip) -> tuple[FaceTimeline, ...]:
-    """Curves and events of each attended person: the one detector, run once for each track."""
+    """Curves and events of each attended person; runs the event detector once per track."""
     return tuple(detect_events(scores, neutral=perception.neutral) for scores in face_scores(perception, clip))
 
 
 def attended_timeline(clip: Clip, number: int, *, timelines: Sequence[FaceTimeline]) -> FaceTimeline | None:
-    """The person attended in an utterance of a clip, None where none is seen in it.
+    """Timeline of the person attended in an utterance; None if that person is not visible in it.
 
     Args:
-        timelines: of the clip's people, on its clock. Whom the reader chose is attended; in a clip made without
-            choosing, the person most often seen in the utterance.
+        timelines: of the clip's people, on the video's clock. If the clip has no attended tracks, the person with the
+            most crops in the utterance is used.
     """
     utterance = clip.utterances[number]
     if clip.utterance_track_ids:
-        timelines = [line for line in timelines if line.track_id == clip.utterance_track_ids[number]]
+        timelines = [timeline for timeline in timelines if timeline.track_id == clip.utterance_track_ids[number]]
     return attended(timelines, utterance.start_seconds, utterance.end_seconds)
 
 
 def utterance_evidence(
     perception: Perception, clip: Clip, *, timelines: Sequence[FaceTimeline], prosody: Sequence[Prosody | None]
 ) -> tuple[tuple[Evidence, ...], ...]:
-    """What was found of each utterance of a clip.
+    """Findings for each utterance of a clip.
 
     Args:
-        timelines: of `face_timelines`. prosody: of each utterance, None where nothing is heard.
+        timelines: of `face_timelines`.
+        prosody: of each utterance, None where silent.
     """
     intensities = _relative_units(clip)
-    found = []
+    findings = []
     for number, utterance in enumerate(clip.utterances):
         span = utterance.start_seconds, utterance.end_seconds
-        line = attended_timeline(clip, number, timelines=timelines)
+        timeline = attended_timeline(clip, number, timelines=timelines)
         face: list[Evidence] = []
-        if line is not None:
+        if timeline is not None:
             face = _face_evidence(
-                line, span, labels=perception.expression_labels, intensities=intensities.get(line.track_id)
+                timeline, span, labels=perception.expression_labels, intensities=intensities.get(timeline.track_id)
             )
-            face += _micro_evidence(line, span, perception=perception)
-            face += _absences(line.times, span)
+            face += _micro_evidence(timeline, span, perception=perception)
+            face += _absence_evidence(timeline.times, span)
         elif clip.frames is not None:
             face = [Evidence("scene", NO_FACE, *span)]
         voice = None if perception.voice is None else perception.voice[number]
         words = None if perception.words is None or not prompt_words(utterance).strip() else perception.words[number]
-        found.append(
+        findings.append(
             (
                 *face,
                 *voice_evidence(voice, prosody[number], span, labels=perception.voice_labels),
                 *words_evidence(words, span, labels=perception.word_labels),
             )
         )
-    return tuple(found)
+    return tuple(findings)
 
 
 def voice_evidence(
     probabilities: np.ndarray | None, prosody: Prosody | None, span: tuple[float, float], *, labels: Sequence[str]
 ) -> list[Evidence]:
-    """How an utterance sounds: its likeliest emotions, the first with the way of speaking."""
+    """Most likely vocal emotions of an utterance; the first one carries the prosody."""
     if prosody is None:
         return []
     manner = {"signs": speaking_manner(prosody), "pitch_semitones": prosody.pitch_semitones}
     if probabilities is None or not np.isfinite(probabilities).all():
         return [Evidence("voice", "", *span, **manner)] if manner["signs"] else []  # type: ignore[arg-type]
-    found = _strongest("voice", probabilities, span, labels=labels, least=MIN_PROBABILITY)
-    return [replace(found[0], **manner), *found[1:]]  # type: ignore[arg-type]
+    findings = _strongest("voice", probabilities, span, labels=labels, threshold=MIN_PROBABILITY)
+    return [replace(findings[0], **manner), *findings[1:]]  # type: ignore[arg-type]
 
 
 def words_evidence(
     probabilities: np.ndarray | None, span: tuple[float, float], *, labels: Sequence[str]
 ) -> list[Evidence]:
-    """What the words of an utterance express: the likeliest emotions."""
+    """Most likely emotions of the words of an utterance."""
     if probabilities is None:
         return []
-    return _strongest("words", probabilities, span, labels=labels, least=MIN_WORDS_PROBABILITY)
+    return _strongest("words", probabilities, span, labels=labels, threshold=MIN_WORDS_PROBABILITY)
 
 
 def speaking_manner(prosody: Prosody) -> tuple[str, ...]:
-    """What stands out in a way of speaking, in words; pitch and loudness against the speaker's own."""
+    """Words for unusual prosody; pitch and loudness relative to the speaker's own."""
 
     def is_beyond(value: float | None, low: float, high: float) -> int:
         return 0 if value is None else int(value >= high) - int(value <= low)
@@ -217,44 +220,49 @@ def speaking_manner(prosody: Prosody) -> tuple[str, ...]:
 
 
 def _strongest(
-    kind: EvidenceKind, probabilities: np.ndarray, span: tuple[float, float], *, labels: Sequence[str], least: float
+    kind: EvidenceKind,
+    probabilities: np.ndarray,
+    span: tuple[float, float],
+    *,
+    labels: Sequence[str],
+    threshold: float,
 ) -> list[Evidence]:
     order: Sequence[int] = np.argsort(-probabilities, kind="stable").tolist()
-    shown = [
-        column for place, column in enumerate(order[:MAX_FINDINGS]) if place == 0 or probabilities[column] >= least
+    selected = [
+        column for rank, column in enumerate(order[:MAX_FINDINGS]) if rank == 0 or probabilities[column] >= threshold
     ]
-    return [Evidence(kind, labels[column], *span, certainty=_rounded(probabilities[column])) for column in shown]
+    return [Evidence(kind, labels[column], *span, certainty=_rounded(probabilities[column])) for column in selected]
 
 
 def _face_evidence(
-    line: FaceTimeline, span: tuple[float, float], *, labels: Sequence[str], intensities: np.ndarray | None
+    timeline: FaceTimeline, span: tuple[float, float], *, labels: Sequence[str], intensities: np.ndarray | None
 ) -> list[Evidence]:
-    """The macro-expressions that fill most of a span, by time; where there is none, the expression of its mean."""
-    if line.expressions is None:
+    """The longest macro-expressions of a span, by time; without any, the mean expression of the span."""
+    if timeline.expressions is None:
         return []
-    events = sorted(line.macro_in(*span), key=lambda event: -event.overlap(*span))[:MAX_FINDINGS]
-    found = []
+    events = sorted(timeline.macro_in(*span), key=lambda event: -event.overlap(*span))[:MAX_FINDINGS]
+    findings = []
     for event in sorted(events, key=lambda event: event.onset_seconds):
         label = labels[event.expression]
-        signs = _unit_signs(intensities, line.times, event, label=label)
+        signs = _unit_signs(intensities, timeline.times, event, label=label)
         times = _rounded(event.onset_seconds), _rounded(event.offset_seconds)
-        found.append(Evidence("face", label, *times, certainty=_rounded(event.probability), signs=signs))
-    if found:
-        return found
-    means = mean_expressions((line,), *span)
-    return [] if means is None else _strongest("face", means, span, labels=labels, least=MIN_PROBABILITY)
+        findings.append(Evidence("face", label, *times, certainty=_rounded(event.probability), signs=signs))
+    if findings:
+        return findings
+    means = mean_expressions((timeline,), *span)
+    return [] if means is None else _strongest("face", means, span, labels=labels, threshold=MIN_PROBABILITY)
 
 
-def _micro_evidence(line: FaceTimeline, span: tuple[float, float], *, perception: Perception) -> list[Evidence]:
-    events = sorted(line.micro_in(*span), key=lambda event: -event.probability)[:MAX_FINDINGS]
-    found = []
+def _micro_evidence(timeline: FaceTimeline, span: tuple[float, float], *, perception: Perception) -> list[Evidence]:
+    events = sorted(timeline.micro_in(*span), key=lambda event: -event.probability)[:MAX_FINDINGS]
+    findings = []
     for event in sorted(events, key=lambda event: event.apex_seconds):
         units: tuple[str, ...] = ()
         if event.action_units is not None:
             strongest: Sequence[int] = np.argsort(-event.action_units, kind="stable")[:MAX_SIGNS].tolist()
             names = perception.action_unit_labels
             units = tuple(names[unit] for unit in strongest if event.action_units[unit] >= MIN_UNIT_PROBABILITY)
-        found.append(
+        findings.append(
             Evidence(
                 "micro_expression",
                 perception.expression_labels[event.expression] if len(event.shares) else "",
@@ -265,11 +273,11 @@ def _micro_evidence(line: FaceTimeline, span: tuple[float, float], *, perception
                 signs=units,
             )
         )
-    return found
+    return findings
 
 
-def _absences(times: np.ndarray, span: tuple[float, float]) -> list[Evidence]:
-    """The longest stretch of a span in which the face, seen at `times` (F,), is not seen; () where it always is."""
+def _absence_evidence(times: np.ndarray, span: tuple[float, float]) -> list[Evidence]:
+    """The longest part of a span without the face, visible at `times` (F,), if it exceeds `BLIND_SECONDS`."""
     seen = np.concatenate([[span[0]], times[rows_between(times, *span)], [span[1]]])
     longest = int(np.argmax(np.diff(seen)))
     if seen[longest + 1] - seen[longest] <= BLIND_SECONDS:
@@ -278,7 +286,7 @@ def _absences(times: np.ndarray, span: tuple[float, float]) -> list[Evidence]:
 
 
 def _relative_units(clip: Clip) -> dict[int, np.ndarray]:
-    """(F, 18) intensities of each track's facial actions above its own rest; nothing where they were not measured."""
+    """(F, 18) unit intensities of each track relative to its rest; empty if not measured."""
     if clip.face_actions is None or clip.face_times is None or clip.face_actions_mask is None:
         return {}
     ids, times, mask = (np.asarray(each) for each in (clip.face_track_ids, clip.face_times, clip.face_actions_mask))
@@ -292,18 +300,18 @@ def _relative_units(clip: Clip) -> dict[int, np.ndarray]:
 def _unit_signs(
     intensities: np.ndarray | None, times: np.ndarray, event: FacialEvent, *, label: str
 ) -> tuple[str, ...]:
-    """Labels of the units of an expression that stand out while it lasts, the strongest first."""
+    """Labels of the strongest units of an expression while it lasts."""
     rows = rows_between(times, event.onset_seconds, event.offset_seconds)
     if intensities is None or rows.start >= rows.stop:
         return ()
     means = intensities[rows].mean(0)
-    wanted = SIGNS_OF_EXPRESSION.get(label, ())
-    strong = [
+    unit_numbers = SIGNS_OF_EXPRESSION.get(label, ())
+    candidates = [
         (float(mean), unit.label)
         for mean, unit in zip(means, FACIAL_ACTIONS, strict=True)
-        if unit.number in wanted and mean >= MIN_UNIT_INTENSITY
+        if unit.number in unit_numbers and mean >= MIN_UNIT_INTENSITY
     ]
-    return tuple(name for _, name in sorted(strong, key=lambda entry: -entry[0])[:MAX_SIGNS])
+    return tuple(name for _, name in sorted(candidates, key=lambda entry: -entry[0])[:MAX_SIGNS])
 
 
 def _rounded(value: float) -> float:

@@ -1,4 +1,4 @@
-"""The one verbaliser: evidence in plain English, as a phrase (report), as lines (prompt), as sentences (explanations).
+"""Verbalises evidence in English: as a phrase (report), as lines (prompt) or as sentences (explanations).
 
 phrase     happiness 0.97 from 4.4 s on (lip corners pulled up)
 lines      face: happiness 0.97 from 4.4 s on (lip corners pulled up); flash of fear 0.71 at 4.9 s (brows raised)
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from .evidence import NEUTRAL, Evidence
 
-EDGE_SECONDS = 0.25  # an expression that begins this near to the utterance's beginning was there from the beginning
-# What an action unit looks like: Facial Action Coding System (Ekman, Friesen & Hager 2002).
-UNIT_LOOKS = {
+EDGE_SECONDS = 0.25  # an expression that starts or ends this close to the utterance's edge fills it to that edge
+# Appearance of action units, after the Facial Action Coding System (Ekman, Friesen & Hager 2002).
+UNIT_DESCRIPTIONS = {
     "AU1": "inner brows raised",
     "AU2": "outer brows raised",
     "AU4": "brows lowered",
@@ -54,7 +54,7 @@ VOICE_FORMS = (
     "There is {noun} in the voice{manner}.",
     "The voice carries {noun}{manner}.",
 )
-EVEN_VOICE_FORMS = ("The voice is {noun}{manner}.", "The voice sounds {noun}{manner}.")
+NEUTRAL_VOICE_FORMS = ("The voice is {noun}{manner}.", "The voice sounds {noun}{manner}.")
 MANNER_FORMS = ("The voice is {manner}.",)
 WORDS_FORMS = ("The words express {noun}.", "What is said speaks of {noun}.", "By the words it is {noun}.")
 PLAIN_WORDS_FORMS = ("The words are neutral.", "What is said is factual.")
@@ -65,16 +65,16 @@ CONFLICT_FORMS = (
     "So the {first} does not fit the {second}.",
 )
 AGREEMENT_FORMS = ("The {first} and the {second} agree.", "The {first} fits the {second}.")
-EVEN = (NEUTRAL, "calm")
+NEUTRAL_LABELS = (NEUTRAL, "calm")
 STREAM_NAMES = {"face": "face", "micro_expression": "face", "voice": "voice", "words": "words"}
 
 
 def evidence_phrase(finding: Evidence, *, offset: float = 0.0, span: tuple[float, float] | None = None) -> str:
-    """One finding in a few words, such as "happiness 0.97 from 4.4 s on (lip corners pulled up)".
+    """Describes a finding in a few words, such as "happiness 0.97 from 4.4 s on (lip corners pulled up)".
 
     Args:
-        offset: where the clock of the text begins, seconds.
-        span: of the utterance; a finding that fills it names no times.
+        offset: start of the text's clock, seconds.
+        span: of the utterance; a finding that fills it has no times.
     """
     certainty = "" if finding.certainty is None else f" {finding.certainty:.2f}"
     if finding.kind == "scene":
@@ -82,10 +82,10 @@ def evidence_phrase(finding: Evidence, *, offset: float = 0.0, span: tuple[float
     if finding.kind == "micro_expression":
         apex = 0.0 if finding.apex_seconds is None else finding.apex_seconds - offset
         flash = f"flash of {finding.label}" if finding.label else "flash"
-        return f"{flash}{certainty} at {apex:.1f} s{_in_brackets(_looks(finding.signs))}"
+        return f"{flash}{certainty} at {apex:.1f} s{_in_parentheses(_descriptions(finding.signs))}"
     if finding.kind == "face":
         when = _when(finding, offset=offset, span=span)
-        return f"{finding.label}{certainty}{when}{_in_brackets(_looks(finding.signs))}"
+        return f"{finding.label}{certainty}{when}{_in_parentheses(_descriptions(finding.signs))}"
     if finding.kind == "voice":
         pitch = [] if finding.pitch_semitones is None else [f"{finding.pitch_semitones:+.0f} semitones"]
         manner = ", ".join([*finding.signs, *pitch])
@@ -94,27 +94,27 @@ def evidence_phrase(finding: Evidence, *, offset: float = 0.0, span: tuple[float
 
 
 def evidence_lines(findings: Sequence[Evidence], *, span: tuple[float, float], offset: float = 0.0) -> tuple[str, ...]:
-    """The findings of one utterance as the lines of a prompt, a line for each stream that has any."""
+    """The findings of one utterance as lines of a prompt, one line per stream."""
     streams = {
-        "face": [found for found in findings if found.kind in ("face", "micro_expression", "scene")],
-        "voice": [found for found in findings if found.kind == "voice"],
-        "words": [found for found in findings if found.kind == "words"],
+        "face": [finding for finding in findings if finding.kind in ("face", "micro_expression", "scene")],
+        "voice": [finding for finding in findings if finding.kind == "voice"],
+        "words": [finding for finding in findings if finding.kind == "words"],
     }
     links = {"face": "; ", "voice": "; ", "words": ", "}
     return tuple(
-        f"{stream}: {links[stream].join(evidence_phrase(found, offset=offset, span=span) for found in own)}"
-        for stream, own in streams.items()
-        if own
+        f"{stream}: {links[stream].join(evidence_phrase(finding, offset=offset, span=span) for finding in group)}"
+        for stream, group in streams.items()
+        if group
     )
 
 
 def evidence_sentence(
     finding: Evidence, *, offset: float = 0.0, span: tuple[float, float] | None = None, form: int = 0
 ) -> str:
-    """One finding as a sentence. form: which of the ways to say it, any number."""
+    """Describes a finding in a sentence. form: selects one of several wordings, any number."""
     when = _when(finding, offset=offset, span=span)
-    looks = _looks(finding.signs)
-    filled = {
+    looks = _descriptions(finding.signs)
+    fields = {
         "noun": finding.label,
         "Noun": finding.label.capitalize(),
         "when": when,
@@ -125,30 +125,30 @@ def evidence_sentence(
     if finding.kind == "scene":
         forms: Sequence[str] = NO_FACE_FORMS
     elif finding.kind == "micro_expression":
-        forms, filled["noun"] = MICRO_FORMS, finding.label or "something"
+        forms, fields["noun"] = MICRO_FORMS, finding.label or "something"
     elif finding.kind == "words":
-        forms = PLAIN_WORDS_FORMS if finding.label in EVEN else WORDS_FORMS
+        forms = PLAIN_WORDS_FORMS if finding.label in NEUTRAL_LABELS else WORDS_FORMS
     elif finding.kind == "voice":
-        forms = EVEN_VOICE_FORMS if finding.label in EVEN else VOICE_FORMS
+        forms = NEUTRAL_VOICE_FORMS if finding.label in NEUTRAL_LABELS else VOICE_FORMS
         if not finding.label:
             forms = MANNER_FORMS
         elif finding.signs:
-            filled["manner"] = _in_brackets(finding.signs)
-    elif finding.label in EVEN:
+            fields["manner"] = _in_parentheses(finding.signs)
+    elif finding.label in NEUTRAL_LABELS:
         forms = NEUTRAL_FACE_FORMS
     else:
         forms = MACRO_FORMS if when or looks or (finding.certainty or 0) >= 0.5 else FAINT_FACE_FORMS
-    return forms[form % len(forms)].format(**filled)
+    return forms[form % len(forms)].format(**fields)
 
 
 def relation_sentence(first: Evidence, second: Evidence, *, agree: bool, form: int = 0) -> str:
-    """Whether two streams agree, as a sentence."""
+    """States whether two streams agree."""
     forms = AGREEMENT_FORMS if agree else CONFLICT_FORMS
     return forms[form % len(forms)].format(first=STREAM_NAMES[first.kind], second=STREAM_NAMES[second.kind])
 
 
 def _when(finding: Evidence, *, offset: float, span: tuple[float, float] | None) -> str:
-    """Such as " from 4.4 s on": what of the utterance it fills; "" for all of it."""
+    """Part of the utterance that a finding fills, such as " from 4.4 s on"; "" for all of it."""
     start, end = finding.start_seconds - offset, finding.end_seconds - offset
     begins = span is not None and finding.start_seconds <= span[0] + EDGE_SECONDS
     ends = span is not None and finding.end_seconds >= span[1] - EDGE_SECONDS
@@ -159,11 +159,11 @@ def _when(finding: Evidence, *, offset: float, span: tuple[float, float] | None)
     return f" from {start:.1f} s on" if ends else f" from {start:.1f} to {end:.1f} s"
 
 
-def _looks(signs: Sequence[str]) -> tuple[str, ...]:
-    return tuple(UNIT_LOOKS.get(sign, sign) for sign in signs)
+def _descriptions(signs: Sequence[str]) -> tuple[str, ...]:
+    return tuple(UNIT_DESCRIPTIONS.get(sign, sign) for sign in signs)
 
 
-def _in_brackets(phrases: Sequence[str]) -> str:
+def _in_parentheses(phrases: Sequence[str]) -> str:
     return f" ({', '.join(phrases)})" if phrases else ""
 
 

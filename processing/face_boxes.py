@@ -1,4 +1,4 @@
-"""Faces that the user knows already: boxes with times, instead of a detector."""
+"""Face tracks from boxes given by the user, instead of a detector."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from .clip import FaceTrack
 from .face_cropping import landmarks_from_boxes
 
-# Rows of (seconds, left, top, right, bottom); one array for one person, or one for each track id.
+# Rows of (seconds, left, top, right, bottom): one array for one person, or one per track id.
 FaceBoxes: TypeAlias = "np.ndarray | Sequence[Sequence[float]] | Mapping[int, np.ndarray | Sequence[Sequence[float]]]"
 
 
 def tracks_from_boxes(face_boxes: FaceBoxes) -> tuple[FaceTrack, ...]:
-    """One `FaceTrack` for each person, landmarks where an upright face has them in its box.
+    """Returns one `FaceTrack` per person, with the landmarks of an upright face in each box.
 
     Args:
         face_boxes: (N, 5) rows of seconds, left, top, right, bottom in pixels of the displayed frame; or a mapping of
@@ -44,7 +44,7 @@ def _track(track_id: int, *, rows: np.ndarray) -> FaceTrack:
 
 
 def boxed_landmarks_at(tracks: Sequence[FaceTrack], *, time: float) -> dict[int, np.ndarray]:
-    """Landmarks (5, 2) by track id, straight between the user's boxes; no face before the first or after the last."""
+    """Linearly interpolated landmarks (5, 2) by track id; none before the first or after the last box."""
     present = {}
     for track in tracks:
         if track.times[0] <= time <= track.times[-1]:

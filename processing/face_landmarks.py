@@ -1,11 +1,11 @@
-"""478 points of a face and 52 facial actions (ARKit's blendshapes), by the two nets of MediaPipe's face landmarker.
+"""Detects 478 face landmarks and 52 facial actions (ARKit blendshapes) with MediaPipe's two face networks.
 
-five points of a detector -> square region, turned with the eyes -> 256 px view -> landmark net -> points, presence
-146 of the points -> action net -> 52 intensities 0..1
+    five points of a detector -> square region, rotated with the eyes -> 256 px input -> landmark network -> points
+    146 of the points -> action network -> 52 intensities in [0, 1]
 
-Both nets run in LiteRT, the runtime they were made for. One face on one thread of an x86 server takes it 4.9 + 0.7 ms;
-OpenCV, which reads the same files, takes 8.3 + 2.0 ms, and a copy of the first net in torch 13.6 ms, 18 ms in batches
-of eight: so many small layers wait for memory there. The torch copy's points agreed to 6e-4 px.
+Both networks run in LiteRT, for which they were made. One face on one x86 thread takes 4.9 + 0.7 ms; OpenCV takes
+8.3 + 2.0 ms with the same files. A port of the first network to torch takes 13.6 ms (18 ms in batches of eight),
+because many small layers are memory-bound there; its points agree to 6e-4 px.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ LANDMARK_NET, ACTION_NET = "face_landmarks_detector.tflite", "face_blendshapes.t
 
 NUM_POINTS = 478
 NUM_ACTIONS = 52
-VIEW_SIZE = 256  # px
-MIN_PRESENCE = 0.5  # MediaPipe's own threshold, below which there is no face in the view
+INPUT_SIZE = 256  # px
+MIN_PRESENCE = 0.5  # MediaPipe's own threshold for a face in the input
 
-EYE_LINE = (33, 263)  # outer corners of the eyes, left and right in the picture: they set how the view is turned
+EYE_LINE = (33, 263)  # outer corners of the eyes, left and right in the image: they set the rotation of the region
 REGION_SCALE = 1.5  # side of the region over the longer side of the box around the points
 REGION_PER_EYE_MOUTH = 3.9  # the same side over the distance from eyes to mouth, for faces known by five points,
-REGION_PER_EYES = 3.4  # and over the distance of the eyes, which counts where the head is bent up or down
-PASSES = 2  # the second one looks through the region that the first one's points give
-# A face that was seen a moment before is looked for where its points were, as MediaPipe does in a video: one pass is
-# enough. Not where the five points say that it is elsewhere, in parts of the region's side, or of another size.
-MOST_SHIFT, MOST_GROWTH = 0.2, 1.35
+REGION_PER_EYES = 3.4  # and over the distance between the eyes, which is larger if the head is tilted up or down
+NUM_PASSES = 2  # the second pass uses the region of the first pass's points
+# If the face was measured shortly before, its last points give the region, as in MediaPipe's video mode: one pass is
+# then enough. Not if the five points differ by more than this, in units of the region's side and as a ratio of sides.
+MAX_SHIFT, MAX_GROWTH = 0.2, 1.35
 
-# The points that the action net reads.
+# Input points of the action network.
 # fmt: off
 ACTION_POINTS = np.array([
     0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80,
@@ -63,7 +63,7 @@ ACTION_POINTS = np.array([
 
 @dataclass(frozen=True)
 class FaceRegion:
-    """A square of a picture: its centre (x, y) and side in pixels; `angle` in radians, positive clockwise as seen."""
+    """A square image region: centre (x, y) and side in pixels; `angle` in radians, positive clockwise."""
 
     centre: tuple[float, float]
     side: float
@@ -72,9 +72,13 @@ class FaceRegion:
 
 @dataclass(frozen=True)
 class FaceMesh:
-    """One face. points: (478, 3) float32: x and y in pixels of the picture from its upper left corner, z in the same
-    unit, smaller nearer to the camera. presence: probability that there is a face. actions: (52,) float32 in [0, 1],
-    by the names of `facial_actions.ACTION_NAMES`."""
+    """Landmarks and actions of one face.
+
+    points: (478, 3) float32: x and y in image pixels from the upper left corner, z in the same unit, smaller is
+    nearer.
+    presence: probability that the region contains a face.
+    actions: (52,) float32 in [0, 1], named by `facial_actions.ACTION_NAMES`.
+    """
 
     points: np.ndarray
     presence: float
@@ -86,9 +90,9 @@ class FaceMesh:
 
 
 class Landmarker(Protocol):
-    """Whatever measures a face: `FaceLandmarker`, or an object of the user's.
+    """Measures a face: `FaceLandmarker`, or a custom object.
 
-    One that has a `fingerprint`, a text that tells it from others with other results, lets its results be cached.
+    Results are cached only if it has a `fingerprint`, a string that identifies it.
     """
 
     def analyze(
@@ -97,12 +101,11 @@ class Landmarker(Protocol):
 
 
 class FaceLandmarker:
-    """Finds points and actions of a face whose place is roughly known. Safe to share between threads."""
+    """Measures landmarks and actions of a face at a known position. Thread-safe."""
 
     def __init__(self, model_file: str | Path) -> None:
-        """
-        Args:
-            model_file: MediaPipe's `face_landmarker.task`, or the folder that it lies in.
+        """Args:
+        model_file: MediaPipe's `face_landmarker.task`, or its folder.
         """
         if Interpreter is None:
             raise ImportError("face landmarks need the package ai-edge-litert: pip install ai-edge-litert")
@@ -112,8 +115,8 @@ class FaceLandmarker:
         self.model_file = path / MODEL_FILE if path.is_dir() else path
         if not self.model_file.is_file():
             raise ValueError(f"model_file must be {MODEL_FILE} or a folder with it, got {model_file}")
-        self._landmark_net = _Net(self.model_file, LANDMARK_NET)
-        self._action_net = _Net(self.model_file, ACTION_NET)
+        self._landmark_net = _Network(self.model_file, LANDMARK_NET)
+        self._action_net = _Network(self.model_file, ACTION_NET)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[FaceLandmarker], tuple[Path]]:
@@ -130,23 +133,24 @@ class FaceLandmarker:
         five_points: np.ndarray,
         *,
         previous: FaceMesh | None = None,
-        passes: int = PASSES,
+        passes: int = NUM_PASSES,
     ) -> FaceMesh:
-        """The face at five points of a detector.
+        """Measures the face at five detected points.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            five_points: (5, 2) pixels: left eye, right eye, nose, left and right corner of the mouth, as seen.
-            previous: the same face in the picture before, some tenths of a second ago; then one pass is enough.
-            passes: how often the face is looked at, each time where the points before say that it is.
+            five_points: (5, 2) pixels: left eye, right eye, nose, left and right corner of the mouth, as seen in the
+                image.
+            previous: the same face a few tenths of a second earlier; then one pass is enough.
+            passes: number of passes, each with the region of the previous one's points.
         """
         if passes < 1:
             raise ValueError(f"passes must be >= 1, got {passes}")
         region = region_of_five_points(five_points)
         if previous is not None and previous.is_face:
-            followed = region_of_mesh(previous.points)
-            if is_near(followed, region):
-                return self.analyze_region(picture, followed)
+            previous_region = region_of_mesh(previous.points)
+            if is_near(previous_region, region):
+                return self.analyze_region(picture, previous_region)
         for _ in range(passes - 1):
             points, presence = self._locate(picture, region)
             if presence >= MIN_PRESENCE:
@@ -154,29 +158,29 @@ class FaceLandmarker:
         return self.analyze_region(picture, region)
 
     def analyze_region(self, picture: np.ndarray, region: FaceRegion) -> FaceMesh:
-        """The face in a region, one pass."""
+        """Measures the face in a region, in one pass."""
         points, presence = self._locate(picture, region)
         with self._lock:
             actions = self._action_net(points[None, ACTION_POINTS, :2].astype(np.float32))[0]
         return FaceMesh(points, presence, actions.reshape(NUM_ACTIONS))
 
     def _locate(self, picture: np.ndarray, region: FaceRegion) -> tuple[np.ndarray, float]:
-        """(478, 3) float32 points of the picture, and presence."""
-        matrix = view_matrix(region)
-        view = cv2.warpAffine(
-            picture, matrix, (VIEW_SIZE, VIEW_SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        """(478, 3) float32 points in the image, and presence."""
+        matrix = input_matrix(region)
+        region_image = cv2.warpAffine(
+            picture, matrix, (INPUT_SIZE, INPUT_SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         with self._lock:
-            located, presence_logit = self._landmark_net(view[None].astype(np.float32) / 255)[:2]
-        in_view = located.reshape(NUM_POINTS, 3).astype(np.float64)
-        points = np.empty_like(in_view)
-        points[:, :2] = (in_view[:, :2] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-        points[:, 2] = in_view[:, 2] * region.side / VIEW_SIZE
+            located, presence_logit = self._landmark_net(region_image[None].astype(np.float32) / 255)[:2]
+        in_region = located.reshape(NUM_POINTS, 3).astype(np.float64)
+        points = np.empty_like(in_region)
+        points[:, :2] = (in_region[:, :2] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        points[:, 2] = in_region[:, 2] * region.side / INPUT_SIZE
         return points.astype(np.float32), float(1 / (1 + np.exp(-float(presence_logit.item()))))
 
 
-class _Net:
-    """One net of the bundle, on one thread: with more, a small net only waits for its own threads."""
+class _Network:
+    """One network of the bundle, on one thread: more threads do not speed up so small a network."""
 
     def __init__(self, model_file: Path, name: str) -> None:
         try:
@@ -196,7 +200,7 @@ class _Net:
 
 
 def region_of_five_points(five_points: np.ndarray) -> FaceRegion:
-    """Where a face with five points (5, 2) px (left eye, right eye, nose, corners of the mouth) is looked at."""
+    """Region of a face with five points (5, 2) px (left eye, right eye, nose, corners of the mouth)."""
     points = np.asarray(five_points, dtype=np.float64)
     if points.shape != (5, 2):
         raise ValueError(f"five_points must have shape (5, 2), got {points.shape}")
@@ -214,8 +218,7 @@ def region_of_five_points(five_points: np.ndarray) -> FaceRegion:
 
 
 def region_of_mesh(points: np.ndarray) -> FaceRegion:
-    """Where MediaPipe looks for the face next: 1.5 times the box around its points (478, 2 or 3) px, turned with the
-    eyes."""
+    """Region of a face with points (478, 2 or 3) px: 1.5 times their bounding box, rotated with the eyes."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     eye_line = points[EYE_LINE[1], :2] - points[EYE_LINE[0], :2]
     centre = (low + high) / 2
@@ -227,14 +230,14 @@ def region_of_mesh(points: np.ndarray) -> FaceRegion:
 
 
 def is_near(region: FaceRegion, other: FaceRegion) -> bool:
-    """Whether both may show one face, at two moments that follow each other."""
+    """Whether both regions can show the same face at two consecutive times."""
     shift = float(np.hypot(*np.subtract(region.centre, other.centre)))
-    return shift <= MOST_SHIFT * other.side and 1 / MOST_GROWTH <= region.side / other.side <= MOST_GROWTH
+    return shift <= MAX_SHIFT * other.side and 1 / MAX_GROWTH <= region.side / other.side <= MAX_GROWTH
 
 
-def view_matrix(region: FaceRegion) -> np.ndarray:
-    """(2, 3) float64: pixels of the picture -> pixels of the net's view."""
-    scale = VIEW_SIZE / region.side
+def input_matrix(region: FaceRegion) -> np.ndarray:
+    """(2, 3) float64: image pixels -> pixels of the network's input."""
+    scale = INPUT_SIZE / region.side
     cosine, sine = scale * np.cos(region.angle), scale * np.sin(region.angle)
-    turn = np.array([[cosine, sine], [-sine, cosine]])
-    return np.column_stack([turn, VIEW_SIZE / 2 - turn @ np.array(region.centre)])
+    rotation = np.array([[cosine, sine], [-sine, cosine]])
+    return np.column_stack([rotation, INPUT_SIZE / 2 - rotation @ np.array(region.centre)])

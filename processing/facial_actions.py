@@ -1,7 +1,7 @@
-"""The 52 facial actions by name, which units of the Facial Action Coding System they are, and a face's own rest.
+"""The 52 facial actions by name, their FACS action units, and each person's resting face.
 
-Names and order are those of MediaPipe's action net, after ARKit's blendshapes. "Left" and "Right" are the person's own
-sides, so the left one is on the right of the picture.
+Names and order are those of MediaPipe's blendshape network, after ARKit's blendshapes. "Left" and "Right" are the
+person's own sides: the left side is on the right of the image.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ACTION_NAMES = (
-    "_neutral",  # not used by the net's makers either
+    "_neutral",  # unused by MediaPipe too
     "browDownLeft",
     "browDownRight",
     "browInnerUp",
@@ -69,7 +69,7 @@ COLUMN = {name: column for column, name in enumerate(ACTION_NAMES)}
 
 @dataclass(frozen=True)
 class FacialAction:
-    """A unit of the Facial Action Coding System and the columns of the 52 that show it; two sides are one unit."""
+    """A FACS action unit and its columns among the 52; both sides form one unit."""
 
     number: int
     name: str
@@ -84,9 +84,9 @@ def _both(name: str) -> tuple[int, int]:
     return COLUMN[f"{name}Left"], COLUMN[f"{name}Right"]
 
 
-# Outputs of the net that do not move: their 99.9th percentile over 3,130 frames of 71 people, smiling, angry and
-# disgusted ones among them, is at most 0.01. The units AU6, AU9, AU29 and AU34 are therefore not told. AU5 and AU15
-# are weak but mean something: 0.13 in surprise against 0.01 in neutral faces, 0.10 in sadness against less than 0.01.
+# Outputs that never respond: their 99.9th percentile over 3,130 frames of 71 people, including smiling, angry and
+# disgusted faces, is at most 0.01. AU6, AU9, AU29 and AU34 are therefore not reported. AU5 and AU15 are weak but
+# informative: 0.13 in surprise against 0.01 in neutral faces, and 0.10 in sadness against less than 0.01.
 DEAD_ACTIONS = (
     "_neutral",
     "cheekPuff",
@@ -97,8 +97,8 @@ DEAD_ACTIONS = (
     "noseSneerRight",
 )
 
-# What is told. The columns that are left out are dead, sideways movements of the mouth that speech makes, or where the
-# eyes look, which `head_pose.gaze` says in degrees.
+# The reported units. Not included: unresponsive columns, sideways mouth movements of speech, and gaze direction, which
+# `head_pose.gaze` gives in degrees.
 FACIAL_ACTIONS = (
     FacialAction(1, "inner brow raiser", (COLUMN["browInnerUp"],)),
     FacialAction(2, "outer brow raiser", _both("browOuterUp")),
@@ -120,17 +120,17 @@ FACIAL_ACTIONS = (
     FacialAction(45, "blink", _both("eyeBlink")),
 )
 
-# The columns of the face that a mirror shows.
+# Columns of the horizontally flipped face.
 MIRRORED_COLUMNS = tuple(
     COLUMN[name.replace("Left", "?").replace("Right", "Left").replace("?", "Right")] for name in ACTION_NAMES
 )
 
-REST_SECONDS = 3.0  # of a face, from which on its own rest is known
-REST_QUANTILE = 0.2  # of its values over time: most of the time most of a face is at rest
-STEP_SECONDS = 0.2  # more between two measurements is a time in which the face was not seen
+REST_SECONDS = 3.0  # of observation, needed to estimate a person's own rest
+REST_QUANTILE = 0.2  # of a person's values over time: most of the time most of a face is at rest
+STEP_SECONDS = 0.2  # longer steps between measurements do not count as observed time
 
-# Of calm faces, silent and talking, filmed in everyday light: the value that they are below for `REST_QUANTILE` of the
-# time, its median and its 95th percentile over 32 people. Zero where no name stands.
+# The `REST_QUANTILE` of calm faces, silent and talking, in everyday light: median and 95th percentile over 32 people.
+# Columns that are not listed are zero.
 _CALM_PEOPLE = {
     "browDownLeft": (0.018, 0.490),
     "browDownRight": (0.016, 0.556),
@@ -182,36 +182,37 @@ USUAL_REST, HIGHEST_REST = np.array([_CALM_PEOPLE.get(name, (0.0, 0.0)) for name
 
 
 def unit_intensities(actions: np.ndarray) -> np.ndarray:
-    """(..., 18) by `FACIAL_ACTIONS`, from actions (..., 52): the mean of a unit's columns.
+    """(..., 18) intensities of `FACIAL_ACTIONS` from actions (..., 52): the mean of a unit's columns.
 
-    The mean and not the larger one, which is the noisier: the sides of brows, lids and lips agree (correlation 0.88 to
-    0.98), and where one side moves alone, as a dimpler does, the 52 themselves show it.
+    The mean is less noisy than the maximum: both sides of brows, lids and lips agree (correlation 0.88 to 0.98).
+    One-sided
+    movements, such as a dimpler, are visible in the 52 actions.
     """
     return np.stack([actions[..., list(unit.columns)].mean(axis=-1) for unit in FACIAL_ACTIONS], axis=-1)
 
 
 def mirrored_actions(actions: np.ndarray) -> np.ndarray:
-    """Actions (..., 52) of the same face in a mirror."""
+    """Actions (..., 52) of the horizontally flipped face."""
     return actions[..., list(MIRRORED_COLUMNS)]
 
 
 def relative_to_rest(actions: np.ndarray, times: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
-    """(F, 52) float32: how far each action of one person is from that person's rest; zero where it was not measured.
+    """(F, 52) float32: each action relative to the person's rest; zero where not measured.
 
     Args:
         actions: (F, 52) of one track.
         times: (F,) seconds, increasing.
-        mask: (F,) bool, where it was measured.
+        mask: (F,) bool, True where measured.
     """
     rest = resting_values(actions, times, mask=mask)
     return np.where(mask[:, None], actions - rest, 0).astype(np.float32)
 
 
 def resting_values(actions: np.ndarray, times: np.ndarray, *, mask: np.ndarray) -> np.ndarray:
-    """(52,): the rest of one person's face, from arrays as for `relative_to_rest`.
+    """(52,): the resting face of one person, from arrays as for `relative_to_rest`.
 
-    A low quantile over time where the face was seen for `REST_SECONDS`, else that of many people. A rest higher than
-    that of nineteen calm people in twenty is taken for an expression that lasts, and is cut to theirs.
+    A low quantile over time if the face was observed for `REST_SECONDS`, else the typical rest. A value above the 95th
+    percentile of calm people is treated as a held expression and is clipped.
     """
     if seconds_seen(times[mask]) < REST_SECONDS:
         return USUAL_REST
@@ -219,6 +220,6 @@ def resting_values(actions: np.ndarray, times: np.ndarray, *, mask: np.ndarray) 
 
 
 def seconds_seen(times: np.ndarray) -> float:
-    """How long a face was seen that was measured at `times` (M,) seconds."""
+    """Observed time of a face that was measured at `times` (M,) seconds."""
     steps = np.diff(times)
     return float(steps[steps <= STEP_SECONDS].sum())

@@ -1,13 +1,12 @@
-"""The facial events of one person: macro- and micro-expressions, out of the face head's probabilities over time.
+"""Facial events of one person: macro- and micro-expressions from the face head's probabilities over time.
 
-    probabilities of every crop --smoothed over seconds--> curves --levels and durations--> FacialEvents
-                                                             (onset, apex, offset)
+    probabilities of every crop --smoothing--> curves --thresholds and durations--> FacialEvents (onset, apex, offset)
 
-This is the package's one detector. It is run once for each track; report, prompt, training and evaluation read what it
-found. It counts seconds, never crops, so that a face seen 10 or 30 times a second has the same events.
+This is the only event detector of the package. It runs once per face track; report, prompt, training and evaluation
+all use its result. Durations are measured in seconds, not crops, so the events do not depend on the frame rate.
 
-Every span (an utterance, say) is half open, [start, end). A micro-expression belongs to the span in which its apex
-lies, a macro-expression to every span of which it fills a noticeable part.
+Every span (an utterance, say) is half open, [start, end). A micro-expression belongs to the span that contains its
+apex, a macro-expression to every span with which it overlaps by at required `MIN_OVERLAP_SECONDS`.
 
 Pure functions on numpy arrays. F crops, X expressions, A action units.
 """
@@ -18,16 +17,16 @@ from typing import Literal
 
 import numpy as np
 
-from .micro_spotting import MicroExpressionRule, edges, rises_of, seen_runs, window_mean
+from .micro_spotting import MicroExpressionRule, contiguous_runs, edges, find_peaks, moving_average
 
-EXPRESSION_SECONDS = 0.8  # width of the kernel over the expression curves: syllables move the mouth faster
-CONTRAST_SECONDS = 0.3  # before and behind its apex a micro-expression is not there
-CONTRAST_FLOOR = 0.03  # a rise from nearly nothing to nearly nothing is none
-BLIND_SECONDS = 0.5  # a face unseen for longer may have done anything meanwhile
-NEAR_SECONDS = 0.07  # around a moment; what moves in a single crop trembles
-PLATEAU = 1e-3  # the apex of an expression that is held is where it is first as strong as it gets
-PART_SECONDS = 0.2  # of a macro-expression within a span; of less, its times would read the same
-TOLERANCE_SECONDS = 1e-4  # float32 makes 1.8 a hair less than the utterance that begins with it
+EXPRESSION_SECONDS = 0.8  # kernel width of the expression curves; mouth movements of speech are faster
+CONTRAST_SECONDS = 0.3  # distance from the apex at which a micro-expression is absent
+CONTRAST_FLOOR = 0.03  # added to both sides of the contrast, so that noise near zero does not count
+BLIND_SECONDS = 0.5  # longest gap without a face that is bridged
+NEAR_SECONDS = 0.07  # averaging radius around a moment; the motion of a single crop is noisy
+PLATEAU_TOLERANCE = 1e-3  # the apex of a held expression is its first crop within this of the maximum
+MIN_OVERLAP_SECONDS = 0.2  # of a macro-expression within a span; with less, its times would read the same
+TOLERANCE_SECONDS = 1e-4  # float32 times may be slightly earlier than the utterance they start with
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,12 @@ class MacroExpressionRule:
 
         probability
              |       ____        __
-        enter|....../....\\....../..\\...    it must be likelier than not ...
-        leave|...../......\\____/....\\..    ... and lasts down to `leave`, over pauses of at most `pause_seconds`
+        enter|....../....\\....../..\\...    it must reach `enter` ...
+        leave|...../......\\____/....\\..    ... and extends while above `leave`, over pauses up to `pause_seconds`
              |____/                  \\__
                  onset                offset
 
-    What is over sooner than `shortest_seconds` is left to the micro-expressions.
+    Shorter ones than `shortest_seconds` are left to the micro-expression detector.
     """
 
     enter: float = 0.5
@@ -60,10 +59,13 @@ class MacroExpressionRule:
 
 @dataclass(frozen=True)
 class FaceScores:
-    """What the face head says of one person's crops: probabilities, None where they are untrained.
+    """Outputs of the face head for one person's crops: probabilities, None for untrained outputs.
 
-    times: (F,) seconds, increasing. expressions: (F, X). micro: (F,), inside a micro-expression. motion: (F, X) of
-    the expressions that move, for which a face at rest is neutral however it looks. action_units: (F, A).
+    times: (F,) seconds, increasing.
+    expressions: (F, X).
+    micro: (F,), of being inside a micro-expression.
+    motion: (F, X), expressions judged by movement alone: a face at rest is neutral whatever its appearance.
+    action_units: (F, A).
     """
 
     track_id: int
@@ -91,9 +93,9 @@ class FaceScores:
 class FacialEvent:
     """One macro- or micro-expression. Times in seconds.
 
-    probability: of a macro-expression its mean from onset to offset, of a micro-expression that at its apex.
-    shares: (X,), how sure each expression is of being the one shown, with the sum 1; (0,) where untrained.
-    action_units: (A,) at the apex, None where untrained.
+    probability: for a macro-expression the mean from onset to offset, for a micro-expression the value at the apex.
+    shares: (X,), distribution over expressions, sums to 1; (0,) if untrained.
+    action_units: (A,) at the apex, None if untrained.
     """
 
     kind: Literal["macro", "micro"]
@@ -107,23 +109,25 @@ class FacialEvent:
 
     @property
     def expression(self) -> int:
-        """Number of the expression that is shown."""
+        """Index of the most likely expression."""
         return int(np.argmax(self.shares))
 
     def shifted(self, seconds: float) -> "FacialEvent":
-        """The same event so many seconds later."""
+        """The same event, `seconds` later."""
         times = ("onset_seconds", "apex_seconds", "offset_seconds")
         return replace(self, **{name: getattr(self, name) + seconds for name in times})
 
     def overlap(self, start_seconds: float, end_seconds: float) -> float:
-        """Seconds of it that lie in a span."""
+        """Seconds of overlap with a span."""
         return max(0.0, min(self.offset_seconds, end_seconds) - max(self.onset_seconds, start_seconds))
 
 
 @dataclass(frozen=True)
 class FaceTimeline:
-    """One person's curves and events. expressions: (F, X) smoothed; macro_expressions and micro_expressions in the
-    order of time; each None where its output is untrained."""
+    """Curves and events of one person; each is None if its output is untrained.
+
+    expressions: (F, X), smoothed. macro_expressions, micro_expressions: in order of time.
+    """
 
     track_id: int
     times: np.ndarray
@@ -132,7 +136,7 @@ class FaceTimeline:
     micro_expressions: tuple[FacialEvent, ...] | None
 
     def shifted(self, seconds: float) -> "FaceTimeline":
-        """The same timeline so many seconds later."""
+        """The same timeline, `seconds` later."""
         macro, micro = (
             None if events is None else tuple(event.shifted(seconds) for event in events)
             for events in (self.macro_expressions, self.micro_expressions)
@@ -140,48 +144,48 @@ class FaceTimeline:
         return replace(self, times=self.times + seconds, macro_expressions=macro, micro_expressions=micro)
 
     def macro_in(self, start_seconds: float, end_seconds: float) -> tuple[FacialEvent, ...]:
-        """The macro-expressions of which `PART_SECONDS` lie in a span, or that fill half of a short one."""
-        least = min(PART_SECONDS, (end_seconds - start_seconds) / 2) - TOLERANCE_SECONDS
+        """Macro-expressions that overlap a span by `MIN_OVERLAP_SECONDS`, or by half of a short span."""
+        required = min(MIN_OVERLAP_SECONDS, (end_seconds - start_seconds) / 2) - TOLERANCE_SECONDS
         events = self.macro_expressions or ()
-        return tuple(event for event in events if event.overlap(start_seconds, end_seconds) >= max(least, 1e-9))
+        return tuple(event for event in events if event.overlap(start_seconds, end_seconds) >= max(required, 1e-9))
 
     def micro_in(self, start_seconds: float, end_seconds: float) -> tuple[FacialEvent, ...]:
-        """The micro-expressions with their apex in a span."""
+        """Micro-expressions whose apex lies in a span."""
         events = self.micro_expressions or ()
         rows = rows_between(np.array([event.apex_seconds for event in events]), start_seconds, end_seconds)
         return events[rows]
 
 
 def rows_between(times: np.ndarray, start_seconds: float, end_seconds: float) -> slice:
-    """Which of the increasing `times` lie in [start, end); by bisection, as each of an hour's many utterances asks."""
+    """Slice of the increasing `times` that lie in [start, end), found by bisection."""
     bounds = np.array([start_seconds, end_seconds]) - TOLERANCE_SECONDS
     first, last = np.searchsorted(times, bounds, side="left").tolist()
     return slice(first, last)
 
 
 def attended(timelines: Sequence[FaceTimeline], start_seconds: float, end_seconds: float) -> FaceTimeline | None:
-    """The person most often seen in a span, None where nobody is."""
-    counts = [len(line.times[rows_between(line.times, start_seconds, end_seconds)]) for line in timelines]
+    """The person with the most crops in a span; None if nobody is visible in it."""
+    counts = [len(timeline.times[rows_between(timeline.times, start_seconds, end_seconds)]) for timeline in timelines]
     return timelines[int(np.argmax(counts))] if any(counts) else None
 
 
 def dominant(timelines: Sequence[FaceTimeline], start_seconds: float, end_seconds: float) -> FacialEvent | None:
-    """The macro-expression that fills most of a span, whoever shows it."""
-    inside = [event for line in timelines for event in line.macro_in(start_seconds, end_seconds)]
+    """The macro-expression with the largest overlap with a span, of any person."""
+    inside = [event for timeline in timelines for event in timeline.macro_in(start_seconds, end_seconds)]
     return max(inside, key=lambda event: event.overlap(start_seconds, end_seconds), default=None)
 
 
 def mean_expressions(timelines: Sequence[FaceTimeline], start_seconds: float, end_seconds: float) -> np.ndarray | None:
-    """(X,) mean of the curves over a span; None where nobody is seen in it or expressions are untrained.
+    """(X,) mean of the curves over a span; None if no face is visible in it or expressions are untrained.
 
-    Crops are weighted by the time they stand for, so that a densely sampled second counts no more than a sparse one.
+    Crops are weighted by the time they represent, so the result does not depend on the sampling density.
     """
     values, weights = [], []
-    for line in timelines:
-        rows = rows_between(line.times, start_seconds, end_seconds)
-        if line.expressions is not None and rows.start < rows.stop:
-            values.append(line.expressions[rows])
-            weights.append(time_weights(line.times[rows]))
+    for timeline in timelines:
+        rows = rows_between(timeline.times, start_seconds, end_seconds)
+        if timeline.expressions is not None and rows.start < rows.stop:
+            values.append(timeline.expressions[rows])
+            weights.append(time_weights(timeline.times[rows]))
     return np.average(np.concatenate(values), axis=0, weights=np.concatenate(weights)) if values else None
 
 
@@ -192,11 +196,11 @@ def detect_events(
     macro_rule: MacroExpressionRule | None = None,
     micro_rule: MicroExpressionRule | None = None,
 ) -> FaceTimeline:
-    """The timeline of one person.
+    """Detects the events of one person.
 
     Args:
         scores: of all crops of one track.
-        neutral: number of the expression that is none; None where every one is.
+        neutral: index of the neutral expression; None if there is none.
     """
     expressions = macro = micro = None
     if scores.expressions is not None:
@@ -208,14 +212,14 @@ def detect_events(
 
 
 def smooth(times: np.ndarray, values: np.ndarray, *, seconds: float) -> np.ndarray:
-    """`values` (F, ...) averaged with triangular weights over the crops within half of `seconds`, by time.
+    """Averages `values` (F, ...) over time with a triangular kernel of width `seconds`.
 
-    A kernel narrower than the crops' spacing changes nothing; a crop beyond a gap never enters.
+    A kernel narrower than the crops' spacing changes nothing; crops outside the kernel have no weight.
     """
     if len(times) != len(values):
         raise ValueError(f"times has {len(times)} entries, values has {len(values)}")
     half = seconds / 2
-    # Only neighbours within half a kernel weigh, so each crop looks at a short slice: linear in F.
+    # Only crops within half a kernel have weight, so the cost is linear in F.
     firsts = np.searchsorted(times, times - half, side="left")
     lasts = np.searchsorted(times, times + half, side="right")
     smoothed = np.empty(values.shape, dtype=np.float64)
@@ -228,16 +232,16 @@ def smooth(times: np.ndarray, values: np.ndarray, *, seconds: float) -> np.ndarr
 def _macro_expressions(
     scores: FaceScores, curves: np.ndarray, *, neutral: int | None, rule: MacroExpressionRule
 ) -> tuple[FacialEvent, ...]:
-    found = [
+    events = [
         _macro_expression(scores, curves, column=column, run=run, first=first, last=last, neutral=neutral, rule=rule)
-        for run in seen_runs(scores.times, rule.blind_seconds)
+        for run in contiguous_runs(scores.times, rule.blind_seconds)
         for column in range(curves.shape[1])
         if column != neutral
-        for first, last in _lasting_runs(scores.times, curves[:, column], run=run, rule=rule)
+        for first, last in _macro_segments(scores.times, curves[:, column], run=run, rule=rule)
     ]
-    lengths = [round(event.offset_seconds - event.onset_seconds, 6) for event in found]
-    lasting = [event for event, seconds in zip(found, lengths, strict=True) if seconds >= rule.shortest_seconds]
-    return tuple(sorted(lasting, key=lambda event: (event.onset_seconds, event.expression)))
+    durations = [round(event.offset_seconds - event.onset_seconds, 6) for event in events]
+    long_enough = [event for event, seconds in zip(events, durations, strict=True) if seconds >= rule.shortest_seconds]
+    return tuple(sorted(long_enough, key=lambda event: (event.onset_seconds, event.expression)))
 
 
 def _macro_expression(
@@ -254,7 +258,7 @@ def _macro_expression(
     times, inside = scores.times, slice(first, last + 1)
     onset, offset = edges(times, curves[:, column], first=first, last=last, run=run, level=rule.leave)
     strongest = curves[inside, column].max()
-    apex = first + int(np.argmax(curves[inside, column] >= strongest - PLATEAU))
+    apex = first + int(np.argmax(curves[inside, column] >= strongest - PLATEAU_TOLERANCE))
     return FacialEvent(
         kind="macro",
         track_id=scores.track_id,
@@ -267,33 +271,33 @@ def _macro_expression(
     )
 
 
-def _lasting_runs(
+def _macro_segments(
     times: np.ndarray, curve: np.ndarray, *, run: tuple[int, int], rule: MacroExpressionRule
 ) -> list[tuple[int, int]]:
-    """First and last crop of each stretch of a run above `leave`, joined over short pauses, that reaches `enter`."""
+    """First and last crop of each segment above `leave` that reaches `enter`, joined over short pauses."""
     above = np.flatnonzero(curve[run[0] : run[1] + 1] >= rule.leave) + run[0]
     if len(above) == 0:
         return []
     is_pause = (np.diff(above) > 1) & (np.diff(times[above]) > rule.pause_seconds)
-    stretches = np.split(above, np.flatnonzero(is_pause) + 1)
-    return [(int(one[0]), int(one[-1])) for one in stretches if curve[one].max() >= rule.enter]
+    segments = np.split(above, np.flatnonzero(is_pause) + 1)
+    return [(int(rows[0]), int(rows[-1])) for rows in segments if curve[rows].max() >= rule.enter]
 
 
 def _micro_expressions(
     scores: FaceScores, *, neutral: int | None, rule: MicroExpressionRule
 ) -> tuple[FacialEvent, ...]:
     assert scores.micro is not None
-    smoothed, events = window_mean(scores.times, scores.micro, seconds=rule.smooth_seconds), []
-    for rise in rises_of(scores.times, smoothed, rule=rule):
-        apex = rise.first + int(np.argmax(smoothed[rise.first : rise.last + 1]))
+    smoothed, events = moving_average(scores.times, scores.micro, seconds=rule.smooth_seconds), []
+    for peak in find_peaks(scores.times, smoothed, rule=rule):
+        apex = peak.first + int(np.argmax(smoothed[peak.first : peak.last + 1]))
         moment = float(scores.times[apex])
         events.append(
             FacialEvent(
                 kind="micro",
                 track_id=scores.track_id,
-                onset_seconds=rise.onset,
-                apex_seconds=min(max(moment, rise.onset), rise.offset),
-                offset_seconds=rise.offset,
+                onset_seconds=peak.onset,
+                apex_seconds=min(max(moment, peak.onset), peak.offset),
+                offset_seconds=peak.offset,
                 probability=float(smoothed[apex]),
                 shares=_apex_contrast(scores, moment, neutral=neutral),
                 action_units=None if scores.action_units is None else scores.action_units[apex],
@@ -303,22 +307,23 @@ def _micro_expressions(
 
 
 def _apex_contrast(scores: FaceScores, apex_seconds: float, *, neutral: int | None) -> np.ndarray:
-    """(X,) how sure each expression is of coming and going with a micro-expression; () without expressions.
+    """(X,) distribution over the expressions that appear and disappear with a micro-expression; () without
+    expressions.
 
-    An expression that lasts was there before and stays, however strong it is. Of two that rise, the event shows the
-    one that rises more, hence the squares.
+    An expression held before and after has no contrast, however strong it is. The contrasts are squared, so that the
+    expression that changes most dominates.
     """
-    moving = scores.expressions if scores.motion is None else scores.motion
-    if moving is None:
+    motion = scores.expressions if scores.motion is None else scores.motion
+    if motion is None:
         return np.zeros(0)
 
-    def height(seconds: float) -> np.ndarray:
+    def level(seconds: float) -> np.ndarray:
         near = np.abs(scores.times - seconds) <= NEAR_SECONDS
         near[np.argmin(np.abs(scores.times - seconds))] = True
-        return moving[near].mean(0) + CONTRAST_FLOOR
+        return motion[near].mean(0) + CONTRAST_FLOOR
 
-    before, behind = (height(apex_seconds + way * CONTRAST_SECONDS) for way in (-1, 1))
-    return _shares((height(apex_seconds) / ((before + behind) / 2)) ** 2, neutral=neutral)
+    before, after = (level(apex_seconds + way * CONTRAST_SECONDS) for way in (-1, 1))
+    return _shares((level(apex_seconds) / ((before + after) / 2)) ** 2, neutral=neutral)
 
 
 def _shares(masses: np.ndarray, *, neutral: int | None) -> np.ndarray:
@@ -329,7 +334,7 @@ def _shares(masses: np.ndarray, *, neutral: int | None) -> np.ndarray:
 
 
 def time_weights(times: np.ndarray) -> np.ndarray:
-    """How long each crop counts: half the way to both neighbours, no farther than `BLIND_SECONDS`."""
+    """Seconds that each crop represents: half the gap to both neighbours, gaps limited to `BLIND_SECONDS`."""
     if len(times) == 1:
         return np.ones(1)
     gaps = np.minimum(np.diff(times), BLIND_SECONDS)

@@ -1,4 +1,4 @@
-"""A folder of numbered pictures as a video: how corpora of micro-expressions come, at 100 or 200 frames a second."""
+"""A folder of numbered images as a video, the format of micro-expression data sets at 100 or 200 fps."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ try:
 except ImportError:
     Image = None  # type: ignore[assignment]
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-NUMBERS_NAMED = 5  # in a warning
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+MAX_NAMED_NUMBERS = 5  # in a warning
 DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """Pictures of one folder in natural order ("img2.jpg" before "img10.jpg"), `fps` of them a second.
+    """Images of one folder in natural order ("img2.jpg" before "img10.jpg"), at `fps` frames per second.
 
-    The last number in a file's name says when it was taken, so a missing picture leaves its time empty.
+    The last number in a file's name is its frame number, so a missing image leaves a gap.
 
-    Raises `FileNotFoundError` where there is no such folder, `ValueError` for a rate that is none.
+    Raises `FileNotFoundError` if the folder does not exist, `ValueError` for an invalid rate.
     """
 
     path: Path | str
@@ -50,7 +50,7 @@ class FrameFolder:
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """The pictures of a folder with their times in seconds, (N,) increasing, and what is odd about their numbers."""
+    """The images of a folder with their times in seconds, (N,) increasing, and warnings about their numbers."""
 
     files: tuple[Path, ...]
     times: np.ndarray
@@ -58,19 +58,19 @@ class FrameFiles:
 
 
 def find_frames(folder: FrameFolder) -> FrameFiles:
-    """Raises `ValueError` for a folder without pictures."""
-    paths = [each for each in Path(folder.path).iterdir() if each.suffix.lower() in PICTURE_ENDINGS]
+    """Lists the images of a folder; raises `ValueError` if there are none."""
+    paths = [each for each in Path(folder.path).iterdir() if each.suffix.lower() in IMAGE_SUFFIXES]
     files = tuple(
         sorted((each for each in paths if not each.name.startswith(".")), key=lambda each: natural_key(each))
     )
     if not files:
-        raise ValueError(f"{folder.path} holds no pictures; allowed are {', '.join(PICTURE_ENDINGS)}")
+        raise ValueError(f"{folder.path} contains no images; allowed are {', '.join(IMAGE_SUFFIXES)}")
     steps, warnings = _steps([frame_number(each) for each in files])
     return FrameFiles(files, steps / folder.fps, warnings)
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
-    """Sorts names with the numbers in them by value."""
+    """Sort key that compares the numbers in a name by value."""
     parts = DIGITS.split(path.stem.lower())
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
 
@@ -82,29 +82,31 @@ def frame_number(path: Path) -> int | None:
 
 
 def _steps(numbers: list[int | None]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N,) how many frames after the first each one comes, and what was odd."""
+    """(N,) frame numbers relative to the first one, and warnings."""
     in_order = np.arange(len(numbers))
     if len(numbers) < 2:
         return in_order, ()
     known = np.array([number for number in numbers if number is not None], dtype=np.int64)
     if len(known) < len(numbers) or np.any(np.diff(known) <= 0):
-        return in_order, ("the frames' names hold no rising numbers: they are taken in order, without gaps",)
+        return in_order, ("the frames' names have no increasing numbers: they are read in order, without gaps",)
     step = int(np.diff(known).min())
     steps = (known - known[0]) // step
-    warnings = () if step == 1 else (f"the frames are numbered in steps of {step}: they are taken as neighbours",)
+    warnings = (
+        () if step == 1 else (f"the frames are numbered in steps of {step}: they are read as consecutive frames",)
+    )
     missing = np.setdiff1d(np.arange(steps[-1] + 1), steps)
     if len(missing) > len(numbers):
-        return in_order, ("the frames' numbers do not count frames: they are taken in order, without gaps",)
+        return in_order, ("the frames' numbers are no frame numbers: they are read in order, without gaps",)
     if len(missing):
-        named = ", ".join(str(int(known[0]) + int(each) * step) for each in missing[:NUMBERS_NAMED])
-        more = ", ..." if len(missing) > NUMBERS_NAMED else ""
+        named = ", ".join(str(int(known[0]) + int(each) * step) for each in missing[:MAX_NAMED_NUMBERS])
+        more = ", ..." if len(missing) > MAX_NAMED_NUMBERS else ""
         total = int(steps[-1]) + 1
-        warnings = (*warnings, f"{len(missing)} of {total} frames are missing ({named}{more}): their time stays empty")
+        warnings = (*warnings, f"{len(missing)} of {total} frames are missing ({named}{more}): gaps are left for them")
     return steps, warnings
 
 
 class PictureDecoder:
-    """Pictures out of files."""
+    """Decodes frames from image files."""
 
     name = "pictures"
     notes: tuple[str, ...] = ()
@@ -112,17 +114,17 @@ class PictureDecoder:
     def __init__(self, files: tuple[Path, ...]) -> None:
         self.files = files
 
-    def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (place, picture (height, width, 3)); what cannot be decoded is left out."""
-        for place in places.tolist():
+    def decode(self, indices: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (index, frame (height, width, 3)); files that cannot be decoded are left out."""
+        for index in indices.tolist():
             try:
-                picture = read_picture(self.files[place])
-            except (OSError, SyntaxError, ValueError):  # Pillow's for damaged files
+                picture = read_picture(self.files[index])
+            except (OSError, SyntaxError, ValueError):  # raised by Pillow for damaged files
                 continue
-            yield place, scaled(picture, height=height, width=width)
+            yield index, scaled(picture, height=height, width=width)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing; no file is kept open."""
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -1,20 +1,21 @@
-"""Where a head is turned and where its eyes look, in degrees, from the 478 points of a face.
+"""Head pose and gaze in degrees, from the 478 landmarks of a face.
 
-Directions are those of the picture, as its viewer sees it, and of a head that is seen straight on:
+Directions are those of the image as a viewer sees it, relative to a frontal head:
 
-    pitch   positive: the face turns up             yaw     positive: the face turns to the right of the picture
-    roll    positive: the head leans clockwise, its own top to the right of the picture
+    pitch   positive: the face turns up
+    yaw     positive: the face turns to the right of the image
+    roll    positive: the head tilts clockwise, its top to the right of the image
 
-No camera is asked for: the turn is the one against the line from the camera to the face, by the rotation that lays
-MediaPipe's canonical face best on the points (weighted Procrustes, with its own weights). OpenCV's PnP on the same
-points agrees within 2 degrees where it is told of a long lens, and is off by up to 17 where it guesses a wide one.
+No camera parameters are needed. The rotation is relative to the line from the camera to the face: it is the weighted
+Procrustes fit of MediaPipe's canonical face, with MediaPipe's weights. OpenCV's PnP on the same points agrees within
+2 degrees if given a long focal length, and is off by up to 17 degrees if it assumes a wide lens.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# Of MediaPipe's canonical face: number of the point, its weight, and in cm x to the right, y down, z from the camera.
+# MediaPipe's canonical face: point index, weight, and position in cm; x to the right, y down, z away from the camera.
 CANONICAL_POINTS = np.array(
     [
         (4, 0.0709, 0.000, 0.463, -7.587),
@@ -56,65 +57,63 @@ POINT_NUMBERS = CANONICAL_POINTS[:, 0].astype(int)
 WEIGHTS = CANONICAL_POINTS[:, 1] / CANONICAL_POINTS[:, 1].sum()
 CENTRED_FACE = CANONICAL_POINTS[:, 2:] - WEIGHTS @ CANONICAL_POINTS[:, 2:]  # (33, 3)
 
-# Each eye, from the left of the picture to the right: its corners and the middle of its iris.
+# Each eye from left to right in the image: its two corners and the centre of the iris.
 EYES = ((33, 133, 468), (362, 263, 473))
-EYEBALL_PER_EYE = 0.42  # radius of an eyeball (12 mm) over the distance between the corners of the eye (28 mm)
-# How far the iris lies above the corners, in that distance, where people talk to the camera: the median of 58 of them.
+EYEBALL_PER_EYE = 0.42  # radius of the eyeball (12 mm) over the distance between the corners of the eye (28 mm)
+# Height of the iris above the corners, over that distance, for people who look at the camera: median of 58.
 IRIS_AT_REST = 0.066
 
 
 def head_pose(points: np.ndarray) -> np.ndarray:
-    """(..., 3) degrees: pitch, yaw, roll of heads with points (..., 478, 3), x and y in pixels, z as of `FaceMesh`."""
+    """(..., 3) degrees: pitch, yaw, roll from points (..., 478, 3), x and y in pixels, z as in `FaceMesh`."""
     rotation = head_rotation(points)
-    right, down, away = (-rotation[..., axis, 2] for axis in range(3))  # where the face looks
+    right, down, away = (-rotation[..., axis, 2] for axis in range(3))  # viewing direction of the face
     yaw, pitch = np.arctan2(right, -away), np.arcsin(np.clip(-down, -1, 1))
-    upright = np.swapaxes(turn(pitch, yaw), -1, -2) @ rotation
+    upright = np.swapaxes(rotation_of(pitch, yaw), -1, -2) @ rotation
     return np.degrees(np.stack([pitch, yaw, np.arctan2(upright[..., 1, 0], upright[..., 0, 0])], axis=-1))
 
 
 def gaze(points: np.ndarray) -> np.ndarray:
-    """(..., 2) degrees: yaw, pitch of the eyes within the head, the mean of both; the eyes' own part of a look."""
+    """(..., 2) degrees: yaw and pitch of the eyes relative to the head, mean of both eyes."""
     points = np.asarray(points, dtype=np.float64)
-    in_head = points @ head_rotation(points)  # (..., 478, 3): as if the head were seen straight on
+    in_head = points @ head_rotation(points)  # (..., 478, 3), of the frontal head
     offsets = []
     for left, right, iris in EYES:
         across = in_head[..., right, :2] - in_head[..., left, :2]
         length = np.linalg.norm(across, axis=-1, keepdims=True)
         across = across / np.maximum(length, 1e-9)
         up = np.stack([across[..., 1], -across[..., 0]], axis=-1)
-        moved = (in_head[..., iris, :2] - (in_head[..., left, :2] + in_head[..., right, :2]) / 2) / np.maximum(
+        offset = (in_head[..., iris, :2] - (in_head[..., left, :2] + in_head[..., right, :2]) / 2) / np.maximum(
             length, 1e-9
         )
-        offsets.append(np.stack([(moved * across).sum(-1), (moved * up).sum(-1) - IRIS_AT_REST], axis=-1))
+        offsets.append(np.stack([(offset * across).sum(-1), (offset * up).sum(-1) - IRIS_AT_REST], axis=-1))
     return np.degrees(np.arcsin(np.clip(np.mean(offsets, axis=0) / EYEBALL_PER_EYE, -1, 1)))
 
 
 def mirrored_pose(pose: np.ndarray) -> np.ndarray:
-    """Poses (..., 3) of the same heads in a mirror."""
+    """Poses (..., 3) of the horizontally flipped image."""
     return pose * np.array([1, -1, -1], pose.dtype)
 
 
-def mirrored_gaze(looks: np.ndarray) -> np.ndarray:
-    """Looks (..., 2) of the same eyes in a mirror."""
-    return looks * np.array([-1, 1], looks.dtype)
+def mirrored_gaze(gaze_angles: np.ndarray) -> np.ndarray:
+    """Gaze (..., 2) of the horizontally flipped image."""
+    return gaze_angles * np.array([-1, 1], gaze_angles.dtype)
 
 
 def head_rotation(points: np.ndarray) -> np.ndarray:
-    """(..., 3, 3): from the canonical face, seen straight on, to heads with points (..., 478, 3)."""
-    seen = np.asarray(points, dtype=np.float64)[..., POINT_NUMBERS, :]
-    seen = seen - (WEIGHTS @ seen)[..., None, :]
-    first, _, last = np.linalg.svd(np.swapaxes(seen * WEIGHTS[:, None], -1, -2) @ CENTRED_FACE)
-    first[..., -1] *= np.sign(np.linalg.det(first @ last))[..., None]  # a rotation, not a mirror
+    """(..., 3, 3): rotation from the frontal canonical face to heads with points (..., 478, 3)."""
+    observed = np.asarray(points, dtype=np.float64)[..., POINT_NUMBERS, :]
+    observed = observed - (WEIGHTS @ observed)[..., None, :]
+    first, _, last = np.linalg.svd(np.swapaxes(observed * WEIGHTS[:, None], -1, -2) @ CENTRED_FACE)
+    first[..., -1] *= np.sign(np.linalg.det(first @ last))[..., None]  # a proper rotation, no reflection
     return first @ last
 
 
-def turn(pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    """(..., 3, 3): the rotation that brings a head seen straight on to this pitch and yaw, in radians."""
-    nothing, one = np.zeros_like(yaw), np.ones_like(yaw)
-    sideways = np.array(
-        [[np.cos(yaw), nothing, -np.sin(yaw)], [nothing, one, nothing], [np.sin(yaw), nothing, np.cos(yaw)]]
-    )
+def rotation_of(pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """(..., 3, 3): rotation of a frontal head to this pitch and yaw, in radians."""
+    zero, one = np.zeros_like(yaw), np.ones_like(yaw)
+    sideways = np.array([[np.cos(yaw), zero, -np.sin(yaw)], [zero, one, zero], [np.sin(yaw), zero, np.cos(yaw)]])
     upwards = np.array(
-        [[one, nothing, nothing], [nothing, np.cos(pitch), np.sin(pitch)], [nothing, -np.sin(pitch), np.cos(pitch)]]
+        [[one, zero, zero], [zero, np.cos(pitch), np.sin(pitch)], [zero, -np.sin(pitch), np.cos(pitch)]]
     )
     return np.moveaxis(sideways, (0, 1), (-2, -1)) @ np.moveaxis(upwards, (0, 1), (-2, -1))

@@ -1,6 +1,6 @@
-"""Stored times to seconds on one clock, which begins with the file's first sample and never runs back.
+"""Maps stored timestamps to seconds on one clock, which starts with the file's first sample and never runs backwards.
 
-Recordings that were joined byte by byte (transport streams, recorders) begin to count anew in the middle of the file::
+In recordings that were concatenated byte by byte (transport streams, recorders), timestamps restart within the file::
 
     stored   1.4 ....... 3.4 | 1.4 ....... 3.4
     clock    0.0 ....... 2.0   2.0 ....... 4.0
@@ -13,15 +13,15 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
-JUMP_BACK_SECONDS = 0.2  # decoding times that go back by more begin a new part; less is a careless muxer
-JUMP_AHEAD_SECONDS = 10.0  # the same ahead, in formats whose times may be discontinuous; FFmpeg's threshold
-PADDING_SECONDS = 0.3  # of sound at the ends of a recording
-JUMPS_NAMED = 3  # in a warning
+JUMP_BACK_SECONDS = 0.2  # decoding timestamps that go back further start a new part; less is a muxer error
+JUMP_AHEAD_SECONDS = 10.0  # same for jumps ahead, in formats with discontinuous timestamps; FFmpeg's threshold
+PADDING_SECONDS = 0.3  # of audio at the ends of a recording
+MAX_NAMED_JUMPS = 3  # in a warning
 
 
 @dataclass(frozen=True)
 class StreamJump:
-    """Where one stream's decoding times jump, in the stream's own units, and the part that begins there."""
+    """A jump in one stream's decoding timestamps, in the stream's units, and the part that starts there."""
 
     before: int
     after: int
@@ -30,9 +30,9 @@ class StreamJump:
 
 @dataclass(frozen=True)
 class MediaClock:
-    """Offsets in seconds from stored times to the clock, one for each part of the file.
+    """Offsets in seconds from stored timestamps to the clock, one per part of the file.
 
-    first_parts: stream index -> the part in which the stream begins. jumps: stream index -> its jumps in file order.
+    first_parts: stream index -> the part in which the stream starts. jumps: stream index -> its jumps in file order.
     """
 
     offsets: tuple[float, ...] = (0.0,)
@@ -45,7 +45,7 @@ class MediaClock:
 
 
 class PartFollower:
-    """The part of each packet of one stream, read from the stream's first packet on in the order of the file."""
+    """Tracks the part of each packet of one stream; packets must be given in file order from the first one."""
 
     def __init__(self, clock: MediaClock, stream_index: int) -> None:
         self.part = clock.first_parts.get(stream_index, 0)
@@ -72,7 +72,7 @@ class _Span:
 
 @dataclass
 class _Part:
-    """What is known of a part so far, in stored seconds: first and last decoding time, where its samples lie."""
+    """State of a part, in stored seconds: first and last decoding timestamp, and the span of its samples."""
 
     first: float
     last: float
@@ -80,14 +80,14 @@ class _Part:
     pictures: _Span = field(default_factory=_Span)
 
     @property
-    def begins(self) -> float:
-        """Where its first picture, or its first sample, is stored."""
+    def start(self) -> float:
+        """Time of its first frame, or else of its first sample."""
         starts = (self.pictures.start, self.all_samples.start, self.first)
         return next(start for start in starts if isfinite(start))
 
 
 @dataclass
-class _StreamPlace:
+class _StreamPosition:
     part: int
     last: int
 
@@ -96,19 +96,19 @@ class ClockBuilder:
     """Finds the parts of a file from its packets, given in file order.
 
     Args:
-        zero_seconds: stored time at which the clock of the first part begins.
-        closes_gaps: whether times that jump far ahead begin a new part as well.
+        zero_seconds: stored timestamp at which the clock starts.
+        closes_gaps: whether timestamps that jump far ahead start a new part as well.
     """
 
     def __init__(self, *, zero_seconds: float, closes_gaps: bool) -> None:
         self.zero_seconds, self.closes_gaps = zero_seconds, closes_gaps
         self._parts: list[_Part] = []
-        self._places: dict[int, _StreamPlace] = {}
+        self._positions: dict[int, _StreamPosition] = {}
         self._first_parts: dict[int, int] = {}
         self._jumps: dict[int, list[StreamJump]] = {}
 
     def add(self, packet: Any, *, duration_seconds: float, is_picture: bool) -> int:
-        """The part of a packet, which lasts for `duration_seconds`."""
+        """Adds a packet of `duration_seconds`; returns its part."""
         index, unit = packet.stream.index, float(packet.time_base)
         part = self._part_of(index, packet.dts, unit=unit)
         if packet.pts is not None:
@@ -122,32 +122,32 @@ class ClockBuilder:
         seconds = self.zero_seconds if dts is None else dts * unit
         if not self._parts:
             self._parts.append(_Part(seconds, seconds))
-        place = self._places.get(index)
-        if place is None:  # a stream may begin in a later part
+        position = self._positions.get(index)
+        if position is None:  # a stream may start in a later part
             part = self._first_parts.setdefault(index, len(self._parts) - 1)
             if dts is not None:
-                self._places[index] = _StreamPlace(part, dts)
+                self._positions[index] = _StreamPosition(part, dts)
             return part
         if dts is None:
-            return place.part
-        if self._has_jumped(place, seconds, unit=unit):
-            part = self._next_part(place.part, seconds)
-            self._jumps.setdefault(index, []).append(StreamJump(place.last, dts, part))
-            place.part = part
-        place.last = dts
-        self._parts[place.part].last = max(self._parts[place.part].last, seconds)
-        return place.part
+            return position.part
+        if self._has_jumped(position, seconds, unit=unit):
+            part = self._next_part(position.part, seconds)
+            self._jumps.setdefault(index, []).append(StreamJump(position.last, dts, part))
+            position.part = part
+        position.last = dts
+        self._parts[position.part].last = max(self._parts[position.part].last, seconds)
+        return position.part
 
-    def _has_jumped(self, place: _StreamPlace, seconds: float, *, unit: float) -> bool:
-        last = place.last * unit
-        latest = max(last, self._parts[place.part].last)  # of all streams: one of them may pause for long
+    def _has_jumped(self, position: _StreamPosition, seconds: float, *, unit: float) -> bool:
+        last = position.last * unit
+        latest = max(last, self._parts[position.part].last)  # over all streams, since one may pause for long
         return seconds < last - JUMP_BACK_SECONDS or (self.closes_gaps and seconds > latest + JUMP_AHEAD_SECONDS)
 
     def _next_part(self, part: int, seconds: float) -> int:
-        """A later part that another stream has reached already and that has room for this time, or a new one."""
+        """A later part that another stream has already reached and that fits this time, or a new one."""
         for later in range(part + 1, len(self._parts)):
-            known = self._parts[later]
-            if known.first - JUMP_AHEAD_SECONDS <= seconds <= known.last + JUMP_AHEAD_SECONDS:
+            candidate = self._parts[later]
+            if candidate.first - JUMP_AHEAD_SECONDS <= seconds <= candidate.last + JUMP_AHEAD_SECONDS:
                 return later
         self._parts.append(_Part(seconds, seconds))
         return len(self._parts) - 1
@@ -155,34 +155,34 @@ class ClockBuilder:
     def clock(self) -> MediaClock:
         offsets = [-self.zero_seconds]
         for before, after in pairwise(self._parts):
-            offsets.append(offsets[-1] + _joint(before, after))
-        jumps = {index: tuple(found) for index, found in self._jumps.items()}
+            offsets.append(offsets[-1] + _part_offset(before, after))
+        jumps = {index: tuple(stream_jumps) for index, stream_jumps in self._jumps.items()}
         return MediaClock(tuple(offsets), dict(self._first_parts), jumps)
 
     def end_seconds(self, clock: MediaClock) -> float:
-        """Where the last sample ends on the clock; 0 where no packet has a time."""
+        """End of the last sample on the clock; 0 if no packet has a timestamp."""
         ends = [part.all_samples.end + offset for part, offset in zip(self._parts, clock.offsets, strict=False)]
         return max([0.0, *(end for end in ends if isfinite(end))])
 
     def jump_warnings(self, clock: MediaClock) -> tuple[str, ...]:
-        """One warning that names where the stored times jump; none for a file of one part."""
+        """A warning that lists the jumps of stored timestamps; none for a file of one part."""
         joints = [
-            f"at {after.begins + offset:.1f} s (from {before.last:.1f} to {after.begins:.1f} s as stored)"
+            f"at {after.start + offset:.1f} s (from {before.last:.1f} to {after.start:.1f} s as stored)"
             for (before, after), offset in zip(pairwise(self._parts), clock.offsets[1:], strict=True)
         ]
         if not joints:
             return ()
-        more = f" and {len(joints) - JUMPS_NAMED} times more" if len(joints) > JUMPS_NAMED else ""
+        remainder = f" and {len(joints) - MAX_NAMED_JUMPS} times more" if len(joints) > MAX_NAMED_JUMPS else ""
         return (
-            f"the file's times jump {', '.join(joints[:JUMPS_NAMED])}{more}: recordings were joined in it; "
+            f"the file's times jump {', '.join(joints[:MAX_NAMED_JUMPS])}{remainder}: recordings were joined in it; "
             "each is placed after the one before",
         )
 
 
-def _joint(before: _Part, after: _Part) -> float:
-    """How much later stored times of the second part stand on the clock, compared with those of the first."""
+def _part_offset(before: _Part, after: _Part) -> float:
+    """Difference of the clock offsets of two consecutive parts."""
     whole = before.all_samples.end - after.all_samples.start
     pictures = before.pictures.end - after.pictures.start
-    # Sound is padded at both ends, so the pictures join, unless the sound really is longer.
-    joint = pictures if abs(whole - pictures) <= PADDING_SECONDS else whole
-    return joint if isfinite(joint) else before.last - after.first
+    # Audio is padded at both ends, so the video streams are joined, unless the audio is really longer.
+    shift = pictures if abs(whole - pictures) <= PADDING_SECONDS else whole
+    return shift if isfinite(shift) else before.last - after.first

@@ -1,41 +1,43 @@
-"""Rises of the micro-expression probability of one face: where they are, and where they begin and end. Pure functions.
+"""Spots micro-expressions in one face's probability curve: peaks with onset and offset. Pure functions.
 
-The detector that makes events of them is `facial_events`.
+`facial_events` turns the peaks into events.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-SHORTEST_SECONDS = 0.04  # one frame at 25 fps, the shortest movement the literature names
-LONGEST_SECONDS = 0.5  # what lasts longer is an ordinary (macro) expression
-SUREST = 1e-4  # a probability of a float32 sigmoid may be 1; nothing is surer than this
+MIN_SECONDS = 0.04  # one frame at 25 fps, the shortest duration in the literature
+MAX_SECONDS = 0.5  # longer ones are macro-expressions
+PROBABILITY_EPSILON = 1e-4  # keeps the log-odds finite: a float32 sigmoid can return 1
 
 
 @dataclass(frozen=True)
 class MicroExpressionRule:
-    """When a rise of the micro-expression probability counts as an event.
+    """When a peak of the micro-expression probability counts as an event.
 
         probability
         peak |           /\\
         enter|..........|..|........   the event must reach `enter` somewhere ...
-        leave|......../....\\......    ... and is one as long as it stays above `leave`
+        leave|......../....\\......    ... and extends while it stays above `leave`
         rest |______/        \\____
-                   on  apex  off       half way from `rest` to its peak, in log-odds (`half_height`)
+                   on  apex  off       halfway between `rest` and the peak, in log-odds (`half_height`)
 
-    The probability is first averaged over `smooth_seconds` around each crop: a movement that one crop alone shows is
-    mostly none. Two levels (hysteresis) keep a score that trembles around one threshold from becoming many events.
-    Events less than `merge_seconds` apart are one movement. Only then does duration decide: outside
-    [shortest, longest] the movement is no micro-expression and is dropped. Crops more than `blind_seconds` apart
-    belong to no common event, since nobody saw what happened between.
+    1. The probability is averaged over `smooth_seconds` around each crop: a peak in a single crop is mostly noise.
+    2. An event must reach `enter` and extends while the probability stays above `leave`. This hysteresis keeps a
+       noisy score from producing many events.
+    3. Events less than `merge_seconds` apart are merged.
+    4. Events outside [shortest_seconds, longest_seconds] are dropped.
+
+    Crops more than `blind_seconds` apart never belong to one event, because the time between them was not observed.
     """
 
     enter: float = 0.55
     leave: float = 0.3
     rest: float = 0.05
     smooth_seconds: float = 0.1
-    shortest_seconds: float = SHORTEST_SECONDS
-    longest_seconds: float = LONGEST_SECONDS
+    shortest_seconds: float = MIN_SECONDS
+    longest_seconds: float = MAX_SECONDS
     merge_seconds: float = 0.08
     blind_seconds: float = 0.2
 
@@ -54,8 +56,8 @@ class MicroExpressionRule:
 
 
 @dataclass(frozen=True)
-class Rise:
-    """A rise: crops [first, last] that belong to it, and the times of its edges in seconds."""
+class Peak:
+    """A peak: its crops [first, last], and its onset and offset in seconds."""
 
     first: int
     last: int
@@ -63,34 +65,36 @@ class Rise:
     offset: float
 
 
-def rises_of(times: np.ndarray, scores: np.ndarray, *, rule: MicroExpressionRule) -> list[Rise]:
-    """The rises that count, in order of time.
+def find_peaks(times: np.ndarray, scores: np.ndarray, *, rule: MicroExpressionRule) -> list[Peak]:
+    """Peaks that satisfy the rule, in order of time.
 
     Args:
         times: (F,) seconds, increasing.
-        scores: (F,) probabilities, averaged already (`window_mean`).
+        scores: (F,) probabilities, already smoothed (`moving_average`).
     """
-    rises = [rise for run in seen_runs(times, rule.blind_seconds) for rise in _movements(times, scores, run, rule)]
-    # 0.06 - 0.02 is a hair less than 0.04, hence the rounding.
-    lengths = [round(rise.offset - rise.onset, 6) for rise in rises]
+    peaks = [
+        peak for run in contiguous_runs(times, rule.blind_seconds) for peak in _peaks_of_run(times, scores, run, rule)
+    ]
+    # rounded, because 0.06 - 0.02 is slightly less than 0.04 in floating point
+    lengths = [round(peak.offset - peak.onset, 6) for peak in peaks]
     return [
-        rise
-        for rise, seconds in zip(rises, lengths, strict=True)
+        peak
+        for peak, seconds in zip(peaks, lengths, strict=True)
         if rule.shortest_seconds <= seconds <= rule.longest_seconds
     ]
 
 
-def window_mean(times: np.ndarray, scores: np.ndarray, *, seconds: float) -> np.ndarray:
-    """Each score's mean with those at most half of `seconds` away."""
-    reach = seconds / 2 + 1e-6  # crops exactly so far away are not to be lost by rounding
+def moving_average(times: np.ndarray, scores: np.ndarray, *, seconds: float) -> np.ndarray:
+    """Mean of each score and those at most `seconds / 2` away from it."""
+    reach = seconds / 2 + 1e-6  # includes crops exactly at the edge despite rounding
     first = np.searchsorted(times, times - reach, side="left")
     last = np.searchsorted(times, times + reach, side="right")
     sums = np.concatenate(([0.0], np.cumsum(scores, dtype=np.float64)))
     return np.clip((sums[last] - sums[first]) / (last - first), 0.0, 1.0) if len(times) else scores
 
 
-def seen_runs(times: np.ndarray, blind_seconds: float) -> list[tuple[int, int]]:
-    """Index ranges [first, last] of crops that follow one another without a blind gap."""
+def contiguous_runs(times: np.ndarray, blind_seconds: float) -> list[tuple[int, int]]:
+    """Index ranges [first, last] of crops without a gap of more than `blind_seconds`."""
     if len(times) == 0:
         return []
     breaks = np.flatnonzero(np.diff(times) > blind_seconds + 1e-6)
@@ -100,46 +104,46 @@ def seen_runs(times: np.ndarray, blind_seconds: float) -> list[tuple[int, int]]:
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
-    """(F,) logarithm of the odds of probabilities (F,), within what can be told from certainty."""
-    bounded = np.clip(scores, SUREST, 1 - SUREST)
+    """(F,) log-odds of probabilities (F,), clipped by `PROBABILITY_EPSILON`."""
+    bounded = np.clip(scores, PROBABILITY_EPSILON, 1 - PROBABILITY_EPSILON)
     return np.log(bounded / (1 - bounded))
 
 
-def half_height(times: np.ndarray, odds: np.ndarray, *, rise: Rise, run: tuple[int, int], rest: float) -> Rise:
-    """The rise between the crossings of half its height.
+def half_height(times: np.ndarray, odds: np.ndarray, *, peak: Peak, run: tuple[int, int], rest: float) -> Peak:
+    """Returns the peak with its edges at half height.
 
-        peak |        /\\
+        top  |        /\\
              |       /  \\
-        half |......|....|......   a sharp rise is narrow here, a faint one wide
+        half |......|....|......   narrow for a sharp peak, wide for a faint one
         rest |_____/      \\____
 
-    A model is sure of a strong event well before and after it, and of a faint one at its apex alone: a fixed level
-    makes the first too long and the second too short.
+    At a fixed level, a strong event would be measured too long and a faint one too short: the model is confident well
+    before and after a strong event, but only at the apex of a faint one.
 
     Args:
         times: (F,) seconds.
         odds: (F,) `log_odds` of the scores.
-        rise: found otherwise; its crops are followed outwards, or left out from the edges.
-        run: first and last crop that were seen without a gap; a rise that reaches the end has its edge there.
-        rest: log-odds of a face at which nothing happens.
+        peak: detected before; its crops are extended or trimmed at the edges.
+        run: first and last crop observed without a gap; edges never lie outside.
+        rest: log-odds of a face without movement.
     """
-    level = (odds[rise.first : rise.last + 1].max() + rest) / 2
-    inside = np.flatnonzero(odds[rise.first : rise.last + 1] >= level) + rise.first
+    level = (odds[peak.first : peak.last + 1].max() + rest) / 2
+    inside = np.flatnonzero(odds[peak.first : peak.last + 1] >= level) + peak.first
     first, last = int(inside[0]), int(inside[-1])
     while first > run[0] and odds[first - 1] >= level:
         first -= 1
     while last < run[1] and odds[last + 1] >= level:
         last += 1
     onset, offset = edges(times, odds, first=first, last=last, run=run, level=level)
-    return Rise(first, last, onset, offset)
+    return Peak(first, last, onset, offset)
 
 
 def edges(
     times: np.ndarray, values: np.ndarray, *, first: int, last: int, run: tuple[int, int], level: float
 ) -> tuple[float, float]:
-    """Onset and offset of crops [first, last]: when the straight line to the neighbour outside passes `level`.
+    """Onset and offset of crops [first, last]: where the line to the next crop outside crosses `level`.
 
-    At the edge of what was seen a movement may have begun earlier: the first crop is all that is known.
+    At the end of a run the event may continue unobserved; the last observed crop is then its edge.
     """
 
     def crossing(outside: int, inside: int) -> float:
@@ -151,27 +155,29 @@ def edges(
     return onset, offset
 
 
-def _movements(times: np.ndarray, scores: np.ndarray, run: tuple[int, int], rule: MicroExpressionRule) -> list[Rise]:
-    """The rises within `run` that reach `enter`, from edge to edge, joined where little lies between them."""
+def _peaks_of_run(
+    times: np.ndarray, scores: np.ndarray, run: tuple[int, int], rule: MicroExpressionRule
+) -> list[Peak]:
+    """Peaks within `run` that reach `enter`, with edges at half height, merged where they are close."""
     start, stop = run
     high = np.flatnonzero(scores[start : stop + 1] >= rule.leave) + start
-    stretches = np.split(high, np.flatnonzero(np.diff(high) > 1) + 1) if len(high) else []
+    segments = np.split(high, np.flatnonzero(np.diff(high) > 1) + 1) if len(high) else []
     odds, rest = log_odds(scores), float(log_odds(np.array(rule.rest)))
-    found = [(int(one[0]), int(one[-1])) for one in stretches if scores[one].max() >= rule.enter]
-    rises = [
-        Rise(first, last, *edges(times, scores, first=first, last=last, run=run, level=rule.leave))
-        for first, last in found
+    bounds = [(int(rows[0]), int(rows[-1])) for rows in segments if scores[rows].max() >= rule.enter]
+    peaks = [
+        Peak(first, last, *edges(times, scores, first=first, last=last, run=run, level=rule.leave))
+        for first, last in bounds
     ]
-    joined = _joined(rises, seconds=rule.merge_seconds)
-    return _joined([half_height(times, odds, rise=rise, run=run, rest=rest) for rise in joined], seconds=0.0)
+    merged = _merge_close(peaks, seconds=rule.merge_seconds)
+    return _merge_close([half_height(times, odds, peak=peak, run=run, rest=rest) for peak in merged], seconds=0.0)
 
 
-def _joined(rises: list[Rise], *, seconds: float) -> list[Rise]:
-    """The rises in order, those less than `seconds` apart as one."""
-    joined: list[Rise] = []
-    for rise in rises:
-        if joined and rise.onset - joined[-1].offset < seconds:
-            before = joined.pop()
-            rise = Rise(before.first, rise.last, before.onset, rise.offset)
-        joined.append(rise)
-    return joined
+def _merge_close(peaks: list[Peak], *, seconds: float) -> list[Peak]:
+    """The peaks in order, with those less than `seconds` apart merged into one."""
+    merged: list[Peak] = []
+    for peak in peaks:
+        if merged and peak.onset - merged[-1].offset < seconds:
+            previous = merged.pop()
+            peak = Peak(previous.first, peak.last, previous.onset, peak.offset)
+        merged.append(peak)
+    return merged

@@ -1,8 +1,8 @@
-"""The processor: clips, or videos, audio and text, to the tensors of the model.
+"""Processor: converts clips, or videos, audio and text, to the model's inputs.
 
-Two roads lead to the same tensors. `from_clip` takes a `Clip` (a video that was read, with its utterances and faces);
-`__call__` and `apply_chat_template` are the ordinary ones of transformers, where messages may hold, next to video,
-audio and text, blocks {"type": "utterance", "start": 0.4, "end": 2.9, "speaker": "Anna", "text": "words"}.
+There are two ways to the same tensors. `from_clip` takes a `Clip` (a video that was read, with its utterances and
+faces). `__call__` and `apply_chat_template` are those of transformers; besides video, audio and text, messages may
+contain blocks {"type": "utterance", "start": 0.4, "end": 2.9, "speaker": "Anna", "text": "words"}.
 """
 
 import copy
@@ -18,18 +18,18 @@ from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, Unpa
 from transformers.utils import logging
 from transformers.video_utils import VideoInput
 
+from .chunk_reading import Progress
 from .clip import Clip
 from .clip_inputs import clip_inputs, prefix_ids, question_suffixes
+from .clip_perception import clip_perception, clip_prosody
 from .clip_reading import ClipReader, Recognizer
-from .clip_tensors import audio_windows, count_frames, scatter_rows, time_sentences, time_tensors
-from .context_fitting import fit_words
+from .clip_tensors import TimedFeatures, audio_windows, count_frames, scatter_rows, time_sentences, time_tensors
 from .conversation_sound import with_sound
 from .emotion_parsing import ParsedEmotions, parse_emotions
 from .evidence import Evidence, Perception, face_timelines, utterance_evidence
 from .face_detection import FaceDetector
 from .face_landmarks import Landmarker
 from .media_source import MediaSource
-from .perceived import clip_perception, clip_prosody
 from .placeholder_expansion import check_utterance_counts, count_token, count_windows, spread_placeholders
 from .processor_settings import (
     TIMESTAMPS,
@@ -43,17 +43,16 @@ from .prompt_text import (
     SPECIAL_TOKENS,
     conversation_utterance_times,
     default_questions,
-    harmless_clip,
+    fit_words,
     packaged_templates,
+    sanitize_clip,
     sanitize_conversation,
     with_utterances,
 )
 from .reading_settings import ReadingSettings
 from .speaker_embedding import VoiceEmbedder
-from .timed_features import TimedFeatures
 from .video_processing_microemo import MicroEmoVideoProcessorKwargs
 from .waveforms import float_waveform
-from .window_reading import Progress
 
 logger = logging.get_logger(__name__)
 
@@ -61,28 +60,28 @@ AUDIO_INPUTS = ("input_features", "audio_mask")
 
 
 class MicroEmoProcessorKwargs(ProcessingKwargs, total=False):
-    """Arguments that `MicroEmoProcessor.__call__` hands to its parts."""
+    """Arguments that `MicroEmoProcessor.__call__` passes to its parts."""
 
     videos_kwargs: MicroEmoVideoProcessorKwargs  # type: ignore[misc]
 
 
 class MicroEmoProcessor(ProcessorMixin):
-    """Makes the model's inputs.
+    """Converts clips and conversations to the model's inputs.
 
     Args:
         video_processor: `MicroEmoVideoProcessor`.
         feature_extractor: `WhisperFeatureExtractor`; its `chunk_length` is the length of an audio window.
-        tokenizer: The language model's, with `<|video|>`, `<|audio|>` and `<|utterance_end|>` added.
-        qformer_tokenizer: The frame Q-Former's, needed with `timestamp="text"`.
-        chat_template: One template, or several by name; None takes the package's own ("default", "concatenated").
-        timestamp: How the frame Q-Former learns a frame's time, "fourier", "text" or "none" (not at all).
+        tokenizer: the language model's, with `<|video|>`, `<|audio|>` and `<|utterance_end|>` added.
+        qformer_tokenizer: the frame Q-Former's, required for `timestamp="text"`.
+        chat_template: one template, or several by name; None uses the package's own ("default", "concatenated").
+        timestamp: how the frame Q-Former gets a frame's time: "fourier", "text" or "none" (not at all).
         utterance_mode: "utterance" (whole clip and each utterance), "window" (sliding windows), "clip" (whole clip).
-        window_frames: Frames in a window of the mode "window".
-        window_stride: Frames from one window to the next.
-        video_tokens_per_segment: Placeholders of one segment in the video stream.
-        audio_tokens_per_segment: The same in the audio stream.
-        answer_tokens: Tokens of the context kept free for a question and its answer.
-        reading_settings: Arguments of `ReadingSettings`, how `read` reads videos.
+        window_frames: frames per sliding window.
+        window_stride: frames from one sliding window to the next.
+        video_tokens_per_segment: placeholders per segment of the video stream.
+        audio_tokens_per_segment: placeholders per segment of the audio stream.
+        answer_tokens: tokens of the context reserved for a question and its answer.
+        reading_settings: arguments of `ReadingSettings` for `read`.
     """
 
     valid_processor_kwargs = MicroEmoProcessorKwargs  # type: ignore[assignment]
@@ -141,18 +140,20 @@ class MicroEmoProcessor(ProcessorMixin):
         padding_side: str | None = None,
         return_tensors: str = "pt",
     ) -> BatchFeature:
-        """Returns the model's inputs for one clip or a batch of clips (the names and shapes of the design).
+        """Returns the model's inputs for one clip or a batch of clips.
 
         Args:
-            clip: What was read; streams that are None leave no tensor, or all-False mask rows beside clips that have
-                them, and no placeholder in the text.
-            question: One for all or one per clip; None stops after the shared prefix (see `question_inputs`).
-            answer: The same; makes `labels`, -100 outside the answers.
-            evidence: What was found of each utterance (see `evidence`), written under its words; of a batch one such
-                list, or None, for each clip.
-            soft_tokens: Whether pictures and sound have tokens in the prompt.
-            chat_template: Name of a template of this processor ("concatenated"), or a template.
-            padding_side: "left" for generation, "right" for training; by default "right" where answers are given.
+            clip: what was read. A stream that is None has no placeholder and no tensor; in a batch with clips that
+                have it,
+                its mask rows are False.
+            question: one for all or one per clip; None stops after the shared prefix (see `question_inputs`).
+            answer: one for all or one per clip; adds `labels`, -100 outside the answers.
+            evidence: findings for each utterance (see `evidence`), written below its words; for a batch one such list,
+                or
+                None, per clip.
+            soft_tokens: whether frames and audio have tokens in the prompt.
+            chat_template: name of a template of this processor ("concatenated"), or a template.
+            padding_side: "left" for generation, "right" for training; by default "right" if answers are given.
             return_tensors: "pt" or "np".
         """
         return clip_inputs(
@@ -200,19 +201,21 @@ class MicroEmoProcessor(ProcessorMixin):
         audio_track: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Clip]:
-        """Yields the clips of a video, for `from_clip`: one, or windows of whole utterances of a long one.
+        """Yields the clips of a video for `from_clip`: one, or one per chunk of whole utterances of a long video.
 
         Args:
-            source: Whatever `ClipReader.read` takes: path, URL, bytes, open file, `VideoArray`, `FrameFolder`, ...
-            transcript: Whatever `parse_transcript` takes; None asks the recognizer.
-            person: Whose face is attended: "speaker", "largest" or a track id.
-            recognizer: Such as `SpeechRecognizer`; without it and a transcript a clip is one utterance.
-            detector: See `ClipReader`; None looks for no faces.
-            landmarker: Such as `FaceLandmarker`, for facial actions, head pose and gaze; None leaves them out.
-            language: Of the speech and the transcript, such as "de"; None finds it out. Of several audio tracks the
-                one in this language is heard.
-            audio_track: Number of the track to hear, from 0; None takes the wanted language's or the default one.
-            progress: Called with (stage, done, total).
+            source: anything that `ClipReader.read` takes: path, URL, bytes, open file, `VideoArray`, `FrameFolder`,
+                ...
+            transcript: anything that `parse_transcript` takes; None uses the recognizer.
+            person: the attended face: "speaker", "largest" or a track id.
+            recognizer: such as `SpeechRecognizer`; without it and a transcript, a clip is one utterance.
+            detector: see `ClipReader`; None detects no faces.
+            landmarker: such as `FaceLandmarker`, for facial actions, head pose and gaze; None leaves them out.
+            language: of the speech and the transcript, such as "de"; None detects it. Among several audio tracks, the
+                one in
+                this language is used.
+            audio_track: index of the audio track, from 0; None uses the one in `language`, or the default one.
+            progress: called with (stage, done, total).
         """
         reader = self.clip_reader(detector=detector, landmarker=landmarker, recognizer=recognizer)
         yield from reader.read(
@@ -225,23 +228,25 @@ class MicroEmoProcessor(ProcessorMixin):
         )
 
     def evidence(self, perception: Any, clip: Clip, *, row: int = 0) -> tuple[tuple[Evidence, ...], ...]:
-        """Returns what was found of each utterance of a clip, for `from_clip(clip, evidence=...)`.
+        """Returns the findings for each utterance of a clip, for `from_clip(clip, evidence=...)`.
 
         Args:
-            perception: What `model.perceive` returned, or a `Perception`.
-            clip: That the inputs of `perceive` were made of.
-            row: Of the batch.
+            perception: the output of `model.perceive`, or a `Perception`.
+            clip: the clip that was perceived.
+            row: of the batch.
         """
         clip = with_utterances(clip)
-        found = perception if isinstance(perception, Perception) else clip_perception(perception, clip, row=row)
-        return utterance_evidence(found, clip, timelines=face_timelines(found, clip), prosody=clip_prosody(clip))
+        perceived = perception if isinstance(perception, Perception) else clip_perception(perception, clip, row=row)
+        return utterance_evidence(
+            perceived, clip, timelines=face_timelines(perceived, clip), prosody=clip_prosody(clip)
+        )
 
     def prompt_inputs(
         self, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True
     ) -> BatchFeature:
-        """Returns `input_ids` and `attention_mask` (1, N) of a clip's shared prefix, for features that are known.
+        """Returns `input_ids` and `attention_mask` (1, N) of a clip's shared prefix, for use with known features.
 
-        The ids are those of `from_clip`; pictures and sound are not looked at.
+        The ids are those of `from_clip`; frames and audio are not processed.
         """
         clip = self.fit_clip(clip, evidence=evidence, soft_tokens=soft_tokens)
         ids = prefix_ids(self, clip, evidence=evidence, soft_tokens=soft_tokens)
@@ -250,15 +255,15 @@ class MicroEmoProcessor(ProcessorMixin):
     def fit_clip(
         self, clip: Clip, *, evidence: Sequence[Sequence[Evidence]] | None = None, soft_tokens: bool = True
     ) -> Clip:
-        """Returns the clip as it stands in the prompt: harmless words, as many as fit the context (`fit_words`).
+        """Returns the clip as used in the prompt: sanitised words, shortened to fit the context (`fit_words`).
 
-        Where nobody speaks the clip becomes one utterance without words. Arguments as `from_clip`.
+        A clip without utterances becomes one utterance without words. Arguments as for `from_clip`.
         """
 
         def prompt_length(clip: Clip) -> int:
             return len(prefix_ids(self, clip, evidence=evidence, soft_tokens=soft_tokens))
 
-        clip = harmless_clip(with_utterances(clip), special_tokens=self.control_tokens)
+        clip = sanitize_clip(with_utterances(clip), special_tokens=self.control_tokens)
         limit = self.tokenizer.model_max_length - self.answer_tokens
         return fit_words(clip, prompt_length=prompt_length, limit=limit)
 
@@ -269,7 +274,7 @@ class MicroEmoProcessor(ProcessorMixin):
         return [None] * len(clip) if evidence is None else list(evidence)
 
     def question_inputs(self, questions: Sequence[str], *, return_tensors: str = "pt") -> BatchFeature:
-        """Returns `input_ids` and `attention_mask`, padded on the left, of questions that follow a shared prefix.
+        """Returns left-padded `input_ids` and `attention_mask` of questions that follow a shared prefix.
 
         The ids of `from_clip(clip)` followed by those of a question are the ids of `from_clip(clip, question=...)`.
         """
@@ -278,31 +283,31 @@ class MicroEmoProcessor(ProcessorMixin):
 
     @staticmethod
     def default_questions(clip: Clip) -> tuple[str, ...]:
-        """Returns the question about the whole clip, then one about each of its utterances."""
+        """Returns the question about the whole clip, then one about each utterance."""
         return default_questions(clip)
 
     @staticmethod
     def parse_emotions(text: str) -> ParsedEmotions:
-        """Returns labels and description of a generated answer; strict, and the raw text is kept."""
+        """Returns labels and description of a generated answer. Strict; the raw text is kept."""
         return parse_emotions(text)
 
     @property
     def control_tokens(self) -> set[str]:
-        """Tokens that nobody else may write into a prompt."""
+        """Tokens that user text must not contain."""
         return {*self.tokenizer.all_special_tokens, *SPECIAL_TOKENS}
 
     def count_segments(self, text: str, *, windows: int) -> int:
-        """Returns how many segments each stream of a prompt has, given the windows of its video."""
+        """Number of segments of each stream of a prompt, given the number of sliding windows of its video."""
         if self.utterance_mode == "utterance":
             return 1 + count_token(text, self.utterance_end_token)
         return windows if self.utterance_mode == "window" else 1
 
-    # --- The ordinary road of transformers -------------------------------------------------------------------------
+    # --- The transformers interface --------------------------------------------------------------------------------
 
     def apply_chat_template(self, conversation, chat_template: str | None = None, **kwargs: Any):  # type: ignore[override]
         """See `ProcessorMixin.apply_chat_template`.
 
-        On the way the words of utterance blocks are made harmless, and sound is read from files of any kind; with
+        In addition, the words of utterance blocks are sanitised, and audio is read from files of any format; with
         `load_audio_from_video=True` also that of the videos.
         """
         is_batched = isinstance(conversation[0], (list, tuple))
@@ -336,13 +341,12 @@ class MicroEmoProcessor(ProcessorMixin):
         """Returns the model's inputs for prompts with placeholders, their videos and their audio.
 
         Args:
-            images: Not an input of this model.
-            text: Prompt or prompts, each with one `<|video|>` / `<|audio|>`, or one per segment, where it has the
-                stream.
-            videos: At most one per prompt: path, URL, array (T, H, W, 3) uint8 or PIL frames.
-            audio: At most one per prompt: waveform (S,) at the feature extractor's rate.
-            utterance_times: For each prompt (start, end) in seconds of its utterances, one per `<|utterance_end|>`.
-            **kwargs: See `MicroEmoProcessorKwargs`.
+            images: not supported by this model.
+            text: prompt or prompts, with one `<|video|>` / `<|audio|>`, or one per segment, for each stream present.
+            videos: at most one per prompt: path, URL, array (T, H, W, 3) uint8 or PIL frames.
+            audio: at most one per prompt: waveform (S,) at the feature extractor's rate.
+            utterance_times: for each prompt (start, end) in seconds of its utterances, one per `<|utterance_end|>`.
+            **kwargs: see `MicroEmoProcessorKwargs`.
         """
         if images is not None:
             logger.warning_once("images are not an input of MicroEmo and are ignored; pass them as videos")
@@ -366,21 +370,21 @@ class MicroEmoProcessor(ProcessorMixin):
         return outputs.convert_to_tensors(return_tensors)
 
     def prepare_inputs_layout(self, images=None, text=None, videos=None, audio=None, **kwargs):
-        """Drops the empty entries that stand for prompts without a video or audio."""
+        """Removes empty entries of prompts without a video or audio."""
         images, text, videos, audio = super().prepare_inputs_layout(
             images=images, text=text, videos=videos, audio=_without_empty(audio), **kwargs
         )
         return images, text, _without_empty(videos), audio
 
     def validate_inputs(self, images=None, text=None, videos=None, audio=None, **kwargs):
-        """Counts one placeholder per stream and prompt, however many segments the prompt names."""
+        """Counts one placeholder per stream and prompt, for any number of segments."""
         if isinstance(text, list) and all(isinstance(sample, str) for sample in text):
             tokens = (self.video_token, self.audio_token)
             text = ["".join(token for token in tokens if token in sample) for sample in text]
         super().validate_inputs(images=images, text=text, videos=videos, audio=audio, **kwargs)
 
     def _process_audio(self, audio, **kwargs):
-        # Padding and length belong to the text: the audio tower takes windows of one fixed length.
+        # `kwargs` for padding and length apply to the text: audio windows have a fixed length.
         audio = [float_waveform(waveform) for waveform in audio]
         features = audio_windows(
             audio, feature_extractor=self.feature_extractor, sampling_rate=kwargs.get("sampling_rate")
@@ -388,7 +392,7 @@ class MicroEmoProcessor(ProcessorMixin):
         return features, [self.replace_audio_token(features, audio_idx=index) for index in range(len(audio))]
 
     def replace_video_token(self, video_inputs: dict, video_idx: int, **kwargs: Any) -> str:
-        """Returns the tokens of one segment, or in the mode "window" those of all windows of the video."""
+        """Returns the tokens of one segment, or of all sliding windows of the video in the mode "window"."""
         frames = count_frames(video_inputs["frame_mask"][video_idx])
         windows = count_windows(frames, stride=self.window_stride) if self.utterance_mode == "window" else 1
         return self.video_token * (self.video_tokens_per_segment * windows)
@@ -401,7 +405,7 @@ class MicroEmoProcessor(ProcessorMixin):
         self, text: list[str], images_replacements=(), videos_replacements=(), audio_replacements=()
     ):
         """Expands the placeholders of every prompt to the tokens of its segments."""
-        # In the mode "window" the windows of a video are also those of its audio.
+        # In the mode "window", audio has as many segments as the video has windows.
         per_segment = len(self.video_token) * self.video_tokens_per_segment
         windows = iter([len(replacement) // per_segment for replacement in videos_replacements])
         segments = []
@@ -420,21 +424,21 @@ class MicroEmoProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """Names that `__call__` returns for text, video and audio."""
+        """Names of the tensors that `__call__` returns for text, video and audio."""
         return [*super().model_input_names, "audio_mask"]
 
     # --- Saving and loading ----------------------------------------------------------------------------------------
 
     @classmethod
     def get_attributes(cls) -> list[str]:
-        """Sub-processors that are always there; `qformer_tokenizer` is saved and loaded below, where it is used."""
+        """Sub-processors that are always present; `qformer_tokenizer` is optional and saved and loaded below."""
         return ["video_processor", "feature_extractor", "tokenizer"]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the settings that `processor_config.json` holds."""
-        plain = copy.copy(self)
-        del plain.qformer_tokenizer
-        return super(MicroEmoProcessor, plain).to_dict()
+        """Returns the settings for `processor_config.json`."""
+        without_tokenizer = copy.copy(self)
+        del without_tokenizer.qformer_tokenizer
+        return super(MicroEmoProcessor, without_tokenizer).to_dict()
 
     def save_pretrained(self, save_directory, push_to_hub: bool = False, **kwargs: Any):
         """See `ProcessorMixin.save_pretrained`."""
@@ -456,7 +460,7 @@ class MicroEmoProcessor(ProcessorMixin):
 
 
 def _without_empty(inputs):
-    """Returns a list of inputs without its empty lists, None where nothing is left."""
+    """Removes empty lists from a list of inputs; None if nothing is left."""
     if not isinstance(inputs, (list, tuple)):
         return inputs
     return [entry for entry in inputs if not (isinstance(entry, (list, tuple)) and len(entry) == 0)] or None

@@ -1,4 +1,4 @@
-"""What the numbers and parts of a processor must fulfil."""
+"""Validation of a processor's settings and parts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from .prompt_text import SPECIAL_TOKENS
 from .reading_settings import ReadingSettings
 
+FORMER_NAMES = {"max_window_seconds": "max_chunk_seconds"}  # still accepted in saved processor configs
 UTTERANCE_MODES = ("utterance", "window", "clip")
 TIMESTAMPS = ("fourier", "text", "none")
 
@@ -20,14 +21,14 @@ def check_choice(value: str, *, name: str, allowed: Sequence[str]) -> None:
 
 
 def check_counts(**counts: int) -> None:
-    """Raises `ValueError` unless every count is at least one."""
+    """Raises `ValueError` unless every count is at least 1."""
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} ({count}) must be >= 1")
 
 
 def special_token_ids(tokenizer: Any) -> list[int]:
-    """Returns the ids of `SPECIAL_TOKENS`; raises `ValueError` where the tokenizer lacks one."""
+    """Returns the ids of `SPECIAL_TOKENS`; raises `ValueError` if the tokenizer lacks one."""
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
     if missing:
@@ -39,7 +40,8 @@ def special_token_ids(tokenizer: Any) -> list[int]:
 
 
 def complete_reading_settings(given: Mapping[str, Any], *, face_size: int, sampling_rate: int) -> dict[str, Any]:
-    """Returns all fields of `ReadingSettings`: those `given`, those that the processor's parts ask for, defaults."""
+    """Returns all fields of `ReadingSettings`: the given ones, those set by the processor's parts, and defaults."""
+    given = {FORMER_NAMES.get(name, name): value for name, value in given.items()}
     unknown = sorted(set(given) - {setting.name for setting in fields(ReadingSettings)})
     if unknown:
         raise ValueError(f"reading_settings has unknown names {unknown}; allowed are the fields of ReadingSettings")

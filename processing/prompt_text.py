@@ -1,10 +1,10 @@
-"""The words of the prompt: harmless utterance text, conversations made of clips, questions.
+"""Text of the prompt: sanitised utterances, conversations from clips, questions, and fitting them into the context.
 
-A prompt, as the chat template writes it (V, A: the placeholders of one segment):
+Example of a prompt written by the chat template (V, A: the placeholders of one segment):
 
     Clip 0.0-12.3 s.VA
     [1] 0.4-2.9 s Anna: "Look at that!"
-    face: happiness 0.97 from 1.4 s on (lip corners pulled up)      <- evidence, where it is given
+    face: happiness 0.97 from 1.4 s on (lip corners pulled up)      <- evidence, if given
     words: excitement 0.61 VA<|utterance_end|>
     [2] 3.1-4.0 s "Where?" VA<|utterance_end|>      <- the shared prefix ends here
     What emotions does Anna show in [1] (0.4-2.9 s), and what is the evidence?
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ AUDIO_TOKEN = "<|audio|>"
 UTTERANCE_END_TOKEN = "<|utterance_end|>"
 SPECIAL_TOKENS = (VIDEO_TOKEN, AUDIO_TOKEN, UTTERANCE_END_TOKEN)
 
-MAX_SPEAKER_LENGTH = 40  # characters; a longer "name" is not a name
+MAX_SPEAKER_LENGTH = 40  # characters; longer speaker names are cut
 ELLIPSIS = "..."
 
-# Control tokens of chat formats, known or not to the tokenizer in use: <|im_end|>, <s>, </s>, [INST], <<SYS>>, <eos>.
+# Control tokens of common chat formats, whatever the tokenizer: <|im_end|>, <s>, </s>, [INST], <<SYS>>, <eos>.
 _CONTROL_TOKEN = re.compile(
     r"<\|[^<>|]*\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>", re.IGNORECASE
 )
@@ -39,13 +39,14 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}  # Unicode categories: control, form
 
 
 def sanitize_text(text: str, *, special_tokens: Iterable[str] = (), keep_newlines: bool = False) -> str:
-    """Returns `text` in which no control token of any chat format, nor any of `special_tokens`, is left.
+    """Removes control tokens of common chat formats and all `special_tokens` from `text`.
 
-    Every token becomes a space, so that what stood around it cannot close up into another one. Invisible characters
-    go first, and text whose compatibility form (full-width brackets, say) holds a token is brought to that form.
+    Each token is replaced by a space, so that the surrounding text cannot form a new one. Invisible characters are
+    removed
+    first. Text whose compatibility form (full-width brackets, say) contains a token is normalised to that form.
     """
-    kept = "\n" if keep_newlines else ""
-    visible = [_visible(character, kept=kept) for character in text]
+    keep = "\n" if keep_newlines else ""
+    visible = [_visible(character, keep=keep) for character in text]
     cleaned = _without_tokens("".join(visible), special_tokens)
     compatible = unicodedata.normalize("NFKC", cleaned)
     if _without_tokens(compatible, special_tokens) != compatible:
@@ -55,17 +56,17 @@ def sanitize_text(text: str, *, special_tokens: Iterable[str] = (), keep_newline
 
 
 def holds_control_token(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> bool:
-    """True where `sanitize_utterance` takes a control token out of the words or the speaker's name."""
+    """True if `sanitize_utterance` removes a control token from the words or the speaker's name."""
     tokens = tuple(special_tokens)
     for text in (utterance.text, utterance.english or "", utterance.speaker or ""):
-        visible = "".join(_visible(character, kept="") for character in text)
+        visible = "".join(_visible(character, keep="") for character in text)
         if any(_without_tokens(form, tokens) != form for form in (visible, unicodedata.normalize("NFKC", visible))):
             return True
     return False
 
 
-def _visible(character: str, *, kept: str) -> str:
-    if character in kept:
+def _visible(character: str, *, keep: str) -> str:
+    if character in keep:
         return character
     if character.isspace():
         return " "
@@ -84,9 +85,9 @@ def _without_tokens(text: str, special_tokens: Iterable[str]) -> str:
 
 
 def sanitize_utterance(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> Utterance:
-    """Returns the utterance as it stands in a prompt: `prompt_words` as its text, harmless, and a harmless speaker.
+    """Returns the utterance for a prompt: `prompt_words` as its text, text and speaker sanitised.
 
-    Quotes in the words cannot close the prompt's own.
+    Quotation marks in the words are replaced, so that they cannot end the prompt's own quotation.
     """
     text = sanitize_text(prompt_words(utterance), special_tokens=special_tokens).replace('"', "'")
     speaker = sanitize_text(utterance.speaker or "", special_tokens=special_tokens).replace('"', "'").strip(": ")
@@ -100,28 +101,67 @@ def sanitize_utterance(utterance: Utterance, *, special_tokens: Iterable[str] = 
     )
 
 
-def harmless_clip(clip: Clip, *, special_tokens: Iterable[str] = ()) -> Clip:
-    """Returns the clip with `sanitize_utterance` done to all it says, and a warning where that found tokens."""
+def sanitize_clip(clip: Clip, *, special_tokens: Iterable[str] = ()) -> Clip:
+    """Applies `sanitize_utterance` to all utterances; adds a warning if control tokens were removed."""
     tokens = tuple(special_tokens)
     count = sum(holds_control_token(utterance, special_tokens=tokens) for utterance in clip.utterances)
     warnings = clip.warnings
     if count:
         plural = "" if count == 1 else "s"
-        warnings += (f"words that act as control tokens were made harmless in {count} utterance{plural}",)
+        warnings += (f"control tokens were removed from the words of {count} utterance{plural}",)
     utterances = tuple(sanitize_utterance(utterance, special_tokens=tokens) for utterance in clip.utterances)
     return replace(clip, utterances=utterances, warnings=warnings)
 
 
 def shorten_words(utterance: Utterance, *, max_words: int) -> Utterance:
-    """Returns the utterance with no more than its first `max_words` words, an ellipsis where words were cut."""
+    """Keeps the first `max_words` words of an utterance; an ellipsis marks the cut."""
     words = utterance.text.split()
     if len(words) <= max_words:
         return utterance
     return replace(utterance, text=" ".join([*words[:max_words], ELLIPSIS]))
 
 
+def fit_words(clip: Clip, *, prompt_length: Callable[[Clip], int], limit: int) -> Clip:
+    """Shortens every utterance to its first N words, N the largest for which the prompt fits.
+
+    Times, speakers and soft tokens are kept; a warning reports the cut.
+
+    Args:
+        clip: with sanitised words.
+        prompt_length: returns the number of tokens of a clip's prompt.
+        limit: maximum number of tokens.
+
+    Raises:
+        ValueError: the prompt is too long even without words.
+    """
+    length = prompt_length(clip)
+    if length <= limit:
+        return clip
+    fitting, too_long = -1, max(len(utterance.text.split()) for utterance in clip.utterances)
+    while too_long - fitting > 1:
+        candidate = (fitting + too_long) // 2
+        if prompt_length(_shortened(clip, max_words=candidate)) <= limit:
+            fitting = candidate
+        else:
+            too_long = candidate
+    if fitting < 0:
+        raise ValueError(
+            f"{len(clip.utterances)} utterances make a prompt of more than {limit} tokens even without their words; "
+            "read the video in shorter chunks"
+        )
+    warning = (
+        f"the prompt has {length} tokens and {limit} fit the model's context, so every utterance keeps "
+        f"its first {fitting} words"
+    )
+    return replace(_shortened(clip, max_words=fitting), warnings=(*clip.warnings, warning))
+
+
+def _shortened(clip: Clip, *, max_words: int) -> Clip:
+    return replace(clip, utterances=tuple(shorten_words(u, max_words=max_words) for u in clip.utterances))
+
+
 def with_utterances(clip: Clip) -> Clip:
-    """Returns the clip itself, or, where nobody speaks, the clip as one utterance without words."""
+    """Returns the clip; without utterances, the whole clip becomes one utterance without words."""
     if clip.utterances:
         return clip
     return replace(clip, utterances=(Utterance(clip.start_seconds, clip.end_seconds),))
@@ -135,15 +175,15 @@ def clip_conversation(
     question: str | None = None,
     answer: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Returns a clip as the messages of a chat: its streams, its utterances, then the question and the answer.
+    """Returns a clip as chat messages: its streams, its utterances, then the question and the answer.
 
     Times in the text are relative to `clip.start_seconds`. The words must be sanitised already.
 
     Args:
-        evidence: what was found of each utterance; None writes nothing of it.
-        soft_tokens: whether the streams have places in the text.
+        evidence: findings for each utterance; None leaves them out.
+        soft_tokens: whether the streams have placeholders in the text.
 
-    Raises `ValueError` where evidence and utterances differ in number.
+    Raises `ValueError` if evidence and utterances differ in number.
     """
     if evidence is not None and len(evidence) != len(clip.utterances):
         raise ValueError(f"evidence has {len(evidence)} entries for {len(clip.utterances)} utterances")
@@ -154,10 +194,10 @@ def clip_conversation(
         content.append({"type": "video", "video": clip.frames})
     if soft_tokens and clip.waveform is not None and len(clip.waveform) > 0:
         content.append({"type": "audio", "audio": clip.waveform})
-    found: Sequence[Sequence[Evidence]] = [()] * len(clip.utterances) if evidence is None else evidence
+    evidence_by_utterance: Sequence[Sequence[Evidence]] = [()] * len(clip.utterances) if evidence is None else evidence
     content += [
-        utterance_block(utterance, offset=clip.start_seconds, evidence=own)
-        for utterance, own in zip(clip.utterances, found, strict=True)
+        utterance_block(utterance, offset=clip.start_seconds, evidence=findings)
+        for utterance, findings in zip(clip.utterances, evidence_by_utterance, strict=True)
     ]
     if question is not None:
         content.append({"type": "text", "text": question})
@@ -168,9 +208,9 @@ def clip_conversation(
 
 
 def utterance_block(utterance: Utterance, *, offset: float = 0.0, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:
-    """Returns the content block of a chat message that stands for an utterance, `offset` seconds earlier.
+    """Returns the content block of an utterance, with times `offset` seconds earlier.
 
-    Its "evidence" are the lines that stand under the words.
+    "evidence" holds the lines below the words.
     """
     span = utterance.start_seconds, utterance.end_seconds
     return {
@@ -186,7 +226,7 @@ def utterance_block(utterance: Utterance, *, offset: float = 0.0, evidence: Sequ
 def sanitize_conversation(
     conversation: Sequence[dict[str, Any]], *, special_tokens: Iterable[str] = ()
 ) -> list[dict[str, Any]]:
-    """Returns the messages with checked and harmless utterance blocks; all other blocks are left as they are."""
+    """Returns the messages with utterance blocks checked and sanitised; other blocks are unchanged."""
     return [
         message
         if isinstance(message.get("content"), (str, type(None)))
@@ -207,7 +247,7 @@ def _sanitize_block(block: dict[str, Any], special_tokens: Iterable[str]) -> dic
 
 
 def conversation_utterance_times(conversation: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
-    """Returns start and end, in seconds, of the utterance blocks of a conversation in their order."""
+    """(start, end) in seconds of the utterance blocks of a conversation, in order."""
     return [
         (block["start"], block["end"])
         for message in conversation
@@ -218,7 +258,7 @@ def conversation_utterance_times(conversation: Sequence[dict[str, Any]]) -> list
 
 
 def default_questions(clip: Clip) -> tuple[str, ...]:
-    """Returns the question about the whole clip, then one about each utterance: what the targets answer."""
+    """Returns the questions that the training targets answer: about the whole clip, then about each utterance."""
     questions = ["What emotions does the whole clip show, and what is the evidence?"]
     for number, utterance in enumerate(clip.utterances, start=1):
         start, end = utterance.start_seconds - clip.start_seconds, utterance.end_seconds - clip.start_seconds
@@ -238,7 +278,7 @@ def one_text_per_clip(value: str | Sequence[str] | None, *, name: str, count: in
 
 
 def packaged_templates() -> dict[str, str] | None:
-    """Returns the chat templates beside this file, None where only the code was copied (Hub remote code)."""
+    """Returns the chat templates next to this file; None if only the code was copied (Hub remote code)."""
     names = {"default": "chat_template.jinja", "concatenated": "chat_template_concatenated.jinja"}
     paths = {name: Path(__file__).with_name(file) for name, file in names.items()}
     if not all(path.is_file() for path in paths.values()):

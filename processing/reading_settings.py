@@ -1,4 +1,4 @@
-"""How densely and how large a video is looked at: plain numbers, so that they can be saved with a processor."""
+"""Settings for reading videos: plain numbers, stored with the processor."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ MIN_LANDMARK_FPS = 5.0
 
 @dataclass(frozen=True)
 class ReadingSettings:
-    """Arguments of `ClipReader`; raises `ValueError` for a number that makes no sense."""
+    """Arguments of `ClipReader`; raises `ValueError` for invalid values."""
 
     # Global frames
-    num_frames: int = 32  # spread over a clip (or a window of a long one)
+    num_frames: int = 32  # per clip, or per chunk of a long one
     min_frames_per_utterance: int = 4
-    frame_size: int = 224  # px, shortest side; the aspect is kept, never enlarged
+    frame_size: int = 224  # px, shortest side; the aspect ratio is kept, frames are never enlarged
 
     # Faces
-    face_fps: float = 15.0  # crops a second: a micro-expression of 0.2 s still gets three
+    face_fps: float = 15.0  # crops per second: a micro-expression of 0.2 s still gets three
     face_size: int = 112  # px, side of a crop
-    faces_everywhere: bool = False  # also between the utterances of a window
-    detection_fps: float = 7.5  # the detector costs most; landmarks in between are interpolated
-    landmark_fps: float = 15.0  # measurements of a face a second; what lies between is interpolated
-    search_fps: float = 1.5  # looks at the whole frame; in between, a detector that can follows the faces it knows
-    detection_size: int = 416  # px, longest side at the detector
-    min_face_size: int = 24  # px of the decoded picture, root of the box area: below, 112 px are invention
-    max_faces: int = 6  # largest ones of a frame; bounds memory in a crowd
-    max_picture_side: int = 1280  # px; larger videos are decoded to this
-    max_blind_seconds: float = 0.2  # between crops; more may hide a micro-expression (<= 0.5 s), so it is warned of
+    faces_everywhere: bool = False  # also between the utterances of a chunk
+    detection_fps: float = 7.5  # detection is the most expensive step; landmarks in between are interpolated
+    landmark_fps: float = 15.0  # measurements of a face per second; values in between are interpolated
+    search_fps: float = 1.5  # searches of the whole frame; in between, known faces are detected in regions of interest
+    detection_size: int = 416  # px, longest side of the detector's input
+    min_face_size: int = 24  # px of the decoded frame, square root of the box area: smaller faces lack detail
+    max_faces: int = 6  # the largest ones of a frame; bounds memory in crowds
+    max_picture_side: int = 1280  # px; larger videos are downscaled while decoding
+    max_blind_seconds: float = 0.2  # longest gap between crops without a warning; a micro-expression lasts <= 0.5 s
 
     # Long videos
-    max_window_seconds: float = 60.0
-    recognition_block_seconds: float = 300.0  # of sound in memory at a time
+    max_chunk_seconds: float = 60.0
+    recognition_block_seconds: float = 300.0  # of audio in memory at a time
 
     sampling_rate: int = 16_000
-    backend: str | None = None  # "pyav", "decord"; None: PyAV, the faster one
+    backend: str | None = None  # "pyav" or "decord"; None: PyAV, which is faster
 
     def __post_init__(self) -> None:
         for setting in fields(self):

@@ -1,10 +1,10 @@
-"""What a recogniser writes into the words beside what was said: language, emotion and event tags.
+"""Removes tags that speech recognisers write into the words: language, emotion and event tags.
 
     "<|en|><|HAPPY|><|Speech|><|withitn|>Hello."  ->  "Hello.", tags en, HAPPY, Speech, withitn
     "😀Hello.😊"  (the same, as FunASR prints it)  ->  "Hello.", tags Laughter, HAPPY
 
-Such a tag is the opinion of another model. In the words it would be read as something that somebody said, and give
-the answer away; it is kept beside them (`Utterance.foreign_tags`) and never shown to the language model.
+Such tags are predictions of another model. In the words they would be read as speech and leak an answer, so they are
+moved to `Utterance.foreign_tags` and never shown to the language model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from .clip import Utterance
 
-# What SenseVoice's tags become in FunASR's `rich_transcription_postprocess`, at both ends of a sentence.
+# SenseVoice's tags after FunASR's `rich_transcription_postprocess`, at both ends of a sentence.
 EMOJI_TAGS = {
     "😊": "HAPPY",
     "😔": "SAD",
@@ -31,7 +31,7 @@ EMOJI_TAGS = {
     "😷": "Cough",
     "❓": "Event_UNK",
 }
-# Of chat formats: no recogniser writes them. They are left to the sanitiser, which takes them out and warns.
+# Tokens of chat formats are left to the sanitiser, which removes them and warns; no recogniser writes them.
 _CHAT_TOKEN = (
     r"(?:im_\w+|end\w*|eo[tm]\w*|begin\w*|start_header\w*|system|user|assistant|tool\w*|video|audio|image|utt\w*)\|"
 )
@@ -42,12 +42,12 @@ _TRAILING = re.compile(r"\s*<\d+\.\d+>\s*$")
 _WHISPER_CPP = re.compile(r"\[(_BEG_|_TT_\d+|_SOT_|_EOT_|BLANK_AUDIO)\]")
 _EMOJI_ENDS = re.compile(rf"^\s*(?:[{''.join(EMOJI_TAGS)}]\s*)+|(?:\s*[{''.join(EMOJI_TAGS)}])+\s*$")
 _ANGLED = re.compile(r"<([^<>]+)>")
-_TIME = re.compile(r"\d+\.\d+|_TT_\d+|_BEG_")  # says when, which the utterance knows already
-MAX_NAMED_TAGS = 8  # enough to see what a recogniser thought
+_TIME = re.compile(r"\d+\.\d+|_TT_\d+|_BEG_")  # a timestamp, redundant with the utterance's times
+MAX_NAMED_TAGS = 8  # in the warning
 
 
 def strip_tags(text: str) -> tuple[str, tuple[str, ...]]:
-    """Returns the words alone, and the tags that stood among them, in their order, each once."""
+    """Returns the words without tags, and the tags in order, each once."""
     tags: list[str] = []
 
     def piped(match: re.Match[str]) -> str:
@@ -59,7 +59,7 @@ def strip_tags(text: str) -> tuple[str, tuple[str, ...]]:
         return " "
 
     def emoji(match: re.Match[str]) -> str:
-        tags.extend(EMOJI_TAGS[sign] for sign in match[0] if sign in EMOJI_TAGS)
+        tags.extend(EMOJI_TAGS[character] for character in match[0] if character in EMOJI_TAGS)
         return " "
 
     stripped = _WHISPER_CPP.sub(piped, _PIPED.sub(piped, text))
@@ -71,7 +71,7 @@ def strip_tags(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def without_tags(utterance: Utterance) -> Utterance:
-    """Returns the utterance with its words alone, and in `foreign_tags` the tags that stood among them."""
+    """Returns the utterance with tags moved from its words to `foreign_tags`."""
     text, tags = strip_tags(utterance.text)
     if text == utterance.text:
         return utterance
@@ -79,7 +79,7 @@ def without_tags(utterance: Utterance) -> Utterance:
 
 
 def tags_warning(utterances: Sequence[Utterance]) -> str | None:
-    """Returns what to say of the tags of all utterances, None where there are none."""
+    """Returns a warning about the tags of all utterances, None without any."""
     tagged = [utterance for utterance in utterances if utterance.foreign_tags]
     if not tagged:
         return None
@@ -87,6 +87,6 @@ def tags_warning(utterances: Sequence[Utterance]) -> str | None:
     more = f" and {len(names) - MAX_NAMED_TAGS} more" if len(names) > MAX_NAMED_TAGS else ""
     plural = "" if len(tagged) == 1 else "s"
     return (
-        f"foreign hint, not used: a recogniser's tags were taken out of the words of {len(tagged)} utterance{plural}: "
+        f"a recogniser's tags were removed from the words of {len(tagged)} utterance{plural} and are not used: "
         f"{', '.join(names[:MAX_NAMED_TAGS])}{more}"
     )

@@ -1,4 +1,4 @@
-"""Captions that roll: each cue repeats what the one before it showed, as video sites and live captioning write them.
+"""Rolling captions, as on video sites and in live captioning: each cue repeats the text of the previous one.
 
 0.0-2.0   hello there                                       hello there              0.0-2.0
 2.0-2.01  hello there                                  ->
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 TOUCHING_SECONDS = 0.1  # a repetition after a longer gap was spoken again
-LONGEST_LAST_WORD_SECONDS = 1.0  # the last word of a cue is shown until the next one comes, however long that takes
-ROLLING_SHARE = 0.5  # of the touching pairs of cues
-FEWEST_PAIRS = 2  # that repeat and go on, where no word has a time: in dialogue "No." and "No. Never." happens once
+MAX_LAST_WORD_SECONDS = 1.0  # the last word of a cue is shown until the next cue, however long that takes
+ROLLING_SHARE = 0.5  # of touching pairs of cues that repeat words
+MIN_GROWING_PAIRS = 2  # without word times; in dialogue "No." and "No. Never." may occur once
 
 
 @dataclass(frozen=True)
 class CaptionWord:
-    """A word and, where an inline tag says it, the second at which it is spoken."""
+    """A word and its time in seconds, if an inline tag gives it."""
 
     text: str
     seconds: float | None = None
@@ -28,17 +28,17 @@ class CaptionWord:
 
 @dataclass(frozen=True)
 class RollingCue:
-    """A cue's words, and the index of the first word of each of its lines."""
+    """A cue's words, and the index of the first word of each line."""
 
     start_seconds: float
     end_seconds: float
     words: tuple[CaptionWord, ...]
-    line_begins: tuple[int, ...]
+    line_starts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """What a cue says that the one before it did not."""
+    """The new words of a cue."""
 
     start_seconds: float
     end_seconds: float
@@ -46,13 +46,13 @@ class Phrase:
 
 
 def unroll(cues: Sequence[RollingCue]) -> list[Phrase] | None:
-    """Returns the phrases of rolling captions, each word once, timed by its tag; None where the cues do not roll."""
+    """Returns the phrases of rolling captions, each word once, timed by its tags; None if the cues do not roll."""
     cues = [cue for cue in cues if cue.words]
     repeats = [repeated_words(first, second) for first, second in pairwise(cues)]
     touching = sum(_touch(first, second) for first, second in pairwise(cues))
     growing = sum(0 < count < len(cue.words) for count, cue in zip(repeats, cues[1:], strict=True))
     has_times = any(word.seconds is not None for cue in cues for word in cue.words)
-    rolls = growing >= (1 if has_times else FEWEST_PAIRS)
+    rolls = growing >= (1 if has_times else MIN_GROWING_PAIRS)
     if not rolls or sum(count > 0 for count in repeats) < ROLLING_SHARE * touching:
         return None
     phrases: list[Phrase] = []
@@ -60,19 +60,22 @@ def unroll(cues: Sequence[RollingCue]) -> list[Phrase] | None:
         if repeated == len(cue.words):
             continue
         phrase = _phrase(cue, repeated)
-        if phrases and repeated not in cue.line_begins:  # the line that stood there grows on
-            last = phrases.pop()
-            phrase = Phrase(last.start_seconds, phrase.end_seconds, f"{last.text} {phrase.text}")
+        if phrases and repeated not in cue.line_starts:  # the previous line continues
+            previous = phrases.pop()
+            phrase = Phrase(previous.start_seconds, phrase.end_seconds, f"{previous.text} {phrase.text}")
         phrases.append(phrase)
     return phrases
 
 
 def repeated_words(first: RollingCue, second: RollingCue) -> int:
-    """Returns how many of the second cue's first words are the first cue's last lines."""
+    """Number of words at the start of the second cue that repeat the last lines of the first cue."""
     if not _touch(first, second):
         return 0
-    shown, words = [[word.text for word in cue.words] for cue in (first, second)]
-    return next((len(shown) - begin for begin in first.line_begins if shown[begin:] == words[: len(shown) - begin]), 0)
+    previous, words = [[word.text for word in cue.words] for cue in (first, second)]
+    counts = (
+        len(previous) - start for start in first.line_starts if previous[start:] == words[: len(previous) - start]
+    )
+    return next(counts, 0)
 
 
 def _touch(first: RollingCue, second: RollingCue) -> bool:
@@ -80,9 +83,9 @@ def _touch(first: RollingCue, second: RollingCue) -> bool:
 
 
 def _phrase(cue: RollingCue, repeated: int) -> Phrase:
-    fresh = cue.words[repeated:]
-    start = cue.start_seconds if fresh[0].seconds is None else fresh[0].seconds
+    new_words = cue.words[repeated:]
+    start = cue.start_seconds if new_words[0].seconds is None else new_words[0].seconds
     end = cue.end_seconds
-    if fresh[-1].seconds is not None:
-        end = min(end, fresh[-1].seconds + LONGEST_LAST_WORD_SECONDS)
-    return Phrase(start, end, " ".join(word.text for word in fresh))
+    if new_words[-1].seconds is not None:
+        end = min(end, new_words[-1].seconds + MAX_LAST_WORD_SECONDS)
+    return Phrase(start, end, " ".join(word.text for word in new_words))

@@ -1,4 +1,4 @@
-"""Languages by Whisper's codes ("en", "zh"): the names people write, the language of a clip and that of a text."""
+"""Spoken languages by Whisper's codes ("en", "zh"): parsing of names, and the language of clips and texts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ except ImportError:
     py3langid = None
 
 ENGLISH = "en"
-MIN_LETTERS = 30  # of a text whose language is identified; shorter ones are too often taken for another language
-_LATIN_END = 0x250  # of the Latin letters in Unicode
+MIN_LETTERS = 30  # of a text to be identified; shorter ones are often misidentified
+_LATIN_END = 0x250  # end of the Latin letters in Unicode
 
 
 def language_code(language: str | None, *, allowed: Iterable[str] = LANGUAGES) -> str | None:
-    """Returns Whisper's code of a language written as a code ("de", "en-GB") or an English name ("german").
+    """Returns Whisper's code of a language given as a code ("de", "en-GB") or an English name ("german").
 
-    Raises `ValueError` listing the codes in `allowed` for any other.
+    Raises `ValueError` with the codes in `allowed` for any other.
     """
     if language is None:
         return None
@@ -36,14 +36,14 @@ def language_code(language: str | None, *, allowed: Iterable[str] = LANGUAGES) -
 
 
 def language_name(code: str) -> str:
-    """Returns the English name of a code, such as "Chinese"; the code itself where it has none."""
+    """Returns the English name of a code, such as "Chinese"; the code itself if it has none."""
     return LANGUAGES.get(code, code).title()
 
 
 def vote_for_language(
     probabilities: Sequence[Mapping[str, float]], *, seconds: Sequence[float]
 ) -> tuple[str, float] | None:
-    """Returns the language of several stretches of speech and its probability; longer stretches weigh more."""
+    """Returns the language of several segments of speech and its probability, weighted by duration."""
     total = sum(seconds)
     if not probabilities or total <= 0:
         return None
@@ -55,29 +55,31 @@ def vote_for_language(
 
 
 def main_language(utterances: Iterable[Utterance]) -> tuple[str, float | None] | None:
-    """Returns the language that is spoken longest, and its mean probability (None where none was measured).
+    """Returns the language with the most speech, and its mean probability (None if not measured).
 
-    Returns None where no utterance has a language.
+    Returns None if no utterance has a language.
     """
-    known = [utterance for utterance in utterances if utterance.language is not None and utterance.text.strip()]
-    if not known:
+    with_language = [
+        utterance for utterance in utterances if utterance.language is not None and utterance.text.strip()
+    ]
+    if not with_language:
         return None
     seconds: dict[str, float] = {}
-    for each in known:
+    for each in with_language:
         code = str(each.language)
         seconds[code] = seconds.get(code, 0.0) + each.end_seconds - each.start_seconds
     main = max(seconds, key=lambda code: seconds[code])
-    heard = [
+    measured = [
         (each.language_probability, each.end_seconds - each.start_seconds)
-        for each in known
+        for each in with_language
         if each.language == main and each.language_probability is not None
     ]
-    total = sum(weight for _, weight in heard)
-    return main, (sum(value * weight for value, weight in heard) / total if heard else None)
+    total = sum(weight for _, weight in measured)
+    return main, (sum(value * weight for value, weight in measured) / total if measured else None)
 
 
 def text_language(text: str) -> str | None:
-    """Returns the language of a text; None for one with fewer than `MIN_LETTERS` letters of the Latin alphabet."""
+    """Returns the language of a text; None for Latin script with fewer than `MIN_LETTERS` letters."""
     if py3langid is None or (_is_latin(text) and sum(map(str.isalpha, text)) < MIN_LETTERS):
         return None
     if not any(map(str.isalpha, text)):
@@ -86,16 +88,17 @@ def text_language(text: str) -> str | None:
 
 
 def with_text_languages(utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
-    """Returns the utterances of a transcript, each with a language where it can be told from the text.
+    """Returns a transcript's utterances with languages identified from their text, where possible.
 
-    All words of one alphabet are identified together: a dialogue has many short lines and few languages.
+    All words of one script are identified together, since a dialogue has many short lines but few languages.
     """
     unknown = [each for each in utterances if each.language is None]
-    found: dict[bool, str | None] = {}
+    languages: dict[bool, str | None] = {}
     for latin in (True, False):
-        found[latin] = text_language(" ".join(each.text for each in unknown if _is_latin(each.text) is latin))
+        languages[latin] = text_language(" ".join(each.text for each in unknown if _is_latin(each.text) is latin))
     return tuple(
-        each if each.language is not None else _with_language(each, found[_is_latin(each.text)]) for each in utterances
+        each if each.language is not None else _with_language(each, languages[_is_latin(each.text)])
+        for each in utterances
     )
 
 

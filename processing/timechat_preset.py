@@ -1,6 +1,6 @@
-"""TimeChat's way to look at a video and to ask about it: frames, normalisation, prompt.
+"""TimeChat's frame sampling, normalisation and prompt.
 
-A prompt, as the chat template "timechat" writes it (V: the placeholders of all windows):
+Example of a prompt written by the chat template "timechat" (V: the placeholders of all windows):
 
     [INST] <<SYS>>
     You are able to understand ...
@@ -8,8 +8,8 @@ A prompt, as the chat template "timechat" writes it (V: the placeholders of all 
 
     <Video>V</Video> The video contains 3 frames sampled at 0.0, 1.0, 2.0 seconds.  What happens? [/INST]
 
-The token <s> stands in front; it is put there as an id. In the text, "[" behind it would become another token than the
-"[" that begins a text.
+The initial token <s> is inserted as an id: in the text, the following "[" would be tokenised differently from a "[" at
+the start of a text.
 """
 
 from __future__ import annotations
@@ -25,24 +25,23 @@ from transformers.feature_extraction_utils import BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PILImageResampling
 
 from .clip import Utterance
-from .clip_tensors import time_sentences
+from .clip_tensors import TimedFeatures, time_sentences
 from .media_source import MediaSource
 from .placeholder_expansion import count_windows
 from .processing_microemo import MicroEmoProcessor
 from .prompt_text import VIDEO_TOKEN, sanitize_text
-from .timed_features import TimedFeatures
 from .video_decoders import decord
 from .video_processing_microemo import MicroEmoVideoProcessor, frame_metadata
 from .video_reading import open_video
 
 NUM_FRAMES = 96
-FRAME_SIZE = 224  # px, the aspect is not kept
+FRAME_SIZE = 224  # px, the aspect ratio is not kept
 SYSTEM = (
     "You are able to understand the visual content that the user provides. "
     "Follow the instructions carefully and explain your answers in detail."
 )
 BACKEND = None if decord is None else "decord"  # as in TimeChat
-MAX_SPOKEN_LINES = 15  # every k-th line of a longer transcript is taken
+MAX_SPOKEN_LINES = 15  # of longer transcripts every k-th line is used
 
 
 def timechat_processor(
@@ -57,11 +56,11 @@ def timechat_processor(
 
     Args:
         tokenizer: LLaMA's, with `<|video|>`, `<|audio|>` and `<|utterance_end|>` added.
-        qformer_tokenizer: Of the frames' times, needed for `timestamp="text"`: BERT's as in TimeChat's inference, or
+        qformer_tokenizer: for the frames' times, needed with `timestamp="text"`: BERT's as in TimeChat's inference, or
             LLaMA's as in its training.
-        feature_extractor: Of the sound; TimeChat itself hears nothing.
-        num_frames: At most, of a video.
-        **settings: Of `MicroEmoProcessor`, in place of TimeChat's.
+        feature_extractor: for audio, which TimeChat itself does not use.
+        num_frames: maximum per video.
+        **settings: of `MicroEmoProcessor`, override TimeChat's.
     """
     defaults: dict[str, Any] = {
         "timestamp": "text",
@@ -77,7 +76,7 @@ def timechat_processor(
         image_mean=list(OPENAI_CLIP_MEAN),
         image_std=list(OPENAI_CLIP_STD),
         max_frames=num_frames,
-        # Where the tower is shared, faces are seen as frames are.
+        # With a shared tower, faces are processed like frames.
         face_size=FRAME_SIZE,
         face_mean=list(OPENAI_CLIP_MEAN),
         face_std=list(OPENAI_CLIP_STD),
@@ -92,42 +91,42 @@ def timechat_processor(
 
 
 def timechat_template() -> str:
-    """Returns the chat template beside this file."""
+    """Returns the chat template next to this file."""
     return Path(__file__).with_name("chat_template_timechat.jinja").read_text(encoding="utf-8")
 
 
 def uniform_frame_indices(total: int, *, num_frames: int = NUM_FRAMES) -> np.ndarray:
-    """Returns the indices of `num_frames` of `total` frames, the first of each equal part; or all of fewer."""
+    """Indices of `num_frames` of `total` frames, the first of each equal part; all frames if there are fewer."""
     if total < 1 or num_frames < 1:
         raise ValueError(f"total ({total}) and num_frames ({num_frames}) must be >= 1")
     return np.arange(0, total, total / min(num_frames, total)).astype(int)
 
 
 def read_timechat_video(source: MediaSource, *, num_frames: int = NUM_FRAMES) -> tuple[np.ndarray, list[float]]:
-    """Returns a video's frames (T, H, W, 3) uint8 RGB, whatever their aspect 224 x 224 px, and their seconds.
+    """Returns a video's frames (T, H, W, 3) uint8 RGB, resized to 224 x 224 px, and their times in seconds.
 
-    decord reads them where it is installed and right for the file, as in TimeChat: PyAV's pictures differ a little
-    (see `video_decoders`). A frame that cannot be decoded is left out.
+    decord is used if installed and suitable for the file, as in TimeChat: PyAV's images differ slightly (see
+    `video_decoders`). Frames that cannot be decoded are left out.
     """
     with open_video(source, backend=BACKEND) as reader:
         indices = uniform_frame_indices(len(reader), num_frames=num_frames)
         batches = list(reader.read(indices, size=(FRAME_SIZE, FRAME_SIZE)))
         if not batches:
             raise ValueError(f"no frame of {source!r} can be read")
-        decoded = np.concatenate([found for found, _ in batches])
-        return np.concatenate([pictures for _, pictures in batches]), reader.times[decoded].tolist()
+        decoded = np.concatenate([positions for positions, _ in batches])
+        return np.concatenate([video_inputs for _, video_inputs in batches]), reader.times[decoded].tolist()
 
 
 def frames_message(times: Sequence[float]) -> str:
-    """Returns the sentence that tells the language model when the frames (seconds) were taken."""
+    """Returns the sentence that gives the language model the frames' times in seconds."""
     seconds = ", ".join(f"{round(float(time), 1)}" for time in times)
     return f"The video contains {len(times)} frames sampled at {seconds} seconds. "
 
 
 def transcript_question(question: str, *, utterances: Sequence[Utterance]) -> str:
-    """Returns the question with what was spoken before it.
+    """Returns the question preceded by the transcript.
 
-    As in TimeChat the first line is always left out, and of a long transcript every k-th line is taken.
+    As in TimeChat, the first line is always left out, and of a long transcript every k-th line is used.
     """
     step = max(1, len(utterances) // MAX_SPOKEN_LINES)
     lines = [
@@ -149,23 +148,22 @@ def timechat_inputs(
     question: str,
     system: str = SYSTEM,
 ) -> BatchFeature:
-    """Returns the model's inputs for one video and one question, as TimeChat's inference has them.
+    """Returns the model's inputs for one video and one question, as in TimeChat's inference.
 
-    The text before the frames, without the token that begins it, and the text behind them are tokenised each by
-    itself, as TimeChat does.
+    The texts before and after the frames are tokenised separately, as in TimeChat.
 
     Args:
-        processor: Of `timechat_processor`.
-        frames: (T, H, W, 3) uint8 RGB, and
-        times: their seconds, as `read_timechat_video` gives them.
-        question: What is asked.
-        system: A single space in TimeChat's training.
+        processor: of `timechat_processor`.
+        frames: (T, H, W, 3) uint8 RGB, of `read_timechat_video`.
+        times: their times in seconds.
+        question: text.
+        system: system prompt; a single space in TimeChat's training.
     """
-    pictures = processor.video_processor(
+    video_inputs = processor.video_processor(
         [frames], video_metadata=[frame_metadata(list(times))], do_sample_frames=False, return_tensors="pt"
     )
-    harmless = sanitize_text(question, special_tokens=processor.control_tokens, keep_newlines=True)
-    content = [{"type": "video"}, {"type": "text", "text": f"{frames_message(times)} {harmless}"}]
+    sanitized = sanitize_text(question, special_tokens=processor.control_tokens, keep_newlines=True)
+    content = [{"type": "video"}, {"type": "text", "text": f"{frames_message(times)} {sanitized}"}]
     messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
     prompt = processor.apply_chat_template(messages, chat_template="timechat", add_generation_prompt=True)
     tokenizer = processor.tokenizer
@@ -181,8 +179,8 @@ def timechat_inputs(
     inputs = {
         "input_ids": torch.tensor([ids]),
         "attention_mask": torch.ones(1, len(ids), dtype=torch.long),
-        **pictures,
+        **video_inputs,
     }
     if processor.timestamp == "text":
-        inputs.update(time_sentences(pictures["frame_times"], tokenizer=processor.qformer_tokenizer))
+        inputs.update(time_sentences(video_inputs["frame_times"], tokenizer=processor.qformer_tokenizer))
     return TimedFeatures(inputs)

@@ -1,7 +1,7 @@
-"""Pictures of HDR video (PQ, HLG) in the usual range: sRGB's primaries, gamma and white.
+"""Tone mapping of HDR video (PQ, HLG) to sRGB.
 
-Without it they look grey and washed out, and a model that was trained on the usual range sees another face. Up to
-`KNEE` of diffuse white the light is kept as it is; what is brighter is rolled off, so that highlights do not clip.
+Without it frames look grey and washed out, unlike the model's training data. Light up to `KNEE` of diffuse white is
+unchanged; brighter light is compressed smoothly, so that highlights do not clip.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 PQ, HLG = 16, 18  # transfer characteristics of ITU-T H.273
 HDR_NAMES = {PQ: "PQ", HLG: "HLG"}
-LEVELS = 1 << 12  # of the tables: as many as the best HDR video has, and few enough to stay in a processor's cache
-SPARE_BITS = 4  # of a 16-bit channel
+LEVELS = 1 << 12  # of the lookup tables: 12 bits, the most of HDR video; small enough for the CPU cache
+SPARE_BITS = 4  # unused bits of a 16-bit channel
 
 PQ_PEAK_NITS = 10_000.0
 DIFFUSE_WHITE_NITS = 203.0  # ITU-R BT.2408
@@ -27,11 +27,11 @@ BT2020_TO_BT709 = np.array(
 BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
 BT2020_PRIMARIES = 9  # of ITU-T H.273
 
-KNEE = 0.8  # of diffuse white, below which the light is kept
+KNEE = 0.8  # of diffuse white; light below is unchanged
 
 
 def colours_of(frame: Any, stream: Any) -> tuple[int, int]:
-    """Transfer and primaries (ITU-T H.273) of a PyAV frame; older PyAV tells them of its stream alone."""
+    """Transfer and primaries (ITU-T H.273) of a PyAV frame; older PyAV versions have them on the stream only."""
     source = frame if hasattr(frame, "color_trc") else stream.codec_context
     return int(source.color_trc), int(source.color_primaries)
 
@@ -42,10 +42,10 @@ def hdr_name(transfer: int) -> str | None:
 
 
 def tone_map(picture: np.ndarray, *, transfer: int, primaries: int) -> np.ndarray:
-    """(H, W, 3) uint8 sRGB of a picture (H, W, 3) uint16 RGB in PQ or HLG code values.
+    """Converts an HDR frame (H, W, 3) uint16 RGB in PQ or HLG code values to (H, W, 3) uint8 sRGB.
 
     Args:
-        transfer, primaries: characteristics of ITU-T H.273, as frames carry them.
+        transfer, primaries: characteristics of ITU-T H.273, as stored in frames.
     """
     # (H * W, 3); 1.0 is diffuse white
     light = np.take(_light_table(int(transfer)), picture >> SPARE_BITS).reshape(-1, 3)
@@ -54,22 +54,22 @@ def tone_map(picture: np.ndarray, *, transfer: int, primaries: int) -> np.ndarra
         light *= luma ** np.float32(HLG_SYSTEM_GAMMA - 1) * np.float32(HLG_PEAK_NITS / DIFFUSE_WHITE_NITS)
     if int(primaries) == BT2020_PRIMARIES:
         light = light @ BT2020_TO_BT709.T
-    brightest = np.maximum(light.max(axis=1), 1e-6)  # the same for all channels, so that hue stays
-    over = np.flatnonzero(brightest > KNEE)
-    light[over] *= (_rolled_off(brightest[over]) / brightest[over])[:, None]
+    peak = np.maximum(light.max(axis=1), 1e-6)  # the same for all channels, to preserve hue
+    bright = np.flatnonzero(peak > KNEE)
+    light[bright] *= (_rolled_off(peak[bright]) / peak[bright])[:, None]
     codes = np.clip(light * np.float32(LEVELS - 1) + np.float32(0.5), 0, LEVELS - 1).astype(np.uint16)
     return np.take(_gamma_table(), codes).reshape(picture.shape)
 
 
 def _rolled_off(light: np.ndarray) -> np.ndarray:
-    """Light above `KNEE` in units of diffuse white, pressed below 1, smoothly."""
-    room = 1 - KNEE
-    return KNEE + room * (light - KNEE) / (light - KNEE + room)
+    """Compresses light above `KNEE`, in units of diffuse white, smoothly to below 1."""
+    headroom = 1 - KNEE
+    return KNEE + headroom * (light - KNEE) / (light - KNEE + headroom)
 
 
 @cache
 def _light_table(transfer: int) -> np.ndarray:
-    """(LEVELS,) float32: light of each code value, for PQ in units of diffuse white, for HLG of the scene, 0..1."""
+    """(LEVELS,) float32: light of each code value; for PQ relative to diffuse white, for HLG scene light in [0, 1]."""
     code = np.linspace(0, 1, LEVELS)
     if transfer == PQ:  # SMPTE ST 2084
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
@@ -83,7 +83,7 @@ def _light_table(transfer: int) -> np.ndarray:
 
 @cache
 def _gamma_table() -> np.ndarray:
-    """(LEVELS,) uint8: sRGB's code of linear light."""
+    """(LEVELS,) uint8: sRGB code of linear light."""
     light = np.linspace(0, 1, LEVELS)
     code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(code * 255).astype(np.uint8)

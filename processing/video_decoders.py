@@ -1,12 +1,11 @@
-"""Pictures of chosen frames, by decord or by PyAV.
+"""Decodes selected frames with decord or PyAV.
 
-At the video's own size both give the same pictures. Both scale while they convert to RGB, with FFmpeg's bilinear
-filter (which averages when it shrinks), but not to the same levels: shrunk to 224 x 224, pictures differ by 0.1 to 1.3
-levels (of 255) in the mean, and by up to 36 in single pixels. A model that was trained on the one's pictures is best
-asked with them (`timechat_preset`).
+At the video's own size both give the same images. Both resize during the conversion to RGB with FFmpeg's bilinear
+filter (which averages when shrinking), but not identically: at 224 x 224, images differ by 0.1 to 1.3 levels (of 255)
+on average and by up to 36 in single pixels. A model should get images from the decoder it was trained with
+(`timechat_preset`).
 
-What is no plain picture - HDR, interlaced, turned or mirrored, of another size in the middle of the file - PyAV's
-decoder makes plain.
+HDR, interlaced, rotated or mirrored video and changes of size within the file are handled by the PyAV decoder only.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ try:
 except ImportError:  # no wheels for arm64
     decord = None
 
-ASPECT_TOLERANCE = 0.01  # below it a picture of another size fills the frame
-SEEK_GAP_FRAMES = 24  # decoding this many frames costs less than emptying and refilling the decoder
-PLACE_IN_DECORD = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # clock, file and line that its messages begin with
-DECORD_DEADLINE_SECONDS = 60.0  # for one batch; decord waits for ever on some broken files
+ASPECT_TOLERANCE = 0.01  # within it, a frame of another size fills the output
+SEEK_GAP_FRAMES = 24  # decoding this many frames is cheaper than seeking
+DECORD_LOCATION = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # clock, file and line at the start of its messages
+DECORD_DEADLINE_SECONDS = 60.0  # per batch; decord hangs on some broken files
 
 
 class DecordError(RuntimeError):
-    """decord failed or does not return: PyAV has to read `path`."""
+    """decord failed or hangs: PyAV must read `path` instead."""
 
     def __init__(self, reason: str, *, path: Path) -> None:
         super().__init__(f"decord: {reason}")
@@ -48,7 +47,7 @@ class DecordError(RuntimeError):
 
 
 class DecordDecoder:
-    """Frames through decord, opened anew for each size asked for."""
+    """Decodes frames with decord, reopened for each output size."""
 
     name = "decord"
     notes: tuple[str, ...] = ()
@@ -61,22 +60,22 @@ class DecordDecoder:
         self.reader: Any = None
         self.size: tuple[int, int] | None = None
 
-    def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (place, picture (height, width, 3)) for increasing places in the index."""
+    def decode(self, indices: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (position, frame (height, width, 3)) for increasing positions in the index."""
         try:
             pictures = self.worker.call(
-                lambda: self._read(places.tolist(), height=height, width=width),
+                lambda: self._read(indices.tolist(), height=height, width=width),
                 seconds=DECORD_DEADLINE_SECONDS,
             )
-        except Exception as error:  # decord raises types of its own beside RuntimeError and AssertionError
-            reason = PLACE_IN_DECORD.sub("", (str(error) or type(error).__name__).splitlines()[0])
+        except Exception as error:  # decord raises its own types besides RuntimeError and AssertionError
+            reason = DECORD_LOCATION.sub("", (str(error) or type(error).__name__).splitlines()[0])
             raise DecordError(reason, path=self.path) from error
-        yield from zip(places.tolist(), pictures, strict=True)
+        yield from zip(indices.tolist(), pictures, strict=True)
 
-    def _read(self, places: list[int], *, height: int, width: int) -> np.ndarray:
+    def _read(self, indices: list[int], *, height: int, width: int) -> np.ndarray:
         reader = self._open(height=height, width=width)
-        pictures = reader.get_batch(places).asnumpy()
-        # Left alone, decord decodes on in the background without a bound (gigabytes in seconds); a seek stops it.
+        pictures = reader.get_batch(indices).asnumpy()
+        # decord keeps decoding in the background without a bound (gigabytes in seconds); a seek stops it.
         reader.seek(0)
         return pictures
 
@@ -96,80 +95,81 @@ class DecordDecoder:
 
 
 class PyAVDecoder:
-    """Frames through PyAV: decodes on from where it stands, and seeks over gaps that hold a keyframe."""
+    """Decodes frames with PyAV: continues from the current position, and seeks over gaps that contain a keyframe."""
 
     name = "pyav"
 
     def __init__(self, path: Path, *, index: VideoIndex) -> None:
         self.path, self.index = path, index
-        self.reformatter = VideoReformatter()  # keeps its scaler: a new one a frame costs ten times the conversion
+        self.reformatter = VideoReformatter()  # caches its scaler: a new one per frame costs ten times the conversion
         self.fields = FieldReader()
-        self.notes: tuple[str, ...] = ()  # what was odd about the pictures
+        self.notes: tuple[str, ...] = ()  # warnings about the frames
         self.part_starts = None if index.parts is None else np.flatnonzero(np.diff(index.parts, prepend=-1))
         self.container: Any = None
-        self.frame: Any = None  # the last one decoded
-        self.place = -1  # of that frame in the index
+        self.frame: Any = None  # the last decoded one
+        self.position = -1  # of that frame in the index
         self._restart()
 
-    def decode(self, places: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (place, picture (height, width, 3)) for increasing places; what cannot be decoded is left out."""
-        for place in places.tolist():
-            frame = self._frame_at(place)
+    def decode(self, indices: np.ndarray, *, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields (position, frame (height, width, 3)) for increasing positions; undecodable frames are left out."""
+        for position in indices.tolist():
+            frame = self._frame_at(position)
             if frame is not None:
-                yield place, self._picture(frame, height=height, width=width)
+                yield position, self._picture(frame, height=height, width=width)
 
-    def _frame_at(self, place: int):
-        if self.place > place:
+    def _frame_at(self, position: int):
+        if self.position > position:
             self._restart()
         timestamps = self.index.timestamps
-        if timestamps is None or self.part_starts is not None:  # of joined recordings no time leads to one place
-            while self.place < place and self._advance():
+        if timestamps is None or self.part_starts is not None:  # in joined recordings timestamps are ambiguous
+            while self.position < position and self._advance():
                 pass
-            return self.frame if self.place == place else None
-        self._seek_over_gap(place, timestamps=timestamps)
-        while (self.frame is None or self.frame.pts < timestamps[place]) and self._advance():
+            return self.frame if self.position == position else None
+        self._seek_over_gap(position, timestamps=timestamps)
+        while (self.frame is None or self.frame.pts < timestamps[position]) and self._advance():
             pass
-        return self.frame if self.frame is not None and self.frame.pts == timestamps[place] else None
+        return self.frame if self.frame is not None and self.frame.pts == timestamps[position] else None
 
-    def _seek_over_gap(self, place: int, *, timestamps: np.ndarray) -> None:
+    def _seek_over_gap(self, position: int, *, timestamps: np.ndarray) -> None:
         keyframes = self.index.keyframes
-        key = int(np.searchsorted(keyframes, timestamps[place], side="right")) - 1
-        if key < 0 or np.searchsorted(timestamps, keyframes[key]) - self.place < SEEK_GAP_FRAMES:
+        key = int(np.searchsorted(keyframes, timestamps[position], side="right")) - 1
+        if key < 0 or np.searchsorted(timestamps, keyframes[key]) - self.position < SEEK_GAP_FRAMES:
             return
         self.container.seek(int(keyframes[key]), stream=self.stream, backward=True)
         self.frames = decode_frames(self.container, self.stream)
-        if not self._advance() or self.frame.pts > timestamps[place]:  # the seek went too far: count from the start
+        if not self._advance() or self.frame.pts > timestamps[position]:  # the seek went too far: restart
             self._restart()
 
     def _advance(self) -> bool:
         self.frame = next(self.frames, None)
         if self.frame is None:
-            self.place = len(self.index.times)
+            self.position = len(self.index.times)
         elif self.index.timestamps is None:
-            self.place += 1
+            self.position += 1
         elif self.part_starts is not None:
-            self.place = self._place_after(self.place, self.frame)
+            self.position = self._position_after(self.position, self.frame)
         else:
-            self.place = int(np.searchsorted(self.index.timestamps, self.frame.pts))
+            self.position = int(np.searchsorted(self.index.timestamps, self.frame.pts))
         return self.frame is not None
 
-    def _place_after(self, place: int, frame) -> int:
-        """The first place after this one where the frame can stand; the same place where there is none.
+    def _position_after(self, position: int, frame) -> int:
+        """The first later position whose timestamp matches the frame; the same position if there is none.
 
-        A later recording begins with a keyframe, or near its start: elsewhere an equal time is a frame out of order.
+        A later recording starts with a keyframe, or near its start; elsewhere an equal timestamp is a frame out of
+        order.
         """
         timestamps, starts = self.index.timestamps, self.part_starts
         if frame.pts is None or timestamps is None or starts is None:
-            return place
+            return position
         for start, end in zip(starts, [*starts[1:], len(timestamps)], strict=True):
-            first = max(int(start), place + 1)
+            first = max(int(start), position + 1)
             if first >= end:
                 continue
-            found = first + int(np.searchsorted(timestamps[first:end], frame.pts))
-            is_there = found < end and timestamps[found] == frame.pts
-            if is_there and (start <= place or frame.key_frame or found - start < SEEK_GAP_FRAMES):
-                return found
-        return place
+            position_found = first + int(np.searchsorted(timestamps[first:end], frame.pts))
+            is_match = position_found < end and timestamps[position_found] == frame.pts
+            if is_match and (start <= position or frame.key_frame or position_found - start < SEEK_GAP_FRAMES):
+                return position_found
+        return position
 
     def _restart(self) -> None:
         self.close()
@@ -177,18 +177,18 @@ class PyAVDecoder:
         self.stream = find_video_stream(self.container)
         self.stream.thread_type = "AUTO"
         self.frames = decode_frames(self.container, self.stream)
-        self.frame, self.place = None, -1
+        self.frame, self.position = None, -1
 
     def _picture(self, frame, *, height: int, width: int) -> np.ndarray:
-        turns = self.index.quarter_turns
-        stored_width, stored_height = (height, width) if turns % 2 else (width, height)
+        quarter_turns = self.index.quarter_turns
+        stored_width, stored_height = (height, width) if quarter_turns % 2 else (width, height)
         picture = self._fitted(frame, height=stored_height, width=stored_width)
         if self.index.mirrored:
             picture = picture[:, ::-1]
-        return np.rot90(picture, turns) if turns else picture
+        return np.rot90(picture, quarter_turns) if quarter_turns else picture
 
     def _fitted(self, frame, *, height: int, width: int) -> np.ndarray:
-        """The frame as RGB in (height, width); one of another shape than the video's is not stretched but framed."""
+        """The frame as RGB in (height, width); frames with another aspect ratio are letterboxed."""
         aspect = frame.width / frame.height
         usual = self.index.stored_aspect or aspect
         if abs(aspect / usual - 1) <= ASPECT_TOLERANCE:
@@ -224,14 +224,14 @@ class PyAVDecoder:
 
 
 class FieldReader:
-    """One of the two fields of interlaced frames: they show different moments, and woven together they look combed."""
+    """Extracts one field of interlaced frames: the two fields show different moments and look combed together."""
 
     def __init__(self) -> None:
         self.graph: Any = None
         self.kind: tuple | None = None
 
     def field_of(self, frame):
-        """The upper field: a frame of half the height, of one moment."""
+        """The upper field: a frame of half the height."""
         kind = (frame.width, frame.height, frame.format.name)
         if self.kind != kind:
             self.graph, self.kind = Graph(), kind
@@ -247,10 +247,11 @@ class FieldReader:
 
 
 class DeadlineWorker:
-    """A thread that does one call after the other, each within a time limit.
+    """A thread that runs one call at a time, each with a time limit.
 
-    decord cannot be interrupted, so a call that hangs is left behind with its thread. One thread for all calls: memory
-    that decord takes in a new thread each time is never given back.
+    decord cannot be interrupted, so a hanging call is abandoned with its thread. One thread is used for all calls,
+    because
+    memory that decord allocates in a new thread is never freed.
     """
 
     def __init__(self) -> None:
@@ -259,7 +260,7 @@ class DeadlineWorker:
         threading.Thread(target=_work, args=(self.calls, self.results), daemon=True).start()
 
     def call(self, function: Callable[[], np.ndarray], *, seconds: float) -> np.ndarray:
-        """The function's result or its error; `TimeoutError` when it is not done in time."""
+        """Returns the function's result or raises its error; `TimeoutError` after `seconds`."""
         self.calls.put(function)
         try:
             result, error = self.results.get(timeout=seconds)
@@ -279,4 +280,4 @@ def _work(calls: queue.SimpleQueue, results: queue.SimpleQueue) -> None:
             results.put((function(), None))
         except Exception as error:
             results.put((None, error))
-        del function  # holds on to the reader
+        del function  # releases the reader

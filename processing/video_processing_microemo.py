@@ -1,7 +1,7 @@
-"""Frames and face crops as normalised tensors, each with its time.
+"""Video processor: frames and face crops as normalised tensors with times.
 
-Frames are resized to one square size, so that videos of different shapes fit in a batch; a shorter video is padded
-with zeros and its `frame_mask` is False there.
+Frames are resized to one square size, so that videos of different shapes can be batched. Shorter videos are padded
+with zeros, and `frame_mask` is False there.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ from transformers.utils import logging
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata
 
-from .timed_features import TimedFeatures
+from .clip_tensors import TimedFeatures
 from .video_reading import open_video
 
 logger = logging.get_logger(__name__)
 
-FALLBACK_FPS = 24.0  # of frames handed over without times, as elsewhere in transformers
+FALLBACK_FPS = 24.0  # for frames without times, as elsewhere in transformers
 
 
 @dataclass
 class TimedVideoMetadata(VideoMetadata):
-    """Metadata with the true time of every sampled frame, in seconds: a variable frame rate has no `fps`."""
+    """Video metadata with the exact time of every sampled frame; a variable frame rate has no `fps`."""
 
     frame_times: list[float] | None = None
 
@@ -38,7 +38,7 @@ class TimedVideoMetadata(VideoMetadata):
 
 
 def frame_metadata(times: list[float]) -> TimedVideoMetadata:
-    """Returns the metadata of frames that were sampled at `times`, in seconds."""
+    """Returns the metadata of frames sampled at `times`, in seconds."""
     indices = list(range(len(times)))
     return TimedVideoMetadata(total_num_frames=len(times), frames_indices=indices, frame_times=times)
 
@@ -62,7 +62,7 @@ class MicroEmoVideoProcessorKwargs(VideosKwargs, total=False):
 
 
 class MicroEmoVideoProcessor(BaseVideoProcessor):
-    """Makes `pixel_values_videos` (B, T, 3, H, W), `frame_times` (B, T) and `frame_mask` (B, T) of videos."""
+    """Converts videos to `pixel_values_videos` (B, T, 3, H, W), `frame_times` (B, T) and `frame_mask` (B, T)."""
 
     resample = PILImageResampling.BICUBIC
     image_mean = list(IMAGENET_DEFAULT_MEAN)
@@ -91,13 +91,13 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
         max_frames: int | None = None,
         **kwargs: Any,
     ) -> np.ndarray:
-        """Returns frame indices: `num_frames` or `fps` as asked, else at most `max_frames` evenly over the video."""
+        """Returns frame indices: by `num_frames` or `fps` if given, else at most `max_frames`, evenly spaced."""
         if num_frames is None and fps is None:
             num_frames = min(max_frames or self.max_frames, metadata.total_num_frames)
         return super().sample_frames(metadata, num_frames=num_frames, fps=fps)
 
     def fetch_videos(self, video_url_or_urls, sample_indices_fn: Callable | None = None):
-        """Returns the sampled frames (T, H, W, 3) uint8 of a path or URL with their metadata, or lists of both."""
+        """Returns the sampled frames (T, H, W, 3) uint8 of a path or URL and their metadata, or lists of both."""
         if isinstance(video_url_or_urls, (list, tuple)):
             fetched = [self.fetch_videos(video, sample_indices_fn=sample_indices_fn) for video in video_url_or_urls]
             return [list(column) for column in zip(*fetched, strict=True)]
@@ -110,11 +110,11 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
                 duration=reader.duration_seconds,
                 video_backend=reader.backend,
             )
-            wanted = np.arange(len(reader)) if sample_indices_fn is None else sample_indices_fn(metadata=metadata)
-            batches = list(reader.read(np.unique(wanted)))
+            indices = np.arange(len(reader)) if sample_indices_fn is None else sample_indices_fn(metadata=metadata)
+            batches = list(reader.read(np.unique(indices)))
             if not batches:
                 raise ValueError(f"no frame of {video_url_or_urls!r} can be read")
-            decoded = np.concatenate([indices for indices, _ in batches])  # a damaged frame is left out
+            decoded = np.concatenate([positions for positions, _ in batches])  # damaged frames are left out
             metadata.frames_indices = decoded.tolist()
             metadata.frame_times = reader.times[decoded].tolist()
         return np.concatenate([pictures for _, pictures in batches]), metadata
@@ -123,8 +123,8 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
         """Returns the tensors named in the class docstring.
 
         Args:
-            videos: Path, URL, array (T, H, W, 3) or (T, 3, H, W) uint8, list of PIL frames, or a list of these.
-            **kwargs: See `MicroEmoVideoProcessorKwargs`; `video_metadata` gives the times of arrays.
+            videos: path, URL, array (T, H, W, 3) or (T, 3, H, W) uint8, list of PIL frames, or a list of these.
+            **kwargs: see `MicroEmoVideoProcessorKwargs`; `video_metadata` gives the times of arrays.
         """
         return_tensors = kwargs.pop("return_tensors", None)
         return_metadata = kwargs.pop("return_metadata", self.return_metadata)
@@ -142,30 +142,32 @@ class MicroEmoVideoProcessor(BaseVideoProcessor):
         return TimedFeatures(data, tensor_type=return_tensors, skip_tensor_conversion=["video_metadata"])
 
     def preprocess_faces(self, crops: np.ndarray) -> torch.Tensor:
-        """Returns face crops (F, h, w, 3) uint8 RGB as (F, 3, face_size, face_size) float32, normalised."""
+        """Converts face crops (F, h, w, 3) uint8 RGB to (F, 3, face_size, face_size) float32, normalised."""
         if crops.ndim != 4 or crops.shape[-1] != 3 or crops.dtype != np.uint8:
             raise ValueError(f"crops must be (F, h, w, 3) uint8, got {crops.shape} {crops.dtype}")
         faces = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)
         if faces.shape[-2:] != (self.face_size, self.face_size):
             size = SizeDict(height=self.face_size, width=self.face_size)
             faces = self.resize(faces, size=size, resample=self.resample)
-        mean: Any = tuple(self.face_mean)  # hashable, for a cache inside
+        mean: Any = tuple(self.face_mean)  # hashable, for an internal cache
         std: Any = tuple(self.face_std)
         return self.rescale_and_normalize(faces, True, self.rescale_factor, True, mean, std)
 
 
 def _frame_times(metadata: VideoMetadata, count: int) -> Sequence[float]:
-    """Returns the times, in seconds, of the `count` frames of one video."""
+    """Times, in seconds, of the `count` frames of one video."""
     if metadata.frames_indices is None:
         metadata.frames_indices = list(range(count))
-    timed = isinstance(metadata, TimedVideoMetadata) and metadata.frame_times is not None
-    if not timed and metadata.fps is None:
+    has_times = isinstance(metadata, TimedVideoMetadata) and metadata.frame_times is not None
+    if not has_times and metadata.fps is None:
         logger.warning_once(
-            f"Frames came without times: {FALLBACK_FPS} frames a second are assumed. Pass `video_metadata` with `fps` "
-            "and `frames_indices`, for wrong times give wrong answers."
+            f"Frames were given without times, {FALLBACK_FPS} fps is assumed. Pass `video_metadata` with `fps` "
+            "and `frames_indices`: wrong times give wrong answers."
         )
     times = (
-        metadata.timestamps if timed or metadata.fps else [index / FALLBACK_FPS for index in metadata.frames_indices]
+        metadata.timestamps
+        if has_times or metadata.fps
+        else [index / FALLBACK_FPS for index in metadata.frames_indices]
     )
     if len(times) != count:
         raise ValueError(f"video_metadata has the times of {len(times)} frames, the video has {count} frames")
@@ -173,7 +175,7 @@ def _frame_times(metadata: VideoMetadata, count: int) -> Sequence[float]:
 
 
 def _pad_stack(rows: list[torch.Tensor]) -> torch.Tensor:
-    """Returns rows of different length (T_i, ...) as one tensor (B, T, ...), zero (False) where a row has ended."""
+    """Stacks rows of different lengths (T_i, ...) into one tensor (B, T, ...), padded with zeros (False)."""
     shapes = {tuple(row.shape[1:]) for row in rows}
     if len(shapes) > 1:
         raise ValueError(f"videos of one batch must have one size after resizing, got {sorted(shapes)}")

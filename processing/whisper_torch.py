@@ -1,4 +1,4 @@
-"""Whisper by transformers: on a GPU, and for models that come as Hugging Face folders only."""
+"""Whisper with transformers: for GPUs, and for models without a CTranslate2 version."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SAMPLING_RATE = 16_000
 
 
 @dataclass(frozen=True)
-class HeardWords:
-    """Words of one stretch of sound and how far the model trusts them."""
+class RecognisedWords:
+    """Words of one segment of audio and the model's confidence."""
 
     text: str
     no_speech_probability: float
@@ -27,7 +27,7 @@ class HeardWords:
 
 
 class _NoSuppressTokensWarning(standard_logging.Filter):
-    """Drops one log message: Whisper's `generate` itself passes `suppress_tokens` on in the deprecated way."""
+    """Suppresses a log message: Whisper's `generate` passes `suppress_tokens` in a deprecated way."""
 
     def filter(self, record: standard_logging.LogRecord) -> bool:
         return "suppress_tokens" not in record.getMessage()
@@ -36,16 +36,16 @@ class _NoSuppressTokensWarning(standard_logging.Filter):
 @contextmanager
 def _without_suppress_tokens_warning() -> Iterator[None]:
     generation_logger = logging.get_logger("transformers.generation.utils")
-    muted = _NoSuppressTokensWarning()
-    generation_logger.addFilter(muted)
+    message_filter = _NoSuppressTokensWarning()
+    generation_logger.addFilter(message_filter)
     try:
         yield
     finally:
-        generation_logger.removeFilter(muted)
+        generation_logger.removeFilter(message_filter)
 
 
 class TorchWhisper:
-    """A Whisper of any size. `languages` are the codes it knows, none for an English-only model."""
+    """A Whisper model of any size. `languages` are the supported codes, empty for English-only models."""
 
     def __init__(self, model: WhisperForConditionalGeneration, processor: WhisperProcessor) -> None:
         self.model = model.eval()
@@ -55,15 +55,15 @@ class TorchWhisper:
         self.languages = tuple(self._language_ids)
 
     @torch.inference_mode()
-    def encode(self, pieces: Sequence[np.ndarray], *, context_seconds: int) -> list[torch.Tensor]:
-        """Returns the encoder's states (1, T, D) of each piece; the model always reads 30 s, whatever is asked."""
-        inputs = self.processor.feature_extractor(pieces, sampling_rate=SAMPLING_RATE, return_tensors="pt")
+    def encode(self, waveforms: Sequence[np.ndarray], *, context_seconds: int) -> list[torch.Tensor]:
+        """Returns encoder states (1, T, D) of each waveform; `context_seconds` is ignored, the input is always 30 s."""
+        inputs = self.processor.feature_extractor(waveforms, sampling_rate=SAMPLING_RATE, return_tensors="pt")
         features = inputs["input_features"].to(self.model.device, self.model.dtype)
         return list(self.model.get_encoder()(features).last_hidden_state.split(1))
 
     @torch.inference_mode()
     def language_probabilities(self, states: Sequence[torch.Tensor]) -> list[dict[str, float]]:
-        """Returns for each piece the probability of every language."""
+        """Returns the probability of every language for each segment."""
         start = torch.full((len(states), 1), self._start, device=self.model.device)
         logits = self._logits(torch.cat(list(states)), start)[:, 0]
         rows = logits[:, list(self._language_ids.values())].softmax(-1).tolist()
@@ -72,18 +72,18 @@ class TorchWhisper:
     @torch.inference_mode()
     def decode(
         self, states: Sequence[torch.Tensor], *, languages: Sequence[str | None], task: str, max_new_tokens: int
-    ) -> list[HeardWords]:
-        """Returns the words of each piece, greedily. languages: of the pieces; ignored by an English-only model."""
+    ) -> list[RecognisedWords]:
+        """Decodes each segment greedily. languages: of the segments; ignored by English-only models."""
         stacked = torch.cat(list(states))
         options: dict[str, Any] = {"language": list(languages), "task": task} if self.languages else {}
         prompts = [self._prompt(language, task=task) for language in languages]
-        longest_allowed = min(len(prompts[0]) + max_new_tokens, self.model.config.max_target_positions)
+        max_length = min(len(prompts[0]) + max_new_tokens, self.model.config.max_target_positions)
         with _without_suppress_tokens_warning():
             sequences = self.model.generate(
                 encoder_outputs=BaseModelOutput(last_hidden_state=stacked),
                 do_sample=False,
                 num_beams=1,
-                max_length=longest_allowed,
+                max_length=max_length,
                 return_dict_in_generate=True,
                 **options,
             )["sequences"]
@@ -94,14 +94,14 @@ class TorchWhisper:
         tokens = torch.tensor(rows, device=self.model.device)
         logprobs = self._logits(stacked, tokens[:, :-1]).log_softmax(-1)
         chosen = logprobs.gather(-1, tokens[:, 1:, None]).squeeze(-1)[:, len(prompts[0]) - 1 :]
-        silence = logprobs[:, 0, self._no_speech_id()].exp().tolist()
+        no_speech = logprobs[:, 0, self._no_speech_id()].exp().tolist()
         return [
-            HeardWords(
+            RecognisedWords(
                 " ".join(self.processor.tokenizer.decode(row, skip_special_tokens=True).split()),
                 probability,
-                float(scores[: len(row) + 1].mean()),  # with the end, as OpenAI's decoder
+                float(scores[: len(row) + 1].mean()),  # including the end token, as in OpenAI's decoder
             )
-            for row, probability, scores in zip(words, silence, chosen, strict=True)
+            for row, probability, scores in zip(words, no_speech, chosen, strict=True)
         ]
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from microemo.inference.analyzer import EmotionAnalyzer, Mode
 from microemo.inference.report.report import EmotionReport
+from microemo.inference.request import AnalysisRequest
 
 logger = logging.getLogger(__name__)
 FAULT = "The analysis failed inside; that is a fault of this program, not of your file."
@@ -59,13 +60,11 @@ News = Stage | Grown | Failed | Finished
 def work(job: Job, *, analyzer: EmotionAnalyzer, tell: Callable[[News], None]) -> None:
     """Analyses `job` and tells all news of it, `Finished` or `Failed` last; raises nothing."""
     try:
-        for report in analyzer.growing_reports(
-            job.video,
-            transcript=job.transcript,
-            mode=job.mode,
-            person=job.person,
-            progress=lambda name, done, total: tell(Stage(name, done, total)),
-        ):
+        request = AnalysisRequest(transcript=job.transcript, mode=job.mode, person=job.person)
+        news = analyzer.iter_reports(
+            job.video, request, progress=lambda name, done, total: tell(Stage(name, done, total))
+        )
+        for report in news:
             tell(Grown(without_folder(report, folder=job.video.parent)))
     except (ValueError, FileNotFoundError) as error:  # what the package says of input that cannot be used
         tell(Failed(str(error).replace(f"{job.video.parent}/", "")))

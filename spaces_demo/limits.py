@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from microemo.inference.attended_person import parse_person
+from microemo.inference.request import parse_person
 from microemo.processing.media_index import index_media
 from microemo.processing.transcript_formats import FORMATS, parse_transcript
 

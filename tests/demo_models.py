@@ -57,7 +57,7 @@ def quick_report(folder: Path, source: Any, **asked: Any) -> EmotionReport:
 class EndingAnalyzer:
     """Ends its process on a clip named "fatal.mp4", raises on "bug.mp4", waits forever on "endless.mp4"."""
 
-    def growing_reports(self, source: Path, **asked: Any) -> Iterator[EmotionReport]:
+    def iter_reports(self, source: Path, request: Any, **asked: Any) -> Iterator[EmotionReport]:
         asked["progress"]("frames", 1, 2)
         if source.name == "fatal.mp4":
             os._exit(139)  # what a segmentation fault in a decoder does

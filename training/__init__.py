@@ -1,1 +1,1 @@
-"""Labelled clips and pictures in, weights out."""
+"""Training of MicroEmo from labelled clips and photographs."""

@@ -1,4 +1,4 @@
-"""Evidence of the clips that a model is trained on: what it perceives of them, as it will be told at inference."""
+"""Evidence of training clips, computed by the model's own perception as at inference."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from microemo import MicroEmoProcessor
 from microemo.processing.clip import Clip
 from microemo.processing.evidence import Evidence
 
-# What is not found where a stream is hidden.
-KINDS_OF_STREAM = {
+# Kinds of evidence that come from each stream.
+STREAM_KINDS = {
     "words": ("words",),
     "voice": ("voice",),
     "faces": ("face", "micro_expression", "scene"),
     "pictures": ("face", "micro_expression", "scene"),
 }
-ClipFindings = tuple[tuple[Evidence, ...], ...]
+ClipEvidence = tuple[tuple[Evidence, ...], ...]  # of each utterance
 
 
-class ClipEvidence:
-    """Perceives each clip once, with the weights that the model then has, and remembers what it found.
+class ClipPerceiver:
+    """Computes the evidence of each clip once and caches it.
+
+    The evidence comes from the model's weights at the first call for a clip; it is not updated as training proceeds.
 
     Args:
-        model: with `perceive`. Where it writes no evidence into prompts (`use_evidence_prompt`), there is none.
+        model: has `perceive`.
     """
 
     def __init__(self, model: Any, *, processor: MicroEmoProcessor) -> None:
         self.model, self.processor = model, processor
-        self._known: dict[tuple[str, float, float], ClipFindings] = {}
+        self._cache: dict[tuple[str, float, float], ClipEvidence] = {}
 
-    def __call__(self, clip: Clip) -> ClipFindings | None:
-        """The findings of each utterance of a clip; None where prompts have none."""
+    def __call__(self, clip: Clip) -> ClipEvidence | None:
+        """The evidence of each utterance; None where the model's prompts have none (`use_evidence_prompt`)."""
         if not self.model.config.use_evidence_prompt:
             return None
         key = (clip.source, clip.start_seconds, clip.end_seconds)
-        if key not in self._known:
-            self._known[key] = self._perceive(clip)
-        return self._known[key]
+        if key not in self._cache:
+            self._cache[key] = self._perceive(clip)
+        return self._cache[key]
 
     @torch.no_grad()
-    def _perceive(self, clip: Clip) -> ClipFindings:
+    def _perceive(self, clip: Clip) -> ClipEvidence:
         model, was_training = self.model, self.model.training
         inputs = self.processor.from_clip(clip).to(model.device, model.dtype)
         model.eval()
@@ -53,7 +55,7 @@ class ClipEvidence:
         return self.processor.evidence(output, clip)
 
 
-def without_streams(evidence: ClipFindings, *, hidden: Collection[str]) -> ClipFindings:
-    """The findings without those of hidden streams: "words", "voice", "faces", "pictures"."""
-    kinds = {kind for stream in hidden for kind in KINDS_OF_STREAM.get(stream, ())}
-    return tuple(tuple(found for found in own if found.kind not in kinds) for own in evidence)
+def without_streams(evidence: ClipEvidence, *, hidden: Collection[str]) -> ClipEvidence:
+    """Removes the evidence of hidden streams: "words", "voice", "faces", "pictures"."""
+    hidden_kinds = {kind for stream in hidden for kind in STREAM_KINDS.get(stream, ())}
+    return tuple(tuple(entry for entry in utterance if entry.kind not in hidden_kinds) for utterance in evidence)

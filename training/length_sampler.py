@@ -1,8 +1,8 @@
-"""Batches of examples that are about equally long, in an order as random as that of others.
+"""Batches of similar length in random order.
 
-A batch is as wide as its longest prompt: a spoken word among explanations costs what they cost. transformers' own
-`group_by_length` walks from the long to the short ones in every fifty batches, so that what is learned last is always
-of one kind.
+A batch is padded to its longest prompt, so mixed lengths waste computation. transformers' `LengthGroupedSampler`
+sorts every fifty batches from long to short, which ties the kind of example to the position in training; here the
+batches are shuffled.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from torch.utils.data import Sampler
 
 from microemo.data.example import NO_QUESTION, Example
 
-BATCHES_SORTED_TOGETHER = 50  # of random examples: as in transformers' `LengthGroupedSampler`
-TOKENS_A_WORD = 1.4
-TOKENS_A_SEGMENT = 24  # its streams' tokens and the words around them
+BATCHES_SORTED_TOGETHER = 50  # as in transformers' `LengthGroupedSampler`
+TOKENS_PER_WORD = 1.4
+TOKENS_PER_SEGMENT = 24  # soft tokens of a stream and the text around them
 
 
 class LengthSampler(Sampler[int]):
-    """Places in a table, `batch_size` at a time of like length.
+    """Yields row indices; each run of `batch_size` indices has rows of similar length.
 
     Args:
-        lengths: of the table's rows, in any unit.
+        lengths: of the rows, in any unit.
         seed: the same seed and epoch give the same order.
     """
 
@@ -35,35 +35,32 @@ class LengthSampler(Sampler[int]):
         return len(self.lengths)
 
     def set_epoch(self, epoch: int) -> None:
-        """Another order; accelerate's loaders call it."""
+        """Changes the order; called by accelerate's data loaders."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        places = torch.randperm(len(self.lengths), generator=generator).tolist()
-        together = BATCHES_SORTED_TOGETHER * self.batch_size
+        rows = torch.randperm(len(self.lengths), generator=generator).tolist()
+        group_size = BATCHES_SORTED_TOGETHER * self.batch_size
         batches = [
             batch
-            for start in range(0, len(places), together)
-            for batch in self._batches(
-                sorted(places[start : start + together], key=lambda place: -self.lengths[place])
-            )
+            for start in range(0, len(rows), group_size)
+            for batch in self._batches(sorted(rows[start : start + group_size], key=lambda row: -self.lengths[row]))
         ]
-        rest = (
-            [batches.pop()] if batches and len(batches[-1]) < self.batch_size else []
-        )  # or it would shift the others
-        for number in torch.randperm(len(batches), generator=generator).tolist():
-            yield from batches[number]
-        for batch in rest:
+        # The incomplete batch comes last, as it would shift the boundaries of the others.
+        incomplete = [batches.pop()] if batches and len(batches[-1]) < self.batch_size else []
+        for index in torch.randperm(len(batches), generator=generator).tolist():
+            yield from batches[index]
+        for batch in incomplete:
             yield from batch
 
-    def _batches(self, places: Sequence[int]) -> Iterator[Sequence[int]]:
-        for start in range(0, len(places), self.batch_size):
-            yield places[start : start + self.batch_size]
+    def _batches(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        for start in range(0, len(rows), self.batch_size):
+            yield rows[start : start + self.batch_size]
 
 
-def rough_tokens(example: Example) -> float:
-    """About how many tokens the prompt of an example has with its answer, without reading its files."""
+def estimate_tokens(example: Example) -> float:
+    """Estimates the number of tokens of an example's prompt and answer without reading its files."""
     words = sum(len(utterance.text.split()) for utterance in example.utterances)
     if example.turn is not None:
         words += len(example.turn.question.split()) + len(example.turn.answer.split())
@@ -72,4 +69,4 @@ def rough_tokens(example: Example) -> float:
         targets = example.targets if index == 0 else example.utterances[index - 1].targets
         words += len(targets.description.split())
     streams = (example.video is not None) + (example.video is not None or example.audio is not None)
-    return TOKENS_A_WORD * words + TOKENS_A_SEGMENT * (streams + 1) * (1 + len(example.utterances))
+    return TOKENS_PER_WORD * words + TOKENS_PER_SEGMENT * (streams + 1) * (1 + len(example.utterances))

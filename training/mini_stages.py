@@ -1,4 +1,4 @@
-"""The language part of microemo-mini from beginning to end: `microemo train mini --data DATA --out RUNS`."""
+"""Trains the whole language part of microemo-mini: `microemo train mini --data DATA --out RUNS`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from microemo.data.package_weights import file_sha256
 from microemo.training.language.prepare import SEED, Amounts, prepare
 from microemo.training.parameter_groups import part_of
 from microemo.training.recipe import load_recipe
+from microemo.training.run_folder import LORA_FILE, MODEL_FOLDER, WEIGHTS_FOLDER, is_finished
 from microemo.training.train import train
-from microemo.training.trained_weights import LORA_FILE, MODEL_FOLDER, WEIGHTS_FOLDER
-from microemo.training.training_stages import is_finished
 
 EMOTION_HEAD = "emotion_head"
-# The evidence is learned in passes, each on other dialogues at lower rates; the last one has most of the comments.
+# Evidence training runs in passes on different examples, with lower learning rates after the first one.
 PASSES: tuple[tuple[str, Amounts, dict[str, float]], ...] = (
     ("evidence", Amounts(), {}),
     (
@@ -32,23 +31,23 @@ PASSES: tuple[tuple[str, Amounts, dict[str, float]], ...] = (
     (
         "evidence_3",
         Amounts(
-            composed=900, clip_questions=3, first_comment=14_400, rehearsed_comments=1500, rehearsed_dialogues=400
+            composed=1200, clip_questions=4, first_comment=14_400, rehearsed_comments=3000, rehearsed_dialogues=900
         ),
-        {"training.learning_rate": 5e-4, "parts.learning_rates.emotion_head": 3e-4},
+        {"training.learning_rate": 6e-4, "parts.learning_rates.emotion_head": 3e-4},
     ),
 )
 LANGUAGE_PARTS = (EMOTION_HEAD, "explanations")
 
 
 def train_mini(data: Path, *, out: Path, resume: bool = False) -> Path:
-    """Trains words, then reasoning on evidence, and returns the last run's folder; in one process.
+    """Trains the stage on words, then the passes on evidence. Returns the folder of the last run.
 
-    `out` gets start/ (perception as shipped), words/, sources/, and for each pass evidence.pt (the examples) and
-    evidence/. What lies there already is not done again.
+    `out` gets start/ (the released model without its language part), words/, sources/, and for each pass evidence.pt
+    (its examples) and evidence/. Steps whose output exists are skipped.
 
     Args:
-        data: the data sets' folder, see `language.prepare`.
-        resume: a stage that was stopped goes on from its last checkpoint.
+        data: folder of the data sets, see `language.prepare`.
+        resume: an interrupted stage resumes from its last checkpoint.
     """
     data, out = data.absolute(), out.absolute()
     start, before = out / "start", out / "words"
@@ -84,7 +83,7 @@ def train_mini(data: Path, *, out: Path, resume: bool = False) -> Path:
 
 
 def write_perception(checkpoint: Path, *, out: Path) -> Path:
-    """Copies a checkpoint folder without its language part: LoRA, emotion head, and what they count as trained."""
+    """Copies a checkpoint folder without its language part: LoRA, emotion head and their entries in the record."""
     shutil.copytree(checkpoint, out)
     (out / LORA_FILE).unlink(missing_ok=True)
     for path in out.glob("*.safetensors"):
@@ -103,5 +102,5 @@ def write_perception(checkpoint: Path, *, out: Path) -> Path:
 
 
 def _assigned(values: dict[str, Path]) -> list[str]:
-    """As `--set` takes them; a JSON string is a YAML string whatever letters a path has."""
+    """Formats values as `--set` options. A JSON string is a valid YAML string for any path."""
     return [f"{key}={json.dumps(str(value))}" for key, value in values.items()]

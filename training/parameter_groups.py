@@ -1,4 +1,4 @@
-"""Which parameters are trained, with which learning rate and weight decay."""
+"""Freezing of parameters, and the optimizer's parameter groups."""
 
 from __future__ import annotations
 
@@ -8,64 +8,65 @@ from typing import Any
 
 from torch import nn
 
-from microemo.quantized_loading import KEPT_PARTS
+from microemo.strict_loading import UNQUANTIZED_PARTS
 
-# Modules of `MicroEmoModel`, the parts that a recipe names.
-PARTS = (*KEPT_PARTS, "language_model")
+# Submodules of `MicroEmoModel` that a recipe can name.
+PARTS = (*UNQUANTIZED_PARTS, "language_model")
 LORA_WEIGHT = re.compile(r"\.lora_")
-# Vectors, biases and scales are not shrunk, nor what is looked up rather than multiplied.
+# Vectors, biases, norms and embeddings have no weight decay.
 NO_DECAY_NAME = re.compile(r"bias|norm|embed|queries|null_key|gate", re.IGNORECASE)
 
 
 def check_parts(parts: Sequence[str]) -> None:
-    """Raises `ValueError` for names that are no part."""
+    """Raises `ValueError` for names that are not in `PARTS`."""
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         raise ValueError(f"parts has {unknown}; allowed are {', '.join(PARTS)}")
 
 
 def train_only(model: nn.Module, *, parts: Sequence[str], frozen: Sequence[str] = ()) -> None:
-    """Freezes everything but the named parts and the weights of adapters.
+    """Freezes every parameter outside of the named parts and of the LoRA adapters.
 
     Args:
-        frozen: modules inside of the parts that stay as they are, such as "face_head.static_expression".
+        frozen: submodules of the parts that are frozen too, such as "face_head.static_expression".
 
-    Raises `ValueError` for a part that this model does not have, such as the face's without a local branch.
+    Raises:
+        ValueError: the model does not have a part, such as "face_head" without a local branch.
     """
     check_parts(parts)
     for name, parameter in model.named_parameters():
         trained = part_of(name) in parts and not any(_is_inside(name, module) for module in frozen)
         parameter.requires_grad_(trained and _is_used(name) or bool(LORA_WEIGHT.search(name)))
-    owned = {part_of(name) for name, _ in model.named_parameters()}
-    absent = sorted(set(parts) - owned)
+    model_parts = {part_of(name) for name, _ in model.named_parameters()}
+    absent = sorted(set(parts) - model_parts)
     if absent:
         raise ValueError(f"parts has {absent}, which this model was built without")
 
 
 def part_of(name: str) -> str | None:
-    """The part that a parameter belongs to, by its name, also inside adapters and wrappers."""
+    """The part of a parameter, from its name; also for names inside adapters and wrappers."""
     return next((step for step in name.split(".") if step in PARTS), None)
 
 
 def _is_inside(name: str, module: str) -> bool:
-    """Whether a parameter belongs to a module, whatever wrappers stand between the steps of its name."""
+    """Whether a parameter belongs to a module; wrapper names between the steps of the path are ignored."""
     pattern = r"(?:\.|^)" + r"\.(?:[\w.]+\.)?".join(map(re.escape, module.split("."))) + r"\."
     return re.search(pattern, name) is not None
 
 
 def _is_used(name: str) -> bool:
-    """PEFT keeps the weights that a saved module had before; only its own copy of them is trained."""
+    """False for PEFT's frozen copy of a module in `modules_to_save`; only the other copy is trained."""
     return ".original_module." not in name
 
 
 def parameter_groups(
     model: nn.Module, *, weight_decay: float, learning_rates: Mapping[str, float] | None = None
 ) -> list[dict[str, Any]]:
-    """The optimizer's groups of what is trained.
+    """Optimizer groups of the trainable parameters.
 
     Args:
         weight_decay: of matrices; vectors, norms, embeddings and gates have none.
-        learning_rates: of parts that differ from the others, and of "lora"; a group without "lr" has the default one.
+        learning_rates: of single parts and of "lora"; the other groups have no "lr" and use the optimizer's default.
     """
     learning_rates = dict(learning_rates or {})
     check_parts([part for part in learning_rates if part != "lora"])

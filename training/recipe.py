@@ -1,4 +1,4 @@
-"""Recipes: what a training run is made of, in YAML; every key is checked.
+"""Training recipes in YAML. Unknown keys are errors.
 
 model:    {path: null, objective: answers}
 data:     {train: [{reader: jsonl, path: clips.jsonl}]}
@@ -14,24 +14,30 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from microemo.training.feature_cache import TOWERS
 from microemo.training.parameter_groups import check_parts
-from microemo.training.tower_features import TOWERS
 
 try:
     import yaml
 except ImportError:
     yaml = None  # type: ignore[assignment]
 
-KEPT_PARTS = (*TOWERS, "micro_dynamics")
+CACHED_PARTS = (*TOWERS, "micro_dynamics")
 OBJECTIVES = ("answers", "emotions", "face", "movement", "flow", "evidence")
-# YAML 1.1 wants a point in a float; people write 2e-5.
+# YAML 1.1 reads "no" as a bool and "2e-5" as a string; both are common in training arguments.
 BOOL_TAG, BOOL = "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 FLOAT = re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$")
 
 
 @dataclass(frozen=True)
 class SourceRecipe:
-    """A data set. path: relative to the data root. repeat: how often it is seen in an epoch. take: the first n."""
+    """A data set.
+
+    Args:
+        path: relative to the data root.
+        repeat: how often an epoch contains it.
+        take: use only the first n examples.
+    """
 
     reader: str
     path: str
@@ -49,12 +55,16 @@ class SourceRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """The data sets, and how their clips are read.
+    """The data sets and how their clips are read.
 
-    reading: arguments of `ReadingSettings`, over those of the model's processor. dropout: of `StreamDropout`.
-    stretch_seconds: how much of a face is given at a time, see `face_stretches`. features_dir: keeps what the
-    `kept_towers`, which must be frozen, make of pictures and sound (see `tower_features`); "micro_dynamics" among them
-    keeps all that is seen of faces (`face_features`). streaming: read while training; needs `training.max_steps`.
+    Args:
+        reading: arguments of `ReadingSettings`, over those of the model's processor.
+        cache_dir: folder of decoded clips.
+        features_dir: folder of cached features of the `cached_towers`, which must be frozen (see `feature_cache`).
+        cached_towers: "micro_dynamics" caches the face features as well.
+        dropout: arguments of `StreamDropout`.
+        stretch_seconds: length of the random part of a face timeline that a step trains on, see `face_clips`.
+        streaming: read the data while training; needs `training.max_steps`.
     """
 
     train: tuple[SourceRecipe, ...]
@@ -64,7 +74,7 @@ class DataRecipe:
     person: str = "speaker"
     cache_dir: str | None = None
     features_dir: str | None = None
-    kept_towers: tuple[str, ...] = ("frame_tower", "face_tower")
+    cached_towers: tuple[str, ...] = ("frame_tower", "face_tower")
     dropout: dict[str, float] = field(default_factory=dict)
     stretch_seconds: float | None = None
     unreadable: str = "raise"
@@ -74,19 +84,23 @@ class DataRecipe:
     def __post_init__(self) -> None:
         if not self.train:
             raise ValueError("data.train must name at least one data set")
-        unknown = sorted(set(self.kept_towers) - set(KEPT_PARTS))
+        unknown = sorted(set(self.cached_towers) - set(CACHED_PARTS))
         if unknown:
-            raise ValueError(f"data.kept_towers has {unknown}; allowed are {', '.join(KEPT_PARTS)}")
+            raise ValueError(f"data.cached_towers has {unknown}; allowed are {', '.join(CACHED_PARTS)}")
 
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """Where training begins.
+    """The model that training starts from.
 
-    path: a model folder or Hub id; None is microemo-mini. objective: "answers" (all losses), "emotions" (both heads,
-    no words), "face" (the face head alone, without the language model), "movement" or "flow" (of that one token alone,
-    see `face_timeline`) or "evidence" (examples of `language.prepare`, which are tensors). changes: of the config,
-    such as an ablation's switches. dtype: of the weights. quantization: arguments of `BitsAndBytesConfig` (QLoRA).
+    Args:
+        path: a model folder or Hub id; None is microemo-mini.
+        objective: "answers" (all losses), "emotions" (both heads, no language loss), "face" (the face head without the
+            language model), "movement" or "flow" (the face head on that token only, see `face_timeline`), or
+            "evidence" (tokenized examples of `language.prepare`).
+        changes: config values, such as the switches of an ablation.
+        dtype: of the weights.
+        quantization: arguments of `BitsAndBytesConfig` (QLoRA).
     """
 
     path: str | None = None
@@ -103,12 +117,15 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class PartsRecipe:
-    """What is trained.
+    """The parts to train.
 
-    train: parts, see `parameter_groups`. frozen: modules inside of them that are not, "face_head.static_expression".
-    learning_rates: of parts, and of "lora", that differ. declare: what counts as trained afterwards
-    ("micro_dynamics", "explanations", ...); reports call the rest untrained. declare_after: so many examples; a run
-    that ends before has tried something out.
+    Args:
+        train: names of parts, see `parameter_groups`.
+        frozen: submodules of these parts that stay frozen, such as "face_head.static_expression".
+        learning_rates: of single parts, and of "lora".
+        declare: outputs that count as trained afterwards ("micro_dynamics", "explanations", ...); reports mark the
+            others as untrained.
+        declare_after: minimum number of examples before anything is declared, so that trial runs declare nothing.
     """
 
     train: tuple[str, ...] = ()
@@ -125,12 +142,14 @@ class PartsRecipe:
 
 @dataclass(frozen=True)
 class LoraRecipe:
-    """Low-rank adapters on the language model. targets: projections of each of its layers.
+    """LoRA adapters on the language model.
 
-    continues: the file of a LoRA that the model already has in its weights ("runs/words/weights/
-    language_model_lora.safetensors"). It is taken out of the weights, and the adapter begins with it: what is trained
-    on stays of its rank. r and alpha must be the file's; the adapter that is saved belongs to the model without the
-    file's LoRA.
+    Args:
+        targets: projections of each layer.
+        continues: file of a LoRA that is already merged into the model ("runs/words/weights/
+            language_model_lora.safetensors"). It is subtracted from the weights and the adapter starts from its
+            factors, so that the rank does not grow. r and alpha must equal those of the file. The saved adapter
+            belongs to the model without the file's LoRA.
     """
 
     r: int = 16
@@ -142,7 +161,7 @@ class LoraRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run. training: arguments of `transformers.TrainingArguments`."""
+    """A training run. `training` holds arguments of `transformers.TrainingArguments`."""
 
     model: ModelRecipe
     data: DataRecipe
@@ -160,15 +179,17 @@ class Recipe:
         if self.model.quantization is not None and self.lora is None:
             raise ValueError("model.quantization needs lora: quantized weights cannot be trained themselves")
         if self.model.quantization is not None and self.lora is not None and self.lora.continues is not None:
-            raise ValueError("lora.continues needs whole weights: nothing can be taken out of quantized ones")
+            raise ValueError(
+                "lora.continues needs unquantized weights: a LoRA cannot be subtracted from quantized ones"
+            )
 
 
 def load_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of a YAML file.
+    """Loads a recipe from a YAML file.
 
     Args:
-        path: a file, or the name of a recipe of the package, such as "face_dynamics".
-        changes: "training.max_steps=10", "data.train.0.path=clips.jsonl": values over those of the file, in YAML.
+        path: a file, or the name of a packaged recipe, such as "face_dynamics".
+        changes: overrides such as "training.max_steps=10" or "data.train.0.path=clips.jsonl"; values are YAML.
     """
     if yaml is None:
         raise ImportError("recipes need PyYAML: pip install microemo[train]")
@@ -187,15 +208,15 @@ def load_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
 
 
 def packaged_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Names of the recipes in the package."""
     return sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.yaml"))
 
 
 def parse_yaml(text: str) -> Any:
-    """YAML as people write it: 2e-5 is a number, and "no" a word (`eval_strategy: no`)."""
+    """Parses YAML with two changes: 2e-5 is a number, and "no" is a string (`eval_strategy: no`)."""
 
     class Loader(yaml.SafeLoader):
-        """A loader of its own, so that the resolvers are changed for no other."""
+        """A subclass, so that PyYAML's own loader keeps its resolvers."""
 
         yaml_implicit_resolvers = {
             letter: [(tag, pattern) for tag, pattern in resolvers if tag != BOOL_TAG]
@@ -208,7 +229,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def recipe_of(content: Any) -> Recipe:
-    """The recipe of parsed YAML; raises `ValueError` for a key that is not known."""
+    """Builds a recipe from parsed YAML. Raises `ValueError` for an unknown key."""
     sections = _checked(Recipe, content, where="recipe")
     data = _checked(DataRecipe, sections.get("data", {}), where="data")
     for name in ("train", "evaluation"):
@@ -217,8 +238,8 @@ def recipe_of(content: Any) -> Recipe:
             SourceRecipe(**_checked(SourceRecipe, entry, where=f"data.{name}.{index}"))
             for index, entry in enumerate(entries)
         )
-    if "kept_towers" in data:
-        data["kept_towers"] = tuple(data["kept_towers"])
+    if "cached_towers" in data:
+        data["cached_towers"] = tuple(data["cached_towers"])
     parts = _checked(PartsRecipe, sections.get("parts", {}), where="parts")
     for name in ("train", "frozen", "declare"):
         parts[name] = tuple(parts.get(name) or ())
@@ -236,7 +257,7 @@ def recipe_of(content: Any) -> Recipe:
 
 
 def _checked(kind: type, content: Any, *, where: str) -> dict[str, Any]:
-    """The content as arguments of a dataclass."""
+    """Returns the content as keyword arguments of a dataclass, after a check of its keys."""
     if not isinstance(content, Mapping):
         raise ValueError(f"{where} must be a mapping, got {content!r}")
     allowed = {entry.name for entry in fields(kind)}
@@ -247,7 +268,7 @@ def _checked(kind: type, content: Any, *, where: str) -> dict[str, Any]:
 
 
 def _assign(content: Any, keys: Sequence[str], value: Any) -> None:
-    """Sets a value deep inside lists and mappings; mappings on the way that are missing are made."""
+    """Sets a nested value; creates missing mappings on the way."""
     for key in keys[:-1]:
         if isinstance(content, list):
             content = content[int(key)]

@@ -1,10 +1,10 @@
-"""Turns a finished training run into the weights that ship with the package.
+"""Writes the trained weights of a finished run into the checkpoint folder of the package.
 
     python -m microemo.training.release_mini runs/evidence checkpoints/microemo-mini
 
-OUT gets what the run and those that it began with trained, in float16, a file for each group of parts, and their
-records. Files that a part's own entry in the record describes, such as the face tower's, stay. OUT is replaced when
-everything is right: when the files fit in 40 MB, and microemo-mini, assembled with them, is the run's own model.
+OUT gets the weights and records that the run and its earlier stages trained: float16, one file for each group of
+parts. Files with an entry of their own in the record, such as the face tower's, are not changed. OUT is replaced only
+if its files fit in 40 MB and microemo-mini, assembled from them, equals the model of the run.
 """
 
 from __future__ import annotations
@@ -28,14 +28,20 @@ from microemo.conversion.mini.trained_parts import RECORD, mini_checkpoint_folde
 from microemo.conversion.quiet_transformers import quiet_transformers
 from microemo.data.package_weights import WeightDownloadError, file_sha256
 from microemo.training.parameter_groups import part_of
-from microemo.training.release_check import check_shipment
-from microemo.training.trained_weights import LORA_FILE, MODEL_FOLDER, stored
-from microemo.training.training_stages import TrainingStage, training_stages
+from microemo.training.release_check import check_release
+from microemo.training.run_folder import (
+    LORA_FILE,
+    MODEL_FOLDER,
+    TrainingStage,
+    stored,
+    training_stages,
+    with_current_names,
+)
 
-MOST_BYTES = 40_000_000  # of all files: they are in the repository and in every installation
+MAX_BYTES = 40_000_000  # of all files, as they are part of every installation
 FACE_PARTS = ("micro_dynamics", "global_local_attention", "face_head")
-# File -> its parts. Whole weights of the language model would never fit; they are refused with the size.
-SHIPPED_FILES = {
+# File -> its parts. Full weights of a language model exceed `MAX_BYTES`.
+RELEASE_FILES = {
     "face_dynamics.safetensors": FACE_PARTS,
     "streams.safetensors": (
         "frame_qformer",
@@ -48,50 +54,51 @@ SHIPPED_FILES = {
     "towers.safetensors": ("frame_tower", "face_tower", "audio_tower"),
     "language_model.safetensors": ("language_model",),
 }
-NOT_OF_A_STAGE = ("trained_parts", "reading_settings")  # these the whole record has
+TOP_LEVEL_ENTRIES = ("trained_parts", "reading_settings")  # of the whole record, not of a stage
 
 
-def ship(run: Path, *, out: Path) -> Path:
-    """Writes the shipped weights of `run` into `out` and returns it; `out` stays as it was when anything is wrong.
+def release(run: Path, *, out: Path) -> Path:
+    """Writes the trained weights of `run` into `out` and returns `out`, which is unchanged if a check fails.
 
     Args:
         run: the folder of a finished run.
-        out: a checkpoint folder to bring up to date; a new one begins as the one that the package has.
+        out: a checkpoint folder to update; a new one starts as a copy of the package's.
     """
     stages = training_stages(run)
     out = out.absolute()
-    before = out if (out / RECORD).is_file() else mini_checkpoint_folder()
-    if before != out and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    source = out if (out / RECORD).is_file() else mini_checkpoint_folder()
+    if source != out and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ValueError(
             f"{out} must be a checkpoint folder, or empty or new, but has no {RECORD}: it is not replaced"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
     try:
-        shutil.copytree(before, staging, dirs_exist_ok=True)
-        write_shipment(staging, stages=stages)
+        shutil.copytree(source, staging, dirs_exist_ok=True)
+        update_checkpoint(staging, stages=stages)
         continued = [lora for stage in stages[:-1] for lora in stage.checkpoint.loras.values()]
         _check_assembled(staging, trained=run / MODEL_FOLDER, continued=continued)
-        staging.chmod(0o755)  # mkdtemp makes private folders
+        staging.chmod(0o755)  # mkdtemp creates private folders
         swap_folder(staging, target=out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return out
 
 
-def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
-    """Brings a checkpoint folder up to date with what the stages trained; files of other parts keep their bytes."""
-    before = read_checkpoint(folder)
+def update_checkpoint(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
+    """Writes the weights that the stages trained into a checkpoint folder. Files of other parts do not change."""
+    previous = read_checkpoint(folder)
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    staying = {record[part]["file"] for part in before.trained_parts if "file" in record.get(part, {})}
-    fixed = {key for name in staying for key in before.state_dicts[name]}
-    given = {key: value for stage in stages for key, value in stage.checkpoint.state_dict.items()}
-    trained = {key: value for key, value in given.items() if key not in fixed}
+    fixed_files = {record[part]["file"] for part in previous.trained_parts if "file" in record.get(part, {})}
+    fixed_keys = {key for name in fixed_files for key in previous.state_dicts[name]}
+    trained = {
+        key: value for stage in stages for key, value in stage.checkpoint.state_dict.items() if key not in fixed_keys
+    }
     loras = [lora for stage in stages for lora in stage.checkpoint.loras.values()]
-    lora = loras[-1] if loras else None  # a later stage trains on the LoRA of the one before (`lora.continues`)
+    lora = loras[-1] if loras else None  # a later stage continues the LoRA of the one before (`lora.continues`)
     _check_finite(trained, lora=lora)
-    weights = {key: value for key, value in before.state_dict.items() if key not in fixed} | trained
-    for name, parts in SHIPPED_FILES.items():
+    weights = {key: value for key, value in previous.state_dict.items() if key not in fixed_keys} | trained
+    for name, parts in RELEASE_FILES.items():
         group = {key: stored(value, dtype=torch.float16) for key, value in weights.items() if part_of(key) in parts}
         if group.keys() & trained.keys():
             save_file(group, folder / name, metadata={"format": "pt"})
@@ -99,26 +106,26 @@ def write_shipment(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
         write_lora(folder / LORA_FILE, lora=lora, dtype=torch.float16)
     paths = sorted(folder.glob("*.safetensors"))
     for path in paths:
-        path.chmod(0o644)  # safetensors makes private files
-    record["files"] = {path.name: file_sha256(path) for path in paths if path.name not in staying}
+        path.chmod(0o644)  # safetensors creates private files
+    record["files"] = {path.name: file_sha256(path) for path in paths if path.name not in fixed_files}
     merged = merge_record(record, stages=stages)
     (folder / RECORD).write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
     _check_size(folder)
 
 
 def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) -> dict[str, Any]:
-    """The record of a checkpoint with the stages' records after those that it has; the rest of it stays.
+    """Appends the stages' records to the record of a checkpoint.
 
-    A new LoRA replaces the language part: of the stages before, those of the face alone stay in the record.
+    A new LoRA replaces the language part, so that only face stages of the earlier ones stay in the record.
     """
-    earlier = record.get("stages", [])
+    earlier = [with_current_names(entry) for entry in record.get("stages", [])]
     if any(stage.checkpoint.loras for stage in stages):
         earlier = [entry for entry in earlier if set(entry["recipe"]["parts"]["train"]) <= set(FACE_PARTS)]
     entries = [
         {
             "name": stage.folder.resolve().name,
-            **{name: _placeless(entry) for name, entry in stage.record.items() if name not in NOT_OF_A_STAGE},
-            "curves": _short(stage.record["curves"]),
+            **{name: _without_folders(entry) for name, entry in stage.record.items() if name not in TOP_LEVEL_ENTRIES},
+            "curves": _rounded(stage.record["curves"]),
         }
         for stage in stages
     ]
@@ -126,7 +133,7 @@ def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) 
         part
         for stage in stages
         for part in stage.record["recipe"]["parts"]["declare"]
-        if part in stage.record["trained_parts"]  # not after a run that was too short
+        if part in stage.record["trained_parts"]  # a run that was too short declares nothing
     ]
     return {
         **record,
@@ -143,19 +150,19 @@ def _check_finite(weights: Mapping[str, torch.Tensor], *, lora: Lora | None) -> 
             raise ValueError(f"{name} has values that are not finite in float16")
 
 
-def _placeless(entry: Any) -> Any:
-    """An entry of a record whose absolute paths, which mean nothing elsewhere, are their last names alone."""
+def _without_folders(entry: Any) -> Any:
+    """Replaces absolute paths in an entry of a record by their last component."""
     if isinstance(entry, Mapping):
-        return {name: _placeless(inner) for name, inner in entry.items()}
+        return {name: _without_folders(inner) for name, inner in entry.items()}
     if isinstance(entry, list):
-        return [_placeless(inner) for inner in entry]
+        return [_without_folders(inner) for inner in entry]
     if isinstance(entry, str) and (Path(entry).is_absolute() or entry.startswith("~")):
         return Path(entry).name
     return entry
 
 
-def _short(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Curves in the few digits that can be seen of them: the record is shipped, too."""
+def _rounded(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rounds curves to four significant digits, as the record is released too."""
     return [
         {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in entry.items()}
         for entry in curves
@@ -165,22 +172,22 @@ def _short(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _check_size(folder: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     total = sum(sizes.values())
-    if total > MOST_BYTES:
+    if total > MAX_BYTES:
         table = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
-        raise ValueError(f"the files have {total / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}: {table}")
+        raise ValueError(f"the files have {total / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}: {table}")
 
 
 def _check_assembled(checkpoint_dir: Path, *, trained: Path, continued: Sequence[Lora]) -> None:
     if not (trained / "config.json").is_file():
-        raise ValueError(f"{trained}, which the shipped weights are compared with, is missing")
+        raise ValueError(f"the model folder {trained}, to which the released weights are compared, is missing")
     with quiet_transformers(), tempfile.TemporaryDirectory() as scratch:
         assembled = assemble_mini(out_dir=Path(scratch, "mini"), checkpoint_dir=checkpoint_dir)
         checkpoint = read_checkpoint(checkpoint_dir)
-        check_shipment(assembled, trained=trained, checkpoint=checkpoint, continued=continued)
+        check_release(assembled, trained=trained, checkpoint=checkpoint, continued=continued)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; exits with 2 and one line on bad input."""
+    """Command line; returns 2 with a one-line error on bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.training.release_mini",
         description=__doc__,
@@ -191,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         print("assembling microemo-mini with the new weights, to compare it with the run's model", file=sys.stderr)
-        folder = ship(options.run, out=options.out)
+        folder = release(options.run, out=options.out)
     except (WeightDownloadError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""The model and processor that a training run begins with."""
+"""Loads the model and processor that a training run starts from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
     "flow": MicroEmoForFaceFlow,
     "evidence": MicroEmoForConditionalGeneration,
 }
-# What processor and model must agree on: name in the processor -> path in the config.
+# Settings that processor and model share: attribute of the processor -> path in the config.
 SHARED_SETTINGS = {
     "timestamp": "timestamp",
     "utterance_mode": "utterance_mode",
@@ -50,7 +50,7 @@ SHARED_SETTINGS = {
 
 @dataclass(frozen=True)
 class StartingModel:
-    """What is trained, the processor that goes with it, and the folder that it came from."""
+    """The model to train, its processor, and the folder that both were loaded from."""
 
     model: PreTrainedModel
     processor: MicroEmoProcessor
@@ -62,13 +62,13 @@ class StartingModel:
 
 
 def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) -> StartingModel:
-    """The recipe's model, changed as it says.
+    """Loads the recipe's model with the recipe's config changes.
 
     Args:
-        trained_parts: may lack weights in the folder, as they are trained.
+        trained_parts: parts whose weights may be missing in the folder; they start from random values.
 
     Raises:
-        ValueError: weights of another part are missing: it would stay random.
+        ValueError: weights of another part are missing, which would stay random.
     """
     folder = _folder(recipe.path)
     config = changed_config(MicroEmoConfig.from_pretrained(folder), changes=recipe.changes)
@@ -78,8 +78,8 @@ def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) ->
     if recipe.quantization is not None:
         settings["quantization_config"] = quantization_config(recipe.quantization)
     model_class: Any = MODEL_CLASSES[recipe.objective]
-    model, found = model_class.from_pretrained(folder, config=config, output_loading_info=True, **settings)
-    missing = sorted(key for key in found["missing_keys"] if part_of(key) not in trained_parts)
+    model, loading_info = model_class.from_pretrained(folder, config=config, output_loading_info=True, **settings)
+    missing = sorted(key for key in loading_info["missing_keys"] if part_of(key) not in trained_parts)
     if missing:
         raise ValueError(f"{folder} lacks {len(missing)} weights of parts that are not trained, such as {missing[0]}")
     processor = MicroEmoProcessor.from_pretrained(folder)
@@ -89,9 +89,10 @@ def load_starting_model(recipe: ModelRecipe, *, trained_parts: Sequence[str]) ->
 
 
 def changed_config(config: MicroEmoConfig, *, changes: Mapping[str, Any]) -> MicroEmoConfig:
-    """The config with other values; "dynamics_config.dynamics_window_seconds" reaches into a part's config.
+    """Returns a config with changed values. Dots reach into sub-configs: "dynamics_config.hidden_dropout_prob".
 
-    Raises `ValueError` for a name that the config does not have.
+    Raises:
+        ValueError: the config does not have a name.
     """
     content = copy.deepcopy(config.to_dict())
     for path, value in changes.items():
@@ -107,7 +108,7 @@ def changed_config(config: MicroEmoConfig, *, changes: Mapping[str, Any]) -> Mic
 
 def _folder(path: str | None) -> Path:
     if path is None:
-        with PartialState().local_main_process_first():  # transformers lets the other processes write no weights
+        with PartialState().local_main_process_first():  # transformers writes weights on the main process only
             return assemble_mini()
     folder = Path(path).expanduser()
     return folder if folder.is_dir() else Path(snapshot_download(path))

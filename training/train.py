@@ -1,4 +1,4 @@
-"""A training run from a recipe: model, data, trainer, and what is left behind."""
+"""Training from a recipe: builds model, data and trainer, trains, and saves model, weights and record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import HfArgumentParser, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
@@ -23,28 +23,26 @@ from microemo.data.stream_dropout import StreamDropout
 from microemo.evaluation.metrics.trainer_metrics import HeadMetrics
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.training.adapters import add_lora, merged_adapter
+from microemo.training.adapters import add_lora, init_adapters, load_continued_lora, merged_adapter, subtract_lora
+from microemo.training.arguments import training_arguments
 from microemo.training.collator import MicroEmoDataCollator
-from microemo.training.continued_lora import begin_with, continued_lora, take_out
-from microemo.training.face_features import remember_faces
+from microemo.training.feature_cache import TOWERS, cache_face_features, cache_tower_features
 from microemo.training.language.examples import LanguageCollator
 from microemo.training.language.examples import load_examples as load_language_examples
-from microemo.training.length_sampler import rough_tokens
+from microemo.training.length_sampler import estimate_tokens
 from microemo.training.parameter_groups import train_only
-from microemo.training.precision import fitting_precision
 from microemo.training.recipe import DataRecipe, Recipe, SourceRecipe
-from microemo.training.starting_model import StartingModel, load_starting_model
-from microemo.training.tower_features import TOWERS, remember_towers
-from microemo.training.trained_weights import (
+from microemo.training.run_folder import (
     ADAPTER_FOLDER,
     MODEL_FOLDER,
     WEIGHTS_FOLDER,
-    assembled_weights,
+    checkpoint_hashes,
     examples_hash,
     save_model_folder,
     save_trained_weights,
     write_record,
 )
+from microemo.training.starting_model import StartingModel, load_starting_model
 from microemo.training.trainer import MicroEmoTrainer
 
 try:
@@ -54,33 +52,32 @@ except ImportError:
 
 logger = logging.get_logger(__name__)
 
-# What this package's batches need of `TrainingArguments`, and may not be changed by a recipe.
-FIXED_ARGUMENTS = {"remove_unused_columns": False, "label_names": ["labels"]}
-DEFAULT_ARGUMENTS = {"report_to": ["tensorboard"], "logging_steps": 10, "save_total_limit": 2}
-CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")  # the old and the new name
-SKLEARN_HINT = "the heads are not scored while training: pip install microemo[eval]"
+CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")  # old and new name in transformers
+SKLEARN_HINT = "head metrics in evaluation need scikit-learn: pip install microemo[eval]"
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Everything that is ready to train. `trainer.train()` does it, `finish` saves.
+    """A run that is ready for `trainer.train()`; `finish` saves it.
 
-    begun_with: of the folder before training, which may be assembled anew meanwhile; see `assembled_weights`.
+    base_checkpoint: hashes of the starting folder, see `checkpoint_hashes`. Read before training, as the folder may
+    be assembled again meanwhile.
     """
 
     recipe: Recipe
     start: StartingModel
     trainer: MicroEmoTrainer
-    begun_with: dict[str, str] | None
+    base_checkpoint: dict[str, str] | None
 
 
 def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = False) -> Path:
-    """Trains and returns the run's folder, with the model in `model/`, the trained weights alone in `weights/`, and
-    with LoRA the adapter in `adapter/`.
+    """Trains a recipe and returns the run's folder.
+
+    It holds the model in `model/`, the trained weights in `weights/` and, with LoRA, the adapter in `adapter/`.
 
     Args:
-        data_root: what the paths in the recipe's data are relative to.
-        resume: True goes on from the last checkpoint if there is one; or the checkpoint's folder.
+        data_root: base of the relative paths in the recipe's data section.
+        resume: True resumes from the last checkpoint if there is one; a string is the folder of a checkpoint.
     """
     run = prepare(recipe, data_root=data_root)
     checkpoint: str | None = resume if isinstance(resume, str) else None
@@ -94,15 +91,16 @@ def train(recipe: Recipe, *, data_root: str | Path = ".", resume: bool | str = F
 
 
 def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
-    """Model, data and trainer of a recipe."""
+    """Builds model, data and trainer of a recipe."""
     arguments = training_arguments(recipe)
     set_seed(arguments.seed)
     start = load_starting_model(recipe.model, trained_parts=recipe.parts.train)
-    begun_with = assembled_weights(start.folder)
+    base_checkpoint = checkpoint_hashes(start.folder)
     model = _trainable(start.model, recipe=recipe)
     if recipe.model.objective == "evidence":
-        return _evidence_run(recipe, start, model, arguments=arguments, begun_with=begun_with, root=Path(data_root))
-    _remember(model, data=recipe.data, process=arguments.process_index)
+        trainer = _evidence_trainer(recipe, start, model, arguments=arguments, root=Path(data_root))
+        return TrainingRun(recipe, start, trainer, base_checkpoint)
+    _cache_features(model, data=recipe.data, process=arguments.process_index)
     reading = {**start.processor.reading_settings, **recipe.data.reading}
     landmarks = start.folder / FACE_LANDMARKS_FOLDER
     clips = ClipLoader(
@@ -139,56 +137,39 @@ def prepare(recipe: Recipe, *, data_root: str | Path = ".") -> TrainingRun:
         learning_rates=recipe.parts.learning_rates,
         train_lengths=_lengths(training_data) if arguments.train_sampling_strategy == "group_by_length" else None,
     )
-    return TrainingRun(recipe, start, trainer, begun_with)
+    return TrainingRun(recipe, start, trainer, base_checkpoint)
 
 
-def _evidence_run(
-    recipe: Recipe,
-    start: StartingModel,
-    model: Any,
-    *,
-    arguments: TrainingArguments,
-    begun_with: dict[str, str] | None,
-    root: Path,
-) -> TrainingRun:
-    """A run on examples that `language.prepare` has written: tensors already, with soft tokens that are known."""
-    examples = [each for source in recipe.data.train for each in load_language_examples(root / source.path)]
-    trainer = MicroEmoTrainer(
+def _evidence_trainer(
+    recipe: Recipe, start: StartingModel, model: Any, *, arguments: TrainingArguments, root: Path
+) -> MicroEmoTrainer:
+    """Trainer on the examples of `language.prepare`, which are tokenized and hold precomputed soft tokens."""
+    examples = [example for source in recipe.data.train for example in load_language_examples(root / source.path)]
+    return MicroEmoTrainer(
         model=model,
         args=arguments,
         data_collator=LanguageCollator(pad_token_id=start.processor.tokenizer.pad_token_id),
         train_dataset=examples,
         processing_class=start.processor,
         learning_rates=recipe.parts.learning_rates,
-        train_lengths=[float(len(each.input_ids)) for each in examples],
+        train_lengths=[float(len(example.input_ids)) for example in examples],
     )
-    return TrainingRun(recipe, start, trainer, begun_with)
 
 
-def _remember(model: Any, *, data: DataRecipe, process: int) -> None:
-    """Lets the frozen parts that the recipe names look up what they have seen before."""
+def _cache_features(model: Any, *, data: DataRecipe, process: int) -> None:
+    """Caches the features of the frozen parts that the recipe names, see `feature_cache`."""
     if data.features_dir is None:
         return
-    folder, kept = Path(data.features_dir), data.kept_towers
+    folder = Path(data.features_dir)
+    towers = [name for name in data.cached_towers if name in TOWERS]
     writer = f"{process}-{os.getpid()}"  # other runs may write at the same time
-    remember_towers(model, folder=folder, towers=[name for name in kept if name in TOWERS], writer=writer)
-    if "micro_dynamics" in kept:
-        remember_faces(model, folder=folder)
-
-
-def training_arguments(recipe: Recipe) -> TrainingArguments:
-    """The recipe's arguments over this package's defaults; raises `ValueError` for one that does not exist."""
-    fixed = sorted(set(recipe.training) & set(FIXED_ARGUMENTS))
-    if fixed:
-        raise ValueError(f"training may not set {fixed}: {FIXED_ARGUMENTS}")
-    given = {**DEFAULT_ARGUMENTS, **fitting_precision(recipe.training), **FIXED_ARGUMENTS}
-    parser = HfArgumentParser([TrainingArguments])  # type: ignore[list-item]  # a dataclass, says its decorator
-    (arguments,) = parser.parse_dict(given)
-    return arguments
+    cache_tower_features(model, folder=folder, towers=towers, writer=writer)
+    if "micro_dynamics" in data.cached_towers:
+        cache_face_features(model, folder=folder)
 
 
 def load_training_data(recipe: DataRecipe, *, root: Path, seed: int) -> Any:
-    """The training examples of all sources in one table, or in one stream that is shuffled as it is read."""
+    """The training examples of all sources: one table, or one stream that is shuffled in a buffer."""
     if not recipe.streaming:
         return load_sources(recipe.train, root=root)
     streams = [
@@ -199,7 +180,7 @@ def load_training_data(recipe: DataRecipe, *, root: Path, seed: int) -> Any:
 
 
 def load_sources(sources: Sequence[SourceRecipe], *, root: Path) -> Any:
-    """The examples of the sources one after the other, each source as often as it says."""
+    """Concatenates the sources, each repeated as often as its `repeat` says."""
     tables = [table for source in sources for table in [_table(source, root=root, streaming=False)] * source.repeat]
     return datasets.concatenate_datasets(tables)
 
@@ -219,14 +200,14 @@ def _table(source: SourceRecipe, *, root: Path, streaming: bool) -> Any:
 
 
 def _lengths(table: Any) -> list[float] | None:
-    """About how long the examples of a table are; None of a stream, whose order is its own."""
+    """Estimated lengths of the examples of a table; None for a stream."""
     if isinstance(table, datasets.IterableDataset):
         return None
-    return [rough_tokens(Example.from_row(row)) for row in table]
+    return [estimate_tokens(Example.from_row(row)) for row in table]
 
 
 def head_metrics() -> HeadMetrics | None:
-    """What scores the heads in evaluation; None, with a warning, where scikit-learn is missing."""
+    """Metrics of the heads in evaluation; None, with a warning, without scikit-learn."""
     if importlib.util.find_spec("sklearn") is None:
         logger.warning(SKLEARN_HINT)
         return None
@@ -234,28 +215,28 @@ def head_metrics() -> HeadMetrics | None:
 
 
 def _trainable(model: Any, *, recipe: Recipe) -> Any:
-    """The model with its adapters, everything frozen that the recipe does not train."""
+    """Adds the recipe's adapters and freezes everything that it does not train."""
     if recipe.lora is not None:
         if any(recipe.training.get(name) for name in CHECKPOINTING):
             model.enable_input_require_grads()
-        continued = continued_lora(recipe.lora)
+        continued = load_continued_lora(recipe.lora)
         if continued is not None:
-            take_out(model, lora=continued)
+            subtract_lora(model, lora=continued)
         model = add_lora(model, lora=recipe.lora, parts=recipe.parts.train)
         if continued is not None:
-            begin_with(model, lora=continued)
+            init_adapters(model, lora=continued)
     train_only(model, parts=recipe.parts.train, frozen=recipe.parts.frozen)
     return model
 
 
 def finish(run: TrainingRun) -> Path:
-    """Saves what was trained and returns the run's folder; every process has to call it.
+    """Saves the trained model and returns the run's folder. Every process must call it.
 
-    The folder to use is made of what was saved: sharded and quantized models are merged on the main process alone.
+    The main process then reloads the saved weights and writes the merged, unsharded and unquantized model from them.
     """
     trainer, recipe = run.trainer, run.recipe
-    folder = Path(str(trainer.args.output_dir))  # recipes always have one
-    # The first saving is the trainer's own, as it knows how the weights lie on the devices.
+    folder = Path(str(trainer.args.output_dir))  # every recipe has one
+    # Saved by the trainer first, which gathers sharded weights.
     trainer.save_model(str(folder / (MODEL_FOLDER if recipe.lora is None else ADAPTER_FOLDER)))
     if not trainer.is_world_process_zero():
         return folder
@@ -268,7 +249,7 @@ def finish(run: TrainingRun) -> Path:
         weights,
         recipe=recipe,
         trained_parts=model.config.trained_parts,
-        begun_with=run.begun_with,
+        base_checkpoint=run.base_checkpoint,
         reading_settings=run.start.processor.reading_settings,
         data={"train": _data_hash(trainer.train_dataset), "evaluation": _data_hash(trainer.eval_dataset)},
         curves=trainer.state.log_history,
@@ -277,27 +258,27 @@ def finish(run: TrainingRun) -> Path:
 
 
 def _declared(run: TrainingRun) -> tuple[str, ...]:
-    """What the recipe declares as trained; nothing, with a warning, after a run that was too short to say so."""
+    """The parts that the recipe declares as trained; none, with a warning, if the run was too short."""
     arguments, state, parts = run.trainer.args, run.trainer.state, run.recipe.parts
-    a_step = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
-    seen = state.global_step * a_step
-    if not parts.declare or (state.global_step >= state.max_steps and seen >= parts.declare_after):
+    examples_per_step = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+    num_examples = state.global_step * examples_per_step
+    if not parts.declare or (state.global_step >= state.max_steps and num_examples >= parts.declare_after):
         return parts.declare
     logger.warning(
         f"{', '.join(parts.declare)} not declared as trained: the run took {state.global_step} of {state.max_steps} "
-        f"steps and saw {seen} examples, parts.declare_after is {parts.declare_after}"
+        f"steps and saw {num_examples} examples, parts.declare_after is {parts.declare_after}"
     )
     return ()
 
 
 def _saved_model(run: TrainingRun, *, folder: Path) -> tuple[Any, Lora | None]:
-    """The model that was saved, with adapters merged, and the adapters' matrices."""
+    """Loads the saved model with its adapters merged. Returns it with the adapters' factors."""
     if run.recipe.lora is None:
         return type(run.start.model).from_pretrained(folder / MODEL_FOLDER), None
-    whole = replace(run.recipe.model, path=str(run.start.folder), quantization=None)
-    base = load_starting_model(whole, trained_parts=run.recipe.parts.train).model
-    if (continued := continued_lora(run.recipe.lora)) is not None:
-        take_out(base, lora=continued)
+    unquantized = replace(run.recipe.model, path=str(run.start.folder), quantization=None)
+    base = load_starting_model(unquantized, trained_parts=run.recipe.parts.train).model
+    if (continued := load_continued_lora(run.recipe.lora)) is not None:
+        subtract_lora(base, lora=continued)
     return merged_adapter(base, folder=folder / ADAPTER_FOLDER)
 
 

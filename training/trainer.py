@@ -1,4 +1,4 @@
-"""`Trainer` for MicroEmo: every part of the loss in the logs, heads that can be scored, learning rates by part."""
+"""`Trainer` for MicroEmo: logs each loss term, collects head outputs for metrics, supports learning rates by part."""
 
 from __future__ import annotations
 
@@ -16,44 +16,45 @@ from microemo.processing.clip_tensors import IGNORE_INDEX
 from microemo.training.length_sampler import LengthSampler
 from microemo.training.parameter_groups import parameter_groups
 
-EVAL_STEPS_ON_DEVICE = 16  # after so many batches what the heads said leaves the device's memory
+EVAL_STEPS_ON_DEVICE = 16  # batches whose head outputs are held on the device in evaluation
 LOSS_PARTS = ("language_loss", "emotion_loss", "face_loss")
 
 
 class LossParts:
-    """Sums and counts of the parts of the loss since they were last asked for."""
+    """Running sums and counts of the loss terms."""
 
     def __init__(self) -> None:
         self.sums = torch.zeros(len(LOSS_PARTS), 2)
 
     def add(self, outputs: Mapping[str, Any], *, has_answers: bool) -> None:
-        """Adds what a batch gave; a part that it did not have does not count, nor words where nothing was answered."""
+        """Adds the losses of a batch. Missing terms are skipped, and the language loss of a batch without answers."""
         for index, name in enumerate(LOSS_PARTS):
             value = outputs.get(name)
             if value is not None and (has_answers or name != "language_loss"):
                 self.sums[index] += torch.stack((value.detach().float().cpu(), torch.ones(())))
 
-    def take(self, reduce: Any) -> dict[str, float]:
-        """The means over all batches of all processes, and a new beginning. reduce: sums a tensor over processes."""
+    def pop_means(self, reduce: Any) -> dict[str, float]:
+        """Returns the means over all batches and processes, and resets them. reduce: sums a tensor over processes."""
         sums = reduce(self.sums).tolist()
         self.sums = torch.zeros_like(self.sums)
         return {name: total / count for name, (total, count) in zip(LOSS_PARTS, sums, strict=True) if count}
 
 
 class MicroEmoTrainer(Trainer):
-    """A `Trainer` that differs in what MicroEmo needs, and takes the same arguments besides `learning_rates`.
+    """`Trainer` with the additions that MicroEmo needs.
 
-    - `language_loss`, `emotion_loss` and `face_loss` are logged, in training and in evaluation ("eval_face_loss").
-    - Each part of the loss is a mean over its own labels, so batches are averaged, never weighted by their tokens.
-    - The heads' outputs and labels are gathered by name and with one shape whatever streams a batch lacks, as
-      `HeadMetrics` wants them; `logits` of words are not kept, and are made of the answers' tokens alone.
-    - What an evaluation has gathered leaves the device every `EVAL_STEPS_ON_DEVICE` batches, unless
-      `args.eval_accumulation_steps` says otherwise.
+    - `language_loss`, `emotion_loss` and `face_loss` are logged in training and in evaluation ("eval_face_loss").
+    - Each loss term is a mean over its own labels, so batches are averaged without weights by token count.
+    - Head outputs and labels are gathered by name with fixed shapes, whatever streams a batch lacks, as `HeadMetrics`
+      expects. Language logits are computed for answer tokens only and are not gathered.
+    - Gathered outputs move to the CPU every `EVAL_STEPS_ON_DEVICE` batches, unless `args.eval_accumulation_steps` is
+      set.
 
     Args:
         learning_rates: see `parameter_groups`.
-        eval_data_collator: for evaluation, where nothing is hidden or changed at random; else `data_collator`.
-        train_lengths: of the training examples, for `train_sampling_strategy="group_by_length"`, see `length_sampler`.
+        eval_data_collator: collator for evaluation, without dropout and augmentation; defaults to `data_collator`.
+        train_lengths: lengths of the training examples for `train_sampling_strategy="group_by_length"`, see
+            `length_sampler`.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class MicroEmoTrainer(Trainer):
         self._train_parts, self._eval_parts = LossParts(), LossParts()
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW, or what `args.optim` says, over `parameter_groups`."""
+        """Creates the optimizer of `args.optim` over `parameter_groups`."""
         if self.optimizer is None:
             model = model or self.model
             optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, model)
@@ -89,7 +90,7 @@ class MicroEmoTrainer(Trainer):
         return LengthSampler(self.train_lengths, batch_size=size, seed=self.args.data_seed or self.args.seed)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Batches of the evaluation's own collator."""
+        """As in `Trainer`, with the evaluation collator."""
         training_collator, self.data_collator = self.data_collator, self.eval_data_collator
         try:
             return super().get_eval_dataloader(eval_dataset)
@@ -97,11 +98,10 @@ class MicroEmoTrainer(Trainer):
             self.data_collator = training_collator
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The batch on the device, without the labels that the model has no use for."""
+        """Moves the batch to the device, without entries that the model does not accept."""
         self._set_signature_columns_if_needed()
         accepted: set[str] = set(self._signature_columns or ())
-        wanted = {name: value for name, value in inputs.items() if name in accepted}
-        return super()._prepare_inputs(wanted)
+        return super()._prepare_inputs({name: value for name, value in inputs.items() if name in accepted})
 
     def compute_loss(
         self,
@@ -110,29 +110,29 @@ class MicroEmoTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """The weighted loss; its parts are remembered for the logs."""
-        outputs = model(**inputs, **self._answers_alone(inputs))
+        """Returns the weighted loss and records its terms for the logs."""
+        outputs = model(**inputs, **self._logits_to_keep(inputs))
         if outputs.loss is None:
-            raise ValueError(f"a batch has no labels that the model learns from; it holds {sorted(inputs)}")
+            raise ValueError(f"a batch must have labels of the model, but holds only {sorted(inputs)}")
         parts = self._train_parts if model.training else self._eval_parts
         parts.add(outputs, has_answers=_has_answers(inputs))
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
-    def _answers_alone(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Which tokens get logits: prompts are long, and a row of the vocabulary is wide."""
+    def _logits_to_keep(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Restricts the language logits to the answers, as logits of whole prompts take much memory."""
         self._set_signature_columns_if_needed()
         labels = inputs.get("labels")
         if labels is None or "logits_to_keep" not in (self._signature_columns or ()):
             return {}
-        kept = answer_places(labels)
-        if self.args.n_gpu > 1:  # `DataParallel` would divide the places among the devices
-            return {"logits_to_keep": labels.shape[1] - int(kept[0])}
-        return {"logits_to_keep": kept}
+        positions = answer_positions(labels)
+        if self.args.n_gpu > 1:  # `DataParallel` would split a tensor of positions among the devices
+            return {"logits_to_keep": labels.shape[1] - int(positions[0])}
+        return {"logits_to_keep": positions}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs, with the parts of the loss beside the loss."""
+        """As in `Trainer`, with the loss terms."""
         if "loss" in logs:
-            logs = {**logs, **self._train_parts.take(self._sum_over_processes)}
+            logs = {**logs, **self._train_parts.pop_means(self._sum_over_processes)}
         super().log(logs, start_time)
 
     def evaluation_loop(
@@ -143,12 +143,12 @@ class MicroEmoTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """As `Trainer`'s, with the parts of the loss among the metrics."""
+        """As in `Trainer`, with the loss terms among the metrics."""
         self._eval_parts = LossParts()
         output = super().evaluation_loop(
             dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix=metric_key_prefix
         )
-        parts = self._eval_parts.take(self._sum_over_processes)
+        parts = self._eval_parts.pop_means(self._sum_over_processes)
         return output._replace(
             metrics={**(output.metrics or {}), **{f"{metric_key_prefix}_{name}": parts[name] for name in parts}}
         )
@@ -160,7 +160,7 @@ class MicroEmoTrainer(Trainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[torch.Tensor, Any, Any]:
-        """Loss, outputs and labels of the heads by name, None where the loss is all that is wanted."""
+        """Loss, head outputs by name and labels by name; the last two are None with `prediction_loss_only`."""
         prepared = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss, outputs = self.compute_loss(model, prepared, return_outputs=True)
@@ -172,14 +172,14 @@ class MicroEmoTrainer(Trainer):
         for label_name, output_name in OUTPUT_OF_LABEL.items():
             size, label_size = sizes[output_name], () if label_name == "expression_labels" else sizes[output_name]
             label_type = torch.long if label_name == "expression_labels" else torch.float32
-            predictions[output_name] = _given(outputs.get(output_name), shape=(clips, 0, *size), device=loss.device)
-            labels[label_name] = _given(
+            predictions[output_name] = _or_empty(outputs.get(output_name), shape=(clips, 0, *size), device=loss.device)
+            labels[label_name] = _or_empty(
                 prepared.get(label_name), shape=(clips, 0, *label_size), device=loss.device, dtype=label_type
             )
         return loss.detach(), predictions, labels
 
     def _head_sizes(self) -> dict[str, tuple[int, ...]]:
-        """The last dimension of each head's output."""
+        """Trailing dimensions of each head's output."""
         config: Any = self.accelerator.unwrap_model(self.model).config
         return {
             "emotion_logits": (len(config.emotion_id2label),),
@@ -193,16 +193,16 @@ class MicroEmoTrainer(Trainer):
         return self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
 
 
-def answer_places(labels: torch.Tensor) -> torch.Tensor:
-    """Returns the places (K,) at which some row of labels (B, N) has an answer, and the one before each: it tells it.
+def answer_positions(labels: torch.Tensor) -> torch.Tensor:
+    """Positions (K,) whose logits the loss needs: those with a label in any row of (B, N), and the ones before them.
 
-    Of rows of unequal length these are as many as the answers are long, however far apart they end. A batch without
-    answers keeps its last place.
+    Positions between answers that end far apart in different rows are left out. A batch without answers keeps its
+    last position.
     """
-    answered = (labels != IGNORE_INDEX).any(0)
-    told = torch.cat((answered[1:], answered.new_zeros(1)))
-    places = (answered | told).nonzero().flatten()
-    return places if len(places) else torch.tensor([labels.shape[1] - 1], device=labels.device)
+    is_answer = (labels != IGNORE_INDEX).any(0)
+    predicts_answer = torch.cat((is_answer[1:], is_answer.new_zeros(1)))
+    positions = (is_answer | predicts_answer).nonzero().flatten()
+    return positions if len(positions) else torch.tensor([labels.shape[1] - 1], device=labels.device)
 
 
 def _has_answers(inputs: Mapping[str, Any]) -> bool:
@@ -210,10 +210,10 @@ def _has_answers(inputs: Mapping[str, Any]) -> bool:
     return labels is not None and bool((labels != IGNORE_INDEX).any())
 
 
-def _given(
+def _or_empty(
     value: torch.Tensor | None, *, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """The value, or in place of one that is missing an empty one of the right number of dimensions."""
+    """Returns the value, or an empty tensor of the right number of dimensions if it is None."""
     if value is None:
         return torch.full(shape, IGNORE_INDEX, device=device, dtype=dtype)
     return value.detach().to(dtype)

@@ -1,1 +1,1 @@
-"""Folders for the Hub: code, card and weights."""
+"""Export of models for the Hub: code, model card and weights."""

@@ -1,16 +1,16 @@
-"""Makes of a model's folder one for the Hub: code, card and weights together, loaded anywhere.
+"""Exports a model for the Hub: a folder of code, model card and weights that loads without this package.
 
-    <out>/config.json, generation_config.json          the auto_map names the code
+    <out>/config.json, generation_config.json          with the auto_map of the code
     <out>/model.safetensors, or shards with an index
     <out>/processor_config.json, chat templates, tokenizer files
     <out>/*.py                                         model and processor, for trust_remote_code=True
     <out>/README.md                                    the model card
-    <out>/training_record.json                         where there is one
-    <out>/speech_recognition/, face_landmarks/, speaker_embedding/    what it reads videos with, as it was
-    <out>/adapter/                                     a LoRA of its own, as it was
+    <out>/training_record.json                         if the source has one
+    <out>/speech_recognition/, face_landmarks/, speaker_embedding/    copied from the source
+    <out>/adapter/                                     a separate LoRA, copied from the source
 
-Tensors are copied one shard at a time, so that a model of 7 B needs the memory of a shard. The folder appears under
-its name when it is whole and has been read back.
+Tensors are copied one shard at a time, so that memory use is that of one shard. The folder is written under a
+temporary name, read back, and renamed.
 """
 
 from __future__ import annotations
@@ -41,24 +41,26 @@ from microemo.conversion.mini.assemble_mini import NAME as MINI
 from microemo.conversion.mini.assembled_folder import MANIFEST
 from microemo.conversion.mini.trained_parts import RECORD, mini_checkpoint_folder
 from microemo.conversion.quiet_transformers import quiet_transformers
-from microemo.conversion.timechat.lora_adapter import ADAPTER_FOLDER
 from microemo.conversion.timechat.reload_check import check_settings, check_weights
 from microemo.conversion.timechat.sharded_writer import PROGRESS_FILE, Progress, Shard, plan_shards, write_shards
+from microemo.conversion.timechat.timechat_lora import ADAPTER_FOLDER
 from microemo.conversion.timechat.weight_files import read_weights
 from microemo.processing.processing_microemo import MicroEmoProcessor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CARRIED_FOLDERS = (SPEECH_RECOGNITION, FACE_LANDMARKS_FOLDER, SPEAKERS, ADAPTER_FOLDER)
+COPIED_FOLDERS = (SPEECH_RECOGNITION, FACE_LANDMARKS_FOLDER, SPEAKERS, ADAPTER_FOLDER)
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How to export.
+    """Options of an export.
 
-    dtype: of the weights; None keeps what the config says. max_shard_size: of a file, as transformers writes sizes
-    ("5GB"). repo_id: on the Hub, for the card's examples; None stands for "user/<name of the folder>". licence: id of
-    the Hub; None takes that of the source, if it is known. record: a training record with figures; None takes the
-    source's.
+    Args:
+        dtype: of the weights; None keeps that of the config.
+        max_shard_size: largest file size, in the notation of transformers ("5GB").
+        repo_id: id on the Hub, for the examples of the card; None stands for "user/<name of the folder>".
+        licence: licence id of the Hub; None takes that of the source, if known.
+        record: a training record with figures; None takes that of the source.
     """
 
     dtype: str | None = None
@@ -79,7 +81,7 @@ class ExportOptions:
 
     @property
     def max_shard_bytes(self) -> int:
-        """`max_shard_size` as a number."""
+        """`max_shard_size` in bytes."""
         return convert_file_size_to_int(self.max_shard_size)
 
 
@@ -90,16 +92,16 @@ def export_model(
     options: ExportOptions | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Returns `out_dir` after writing there what the Hub needs of the model in `source`.
+    """Exports the model in `source` to `out_dir` and returns `out_dir`.
 
     Args:
-        source: A model's folder with its processor: `assemble_mini()`, a training's, a conversion's, an export.
+        source: Folder of a model with its processor: of `assemble_mini()`, a training, a conversion or an export.
         out_dir: A folder that does not exist yet, or is empty.
-        options: How to export.
+        options: Options of the export.
         progress: Called with a stage, files done and their total.
 
-    Raises `ValueError` when the source is no MicroEmo model, lacks weights or has foreign ones, or when `out_dir` has
-    files already.
+    Raises:
+        ValueError: the source is not a MicroEmo model, has missing or unexpected weights, or `out_dir` has files.
     """
     options = options or ExportOptions()
     source, target = Path(source).expanduser(), Path(out_dir).expanduser().absolute()
@@ -109,9 +111,9 @@ def export_model(
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
     try:
         export.write(staging, progress=progress)
-        _open_to_readers(staging)
+        _apply_umask(staging)
         if target.exists():
-            target.rmdir()  # it is empty, as we have seen
+            target.rmdir()  # empty, see `check_target`
         os.rename(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -119,12 +121,12 @@ def export_model(
 
 
 class _Export:
-    """One model on its way out."""
+    """The export of one model."""
 
     def __init__(self, source: Path, *, options: ExportOptions, name: str) -> None:
         self.source, self.options, self.name = source, options, name
         _check_source(source)
-        # Without memory, but as transformers would load it: what does not match is refused.
+        # On the meta device; missing or unexpected weights raise.
         with quiet_transformers():
             model: Any = MicroEmoForConditionalGeneration.from_pretrained(source, device_map="meta")
         self.config, self.generation_config = model.config, model.generation_config
@@ -133,17 +135,17 @@ class _Export:
         self.dtype = self.config.dtype if options.dtype is None else DTYPES[options.dtype]
         self.stored = read_weights(source)
         self.assembly = _assembly(source)
-        self.record_file = options.record or self._own_record_file()
+        self.record_file = options.record or self._source_record_file()
         self.record = TrainingRecord() if self.record_file is None else read_training_record(self.record_file)
 
     def write(self, folder: Path, *, progress: Progress | None) -> None:
-        """Writes everything into `folder` and reads it back."""
+        """Writes all files into `folder` and checks them."""
         self._write_settings(folder)
         copy_code(folder)
         shards = self._write_weights(folder, progress=progress)
         if self.record_file is not None:
             shutil.copyfile(self.record_file, folder / RECORD)
-        for name in CARRIED_FOLDERS:
+        for name in COPIED_FOLDERS:
             if (self.source / name).is_dir():
                 shutil.copytree(self.source / name, folder / name)
         model_card(self.config, facts=self._facts(shards)).save(folder / "README.md")
@@ -161,7 +163,7 @@ class _Export:
         self.processor.save_pretrained(folder)
 
     def _write_weights(self, folder: Path, *, progress: Progress | None) -> tuple[Shard, ...]:
-        # Under the names that the source has: those of some towers differ on disk and in memory.
+        # Keys as on disk, which differ from those in memory for some towers.
         targets = {
             key: torch.empty(tensor.shape, dtype=self._dtype(tensor.dtype), device="meta")
             for key, tensor in self.stored.items()
@@ -183,7 +185,7 @@ class _Export:
         return CardFacts(
             name=self.name,
             repo_id=self.options.repo_id or f"user/{self.name}",
-            licence=self.options.licence or self._own_licence(),
+            licence=self.options.licence or self._source_licence(),
             record=self.record,
             sources=tuple(self.assembly.get("sources", ())),
             parameters=self.parameters,
@@ -194,15 +196,15 @@ class _Export:
             is_mini=bool(self.assembly),
         )
 
-    def _own_licence(self) -> str | None:
-        """What the source's card says; microemo-mini has none."""
+    def _source_licence(self) -> str | None:
+        """The licence of the source's model card; microemo-mini has no card."""
         card = self.source / "README.md"
         if card.is_file():
             return ModelCard.load(card, ignore_metadata_errors=True).data.get("license")
         return MINI_LICENCE if self.assembly else None
 
-    def _own_record_file(self) -> Path | None:
-        """The training record beside the weights; that of microemo-mini is the package's own."""
+    def _source_record_file(self) -> Path | None:
+        """The training record beside the weights; for microemo-mini that of the package."""
         beside, packaged = self.source / RECORD, mini_checkpoint_folder() / RECORD
         if beside.is_file():
             return beside
@@ -211,31 +213,31 @@ class _Export:
 
 def _check_source(source: Path) -> None:
     if not (source / "config.json").is_file():
-        raise ValueError(f"{source} is no model folder: it has no config.json")
+        raise ValueError(f"{source} is not a model folder: it has no config.json")
     settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
     if settings.get("model_type") != MicroEmoConfig.model_type:
         raise ValueError(f"{source} holds a model of type {settings.get('model_type')!r}, not 'microemo'")
     if "quantization_config" in settings:
-        raise ValueError(f"{source} holds quantized weights; export what they were made of, and quantize on loading")
+        raise ValueError(f"{source} holds quantized weights; export the unquantized model and quantize on loading")
 
 
 def check_target(target: Path) -> None:
-    """Raises `ValueError` unless `target` is free to be written: missing or empty."""
+    """Raises `ValueError` unless `target` is missing or an empty folder."""
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target} must be a folder, it is a file")
     if target.is_dir() and any(target.iterdir()):
-        raise ValueError(f"{target} has files already; name a folder that does not exist yet, or is empty")
+        raise ValueError(f"{target} has files already; it must be a new or empty folder")
 
 
 def _assembly(folder: Path) -> dict:
-    """What microemo-mini was assembled of; empty for any other model."""
+    """The assembly recipe of microemo-mini; empty for any other model."""
     path = folder / MANIFEST
     recipe = json.loads(path.read_text(encoding="utf-8")).get("recipe", {}) if path.is_file() else {}
     return recipe if recipe.get("model") == MINI else {}
 
 
-def _open_to_readers(folder: Path) -> None:
-    """Gives back the permissions that temporary folders and safetensors' files do not have."""
+def _apply_umask(folder: Path) -> None:
+    """Sets the usual permissions, as temporary folders and safetensors files are private."""
     mask = os.umask(0)
     os.umask(mask)
     for path in (folder, *folder.rglob("*")):

@@ -1,4 +1,4 @@
-"""The model card of an exported folder: metadata that the Hub reads, and a page that people read.
+"""The model card of an exported model: metadata for the Hub and a README.
 
 MODEL_CARD.md at the repository's root is the card of microemo-mini, from the same template. After a change of the
 template or of the training record `make card` writes it again.
@@ -22,13 +22,13 @@ TEMPLATE = Path(__file__).with_name("model_card_template.md")
 PIPELINE_TAG = "video-text-to-text"
 LIBRARY = "transformers"
 TAGS = ("microemo", "emotion-recognition", "micro-expression", "facial-expression", "video", "audio", "multimodal")
-MINI_LICENCE = "cc-by-nc-sa-4.0"  # that of RAVDESS, which streams and language model were trained on; the strictest
-# What microemo-mini was made of and learned from, by ids of the Hub where there is one.
+MINI_LICENCE = "cc-by-nc-sa-4.0"  # the strictest licence of the training data, that of RAVDESS
+# Base models and training data of microemo-mini, as Hub ids.
 MINI_BASE_MODELS = ("HuggingFaceTB/SmolLM2-135M-Instruct", "openai/whisper-base")
 MINI_DATASETS = ("google-research-datasets/go_emotions", "declare-lab/MELD")
 MINI_METRICS = ("recall", "f1")
 MINI_PARAMETERS, MINI_BYTES = 174_140_078, 696_730_888  # of the assembled folder, in float32
-# Config's name of a part -> the reader's.
+# Part in `config.trained_parts` -> name in the card.
 PART_NAMES = {
     "face_tower": "facial expressions",
     "micro_dynamics": "micro-expressions, action units",
@@ -40,9 +40,9 @@ PART_NAMES = {
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What the card says beside the config. `sources` are the pretrained parts: package, version and licence.
+    """Facts for the card that are not in the config. sources: package, version and licence of pretrained parts.
 
-    is_mini: whether the weights are those of microemo-mini, whose figures and data the template knows.
+    is_mini: whether the weights are those of microemo-mini, whose figures and data are in the template.
     """
 
     name: str
@@ -99,7 +99,7 @@ def mini_card() -> str:
 
 
 def card_metadata(facts: CardFacts) -> ModelCardData:
-    """Returns the metadata; figures become its `model-index`, and what is not known is left out."""
+    """Returns the metadata with figures as `model-index`; unknown entries are left out."""
     results = [_eval_result(figure) for figure in facts.record.figures] or None
     datasets = facts.record.datasets or (MINI_DATASETS if facts.is_mini else ())
     return ModelCardData(
@@ -111,7 +111,7 @@ def card_metadata(facts: CardFacts) -> ModelCardData:
         base_model=list(MINI_BASE_MODELS) if facts.is_mini else None,
         datasets=list(datasets) or None,
         metrics=list(MINI_METRICS) if facts.is_mini else None,
-        model_name=facts.name if results else None,  # it names the model-index and belongs nowhere else
+        model_name=facts.name if results else None,  # used by the model-index only
         eval_results=results,
     )
 
@@ -130,7 +130,7 @@ def _eval_result(figure: Figure) -> EvalResult:
 
 
 def _slug(text: str) -> str:
-    """Such as "unweighted-average-recall"; the Hub's types are words without spaces."""
+    """Converts a name to a Hub type without spaces, such as "unweighted-average-recall"."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 

@@ -1,4 +1,4 @@
-"""Figures of a model's quality, read from its training record; nothing that is not written there becomes a figure."""
+"""Evaluation figures of a model, read from its training record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FACE_TOWER_COMMAND = "python -m microemo.training.face_tower.train --stills DIR 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value, and the command that measures it again. `task` and `metric` are in the field's words."""
+    """One measured value and the command that reproduces it."""
 
     task: str
     dataset: str
@@ -26,7 +26,7 @@ class Figure:
         for name in ("task", "dataset", "metric", "command"):
             text = getattr(self, name)
             if not isinstance(text, str) or not text.strip():
-                raise ValueError(f"a figure's {name} must be a text that says something, got {text!r}")
+                raise ValueError(f"a figure's {name} must be a non-empty text, got {text!r}")
         is_number = isinstance(self.value, (int, float)) and not isinstance(self.value, bool)
         if not is_number or not math.isfinite(self.value):
             raise ValueError(f"the value of the figure {self.metric!r} must be a finite number, got {self.value!r}")
@@ -34,19 +34,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What a card says of a training: figures, and the Hub ids of data sets (`datasets` in the record)."""
+    """Entries of a training record that a card uses: figures, and the Hub ids of data sets (`datasets`)."""
 
     figures: tuple[Figure, ...] = ()
     datasets: tuple[str, ...] = ()
 
 
 def read_training_record(path: Path) -> TrainingRecord:
-    """Returns the figures of a `training_record.json`.
+    """Reads the figures of a `training_record.json`.
 
-    They stand in lists named `figures`, of the record itself or of one part, each entry with task, dataset, metric,
-    value and command; and, for the face tower, as its cross-validation. An object of that name, the numbers of a fit,
-    is no such list. Raises `ValueError` for an entry that lacks
-    something or has something else.
+    Figures are lists named `figures` in the record or in one of its parts; their entries have task, dataset, metric,
+    value and command. The cross-validation of the face tower is converted to figures. Objects named `figures`, which
+    hold the numbers of a fit, are ignored.
+
+    Raises:
+        ValueError: an entry is incomplete or invalid.
     """
     record = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(record, dict):
@@ -68,7 +70,7 @@ def _figure(entry: Any, *, path: Path) -> Figure:
 
 
 def _cross_validation(face_tower: Any) -> list[Figure]:
-    """The face tower's record is older than the lists of figures."""
+    """Figures of the face tower, whose record has no list of figures."""
     if not isinstance(face_tower, Mapping) or "cross_validation" not in face_tower or "figures" in face_tower:
         return []
     folds = face_tower["recipe"]["folds"]

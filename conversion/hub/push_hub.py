@@ -1,4 +1,4 @@
-"""An exported folder goes to the Hub in one commit, so that nobody downloads half of it."""
+"""Pushes an exported folder to the Hub in a single commit."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperation, CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.utils import httpx  # the client that this version of the Hub's library speaks through
+from huggingface_hub.utils import httpx  # the HTTP client of huggingface_hub
 
-# What an earlier export has left there and this one does not write is removed; the user's own files stay.
+# Files of an earlier export that are deleted if the new one does not have them.
 STALE_PATTERNS = ("*.py", "model*.safetensors", "model.safetensors.index.json")
 
 
 @dataclass(frozen=True)
 class PushOptions:
-    """Where on the Hub. private: None leaves an existing repository as it is. revision: a branch; None is main."""
+    """Options of a push. private: None keeps the visibility of a repository. revision: a branch; None is main."""
 
     private: bool | None = None
     revision: str | None = None
@@ -25,20 +25,20 @@ class PushOptions:
 def push_folder(
     folder: str | Path, repo_id: str, *, options: PushOptions | None = None, api: HfApi | None = None
 ) -> CommitInfo:
-    """Uploads an exported folder to `repo_id` ("user/name"), which is made where it does not exist.
+    """Uploads an exported folder to `repo_id` ("user/name"). Creates the repository if it does not exist.
 
     Args:
-        folder: As `export_model` writes it.
-        options: Where on the Hub.
-        api: The Hub's client with its token and endpoint; by default `HfApi()`, which takes the user's.
+        folder: A folder of `export_model`.
+        options: Options of the push.
+        api: Hub client with token and endpoint; by default `HfApi()` with those of the user.
 
-    Raises `ValueError` when the folder has no model card or weights, or when it should be private and the repository
-    is public, and `ConnectionError` where the Hub cannot be reached. Its own errors (no token, no permission) pass
-    through.
+    Raises:
+        ValueError: the folder has no model card or weights, or `private` is asked for a public repository.
+        ConnectionError: the Hub cannot be reached. Errors of the Hub (no token, no permission) pass through.
     """
     options, api, folder = options or PushOptions(), api or HfApi(), Path(folder)
     if not (folder / "README.md").is_file() or not any(folder.glob("*.safetensors")):
-        raise ValueError(f"{folder} is no exported folder: it needs a README.md and safetensors")
+        raise ValueError(f"{folder} is not an exported folder: it must have a README.md and safetensors files")
     try:
         return _push(folder, repo_id, options=options, api=api)
     except httpx.TransportError as error:

@@ -1,1 +1,1 @@
-"""microemo-mini, assembled from public packages and this project's own weights."""
+"""Assembly of microemo-mini from public packages and the trained weights of this package."""

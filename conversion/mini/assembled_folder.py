@@ -1,8 +1,7 @@
-"""A folder that is written once, whole or not at all, and written anew when what it is made of changes.
+"""Atomically written folders that are rebuilt when their inputs change.
 
-`assembly.json` is the last file to be written. It holds a fingerprint of everything that decides the content, and size
-and sha256 of every file. The sizes are looked at each time, so that a folder from which a file was lost is not taken
-for a good one; the hashes are for whoever wants to be sure.
+`assembly.json` is written last. It has a fingerprint of all inputs, and size and sha256 of every file. Fingerprint and
+sizes are checked at each use, so that a folder with a missing or truncated file is rebuilt.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def fingerprint_of(recipe: dict[str, Any]) -> str:
 
 
 def is_complete(folder: Path, *, fingerprint: str) -> bool:
-    """Says whether `folder` was assembled with this fingerprint and still has every file at its full size."""
+    """Whether `folder` was assembled with this fingerprint and has every file at its full size."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["fingerprint"] != fingerprint:
@@ -42,11 +41,13 @@ def is_complete(folder: Path, *, fingerprint: str) -> bool:
 def assemble_once(
     target: Path, *, recipe: dict[str, Any], write: Callable[[Path], None], replace_unknown: bool = False
 ) -> Path:
-    """Returns `target` after making sure that `write` has filled it under this recipe.
+    """Calls `write` unless `target` is complete for this recipe, and returns `target`.
 
-    `write` gets an empty folder beside `target`, which takes `target`'s name only when it is whole. Of several
-    processes one writes and the others wait for it. Raises `ValueError` rather than replace a folder that has files
-    but no manifest, unless `replace_unknown` says that the place is ours.
+    `write` gets an empty temporary folder, which is renamed to `target` when complete. With several processes one
+    writes and the others wait.
+
+    Raises:
+        ValueError: `target` has files but no manifest, and `replace_unknown` is False.
     """
     fingerprint = fingerprint_of(recipe)
     if is_complete(target, fingerprint=fingerprint):
@@ -55,14 +56,14 @@ def assemble_once(
         _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(f".{target.name}.lock")):
-        if is_complete(target, fingerprint=fingerprint):  # another process wrote it while we waited
+        if is_complete(target, fingerprint=fingerprint):  # written by another process in the meantime
             return target
         _remove_leftovers(target)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=_staging_prefix(target)))
         try:
             write(staging)
             _write_manifest(staging, recipe=recipe, fingerprint=fingerprint)
-            staging.chmod(0o755)  # mkdtemp makes private folders
+            staging.chmod(0o755)  # mkdtemp creates private folders
             swap_folder(staging, target=target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -70,7 +71,7 @@ def assemble_once(
 
 
 def swap_folder(staging: Path, *, target: Path) -> None:
-    """Gives `staging` the name of `target`. A process that has the old files open goes on reading them."""
+    """Renames `staging` to `target` and removes the old folder. Open files of the old folder remain readable."""
     old = Path(f"{staging}-replaced")
     if target.exists():
         os.rename(target, old)
@@ -96,7 +97,7 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Removes what killed processes left behind; nobody else is writing, since the lock is ours."""
+    """Removes temporary folders of killed processes; called with the lock held."""
     for leftover in target.parent.glob(f"{_staging_prefix(target)}*"):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""A Whisper in CTranslate2's layout, English-only or multilingual, becomes a `WhisperForConditionalGeneration` folder.
+"""Converts a Whisper in the CTranslate2 format, English-only or multilingual, to `WhisperForConditionalGeneration`.
 
 CTranslate2 fuses the projections of an attention block: `linear_0` is (query, key, value) in self-attention; in
 cross-attention `linear_0` is the query and `linear_1` is (key, value). Whisper's key projection has no bias, so the
@@ -26,10 +26,10 @@ from transformers import (
 
 from microemo.conversion.mini.ctranslate2_format import CTranslate2Model, read_ctranslate2_model
 
-GELU = 3  # CTranslate2's number of the activation; the only one in Whisper
+GELU = 3  # CTranslate2's id of the activation, the only one in Whisper
 CHUNK_SECONDS = 30
-MAX_INITIAL_TIMESTAMP_INDEX = 50  # OpenAI's decoder: the first timestamp lies within the first second
-# The id of <|endoftext|>, the first token behind the words, in the English-only and in the multilingual vocabulary.
+MAX_INITIAL_TIMESTAMP_INDEX = 50  # as in OpenAI's decoder: the first timestamp is within the first second
+# Id of <|endoftext|>, the first special token, in the English-only and in the multilingual vocabulary.
 ENGLISH_VOCABULARY, MULTILINGUAL_VOCABULARY = 50_256, 50_257
 TASKS = ("transcribe", "translate")
 ENDOFTEXT, START = "<|endoftext|>", "<|startoftranscript|>"
@@ -39,7 +39,7 @@ LAYER_NORMS = {
     "attention/layer_norm": "encoder_attn_layer_norm",
     "ffn/layer_norm": "final_layer_norm",
 }
-# (CTranslate2's linear, Hugging Face's linears stacked in it)
+# CTranslate2's linear -> Hugging Face's linears stacked in it
 LINEARS = {
     "self_attention/linear_0": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "self_attention/linear_1": ("self_attn.out_proj",),
@@ -66,7 +66,7 @@ OUTSIDE_LAYERS = {
 
 @dataclass(frozen=True)
 class ConvertedWhisper:
-    """A Whisper as Hugging Face has it; `state_dict` is float32 without the tied `proj_out.weight`."""
+    """A converted Whisper; `state_dict` is float32 without the tied `proj_out.weight`."""
 
     config: WhisperConfig
     generation_config: GenerationConfig
@@ -89,14 +89,15 @@ class ConvertedWhisper:
         self.processor.save_pretrained(folder)
 
     def tied_weight(self) -> torch.Tensor:
-        """Returns the token embedding, which is the output projection too."""
+        """Returns the token embedding, which is tied to the output projection."""
         return self.state_dict["model.decoder.embed_tokens.weight"]
 
 
 def convert_whisper(folder: str | Path) -> ConvertedWhisper:
-    """Converts `folder`, which holds CTranslate2's model.bin, config.json and the tokenizer.json.
+    """Converts a folder with CTranslate2's model.bin and config.json, and tokenizer.json.
 
-    Raises `ValueError` when the model is not a Whisper, or any variable is missing or left over.
+    Raises:
+        ValueError: the model is not a Whisper, or a variable is missing or unexpected.
     """
     folder = Path(folder)
     model = read_ctranslate2_model(folder / "model.bin")
@@ -114,7 +115,7 @@ def convert_whisper(folder: str | Path) -> ConvertedWhisper:
 
 
 def convert_config(model: CTranslate2Model, *, tokenizer: WhisperTokenizer) -> WhisperConfig:
-    """Reads every size off the shapes of the variables."""
+    """Derives all sizes from the shapes of the variables."""
     if model.specification != "WhisperSpec":
         raise ValueError(f"model must be a WhisperSpec, got {model.specification}")
     variables = model.variables
@@ -140,7 +141,7 @@ def convert_config(model: CTranslate2Model, *, tokenizer: WhisperTokenizer) -> W
         eos_token_id=end,
         decoder_start_token_id=tokenizer.get_vocab()[START],
         scale_embedding=bool(variables["decoder/scale_embeddings"]),
-        begin_suppress_tokens=None,  # generation settings live in generation_config.json
+        begin_suppress_tokens=None,  # set in generation_config.json
         suppress_tokens=None,
         dtype="float32",
     )
@@ -149,7 +150,7 @@ def convert_config(model: CTranslate2Model, *, tokenizer: WhisperTokenizer) -> W
 def convert_generation_config(
     settings: dict, *, tokenizer: WhisperTokenizer, config: WhisperConfig
 ) -> GenerationConfig:
-    """Returns OpenAI's decoding rules: what is suppressed, timestamp tokens, the heads that align words."""
+    """Returns OpenAI's decoding settings: suppressed tokens, timestamps, alignment heads."""
     vocabulary = tokenizer.get_vocab()
     languages = settings.get("lang_ids") if vocabulary[ENDOFTEXT] == MULTILINGUAL_VOCABULARY else None
     multilingual: dict[str, Any] = {"is_multilingual": languages is not None}
@@ -174,7 +175,7 @@ def convert_generation_config(
 
 
 def convert_processor(tokenizer_file: Path, *, num_mel_bins: int) -> WhisperProcessor:
-    """Returns feature extractor and tokenizer, whose first special token stands where Whisper has it."""
+    """Returns feature extractor and tokenizer, after a check of the special tokens."""
     description = json.loads(tokenizer_file.read_text(encoding="utf-8"))
     specials = [token["content"] for token in sorted(description["added_tokens"], key=lambda token: token["id"])]
     first = min(token["id"] for token in description["added_tokens"])
@@ -194,30 +195,28 @@ def convert_processor(tokenizer_file: Path, *, num_mel_bins: int) -> WhisperProc
 
 
 def convert_state_dict(model: CTranslate2Model, *, config: WhisperConfig) -> dict[str, torch.Tensor]:
-    """Returns every weight under Hugging Face's name as float32; no variable may be missing or left over."""
-    left = {name: values for name, values in model.variables.items() if values.ndim > 0}
-    converted = {new: _tensor(_take(left, old)) for old, new in OUTSIDE_LAYERS.items()}
+    """Returns every weight under Hugging Face's name as float32. Missing and unexpected variables are errors."""
+    remaining = {name: values for name, values in model.variables.items() if values.ndim > 0}
+    converted = {new: _tensor(_pop(remaining, old)) for old, new in OUTSIDE_LAYERS.items()}
     for side, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):
         for layer in range(layers):
-            converted.update(_convert_layer(left, side=side, layer=layer))
-    if left:
-        raise ValueError(f"the model has variables that Whisper does not know: {sorted(left)}")
+            converted.update(_convert_layer(remaining, side=side, layer=layer))
+    if remaining:
+        raise ValueError(f"the model has variables that Whisper does not know: {sorted(remaining)}")
     return converted
 
 
-def _convert_layer(left: dict[str, np.ndarray], *, side: str, layer: int) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yields the weights of one transformer layer and takes them out of `left`."""
+def _convert_layer(remaining: dict[str, np.ndarray], *, side: str, layer: int) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yields the weights of one transformer layer and removes them from `remaining`."""
     old, new = f"{side}/layer_{layer}", f"model.{side}.layers.{layer}"
-    in_this_side = {
-        name for name in (*LAYER_NORMS, *LINEARS) if side == "decoder" or not name.startswith("attention/")
-    }
-    for name in sorted(in_this_side & LAYER_NORMS.keys()):
-        yield f"{new}.{LAYER_NORMS[name]}.weight", _tensor(_take(left, f"{old}/{name}/gamma"))
-        yield f"{new}.{LAYER_NORMS[name]}.bias", _tensor(_take(left, f"{old}/{name}/beta"))
-    for name in sorted(in_this_side & LINEARS.keys()):
+    names = {name for name in (*LAYER_NORMS, *LINEARS) if side == "decoder" or not name.startswith("attention/")}
+    for name in sorted(names & LAYER_NORMS.keys()):
+        yield f"{new}.{LAYER_NORMS[name]}.weight", _tensor(_pop(remaining, f"{old}/{name}/gamma"))
+        yield f"{new}.{LAYER_NORMS[name]}.bias", _tensor(_pop(remaining, f"{old}/{name}/beta"))
+    for name in sorted(names & LINEARS.keys()):
         targets = LINEARS[name]
-        weights = np.split(_take(left, f"{old}/{name}/weight"), len(targets))
-        biases = np.split(_take(left, f"{old}/{name}/bias"), len(targets))
+        weights = np.split(_pop(remaining, f"{old}/{name}/weight"), len(targets))
+        biases = np.split(_pop(remaining, f"{old}/{name}/bias"), len(targets))
         for target, weight, bias in zip(targets, weights, biases, strict=True):
             yield f"{new}.{target}.weight", _tensor(weight)
             if not target.endswith("k_proj"):
@@ -226,10 +225,10 @@ def _convert_layer(left: dict[str, np.ndarray], *, side: str, layer: int) -> Ite
                 raise ValueError(f"{old}/{name}/bias must be zero for the keys, which have no bias in Whisper")
 
 
-def _take(left: dict[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in left:
+def _pop(remaining: dict[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in remaining:
         raise ValueError(f"the model lacks the variable {name}")
-    values = left.pop(name)
+    values = remaining.pop(name)
     if values.dtype not in (np.float32, np.float16):
         raise ValueError(f"{name} is {values.dtype}; only float16 and float32 files can be converted")
     return values

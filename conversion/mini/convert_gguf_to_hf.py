@@ -1,8 +1,8 @@
-"""A Llama in a GGUF file becomes configuration, float32 weights and tokenizer as transformers has them.
+"""Converts a Llama in a GGUF file to a transformers config, float32 weights and a tokenizer.
 
-transformers can read GGUF too (`gguf_file=`), and the tests hold this file against it. It is not used here because it
-parses the file four times, leaves the model marked as quantized, so that it refuses to be saved, and drops the
-splitting of digits from SmolLM's tokenizer, which changes the tokens of two spaces before a number.
+transformers also reads GGUF (`gguf_file=`), and the tests compare both. It is not used here because it parses the file
+four times, marks the model as quantized, so that it cannot be saved, and drops the digit splitting of SmolLM's
+tokenizer, which changes the tokens of two spaces before a number.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ IN_LAYER = {
     "ffn_down.weight": "mlp.down_proj.weight",
 }
 LAYER_KEY = re.compile(r"blk\.(\d+)\.(.+)")
-CONTROL_TOKEN = 3  # GGUF's token type of special tokens
-PRE_TOKENIZER = "smollm"  # GPT-2's splitting after every digit has been isolated
+CONTROL_TOKEN = 3  # token type of special tokens in GGUF
+PRE_TOKENIZER = "smollm"  # GPT-2's pre-tokenizer after splitting digits
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ConvertedLlama:
 
 
 def convert_gguf(path: str | Path) -> ConvertedLlama:
-    """Converts a Llama with tied embeddings; raises `ValueError` for anything else, missing or left-over tensors."""
+    """Converts a Llama with tied embeddings. Other models and missing or unexpected tensors raise `ValueError`."""
     reader = gguf.GGUFReader(path)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     config = convert_config(fields)
@@ -57,7 +57,7 @@ def convert_gguf(path: str | Path) -> ConvertedLlama:
 
 
 def convert_config(fields: dict[str, Any]) -> LlamaConfig:
-    """Returns the configuration that GGUF's metadata describes."""
+    """Returns the config described by the GGUF metadata."""
     architecture = fields.get("general.architecture")
     if architecture != "llama":
         raise ValueError(f"general.architecture must be llama, got {architecture}")
@@ -80,7 +80,7 @@ def convert_config(fields: dict[str, Any]) -> LlamaConfig:
 
 
 def convert_state_dict(tensors: list[Any], *, config: LlamaConfig) -> dict[str, torch.Tensor]:
-    """Unpacks every tensor to float32 and gives it `LlamaModel`'s name."""
+    """Dequantizes every tensor to float32, under the names of `LlamaModel`."""
     query_heads = config.num_attention_heads
     heads = {"attn_q.weight": query_heads, "attn_k.weight": config.num_key_value_heads or query_heads}
     converted = {}
@@ -97,7 +97,7 @@ def convert_state_dict(tensors: list[Any], *, config: LlamaConfig) -> dict[str, 
 
 
 def rename(name: str) -> str:
-    """Returns `LlamaModel`'s name of a GGUF tensor; raises `ValueError` where there is none."""
+    """Returns the name of a GGUF tensor in `LlamaModel`; raises `ValueError` for an unknown tensor."""
     if name in OUTSIDE_LAYERS:
         return OUTSIDE_LAYERS[name]
     match = LAYER_KEY.fullmatch(name)
@@ -109,7 +109,7 @@ def rename(name: str) -> str:
 def unpermute_rotary(weight: np.ndarray, *, heads: int) -> np.ndarray:
     """Returns `weight` (heads * D, width) with each head's rows in transformers' order.
 
-    llama.cpp rotates neighbours (0 1)(2 3)..., transformers the halves (0 D/2)(1 D/2+1)...:
+    llama.cpp rotates adjacent pairs (0 1)(2 3)..., transformers pairs of the two halves (0 D/2)(1 D/2+1)...:
 
         rows of a head in GGUF   0 D/2  1 D/2+1  2 D/2+2 ...
         rows of a head here      0 1 2 ... D/2 D/2+1 D/2+2 ...
@@ -121,10 +121,10 @@ def unpermute_rotary(weight: np.ndarray, *, heads: int) -> np.ndarray:
 
 def convert_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
     """Returns the byte-level BPE tokenizer with the chat template of the file."""
-    kind = (fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre"))
-    if kind != ("gpt2", PRE_TOKENIZER):
+    model, pre_tokenizer = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre")
+    if (model, pre_tokenizer) != ("gpt2", PRE_TOKENIZER):
         raise ValueError(
-            f"tokenizer.ggml.model and .pre must be gpt2 and {PRE_TOKENIZER}, got {kind[0]} and {kind[1]}"
+            f"tokenizer.ggml.model and .pre must be gpt2 and {PRE_TOKENIZER}, got {model} and {pre_tokenizer}"
         )
     tokens = fields["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
@@ -144,7 +144,7 @@ def convert_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
         unk_token=tokens[fields["tokenizer.ggml.unknown_token_id"]],
         model_max_length=fields["llama.context_length"],
         model_input_names=["input_ids", "attention_mask"],
-        padding_side="left",  # as generation wants it
+        padding_side="left",  # for batched generation
         clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = fields.get("tokenizer.chat_template")
@@ -152,5 +152,5 @@ def convert_tokenizer(fields: dict[str, Any]) -> PreTrainedTokenizerFast:
 
 
 def _shortest(value: float) -> float:
-    """Returns the decimal number that was stored: GGUF's float32 1e-5 reads 9.999999747378752e-06 as a double."""
+    """Returns the shortest decimal of a float32: 1e-5 instead of 9.999999747378752e-06."""
     return float(str(np.float32(value)))

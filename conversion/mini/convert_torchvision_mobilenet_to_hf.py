@@ -1,28 +1,29 @@
-"""torchvision's MobileNetV2 becomes a `MobileNetV2Model`: same features, other names."""
+"""Converts torchvision's MobileNetV2 to `MobileNetV2Model` of transformers."""
 
 from __future__ import annotations
 
 import torch
 from transformers import MobileNetV2Config
 
-# torchvision pads symmetrically and keeps torch's epsilon; transformers' defaults follow TensorFlow in both.
+# Symmetric padding and epsilon of torchvision; the defaults of transformers are those of TensorFlow.
 TORCHVISION_PADDING = False
 TORCHVISION_BATCH_NORM_EPS = 1e-5
-FIRST_BLOCK, LAST_BLOCK = 2, 17  # inverted residuals in torchvision's `features`; 0 and 1 are the stem, 18 the end
+FIRST_BLOCK, LAST_BLOCK = 2, 17  # inverted residuals in torchvision's `features`; 0-1: stem, 18: last convolution
 CLASSIFIER = "classifier."
 
 
 def mobilenet_config() -> MobileNetV2Config:
-    """Returns the configuration under which `MobileNetV2Model` computes what torchvision's width 1.0 does."""
+    """Returns the config with which `MobileNetV2Model` equals torchvision's model of width 1.0."""
     return MobileNetV2Config(
         tf_padding=TORCHVISION_PADDING, layer_norm_eps=TORCHVISION_BATCH_NORM_EPS, dtype="float32"
     )
 
 
 def convert_mobilenet_state_dict(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Returns the features under `MobileNetV2Model`'s names; the ImageNet classifier is left behind.
+    """Returns the weights under the names of `MobileNetV2Model`, without the ImageNet classifier.
 
-    Raises `ValueError` for a key that is not torchvision's. A missing one is found by the strict load.
+    Raises:
+        ValueError: unknown key. Missing keys are found by the strict load.
     """
     names = module_names()
     converted = {}
@@ -37,10 +38,10 @@ def convert_mobilenet_state_dict(state_dict: dict[str, torch.Tensor]) -> dict[st
 
 
 def module_names() -> dict[str, str]:
-    """Returns torchvision's name of every convolution and batch norm -> transformers' name.
+    """Maps torchvision's name of every convolution and batch norm to the name in transformers.
 
-    torchvision wraps a convolution that an activation follows, with its norm, in a Sequential of its own (`conv.0.0`,
-    `conv.0.1`); the last one of a block, which has no activation, lies flat (`conv.2`, `conv.3`).
+    In torchvision a convolution with an activation is in a Sequential with its norm (`conv.0.0`, `conv.0.1`); the last
+    one of a block, without activation, is not (`conv.2`, `conv.3`).
     """
     names = {}
     names.update(_pair("features.0", 0, "conv_stem.first_conv"))

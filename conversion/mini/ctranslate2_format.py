@@ -1,10 +1,10 @@
-"""Reads the `model.bin` of CTranslate2 (binary version 6) without CTranslate2.
+"""Reader of CTranslate2's `model.bin` (binary version 6), without CTranslate2.
 
     uint32 binary version | string specification | uint32 revision
     uint32 count, for each variable: string name | uint8 rank | uint32 dims[rank] | uint8 type | uint32 bytes | data
     uint32 count, for each alias:    string alias | string name
 
-Numbers are little-endian; a string is a uint16 length and that many bytes, the last of which is zero.
+Numbers are little-endian. A string is a uint16 length and that many bytes, of which the last is zero.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 BINARY_VERSION = 6
-# bfloat16 (5) has no numpy type, and no published Whisper file uses it.
+# bfloat16 (5) is not supported: numpy has no such type, and no published Whisper uses it.
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
 
 @dataclass(frozen=True)
 class CTranslate2Model:
-    """Variables by name, read-only views of the file's bytes; an alias names a variable a second time."""
+    """Variables by name, as read-only views of the file's bytes. aliases: second names of variables."""
 
     specification: str
     revision: int
@@ -31,7 +31,7 @@ class CTranslate2Model:
 
 
 def read_ctranslate2_model(path: str | Path) -> CTranslate2Model:
-    """Returns everything in `path`; raises `ValueError` for another format, a cut file or trailing bytes."""
+    """Reads a file; another format, a truncated file or trailing bytes raise `ValueError`."""
     reader = _Reader(Path(path).read_bytes(), Path(path))
     version = reader.number("<I")
     if version != BINARY_VERSION:
@@ -49,7 +49,7 @@ def read_ctranslate2_model(path: str | Path) -> CTranslate2Model:
 
 
 class _Reader:
-    """A position in the bytes of one file."""
+    """Sequential reader of the bytes of a file."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         self.data, self.path, self.position = data, path, 0
@@ -57,7 +57,7 @@ class _Reader:
     def take(self, size: int) -> memoryview:
         end = self.position + size
         if end > len(self.data):
-            raise ValueError(f"{self.path} is cut off: {end} bytes are described, {len(self.data)} are there")
+            raise ValueError(f"{self.path} is truncated: {end} bytes expected, {len(self.data)} found")
         piece = memoryview(self.data)[self.position : end]
         self.position = end
         return piece

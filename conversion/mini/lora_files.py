@@ -1,10 +1,10 @@
-"""A LoRA in a safetensors file of its own.
+"""Reads, writes and merges LoRA files in the safetensors format.
 
 <module>.lora_A.weight    (r, in), any float type
 <module>.lora_B.weight    (out, r)
 metadata                  `rank` and `alpha`, the same for all modules of the file
 
-The weight of the module becomes W + alpha / rank * B A.
+The merged weight of a module is W + alpha / rank * B A.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Lora:
 
     @property
     def scale(self) -> float:
-        """What the product of the factors is multiplied by."""
+        """The factor alpha / rank of the product."""
         return self.alpha / self.rank
 
     def shape(self, module: str) -> tuple[int, int]:
@@ -40,18 +40,18 @@ class Lora:
         return up.shape[0], down.shape[1]
 
     def merged(self, module: str, *, weight: torch.Tensor) -> torch.Tensor:
-        """Returns the module's `weight` (out, in) as the LoRA changes it, in float32."""
+        """Returns the module's `weight` (out, in) with the LoRA merged, in float32."""
         down, up = self.factors[module]
         return merge_lora(weight, down=down, up=up, scale=self.scale)
 
 
 def merge_lora(weight: torch.Tensor, *, down: torch.Tensor, up: torch.Tensor, scale: float) -> torch.Tensor:
-    """weight (out, in) + scale * up (out, r) @ down (r, in), in float32: half precision would lose small changes."""
+    """weight (out, in) + scale * up (out, r) @ down (r, in), in float32 to keep small changes."""
     return torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
 
 
 def write_lora(path: Path, *, lora: Lora, dtype: torch.dtype) -> None:
-    """Writes the file, the factors as `dtype`."""
+    """Writes a LoRA file with the factors in `dtype`."""
     tensors = {
         f"{module}{suffix}": factor.detach().to("cpu", dtype).contiguous()
         for module, factors in lora.factors.items()
@@ -62,12 +62,12 @@ def write_lora(path: Path, *, lora: Lora, dtype: torch.dtype) -> None:
 
 
 def is_lora(keys: Iterable[str]) -> bool:
-    """Says whether keys of a file are those of a LoRA, or at least some of them."""
+    """Whether any key of a file is that of a LoRA factor."""
     return any(key.endswith(SUFFIXES) for key in keys)
 
 
 def read_lora(path: Path) -> Lora:
-    """Reads a file; raises `ValueError` for keys that are no factors, for half a pair, and for ranks that differ."""
+    """Reads a LoRA file. Keys that are no factors, incomplete pairs and differing ranks raise `ValueError`."""
     with safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
         rank, alpha = _rank_and_alpha(file.metadata() or {}, path=path)
@@ -92,7 +92,7 @@ def _rank_and_alpha(metadata: Mapping[str, str], *, path: Path) -> tuple[int, fl
     try:
         rank, alpha = int(metadata["rank"]), float(metadata["alpha"])
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} must say rank and alpha in its metadata, got {dict(metadata)}") from error
+        raise ValueError(f"{path} must have rank and alpha in its metadata, got {dict(metadata)}") from error
     if rank < 1 or not math.isfinite(alpha):
         raise ValueError(f"{path} must have a rank >= 1 and a finite alpha, got {rank} and {alpha}")
     return rank, alpha

@@ -1,4 +1,4 @@
-"""microemo-mini out of its converted parts: the model with every weight set, and its processor."""
+"""Builds the model and processor of microemo-mini from its converted parts and a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizer
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.conversion.mini.convert_ctranslate2_whisper_to_hf import ConvertedWhisper
 from microemo.conversion.mini.convert_gguf_to_hf import ConvertedLlama
-from microemo.conversion.mini.trained_parts import TrainedCheckpoint, lay_over
+from microemo.conversion.mini.trained_parts import TrainedCheckpoint, apply_checkpoint
 from microemo.processing.processing_microemo import MicroEmoProcessor
 from microemo.processing.prompt_text import SPECIAL_TOKENS
 from microemo.processing.video_processing_microemo import MicroEmoVideoProcessor
 
-SEED = 20_260  # of the parts that have no public weights; changing it makes another model
-# Parts of the model that are never taken from public weights and start from the seed.
+SEED = 20_260  # of the parts without public weights; a change makes another model
+# Parts without public weights, initialised from the seed.
 SEEDED_PARTS = (
     "frame_qformer",
     "micro_dynamics",
@@ -35,10 +35,12 @@ SEEDED_PARTS = (
 
 @dataclass(frozen=True)
 class PublicParts:
-    """The converted public weights. `vision_state_dict` has the keys of `vision_config`'s model, `speaker_state_dict`
-    those of `CAMPlusPlus`.
+    """The converted public weights.
 
-    `speech` is the recogniser, which stands beside the model; its encoder is the audio tower.
+    Args:
+        speech: the speech recognizer, saved beside the model; its encoder is the audio tower.
+        vision_state_dict: has the keys of the model of `vision_config`.
+        speaker_state_dict: has the keys of `CAMPlusPlus`.
     """
 
     language_model: ConvertedLlama
@@ -53,13 +55,13 @@ def build_mini(
 ) -> tuple[MicroEmoForConditionalGeneration, MicroEmoProcessor]:
     """Returns the model in float32 and its processor.
 
-    The parts without public weights are drawn from one seed, all of them whatever the checkpoint holds, so that
-    training one part never changes the values another one was trained beside.
+    All parts without public weights are initialised from one seed before the checkpoint is applied, so that the
+    initial values of one part do not depend on which other parts the checkpoint has.
     """
     tokenizer = add_special_tokens(parts.language_model.tokenizer)
     config = mini_config(parts, tokenizer=tokenizer, checkpoint=checkpoint)
     model = _seeded_model(config, state_dict=_public_state_dict(parts, vocab_size=config.text_config.vocab_size))
-    lay_over(model, checkpoint=checkpoint)
+    apply_checkpoint(model, checkpoint=checkpoint)
     model.generation_config = mini_generation_config(config)
     processor = MicroEmoProcessor(
         video_processor=MicroEmoVideoProcessor(),
@@ -71,23 +73,23 @@ def build_mini(
         window_stride=config.window_stride,
         video_tokens_per_segment=config.video_qformer_config.num_query_tokens,
         audio_tokens_per_segment=config.audio_qformer_config.num_query_tokens,
-        reading_settings=dict(checkpoint.reading_settings),  # a model reads as it learned to
+        reading_settings=dict(checkpoint.reading_settings),  # as in training
     )
     return model.eval(), processor
 
 
 def add_special_tokens(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Returns a copy with MicroEmo's placeholders at the end of the vocabulary, and no chat template of its own."""
+    """Returns a copy with MicroEmo's placeholder tokens at the end of the vocabulary and without chat template."""
     extended = copy.deepcopy(tokenizer)
     extended.add_special_tokens({"extra_special_tokens": list(SPECIAL_TOKENS)})
-    extended.chat_template = None  # the processor's is the only one
+    extended.chat_template = None  # that of the processor is used
     return extended
 
 
 def extend_embedding(weight: torch.Tensor, *, rows: int) -> torch.Tensor:
     """Returns `weight` (V, D) with its mean row appended up to (rows, D).
 
-    The mean row gets no more than an average logit, so that a new token is not generated before it is trained.
+    The mean row gives new tokens an average logit, so that they are not generated before they are trained.
     """
     if rows < len(weight):
         raise ValueError(f"rows ({rows}) must be at least the {len(weight)} rows that the embedding has")
@@ -97,7 +99,7 @@ def extend_embedding(weight: torch.Tensor, *, rows: int) -> torch.Tensor:
 def mini_config(
     parts: PublicParts, *, tokenizer: PreTrainedTokenizerFast, checkpoint: TrainedCheckpoint
 ) -> MicroEmoConfig:
-    """Returns the configuration of the converted parts; everything else is `MicroEmoConfig`'s default."""
+    """Returns the config of the converted parts; other values are the defaults of `MicroEmoConfig`."""
     text_config = copy.deepcopy(parts.language_model.config)
     text_config.vocab_size = len(tokenizer)
     video_token_id, audio_token_id, utterance_end_token_id = (tokenizer.vocab[token] for token in SPECIAL_TOKENS)
@@ -118,7 +120,7 @@ def mini_config(
 
 
 def mini_generation_config(config: MicroEmoConfig) -> GenerationConfig:
-    """Returns greedy decoding that never writes a placeholder."""
+    """Returns greedy decoding with suppressed placeholder tokens."""
     text = config.text_config
     return GenerationConfig(
         bos_token_id=text.bos_token_id,
@@ -130,7 +132,7 @@ def mini_generation_config(config: MicroEmoConfig) -> GenerationConfig:
 
 
 def _public_state_dict(parts: PublicParts, *, vocab_size: int) -> dict[str, torch.Tensor]:
-    """Returns the public weights under MicroEmo's names; the face tower begins as a copy of the frame tower."""
+    """Returns the public weights under MicroEmo's names; the face tower starts as a copy of the frame tower."""
     language_model = dict(parts.language_model.state_dict)
     language_model["embed_tokens.weight"] = extend_embedding(language_model["embed_tokens.weight"], rows=vocab_size)
     towers = {
@@ -143,13 +145,14 @@ def _public_state_dict(parts: PublicParts, *, vocab_size: int) -> dict[str, torc
 
 
 def _seeded_model(config: MicroEmoConfig, *, state_dict: dict[str, torch.Tensor]) -> MicroEmoForConditionalGeneration:
-    """Returns a model that holds `state_dict`, and for the rest what `_init_weights` draws from the seed.
+    """Returns a model with `state_dict`; the other weights are initialised by `_init_weights` from the seed.
 
-    Raises `ValueError` when the converted weights do not fit the model exactly.
+    Raises:
+        ValueError: the converted weights do not match the model exactly.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        # transformers types this call as a model alone.
+        # transformers annotates the result as a model, without the loading info.
         loaded: Any = MicroEmoForConditionalGeneration.from_pretrained(
             None, config=config, state_dict=state_dict, dtype=torch.float32, output_loading_info=True
         )

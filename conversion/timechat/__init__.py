@@ -1,1 +1,1 @@
-"""Original checkpoints of TimeChat and Video-LLaMA."""
+"""Conversion of the original checkpoints of TimeChat and Video-LLaMA."""

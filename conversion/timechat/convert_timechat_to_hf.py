@@ -1,12 +1,12 @@
-"""Makes an ordinary Hugging Face folder of MicroEmo out of the original files of TimeChat or Video-LLaMA.
+"""Converts the original files of TimeChat or Video-LLaMA to a Hugging Face folder of MicroEmo.
 
     <out>/config.json, generation_config.json, processor and tokenizer files
     <out>/model-*.safetensors, model.safetensors.index.json
-    <out>/adapter/                 LoRA, where it is kept apart
-    <out>/conversion.json          what was made of what, and what was left behind
+    <out>/adapter/                 LoRA, if it is saved separately
+    <out>/conversion.json          source keys of all tensors, and ignored keys
 
-The original tensors are mapped into memory and converted one shard at a time into `<out>.partial`, which takes its
-final name after everything was read back. An interrupted run goes on with the first shard that is missing.
+The original tensors are memory-mapped and converted one shard at a time into `<out>.partial`, which is renamed after
+all files were read back. An interrupted run resumes with the first missing shard.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from transformers import GenerationConfig
 from microemo.configuration_microemo import MicroEmoConfig
 from microemo.conversion.mini.assembled_folder import fingerprint_of
 from microemo.conversion.timechat.key_rules import ConversionPlan, plan_conversion, refuse
-from microemo.conversion.timechat.lora_adapter import split_adapter, write_adapter
 from microemo.conversion.timechat.reload_check import check_settings, check_weights
 from microemo.conversion.timechat.seeded_parts import SeededParts, check_seedable
 from microemo.conversion.timechat.sharded_writer import (
@@ -44,7 +43,7 @@ from microemo.conversion.timechat.timechat_keys import (
     WHISPER_PREFIX,
     ignore_rules,
 )
-from microemo.conversion.timechat.timechat_lora import check_lora
+from microemo.conversion.timechat.timechat_lora import check_lora, split_adapter, write_adapter
 from microemo.conversion.timechat.weight_files import StoredTensor, read_weights
 from microemo.presets import meta_model
 from microemo.processing.processing_microemo import MicroEmoProcessor
@@ -56,11 +55,14 @@ LORA_MODES = ("merge", "adapter")
 
 @dataclass(frozen=True)
 class OriginalFiles:
-    """Where the original weights lie.
+    """Paths of the original weights.
 
-    vit: eva_vit_g.pth. qformer: instruct_blip_vicuna7b_trimmed.pth, or BLIP-2's for Video-LLaMA. llama: folder of the
-    language model. checkpoints: timechat_7b.pth, or Video-LLaMA's VL and AL files; a later file's tensor takes the
-    place of an earlier one's. whisper: folder of a Whisper for the audio branch, where the model has one.
+    Args:
+        vit: eva_vit_g.pth.
+        qformer: instruct_blip_vicuna7b_trimmed.pth, or BLIP-2's for Video-LLaMA.
+        llama: folder of the language model.
+        checkpoints: timechat_7b.pth, or Video-LLaMA's VL and AL files; later files override earlier ones.
+        whisper: folder of a Whisper, for models with an audio branch.
     """
 
     vit: Path
@@ -70,7 +72,7 @@ class OriginalFiles:
     whisper: Path | None = None
 
     def read(self) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
-        """Returns all tensors under the names of TimeChat's modules, and the names which a later file gave anew."""
+        """Returns all tensors under TimeChat's names, and the names that a later file overrides."""
         sources = [(self.vit, VIT_PREFIX), (self.llama, LLAMA_PREFIX)]
         sources += [(self.whisper, WHISPER_PREFIX)] if self.whisper is not None else []
         sources += [(path, "") for path in (self.qformer, *self.checkpoints)]
@@ -85,17 +87,20 @@ class OriginalFiles:
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """How to convert.
+    """Options of a conversion.
 
-    lora_alpha: 32 in TimeChat's training; its authors lower it to 20 for better language. strict: a LoRA that is not
-    whole is an error, not a warning.
+    Args:
+        lora: "merge" merges the LoRA into the weights, "adapter" saves it separately.
+        lora_alpha: 32 in TimeChat's training; its authors use 20 at inference for better language.
+        seed: of the parts that the original files do not have.
+        strict: an incomplete LoRA is an error instead of a warning.
     """
 
     dtype: str = "bfloat16"
     lora: str = "merge"
     lora_alpha: float = 32.0
     max_shard_bytes: int = 4 * 10**9
-    seed: int = 20_260  # of what MicroEmo adds and no file holds
+    seed: int = 20_260
     strict: bool = False
 
     def __post_init__(self) -> None:
@@ -115,19 +120,20 @@ def convert_timechat(
     options: ConversionOptions | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Returns `out_dir` after writing the converted model and its processor there.
+    """Writes the converted model and its processor to `out_dir` and returns `out_dir`.
 
     Args:
-        files: The originals.
-        out_dir: A folder that does not exist yet, or that an equal conversion has written.
-        config: Of the model; see `convert_config`.
+        files: The original files.
+        out_dir: A new folder, or that of an earlier run of the same conversion.
+        config: Of the model; see `paper_parts`.
         processor: Of the model.
-        generation_config: Of the model; None leaves transformers' defaults.
-        options: How to convert.
-        progress: Called with a stage, what is done and the total.
+        generation_config: Of the model; None keeps the defaults of transformers.
+        options: Options of the conversion.
+        progress: Called with a stage, done and total.
 
-    Raises `ValueError` that names every original key which has no use, and every one which the model needs and no
-    file has, before anything is written; warns of a LoRA that is not whole.
+    Raises:
+        ValueError: before anything is written, with the names of unknown original keys or of missing ones. An
+            incomplete LoRA is a warning.
     """
     options = options or ConversionOptions()
     target = Path(out_dir).expanduser().absolute()
@@ -136,7 +142,7 @@ def convert_timechat(
     recipe = _recipe(stored, config=config, options=options)
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(f".{target.name}.lock")):
-        if _already_there(target, fingerprint=fingerprint_of(recipe)):
+        if _is_converted(target, fingerprint=fingerprint_of(recipe)):
             return target
         staging = _staging_folder(target, fingerprint=fingerprint_of(recipe))
         conversion.write_settings(staging, processor=processor, generation_config=generation_config)
@@ -150,7 +156,7 @@ def convert_timechat(
 
 
 class _Conversion:
-    """One set of original tensors on its way into one model."""
+    """The conversion of one set of original tensors."""
 
     def __init__(self, stored: Mapping[str, StoredTensor], *, config: MicroEmoConfig, options: ConversionOptions):
         self.stored = stored
@@ -162,7 +168,7 @@ class _Conversion:
         tied = self.model.all_tied_weights_keys
         self.targets = {key: tensor for key, tensor in state_dict.items() if key not in tied}
         plan = plan_conversion(stored, targets=self.targets, rules=KEY_RULES, ignore_rules=ignore_rules(config))
-        self.lost_lora = check_lora(plan, config=config, strict=options.strict)
+        self.missing_lora = check_lora(plan, config=config, strict=options.strict)
         self.plan: ConversionPlan
         self.plan, self.adapter = split_adapter(plan) if options.lora == "adapter" else (plan, {})
         self.combine = Combiner(options.lora_alpha)
@@ -171,7 +177,7 @@ class _Conversion:
         self.seeded = SeededParts(self.model, seed=options.seed)
 
     def tensor(self, key: str) -> torch.Tensor:
-        """Returns one tensor of the model as it is written."""
+        """Returns a tensor of the converted model."""
         parts = self.plan.recipes.get(key)
         if parts is None:
             tensor = self.seeded.tensor(key)
@@ -183,7 +189,7 @@ class _Conversion:
     def write_settings(
         self, folder: Path, *, processor: MicroEmoProcessor, generation_config: GenerationConfig | None
     ) -> None:
-        """Writes config, generation config and processor, so that what is wrong with them shows first."""
+        """Writes config, generation config and processor. Called before the weights, so that errors show early."""
         self.model.config.save_pretrained(folder)
         generation = generation_config or GenerationConfig()
         generation.suppress_tokens = self.model.generation_config.suppress_tokens
@@ -191,7 +197,7 @@ class _Conversion:
         processor.save_pretrained(folder)
 
     def write_weights(self, folder: Path, *, fingerprint: str, progress: Progress | None) -> None:
-        """Writes the shards and the adapter, and reads them back."""
+        """Writes shards and adapter and checks them."""
         dtype = DTYPES[self.options.dtype]
         sizes = {key: _bytes_of(tensor, dtype=dtype) for key, tensor in self.targets.items()}
         shards = plan_shards(sizes, max_bytes=self.options.max_shard_bytes)
@@ -203,13 +209,13 @@ class _Conversion:
         check_weights(folder, targets=self.targets, dtype=dtype, checksums=checksums, progress=progress)
 
     def record(self, replaced: tuple[str, ...]) -> dict[str, object]:
-        """Returns what became of the keys, for whoever wants to know."""
+        """Returns the use of all original keys, for `conversion.json`."""
         return {
             "converted": sorted(source for parts in self.plan.recipes.values() for source in parts.values()),
             "left_behind": dict(sorted(self.plan.ignored.items())),
             "given_anew_by_a_later_file": list(replaced),
             "initialised_from_the_seed": list(self.plan.missing),
-            "without_lora": list(self.lost_lora),
+            "without_lora": list(self.missing_lora),
         }
 
 
@@ -220,18 +226,18 @@ def check_shapes(
     targets: Mapping[str, torch.Tensor],
     combine: Combiner,
 ) -> None:
-    """Raises `ValueError` that names the keys whose tensors do not give ours its shape; no tensor is read."""
+    """Raises `ValueError` with the keys whose tensors give a wrong shape. Runs on the meta device."""
     wrong = []
     for key, parts in plan.recipes.items():
         shapes = {source: stored[source].shape for source in parts.values()}
         empty = {part: torch.empty(stored[source].shape, device="meta") for part, source in parts.items()}
-        wanted = tuple(targets[key].shape)
+        expected = tuple(targets[key].shape)
         try:
-            made = tuple(combine(empty, shape=wanted).shape)
+            combined = tuple(combine(empty, shape=expected).shape)
         except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{key} {wanted} cannot be made of {shapes}: {error}") from error
-        if made != wanted:
-            wrong.append(f"{shapes} -> {key} {wanted}")
+            raise ValueError(f"{key} {expected} cannot be made of {shapes}: {error}") from error
+        if combined != expected:
+            wrong.append(f"{shapes} -> {key} {expected}")
     refuse(wrong, "of a shape that does not fit the configuration")
 
 
@@ -242,21 +248,21 @@ def _bytes_of(tensor: torch.Tensor, *, dtype: torch.dtype) -> int:
 def _recipe(
     stored: Mapping[str, StoredTensor], *, config: MicroEmoConfig, options: ConversionOptions
 ) -> dict[str, object]:
-    """Returns what decides the weights: the files as they lie there, the configuration, the options."""
+    """Returns everything that determines the weights: files, config, options."""
     files = sorted({tensor.file for tensor in stored.values()})
     settings = config.to_dict()
     settings.pop("dtype", None)
-    decisive = {name: value for name, value in asdict(options).items() if name != "strict"}
+    recipe_options = {name: value for name, value in asdict(options).items() if name != "strict"}
     return {
         "files": [{"name": file.name, "bytes": file.stat().st_size, "mtime": file.stat().st_mtime} for file in files],
-        "options": decisive,
+        "options": recipe_options,
         "config": fingerprint_of(settings),
         "version": importlib.metadata.version("microemo"),
     }
 
 
 def _staging_folder(target: Path, *, fingerprint: str) -> Path:
-    """Returns the folder to write into: what this conversion has finished there stays, all else is removed."""
+    """Returns the folder to write into. Finished shards of this conversion are kept, other content is removed."""
     staging = target.with_name(f"{target.name}.partial")
     if staging.exists() and not read_progress(staging, fingerprint=fingerprint):
         shutil.rmtree(staging)
@@ -264,11 +270,11 @@ def _staging_folder(target: Path, *, fingerprint: str) -> Path:
     return staging
 
 
-def _already_there(target: Path, *, fingerprint: str) -> bool:
-    """Says whether this conversion has been done; raises `ValueError` rather than write over anything else."""
+def _is_converted(target: Path, *, fingerprint: str) -> bool:
+    """Whether `target` is the result of this conversion; raises `ValueError` if it is anything else."""
     record = target / RECORD_FILE
     if record.is_file() and f'"{fingerprint}"' in record.read_text(encoding="utf-8"):
         return True
     if target.exists():
-        raise ValueError(f"{target} exists and is not the result of this conversion; name another folder or move it")
+        raise ValueError(f"{target} exists and is not the result of this conversion; choose another folder")
     return False

@@ -1,7 +1,7 @@
-"""Which original tensors make which of ours, decided by a table of rules before any weight is read.
+"""Plans a conversion with a table of key rules, before any weight is read.
 
-Several original tensors may meet in one of ours, each as a part of its own: a matrix and its LoRA factors, the biases
-of queries and of values. A key that no rule knows, or that leads to nothing, is an error and never dropped in silence.
+Several original tensors may be combined into one target tensor as different parts: a matrix and its LoRA factors, the
+biases of queries and of values. Keys that match no rule or no tensor of the model are errors.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-WHOLE = "whole"  # the part of an original tensor which is taken as it is
-KEYS_IN_AN_ERROR = 8  # enough to see what is wrong
+WHOLE = "whole"  # part name of a tensor that is copied unchanged
+KEYS_IN_AN_ERROR = 8  # keys that an error message lists
 
 
 @dataclass(frozen=True)
 class KeyRule:
-    r"""Original keys that `pattern` matches as a whole become `target`, where \1, \2 ... are the pattern's groups."""
+    r"""Maps original keys that fully match `pattern` to `target`, where \1, \2 ... are groups of the pattern."""
 
     pattern: str
     target: str
@@ -25,7 +25,7 @@ class KeyRule:
 
 @dataclass(frozen=True)
 class IgnoreRule:
-    """Original keys that `pattern` matches as a whole are left behind, for a stated reason."""
+    """Ignores original keys that fully match `pattern`, for a stated reason."""
 
     pattern: str
     reason: str
@@ -33,10 +33,12 @@ class IgnoreRule:
 
 @dataclass(frozen=True)
 class ConversionPlan:
-    """What becomes of every original key.
+    """The use of every original key.
 
-    recipes: for each of our keys the original key of each of its parts. missing: our keys that nothing leads to, in
-    the model's order. ignored: original keys that are left behind, with the reason.
+    Args:
+        recipes: for each target key the original key of each of its parts.
+        missing: target keys without an original key, in the model's order.
+        ignored: ignored original keys with the reason.
     """
 
     recipes: dict[str, dict[str, str]]
@@ -47,70 +49,71 @@ class ConversionPlan:
 def plan_conversion(
     keys: Iterable[str], *, targets: Collection[str], rules: Sequence[KeyRule], ignore_rules: Sequence[IgnoreRule]
 ) -> ConversionPlan:
-    """Returns the plan for these original keys and these keys of ours.
+    """Returns the plan for the original keys and the target keys of the model.
 
-    Raises `ValueError` that names the keys which no rule knows, which lead to a tensor that the model does not have,
-    or of which two claim to be the same part of one tensor.
+    Raises:
+        ValueError: with the names of keys that match no rule, whose target the model does not have, or that are the
+            same part of one target.
     """
     recipes: dict[str, dict[str, str]] = {}
     ignored: dict[str, str] = {}
-    unknown, homeless, claimed_twice = [], [], []
+    unknown, without_target, claimed_twice = [], [], []
     for key in keys:
         reason = next((rule.reason for rule in ignore_rules if re.fullmatch(rule.pattern, key)), None)
         if reason is not None:
             ignored[key] = reason
             continue
-        match = next((found for rule in rules if (found := target_of(key, rule=rule))), None)
+        match = next((matched for rule in rules if (matched := target_of(key, rule=rule))), None)
         if match is None:
             unknown.append(key)
             continue
         target, part = match
         parts = recipes.setdefault(target, {})
         if target not in targets:
-            homeless.append(f"{key} -> {target}")
+            without_target.append(f"{key} -> {target}")
         if part in parts:
             claimed_twice.append(f"{parts[part]}, {key} -> {target}")
         parts[part] = key
     refuse(unknown, "known to no rule")
-    refuse(homeless, "for tensors that the configured model does not have")
+    refuse(without_target, "for tensors that the configured model does not have")
     refuse(claimed_twice, "claimed twice")
     missing = tuple(target for target in targets if target not in recipes)
     return ConversionPlan(recipes=recipes, missing=missing, ignored=ignored)
 
 
 def target_of(key: str, *, rule: KeyRule) -> tuple[str, str] | None:
-    """Returns our key and the part that `key` is of it, None where the rule does not match."""
+    """Returns the target key and part of `key`, None if the rule does not match."""
     match = re.fullmatch(rule.pattern, key)
     return None if match is None else (match.expand(rule.target), rule.part)
 
 
 def original_keys(target: str, *, rules: Sequence[KeyRule]) -> dict[str, str]:
-    """Returns the original keys that would make our key `target`: for each part the one of its first rule.
+    """Returns the original keys of `target`: for each part that of the first matching rule.
 
-    The rules are read backwards, so their patterns may hold groups and literal text alone.
+    The rules are inverted, so their patterns may only have groups and literal text.
     """
-    found: dict[str, str] = {}
+    originals: dict[str, str] = {}
     for rule in rules:
-        original = _backwards(target, rule=rule)
-        if original is not None and rule.part not in found and target_of(original, rule=rule) == (target, rule.part):
-            found[rule.part] = original
-    return found
+        key = _inverted(target, rule=rule)
+        if key is not None and rule.part not in originals and target_of(key, rule=rule) == (target, rule.part):
+            originals[rule.part] = key
+    return originals
 
 
-def _backwards(target: str, *, rule: KeyRule) -> str | None:
+def _inverted(target: str, *, rule: KeyRule) -> str | None:
     template = re.sub(r"\\\\(\d)", r"(?P<group\1>.+?)", re.escape(rule.target))
     match = re.fullmatch(template, target)
     if match is None:
         return None
     values = {int(name.removeprefix("group")): value for name, value in match.groupdict().items()}
     numbers = iter(range(1, 10))
-    literal = re.sub(r"\(\?:[^()]*\)\?", "", rule.pattern)  # what may be missing
+    literal = re.sub(r"\(\?:[^()]*\)\?", "", rule.pattern)  # without optional groups
     filled = re.sub(r"\([^()]*\)", lambda _: values.get(next(numbers), ""), literal)
     return filled.replace("\\.", ".")
 
 
 def refuse(keys: Sequence[str], reason: str) -> None:
-    """Raises `ValueError` that names the keys, the first ones of many, unless there are none."""
+    """Raises `ValueError` with the first of the keys, unless there are none."""
     if keys:
         more = f" and {len(keys) - KEYS_IN_AN_ERROR} more" if len(keys) > KEYS_IN_AN_ERROR else ""
         raise ValueError(f"{len(keys)} original keys are {reason}: {', '.join(keys[:KEYS_IN_AN_ERROR])}{more}")

@@ -1,4 +1,4 @@
-"""Configuration, processor and generation settings of a conversion: a preset, fitted to the user's own files."""
+"""Config, processor and generation settings of a conversion: a preset, adapted to the user's files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from microemo.processing.timechat_preset import timechat_processor
 TIMESTAMP_TOKENIZERS = ("bert", "llama")
 BERT = "google-bert/bert-base-uncased"
 VIDEO_LLAMA_FRAMES = 8
-# Of the positions that frames may have, the share spread over the clip; the rest is for those inside utterances.
+# Share of the frame positions that are spread over the clip; the others are for frames inside of utterances.
 SPREAD_SHARE = 1 / 3
 FRAMES_PER_UTTERANCE = 2
 
 
 @dataclass(frozen=True)
 class ModelParts:
-    """What stands beside the weights."""
+    """Config, processor and generation config of a model."""
 
     config: MicroEmoConfig
     processor: MicroEmoProcessor
@@ -38,12 +38,12 @@ class ModelParts:
 def paper_parts(
     preset: str, *, files: OriginalFiles, timestamp_tokenizer: str = "bert", bert: str = BERT
 ) -> ModelParts:
-    """Returns the preset with the language model, the Whisper and the audio queries that the files hold.
+    """Returns the preset with the language model, the Whisper and the audio queries of the files.
 
     Args:
         preset: One of `microemo.presets.PRESETS`.
-        files: The originals; the folders hold configs, tokenizer and feature extractor as well.
-        timestamp_tokenizer: "bert" reads the frames' times as TimeChat's inference does, "llama" as its training did.
+        files: The originals; the folders also have configs, tokenizer and feature extractor.
+        timestamp_tokenizer: "bert" tokenizes frame times as TimeChat's inference, "llama" as its training.
         bert: Folder or Hub id of BERT's tokenizer.
     """
     if timestamp_tokenizer not in TIMESTAMP_TOKENIZERS:
@@ -53,18 +53,18 @@ def paper_parts(
     original_tokenizer: Any = AutoTokenizer.from_pretrained(files.llama)
     tokenizer = add_special_tokens(original_tokenizer)
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.unk_token  # as TimeChat; the id stands in LLaMA's vocabulary already
-    _pad(tokenizer, side="left")  # of a batch of questions
+        tokenizer.pad_token = tokenizer.unk_token  # as TimeChat; the id is in LLaMA's vocabulary already
+    _set_padding_side(tokenizer, side="left")  # for batched generation
     config = fit_config(preset_config(preset), files=files, tokenizer=tokenizer)
-    sentences = None
+    qformer_tokenizer = None
     if config.timestamp == "text":
-        sentences = time_tokenizer(original_tokenizer if timestamp_tokenizer == "llama" else bert)
-    most = config.video_qformer_config.max_encoder_positions
+        qformer_tokenizer = time_tokenizer(original_tokenizer if timestamp_tokenizer == "llama" else bert)
+    max_frames = config.video_qformer_config.max_encoder_positions
     processor = timechat_processor(
         tokenizer,
-        qformer_tokenizer=sentences,
+        qformer_tokenizer=qformer_tokenizer,
         feature_extractor=None if files.whisper is None else WhisperFeatureExtractor.from_pretrained(files.whisper),
-        num_frames=VIDEO_LLAMA_FRAMES if preset == "video_llama" else most,
+        num_frames=VIDEO_LLAMA_FRAMES if preset == "video_llama" else max_frames,
         reading_settings=reading_settings(config),
         timestamp=config.timestamp,
         utterance_mode=config.utterance_mode,
@@ -77,16 +77,17 @@ def paper_parts(
 
 
 def fit_config(preset: MicroEmoConfig, *, files: OriginalFiles, tokenizer: Any) -> MicroEmoConfig:
-    """Returns the preset with the numbers of the user's language model, Whisper and audio checkpoint.
+    """Returns the preset with the sizes of the user's language model, Whisper and audio checkpoint.
 
-    Raises `ValueError` for a Whisper without an audio branch, or an audio branch without a Whisper.
+    Raises:
+        ValueError: a Whisper is given for a preset without audio branch, or is missing for one with it.
     """
     if preset.use_audio_branch != (files.whisper is not None):
-        wanted = "needs a Whisper folder for its audio branch" if preset.use_audio_branch else "has no audio branch"
-        raise ValueError(f"the preset {wanted}, whisper is {files.whisper}")
+        reason = "needs a Whisper folder for its audio branch" if preset.use_audio_branch else "has no audio branch"
+        raise ValueError(f"the preset {reason}, whisper is {files.whisper}")
     ids = [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS]
     text = settings_of(files.llama)
-    # Some vocabularies have more rows than tokens.
+    # Some embeddings have more rows than the vocabulary has tokens.
     text["vocab_size"] = max(text["vocab_size"], max(ids) + 1)
     settings: dict[str, Any] = {
         **preset.to_dict(),
@@ -102,22 +103,22 @@ def fit_config(preset: MicroEmoConfig, *, files: OriginalFiles, tokenizer: Any) 
 
 
 def reading_settings(config: MicroEmoConfig) -> dict[str, Any]:
-    """Returns how the processor reads videos, so that a clip has no more frames than the model has positions."""
-    most = config.video_qformer_config.max_encoder_positions
+    """Returns reading settings with which a clip has no more frames than the model has positions."""
+    max_frames = config.video_qformer_config.max_encoder_positions
     if config.utterance_mode != "utterance":
-        return {"num_frames": most, "min_frames_per_utterance": 0}
-    return {"num_frames": max(1, int(most * SPREAD_SHARE)), "min_frames_per_utterance": FRAMES_PER_UTTERANCE}
+        return {"num_frames": max_frames, "min_frames_per_utterance": 0}
+    return {"num_frames": max(1, int(max_frames * SPREAD_SHARE)), "min_frames_per_utterance": FRAMES_PER_UTTERANCE}
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    """Returns the config of a model's folder without its precision: the converted model has one for all parts."""
+    """Returns the config of a model's folder without its dtype, as the converted model has one dtype for all parts."""
     settings = AutoConfig.from_pretrained(folder).to_dict()
     settings.pop("dtype", None)
     return settings
 
 
 def audio_counts(files: OriginalFiles) -> Mapping[str, int]:
-    """Returns how many queries and positions the audio checkpoint has; nothing, where there is none."""
+    """Returns the numbers of queries and positions of the audio checkpoint; empty without one."""
     shapes = {key: tensor.shape for path in files.checkpoints for key, tensor in read_weights(path).items()}
     if "audio_query_tokens" not in shapes:
         return {}
@@ -128,22 +129,22 @@ def audio_counts(files: OriginalFiles) -> Mapping[str, int]:
 
 
 def time_tokenizer(source: Any) -> Any:
-    """Returns the tokenizer of the frames' times: of this folder or Hub id, or this one, padding on the right."""
+    """Returns the tokenizer of the frame times with right padding. source: a folder, a Hub id, or a tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(source) if isinstance(source, (str, Path)) else source
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token
-    _pad(tokenizer, side="right")  # positions count from the sentence's first word
+    _set_padding_side(tokenizer, side="right")  # positions are counted from the first token
     return tokenizer
 
 
-def _pad(tokenizer: Any, *, side: str) -> None:
-    """Sets the side of the padding, also in what is saved: there a folder that named none would name none again."""
+def _set_padding_side(tokenizer: Any, *, side: str) -> None:
+    """Sets the padding side, also for saving: transformers saves only settings that are in `init_kwargs`."""
     tokenizer.padding_side = side
     tokenizer.init_kwargs["padding_side"] = side
 
 
 def timechat_generation(config: MicroEmoConfig, *, pad_token_id: int) -> GenerationConfig:
-    """Returns TimeChat's sampling; `do_sample=False` makes it repeatable."""
+    """Returns TimeChat's sampling settings; `do_sample=False` makes generation deterministic."""
     return GenerationConfig(
         do_sample=True,
         top_p=0.9,

@@ -1,4 +1,4 @@
-"""Is what lies on the disk what was converted? Asked of the files, a tensor at a time."""
+"""Checks written weights and settings by reading them back, one tensor at a time."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def check_weights(
     checksums: Mapping[str, int],
     progress: Progress | None = None,
 ) -> None:
-    """Raises `ValueError` unless the folder holds exactly the tensors `targets`, finite, as they were converted.
+    """Raises `ValueError` unless the folder has exactly the tensors `targets`, finite and with these checksums.
 
     Args:
         folder: Of a model.
-        targets: The model's tensors by name, on the meta device: their shapes.
-        dtype: Of the floating-point ones.
-        checksums: Of every tensor, as it was written.
+        targets: The model's tensors by name, on the meta device.
+        dtype: Of floating-point tensors.
+        checksums: Of every tensor when it was written.
         progress: Called with a stage, files done and their total.
     """
-    found: set[str] = set()
+    checked: set[str] = set()
     files = folder_files(folder)
     for number, file in enumerate(files):
         if progress is not None:
@@ -43,26 +43,26 @@ def check_weights(
             for name in names:
                 _check_tensor(name, tensors.get_tensor(name), targets[name], dtype=dtype)
                 if tensor_checksum(tensors.get_tensor(name)) != checksums[name]:
-                    raise ValueError(f"{name} is not what was written: remove {file} and convert again")
-        found |= names
-    if missing := sorted(set(targets) - found):
+                    raise ValueError(f"{name} differs from what was written: remove {file} and convert again")
+        checked |= names
+    if missing := sorted(set(targets) - checked):
         raise ValueError(f"{folder} lacks tensors of the model: {missing[:5]}")
     if progress is not None:
         progress("checking", len(files), len(files))
 
 
 def _check_tensor(name: str, tensor: torch.Tensor, target: torch.Tensor, *, dtype: torch.dtype) -> None:
-    wanted = dtype if target.is_floating_point() else target.dtype
-    if tensor.shape != target.shape or tensor.dtype != wanted:
+    expected = dtype if target.is_floating_point() else target.dtype
+    if tensor.shape != target.shape or tensor.dtype != expected:
         raise ValueError(
-            f"{name} is {tuple(tensor.shape)} {tensor.dtype} on the disk, must be {tuple(target.shape)} {wanted}"
+            f"{name} is {tuple(tensor.shape)} {tensor.dtype} on the disk, must be {tuple(target.shape)} {expected}"
         )
     if not tensor.isfinite().all():
-        raise ValueError(f"{name} has values that are not finite, in the original or beyond the range of {wanted}")
+        raise ValueError(f"{name} has values that are not finite, in the original or beyond the range of {expected}")
 
 
 def check_settings(folder: Path, *, config: MicroEmoConfig) -> None:
-    """Raises `ValueError` unless config and processor load, and agree about tokens and segments."""
+    """Raises `ValueError` unless config and processor load and agree on tokens and segments."""
     loaded = MicroEmoConfig.from_pretrained(folder)
     processor = MicroEmoProcessor.from_pretrained(folder)
     pairs = {

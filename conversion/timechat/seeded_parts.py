@@ -1,4 +1,4 @@
-"""Values for the parts that no original checkpoint holds: those of MicroEmo's own initialisation, from one seed."""
+"""Initial values, from one seed, of the parts that the original checkpoints do not have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from microemo.conversion.timechat.key_rules import KeyRule, original_keys, refus
 from microemo.conversion.timechat.tensor_parts import LORA_DOWN, LORA_UP
 from microemo.modeling_microemo import MicroEmoForConditionalGeneration
 
-# What MicroEmo adds to TimeChat. The gate of the global-local attention begins at zero, which makes it TimeChat still.
+# Parts that MicroEmo adds to TimeChat. The gate of the global-local attention is initialised to zero, so that the
+# converted model still computes the same as TimeChat.
 SEEDED_KEYS = (
     "model.micro_dynamics.",
     "model.global_local_attention.",
@@ -25,14 +26,14 @@ SEEDED_KEYS = (
 
 
 def check_seedable(missing: Iterable[str], *, rules: Sequence[KeyRule]) -> None:
-    """Raises `ValueError` that names the original keys, and ours, of what must come from a checkpoint and is missing.
+    """Raises `ValueError` with the original names of weights that are missing and cannot be seeded.
 
     Args:
-        missing: Keys of ours that nothing leads to.
-        rules: The table that leads to them.
+        missing: Target keys without an original key.
+        rules: The key rules.
     """
-    wanted = [key for key in missing if not key.startswith(SEEDED_KEYS)]
-    refuse([_original_name(key, rules=rules) for key in wanted], "needed by the model and in none of the files")
+    required = [key for key in missing if not key.startswith(SEEDED_KEYS)]
+    refuse([_original_name(key, rules=rules) for key in required], "needed by the model and in none of the files")
 
 
 def _original_name(key: str, *, rules: Sequence[KeyRule]) -> str:
@@ -42,9 +43,9 @@ def _original_name(key: str, *, rules: Sequence[KeyRule]) -> str:
 
 
 class SeededParts:
-    """Draws the values of a part when one of its tensors is asked for, and keeps them until another part's turn.
+    """Initialises a part when one of its tensors is requested, and caches it until another part is requested.
 
-    Each part has a generator of its own, so that its values depend neither on the others nor on the order.
+    Each part has its own seed, so that its values depend neither on other parts nor on the order of requests.
     """
 
     def __init__(self, model: MicroEmoForConditionalGeneration, *, seed: int):
@@ -54,7 +55,7 @@ class SeededParts:
         self._values: dict[str, torch.Tensor] = {}
 
     def tensor(self, key: str) -> torch.Tensor:
-        """Returns the tensor of one of our keys, float32."""
+        """Returns the float32 tensor of a target key."""
         part, _, name = key.removeprefix("model.").partition(".")
         if part != self._part:
             self._part, self._values = part, self._draw(part)
@@ -64,11 +65,11 @@ class SeededParts:
     def _draw(self, part: str) -> dict[str, torch.Tensor]:
         module = copy.deepcopy(self.model.model.get_submodule(part)).to_empty(device="cpu").float()
         for parameter in module.parameters():
-            parameter.fill_(float("nan"))  # a parameter which no rule initialises must not go unnoticed
+            parameter.fill_(float("nan"))  # to detect parameters without initialisation
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + zlib.crc32(part.encode()))
             module.apply(self.model._init_weights)
-        forgotten = [name for name, parameter in module.named_parameters() if parameter.isnan().any()]
-        if forgotten:
-            raise RuntimeError(f"{part} has parameters that its initialisation leaves out: {forgotten}")
+        uninitialised = [name for name, parameter in module.named_parameters() if parameter.isnan().any()]
+        if uninitialised:
+            raise RuntimeError(f"{part} has parameters that its initialisation leaves out: {uninitialised}")
         return dict(module.named_parameters())

@@ -1,8 +1,8 @@
-"""Writes a model's tensors as safetensors shards, one shard in memory at a time, and goes on where it was stopped.
+"""Writes tensors as safetensors shards with the memory of one shard; an interrupted run resumes.
 
-conversion_progress.json             fingerprint of the work, and the checksums of every shard that is done
-model-00001-of-00003.safetensors     appears under its name only when it is whole
-model.safetensors.index.json         last
+conversion_progress.json             fingerprint of the inputs, and the checksums of every finished shard
+model-00001-of-00003.safetensors     written under a temporary name and renamed
+model.safetensors.index.json         written last
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Shard:
-    """Tensors of one file, by their names in the order of the model."""
+    """The tensors of one file, in the order of the model."""
 
     file_name: str
     keys: tuple[str, ...]
@@ -33,7 +33,7 @@ class Shard:
 
 
 def plan_shards(num_bytes: Mapping[str, int], *, max_bytes: int) -> tuple[Shard, ...]:
-    """Returns the shards of tensors of these sizes; a tensor larger than `max_bytes` has one for itself."""
+    """Distributes tensors to shards; a tensor larger than `max_bytes` gets its own shard."""
     if max_bytes <= 0:
         raise ValueError(f"max_bytes ({max_bytes}) must be > 0")
     groups: list[list[str]] = [[]]
@@ -62,13 +62,13 @@ def write_shards(
     fingerprint: str,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Writes the shards that `folder` lacks; returns the checksum of every tensor, as `tensor_checksum` gives it.
+    """Writes the missing shards and returns the `tensor_checksum` of every tensor.
 
     Args:
-        folder: Where to; what an earlier run of the same fingerprint finished there is kept.
-        shards: What goes where.
-        tensor_of: Makes a tensor by name.
-        fingerprint: Of all that decides the tensors.
+        folder: Folder to write; finished shards of an earlier run with the same fingerprint are kept.
+        shards: The shards to write.
+        tensor_of: Returns a tensor by name.
+        fingerprint: Of all inputs of the tensors.
         progress: Called with a stage, shards done and their total.
     """
     done = read_progress(folder, fingerprint=fingerprint)
@@ -93,14 +93,14 @@ def tensor_checksum(tensor: torch.Tensor) -> int:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes a JSON file that is whole whenever it is there."""
+    """Writes a JSON file atomically."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 
 def read_progress(folder: Path, *, fingerprint: str) -> dict[str, dict[str, int]]:
-    """Returns the checksums of the finished shards; none, when the work was another."""
+    """Returns the checksums of the finished shards; empty for another fingerprint."""
     path = folder / PROGRESS_FILE
     if not path.is_file():
         return {}
@@ -113,7 +113,7 @@ def _write_shard(folder: Path, shard: Shard, *, tensor_of: Callable[[str], torch
     partial = folder / f".{shard.file_name}.partial"
     save_file(tensors, partial, metadata={"format": "pt"})
     with partial.open("rb") as file:
-        os.fsync(file.fileno())  # the name must not outlive the content when the power fails
+        os.fsync(file.fileno())  # the content must be on disk before the rename
     os.replace(partial, folder / shard.file_name)
     return {key: tensor_checksum(tensor) for key, tensor in tensors.items()}
 

@@ -1,4 +1,4 @@
-"""Original tensors that meet in one of ours: LoRA, split biases, tables that grow."""
+"""Combines original tensors into target tensors: LoRA, split biases, extended tables."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from microemo.conversion.mini.lora_files import merge_lora
 from microemo.conversion.mini.mini_model import extend_embedding
 from microemo.conversion.timechat.key_rules import WHOLE
 
-QUERY_BIAS, VALUE_BIAS = "query_bias", "value_bias"  # EVA's attention has no bias for its keys
+QUERY_BIAS, VALUE_BIAS = "query_bias", "value_bias"  # EVA's attention has no key bias
 LORA_DOWN, LORA_UP = "lora_down", "lora_up"  # A (r, in) and B (out, r)
-FRAME_TABLE = "frame_table"  # a vector a frame
-VOCABULARY = "vocabulary"  # a vector a token
+FRAME_TABLE = "frame_table"  # one vector per frame
+VOCABULARY = "vocabulary"  # one vector per token
 
 
 @dataclass(frozen=True)
 class Combiner:
-    """Makes our tensors out of their parts. `lora_alpha` over the rank is the weight of a LoRA product."""
+    """Combines the parts of a target tensor. `lora_alpha` divided by the rank is the scale of a LoRA product."""
 
     lora_alpha: float
 
     def __call__(self, parts: Mapping[str, torch.Tensor], *, shape: tuple[int, ...]) -> torch.Tensor:
-        """Returns the tensor of `shape`; raises `ValueError` for parts that belong to no tensor."""
+        """Returns the tensor of `shape`; raises `ValueError` for parts that cannot be combined."""
         names = set(parts)
         if names == {WHOLE}:
             return parts[WHOLE]
@@ -42,12 +42,12 @@ class Combiner:
 
 
 def join_biases(query_bias: torch.Tensor, value_bias: torch.Tensor) -> torch.Tensor:
-    """(D,) of the queries and (D,) of the values -> (3 D,) of queries, keys and values."""
+    """Query bias (D,) and value bias (D,) -> bias (3 D,) of queries, keys and values."""
     return torch.cat((query_bias, torch.zeros_like(query_bias), value_bias))
 
 
 def interpolate_frames(table: torch.Tensor, *, count: int) -> torch.Tensor:
-    """(T, D) -> (count, D), each row a copy of the nearest old one, as TimeChat grows Video-LLaMA's 32 rows to 96."""
+    """(T, D) -> (count, D) by nearest neighbour, as TimeChat extends Video-LLaMA's 32 positions to 96."""
     if len(table) == count:
         return table
     return F.interpolate(table.T.unsqueeze(0), size=count, mode="nearest").squeeze(0).T

@@ -1,7 +1,7 @@
-"""The table of keys: TimeChat, Video-LLaMA, InstructBLIP's Q-Former, EVA's ViT and LLaMA -> MicroEmo.
+"""Key rules from TimeChat, Video-LLaMA, InstructBLIP's Q-Former, EVA's ViT and LLaMA to MicroEmo.
 
-The files share one namespace, that of TimeChat's modules: the ViT's keys get the prefix `visual_encoder.`, LLaMA's
-`llama_model.`, those of a Whisper that hears in ImageBind's place `whisper.`.
+All files share the namespace of TimeChat's modules: keys of the ViT get the prefix `visual_encoder.`, those of LLaMA
+`llama_model.`, and those of a Whisper that replaces ImageBind `whisper.`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VISION_RULES = (
 
 
 def qformer_rules(module: str, *, part: str) -> tuple[KeyRule, ...]:
-    """Returns the rules of a BERT with cross-attention: TimeChat's attribute `module` -> our `model.<part>`."""
+    """Returns the rules of a BERT with cross-attention: TimeChat's attribute `module` -> `model.<part>`."""
     layer, ours = rf"{module}\.bert\.encoder\.layer\.(\d+)", rf"model.{part}.encoder.layers.\1"
     rules = [KeyRule(rf"{module}\.bert\.embeddings\.LayerNorm\.(weight|bias)", rf"model.{part}.norm.\1")]
     for theirs, attention in (("attention", "self_attention"), ("crossattention", "cross_attention")):
@@ -76,7 +76,7 @@ BRIDGE_RULES = (
     KeyRule(r"audio_llama_proj\.(weight|bias)", r"model.audio_projector.\1"),
 )
 
-# PEFT wraps LLaMA in two modules and calls its only adapter "default".
+# PEFT wraps LLaMA in two modules and names the adapter "default".
 _ADAPTED, _PLAIN = r"llama_model\.base_model\.model\.model\.(.+)", r"model.language_model.\1.weight"
 LANGUAGE_RULES = (
     KeyRule(rf"{_ADAPTED}\.lora_A\.default\.weight", _PLAIN, LORA_DOWN),
@@ -90,25 +90,25 @@ WHISPER_RULES = (KeyRule(r"whisper\.(?:model\.)?encoder\.(.+)", r"model.audio_to
 KEY_RULES = (*VISION_RULES, *BRIDGE_RULES, *LANGUAGE_RULES, *WHISPER_RULES)
 
 IGNORE_RULES = (
-    IgnoreRule(r"(.+\.)?position_ids", "counts positions, not learned"),
-    IgnoreRule(r".+\.rotary_emb\.inv_freq", "follows from the configuration"),
-    IgnoreRule(r"visual_encoder\.(norm|fc_norm|head)\..+", "the ViT's end; ln_vision stands there"),
+    IgnoreRule(r"(.+\.)?position_ids", "a constant buffer"),
+    IgnoreRule(r".+\.rotary_emb\.inv_freq", "computed from the config"),
+    IgnoreRule(r"visual_encoder\.(norm|fc_norm|head)\..+", "the ViT's final norm and head, replaced by ln_vision"),
     IgnoreRule(r"Qformer\.cls\..+", "BERT's language head, which TimeChat removes"),
-    IgnoreRule(r"(llm|t5|opt)_proj\..+", "leads to the language model of BLIP-2 or InstructBLIP"),
+    IgnoreRule(r"(llm|t5|opt)_proj\..+", "the projection to the language model of BLIP-2 or InstructBLIP"),
     IgnoreRule(r"audio_encoder\..+", "ImageBind's buffers; its weights are not in these files"),
     IgnoreRule(r"whisper\.(model\.decoder\..+|decoder\..+|proj_out\.weight)", "Whisper's decoder"),
 )
 
 
 def ignore_rules(config: MicroEmoConfig) -> tuple[IgnoreRule, ...]:
-    """Returns what is left behind for this model: `IGNORE_RULES` and what its size and its switches leave out."""
+    """Returns `IGNORE_RULES` and the rules for parts that this config does not have."""
     depth = config.vision_config.num_hidden_layers
     rules = [
         *IGNORE_RULES,
-        IgnoreRule(rf"visual_encoder\.blocks\.{depth}\..+", "the ViT's last block; BLIP-2 reads the one before"),
+        IgnoreRule(rf"visual_encoder\.blocks\.{depth}\..+", "the ViT's last block, unused by BLIP-2"),
     ]
     if config.timestamp != "text":
-        reason = "the text half of the Q-Former; this model's frames are given no sentence"
+        reason = "the text branch of the Q-Former, which this model without timestamp text does not use"
         rules += [
             IgnoreRule(r"Qformer\.bert\.embeddings\.(word|position)_embeddings\.weight", reason),
             IgnoreRule(r"Qformer\.bert\.encoder\.layer\.\d+\.(intermediate|output)\..+", reason),

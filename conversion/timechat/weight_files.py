@@ -1,4 +1,4 @@
-"""Tensors of checkpoints on disk, by name and shape, read one at a time and never by unpickling code."""
+"""Lazily loaded tensors of checkpoint files. Pickled code is never executed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-# Types by the names that safetensors gives them.
+# Type names of safetensors.
 SAFETENSORS_DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -26,7 +26,7 @@ SAFETENSORS_DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-# In the order in which transformers looks for them.
+# In the lookup order of transformers.
 FOLDER_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -37,7 +37,7 @@ FOLDER_FILES = (
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that has not been read yet."""
+    """Description of a tensor in a file; `load` reads it."""
 
     file: Path
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ class StoredTensor:
 
 
 def read_weights(path: Path, *, prefix: str = "") -> dict[str, StoredTensor]:
-    """Returns the tensors of a .pth, .bin or .safetensors file, or of a model's folder, by `prefix` and their key."""
+    """Returns the tensors of a .pth, .bin or .safetensors file or of a model's folder, by `prefix` + key."""
     if path.is_dir():
         files = folder_files(path)
     elif path.is_file():
@@ -61,32 +61,32 @@ def read_weights(path: Path, *, prefix: str = "") -> dict[str, StoredTensor]:
 
 
 def folder_files(folder: Path) -> tuple[Path, ...]:
-    """Returns the weight files of a model's folder, all shards of it."""
-    found = next((folder / name for name in FOLDER_FILES if (folder / name).is_file()), None)
-    if found is None:
+    """Returns the weight files of a model's folder, including all shards."""
+    entry = next((folder / name for name in FOLDER_FILES if (folder / name).is_file()), None)
+    if entry is None:
         raise FileNotFoundError(f"{folder} has no weights; looked for {', '.join(FOLDER_FILES)}")
-    if found.suffix != ".json":
-        return (found,)
-    shards = sorted(set(json.loads(found.read_text(encoding="utf-8"))["weight_map"].values()))
-    lost = [name for name in shards if not (folder / name).is_file()]
-    if lost:
-        raise FileNotFoundError(f"{folder} lacks the shards {lost} that {found.name} names")
+    if entry.suffix != ".json":
+        return (entry,)
+    shards = sorted(set(json.loads(entry.read_text(encoding="utf-8"))["weight_map"].values()))
+    missing = [name for name in shards if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} lacks the shards {missing} that {entry.name} names")
     return tuple(folder / name for name in shards)
 
 
 def _read_safetensors(file: Path) -> dict[str, StoredTensor]:
     with safe_open(file, framework="pt") as tensors:
         return {
-            key: _described(
+            key: _stored_tensor(
                 file, key, shape=tensors.get_slice(key).get_shape(), dtype=tensors.get_slice(key).get_dtype()
             )
             for key in tensors.keys()  # noqa: SIM118  # not a dict
         }
 
 
-def _described(file: Path, key: str, *, shape: list[int], dtype: str) -> StoredTensor:
+def _stored_tensor(file: Path, key: str, *, shape: list[int], dtype: str) -> StoredTensor:
     if dtype not in SAFETENSORS_DTYPES:
-        raise ValueError(f"{file}: {key} has the type {dtype}, which is none of {', '.join(SAFETENSORS_DTYPES)}")
+        raise ValueError(f"{file}: {key} has the type {dtype}, allowed are {', '.join(SAFETENSORS_DTYPES)}")
     return StoredTensor(file, tuple(shape), partial(_load_safetensor, file, key), SAFETENSORS_DTYPES[dtype])
 
 
@@ -99,15 +99,15 @@ def _read_torch(file: Path) -> dict[str, StoredTensor]:
     checkpoint = _load_torch(file)
     state_dict = checkpoint.get("model", checkpoint) if isinstance(checkpoint, dict) else checkpoint
     if not isinstance(state_dict, dict) or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
-        raise ValueError(f"{file} holds no state dict: tensors by name, by themselves or under the key 'model'")
+        raise ValueError(f"{file} must hold a state dict, at the top level or under the key 'model'")
     return {
-        key: StoredTensor(file, tuple(value.shape), partial(_given, value.detach()), value.dtype)
+        key: StoredTensor(file, tuple(value.shape), partial(_identity, value.detach()), value.dtype)
         for key, value in state_dict.items()
     }
 
 
 def _load_torch(file: Path) -> Any:
-    """Maps the file into memory, so that a tensor is read when it is used; files from before torch 1.6 come whole."""
+    """Memory-maps the file, so that tensors are read when used. Files from before torch 1.6 are read completely."""
     try:
         try:
             return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -117,10 +117,10 @@ def _load_torch(file: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{file} holds more than tensors and plain values, and reading that could run code of its author: "
+            f"{file} holds more than tensors and plain values; reading it could execute arbitrary code: "
             f"{str(error).splitlines()[0]}"
         ) from error
 
 
-def _given(tensor: torch.Tensor) -> torch.Tensor:
+def _identity(tensor: torch.Tensor) -> torch.Tensor:
     return tensor

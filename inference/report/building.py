@@ -14,7 +14,7 @@ import numpy as np
 from microemo.configuration_microemo import NEUTRAL
 from microemo.inference.chunk_analysis import WindowFindings
 from microemo.inference.explanation.check import CheckedText, check_explanation
-from microemo.inference.explanation.explanations import shift_times
+from microemo.inference.explanation.time_shift import shift_times
 from microemo.inference.report.face_curves import boxes_at, expression_scores
 from microemo.inference.report.report import (
     ClipSummary,
@@ -152,7 +152,9 @@ def modalities(windows: Sequence[WindowFindings], *, words_from: str) -> tuple[M
     entries = []
     for name, absence in ABSENCE_NAMES.items():
         used = [window for window in windows if name in window.used]
-        reasons = dict.fromkeys(window.clip.absences.get(absence, "") for window in windows if name not in window.used)
+        reasons = dict.fromkeys(
+            window.clip.missing_reasons.get(absence, "") for window in windows if name not in window.used
+        )
         if name == "words" and not used and _has_words(windows):
             reasons |= {f"{notes['words']}: no English text, which the language model needs": None}
         if name == "faces" and not used and any(window.clip.tracks for window in windows):

@@ -118,7 +118,7 @@ def test_a_folder_of_frames_at_its_rate(command, tmp_path, capsys):
     assert command(["analyze", str(folder), "--fps", "200", "--json", "--mode", "scores"]) == 0
     report = EmotionReport.from_json(capsys.readouterr().out)
     assert report.source == str(folder) and report.duration_seconds == pytest.approx(0.2)
-    assert "1 of 40 frames are missing (7): their time stays empty" in report.warnings
+    assert "1 of 40 frames are missing (7): gaps are left for them" in report.warnings
 
 
 def test_an_audio_track_may_be_named(command, video, capsys):

@@ -1,4 +1,4 @@
-"""The recipe and the command line, fast; then the real folder (`slow`: it needs the downloads)."""
+"""Assembly of microemo-mini: recipe and command line; the real folder in slow tests, which need downloads."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_recipe_names_sources_versions_checkpoint_and_code(tmp_path: Path) -> No
     json.dumps(recipe)
 
 
-def test_a_changed_checkpoint_or_version_changes_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipe_depends_on_checkpoint_and_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = mini_recipe(tmp_path)
     assert mini_recipe(tmp_path) == before
     write_checkpoint(tmp_path, {"weight": torch.ones(1)}, trained_parts=[])
@@ -62,10 +62,8 @@ def test_a_changed_checkpoint_or_version_changes_the_recipe(tmp_path: Path, monk
     assert mini_recipe(tmp_path / "empty") != before
 
 
-def test_a_new_file_of_trained_weights_makes_it_assemble_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The old assembly is in the cache; a LoRA comes to the checkpoint."""
+def test_new_trained_weights_trigger_assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache has an old assembly; then a LoRA is added to the checkpoint."""
     assemble_of_tiny_parts(monkeypatch)
     cache, checkpoint = tmp_path / "cache", tmp_path / "checkpoint"
     weights = {"model.face_head.static_expression.bias": torch.arange(8.0)}
@@ -83,7 +81,7 @@ def test_a_new_file_of_trained_weights_makes_it_assemble_again(
     assert after[f"{module}.weight"].dtype == torch.float32
 
 
-def test_a_process_that_may_not_save_leaves_no_hollow_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_that_does_not_save_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assemble_of_tiny_parts(monkeypatch)
     monkeypatch.setattr(PreTrainedModel, "should_save_on_this_rank", lambda *_: False)
     with pytest.raises(RuntimeError, match="must be assembled by the main process"):
@@ -91,7 +89,7 @@ def test_a_process_that_may_not_save_leaves_no_hollow_folder(tmp_path: Path, mon
     assert not (tmp_path / "microemo-mini").exists()
 
 
-def test_command_line_refuses_a_folder_of_somebody_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_refuses_an_unknown_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.txt").touch()
     assert main(["--out", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]) == 1
     assert "error: " in (message := capsys.readouterr().err)
@@ -99,7 +97,7 @@ def test_command_line_refuses_a_folder_of_somebody_else(tmp_path: Path, capsys: 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_command_line_offline_names_the_file(
+def test_command_line_offline_error_names_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -138,8 +136,8 @@ def test_every_auto_class_loads_the_folder(assembled_mini: Path) -> None:
 
 
 @pytest.mark.slow
-def test_real_model_speaks_english(assembled_mini: Path) -> None:
-    """The language model survived conversion, resizing and our wrapper."""
+def test_real_language_model_generates_english(assembled_mini: Path) -> None:
+    """Checks conversion, resized embedding and wrapper of the language model."""
     model = AutoModelForImageTextToText.from_pretrained(assembled_mini).eval()
     tokenizer = AutoProcessor.from_pretrained(assembled_mini).tokenizer
     prompt = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
@@ -149,7 +147,7 @@ def test_real_model_speaks_english(assembled_mini: Path) -> None:
 
 
 @pytest.mark.slow
-def test_config_names_what_is_trained(assembled_mini: Path) -> None:
+def test_config_lists_the_trained_parts(assembled_mini: Path) -> None:
     checkpoint = read_checkpoint(mini_checkpoint_folder())
     model = AutoModel.from_pretrained(assembled_mini)
     assert tuple(model.config.trained_parts) == checkpoint.trained_parts
@@ -160,7 +158,7 @@ def test_config_names_what_is_trained(assembled_mini: Path) -> None:
 
 
 @pytest.mark.slow
-def test_second_run_does_nothing() -> None:
+def test_second_run_is_a_no_op() -> None:
     assembled_mini = assemble_mini()
     before = {path: path.stat().st_mtime_ns for path in assembled_mini.rglob("*")}
     reports: list[tuple[str, int, int]] = []
@@ -171,7 +169,7 @@ def test_second_run_does_nothing() -> None:
 
 @pytest.mark.slow
 def test_offline_with_a_filled_cache_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Another process, another place, no index: every file is the same."""
+    """Another process and folder without network write the same files."""
     assembled_mini = assemble_mini()
     wheels = default_cache_dir() / "wheels"
     shutil.copytree(wheels, tmp_path / "cache" / "wheels", copy_function=_link)
@@ -189,7 +187,7 @@ def test_offline_with_a_filled_cache_gives_the_same_bytes(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_processor_and_model_agree(assembled_mini: Path) -> None:
-    """One synthetic clip with all streams goes through both."""
+    """Runs a synthetic clip with all streams through both."""
     processor = AutoProcessor.from_pretrained(assembled_mini)
     model = AutoModelForImageTextToText.from_pretrained(assembled_mini).eval()
     inputs = processor.from_clip(_clip(), question="What does Anna feel?")

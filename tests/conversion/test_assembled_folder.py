@@ -25,14 +25,14 @@ def _refuse(folder: Path) -> None:
     raise AssertionError(f"{folder} must not be written again")
 
 
-def test_second_run_touches_nothing(tmp_path: Path) -> None:
+def test_second_run_is_a_no_op(tmp_path: Path) -> None:
     target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
     before = {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))}
     assert assemble_once(target, recipe=RECIPE, write=_refuse) == target
     assert {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))} == before
 
 
-def test_manifest_tells_recipe_and_files(tmp_path: Path) -> None:
+def test_manifest_has_recipe_and_files(tmp_path: Path) -> None:
     target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
     manifest = json.loads((target / MANIFEST).read_text())
     assert manifest["recipe"] == RECIPE
@@ -42,21 +42,21 @@ def test_manifest_tells_recipe_and_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["sub/config.json", "weights.bin", MANIFEST])
-def test_a_lost_file_makes_it_assemble_again(tmp_path: Path, damage: str) -> None:
+def test_missing_file_triggers_assembly(tmp_path: Path, damage: str) -> None:
     target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
     (target / damage).unlink()
     assemble_once(target, recipe=RECIPE, write=write_files, replace_unknown=True)
     assert is_complete(target, fingerprint=fingerprint_of(RECIPE))
 
 
-def test_a_cut_file_makes_it_assemble_again(tmp_path: Path) -> None:
+def test_truncated_file_triggers_assembly(tmp_path: Path) -> None:
     target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
     (target / "weights.bin").write_bytes(b"x")
     assemble_once(target, recipe=RECIPE, write=write_files)
     assert (target / "weights.bin").stat().st_size == 1000
 
 
-def test_another_recipe_replaces_the_folder(tmp_path: Path) -> None:
+def test_changed_recipe_replaces_the_folder(tmp_path: Path) -> None:
     target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
     (target / "stale").touch()
     assemble_once(target, recipe={"version": 2}, write=write_files)
@@ -64,7 +64,7 @@ def test_another_recipe_replaces_the_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["mini"]
 
 
-def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+def test_unknown_folder_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.jpg").touch()
     with pytest.raises(ValueError, match=f"photos has files but no {MANIFEST}"):
@@ -72,7 +72,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "photos" / "one.jpg").exists()
 
 
-def test_an_error_while_writing_leaves_the_old_folder_and_no_rubbish(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_folder_and_cleans_up(tmp_path: Path) -> None:
     target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
 
     def fail(folder: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_error_while_writing_leaves_the_old_folder_and_no_rubbish(tmp_path: P
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["mini"]
 
 
-def test_killed_in_the_middle_counts_for_nothing(tmp_path: Path) -> None:
+def test_killed_assembly_leaves_no_result(tmp_path: Path) -> None:
     process = FORK.Process(target=assemble_forever, args=(tmp_path,))
     process.start()
     while not (tmp_path / "started").exists():
@@ -101,7 +101,7 @@ def test_killed_in_the_middle_counts_for_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".mini.partial-*")) == []
 
 
-def test_of_concurrent_assemblers_one_writes(tmp_path: Path) -> None:
+def test_only_one_of_several_processes_writes(tmp_path: Path) -> None:
     processes = [FORK.Process(target=assemble_counting, args=(tmp_path, number)) for number in range(3)]
     for process in processes:
         process.start()

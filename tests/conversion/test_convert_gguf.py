@@ -1,4 +1,4 @@
-"""The converted Llama against the weights that went into the GGUF file, and against transformers' own reader."""
+"""The converted Llama equals the weights in the GGUF file and those read by transformers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def tiny_gguf(tiny_llama: LlamaForCausalLM, tmp_path_factory: pytest.TempPathFac
     return path
 
 
-def test_logits_are_those_of_the_model_in_the_file(tiny_llama: LlamaForCausalLM, tiny_gguf: Path) -> None:
+def test_logits_equal_the_original_model(tiny_llama: LlamaForCausalLM, tiny_gguf: Path) -> None:
     converted = convert_gguf(tiny_gguf)
     assert converted.config.rms_norm_eps == 1e-5
     model = LlamaForCausalLM(converted.config).eval()
@@ -65,12 +65,12 @@ def test_logits_are_those_of_the_model_in_the_file(tiny_llama: LlamaForCausalLM,
     torch.testing.assert_close(model(tokens).logits, tiny_llama(tokens).logits, rtol=0, atol=0)
 
 
-def test_weights_are_those_that_transformers_reads(tiny_gguf: Path) -> None:
+def test_weights_equal_those_read_by_transformers(tiny_gguf: Path) -> None:
     expected = AutoModelForCausalLM.from_pretrained(tiny_gguf.parent, gguf_file=tiny_gguf.name, dtype=torch.float32)
     torch.testing.assert_close(convert_gguf(tiny_gguf).state_dict, dict(expected.model.state_dict()), rtol=0, atol=0)
 
 
-def test_tokenizer_is_lossless_and_keeps_special_tokens_whole(tiny_gguf: Path) -> None:
+def test_tokenizer_round_trip_and_special_tokens(tiny_gguf: Path) -> None:
     tokenizer = convert_gguf(tiny_gguf).tokenizer
     for text in TEXTS + TEXTS_WITH_SPACE_BEFORE_DIGITS:
         assert tokenizer.decode(tokenizer(text).input_ids) == text
@@ -79,7 +79,7 @@ def test_tokenizer_is_lossless_and_keeps_special_tokens_whole(tiny_gguf: Path) -
     assert tokenizer("  1").input_ids == tokenizer("  ").input_ids + tokenizer("1").input_ids
 
 
-def test_a_tensor_too_many_is_an_error(tiny_llama: LlamaForCausalLM, tmp_path: Path) -> None:
+def test_unexpected_tensor_is_refused(tiny_llama: LlamaForCausalLM, tmp_path: Path) -> None:
     writer = gguf.GGUFWriter(tmp_path / "extra.gguf", "llama")
     _write_metadata(writer, tiny_llama.config)
     writer.add_tensor("output.weight", np.zeros((4, 4), np.float32))
@@ -92,7 +92,7 @@ def test_a_tensor_too_many_is_an_error(tiny_llama: LlamaForCausalLM, tmp_path: P
 
 
 @pytest.mark.slow
-def test_real_model_equals_transformers_reading_of_the_file(mini_sources: Path, tmp_path: Path) -> None:
+def test_real_model_equals_the_one_read_by_transformers(mini_sources: Path, tmp_path: Path) -> None:
     file = mini_sources / LANGUAGE_MODEL.name / Path(LANGUAGE_MODEL.files[0].path).name
     reference = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32).eval()
     converted = convert_gguf(file)
@@ -106,7 +106,7 @@ def test_real_model_equals_transformers_reading_of_the_file(mini_sources: Path, 
 
 
 @pytest.mark.slow
-def test_real_tokenizer_equals_transformers_but_for_digits(mini_sources: Path) -> None:
+def test_real_tokenizer_equals_transformers_except_for_digits(mini_sources: Path) -> None:
     file = mini_sources / LANGUAGE_MODEL.name / Path(LANGUAGE_MODEL.files[0].path).name
     reference = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     tokenizer = convert_gguf(file).tokenizer

@@ -1,4 +1,4 @@
-"""Random checkpoints in the original layout, converted, compute what TimeChat computes."""
+"""Converted random checkpoints in the original layout compute the same as TimeChat."""
 
 import json
 
@@ -45,7 +45,7 @@ def model(folder):
 
 
 def load(folder, **changes):
-    """Loads every weight or fails."""
+    """Loads the converted model strictly."""
     model, report = MicroEmoForConditionalGeneration.from_pretrained(
         folder, output_loading_info=True, dtype=torch.float32, **changes
     )
@@ -95,7 +95,7 @@ def batched(*clips):
 
 
 @torch.no_grad()
-def test_frames_keep_their_text_positions_and_are_timechats(model, original):
+def test_frame_tokens_with_timestamps_equal_timechat(model, original):
     tensors = clip(3)
     output = model.get_video_features(**batched(tensors), return_dict=True)
     assert output.last_hidden_state.shape == (1, 3, TINY.queries + 7, TINY.width)
@@ -104,7 +104,7 @@ def test_frames_keep_their_text_positions_and_are_timechats(model, original):
 
 @pytest.mark.parametrize("num_frames", [1, 3, 4, 6, 7, 8, 12], ids=lambda count: f"{count} frames")
 @torch.no_grad()
-def test_windows_are_timechats_the_last_one_short(model, original, num_frames):
+def test_windows_equal_timechat_with_a_short_last_one(model, original, num_frames):
     tensors = clip(num_frames, seed=num_frames)
     (tokens,) = model.get_video_features(**batched(tensors), return_dict=True).pooler_output
     wanted = reference_tokens(original, tensors)
@@ -113,7 +113,7 @@ def test_windows_are_timechats_the_last_one_short(model, original, num_frames):
 
 
 @torch.no_grad()
-def test_a_batch_is_its_clips_one_by_one(model, original):
+def test_batch_equals_single_clips(model, original):
     clips = [clip(7, seed=1), clip(4, seed=2), clip(12, seed=3)]
     outputs = model.get_video_features(**batched(*clips), return_dict=True).pooler_output
     for tokens, tensors in zip(outputs, clips, strict=True):
@@ -121,7 +121,7 @@ def test_a_batch_is_its_clips_one_by_one(model, original):
 
 
 @torch.no_grad()
-def test_without_windows_one_pass_reads_all_frames(folder, original):
+def test_clip_mode_equals_a_single_window(folder, original):
     whole = load(folder, utterance_mode="clip")
     tensors = clip(7)
     (tokens,) = whole.get_video_features(**batched(tensors), return_dict=True).pooler_output
@@ -129,7 +129,7 @@ def test_without_windows_one_pass_reads_all_frames(folder, original):
 
 
 @torch.no_grad()
-def test_padded_text_counts_as_in_timechat(folder, original):
+def test_padded_timestamps_equal_timechat(folder, original):
     tensors = clip(4)
     masked = load(folder)
     masked.model.frame_qformer.config.mask_text_padding = True
@@ -138,7 +138,7 @@ def test_padded_text_counts_as_in_timechat(folder, original):
 
 
 def prompt(tensors):
-    """Token ids with a run of placeholders, and where they stand."""
+    """Token ids with a run of placeholders, and their positions."""
     count = TINY.queries * -(-len(tensors["frame_times"]) // STRIDE)
     ids = torch.tensor([[1, 20, 30, *[259] * count, 40, 50, 60]])
     return ids, ids[0] == 259
@@ -159,7 +159,7 @@ def reference_logits(original, tensors, *, lora_alpha):
 
 
 @torch.no_grad()
-def test_the_answers_logits_are_timechats_with_lora_merged(model, original):
+def test_logits_with_merged_lora_equal_timechat(model, original):
     tensors = clip(7)
     logits = model(input_ids=prompt(tensors)[0], **batched(tensors)).logits
     wanted = reference_logits(original, tensors, lora_alpha=32)
@@ -171,7 +171,7 @@ def test_the_answers_logits_are_timechats_with_lora_merged(model, original):
 
 @pytest.mark.parametrize("lora_alpha", [32, 20])
 @torch.no_grad()
-def test_lora_kept_as_an_adapter_computes_the_same(original, tmp_path, lora_alpha):
+def test_adapter_equals_merged_lora(original, tmp_path, lora_alpha):
     peft = pytest.importorskip("peft")
     config = timechat_config()
     options = ConversionOptions(dtype="float32", lora="adapter", lora_alpha=lora_alpha)
@@ -190,7 +190,7 @@ def test_lora_kept_as_an_adapter_computes_the_same(original, tmp_path, lora_alph
 
 
 @torch.no_grad()
-def test_with_the_local_branch_the_closed_gate_leaves_timechat(original, tmp_path):
+def test_zero_gate_of_the_local_branch_equals_timechat(original, tmp_path):
     dynamics = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 20, "max_regions": 17}
     config = timechat_config(use_local_branch=True, dynamics_config=dynamics)
     out = convert_timechat(
@@ -208,7 +208,7 @@ def test_with_the_local_branch_the_closed_gate_leaves_timechat(original, tmp_pat
 
 
 @torch.no_grad()
-def test_a_shorter_position_table_grows_to_the_nearest(tmp_path):
+def test_position_table_is_interpolated(tmp_path):
     original = write_timechat(tmp_path, frames=4)
     config = timechat_config()
     out = convert_timechat(
@@ -219,12 +219,12 @@ def test_a_shorter_position_table_grows_to_the_nearest(tmp_path):
     assert torch.equal(grown, table.repeat_interleave(3, dim=0))
 
 
-def test_32_rows_become_96_each_three_times():
+def test_32_positions_become_96_by_repetition():
     table = torch.arange(32.0)[:, None]
     assert interpolate_frames(table, count=96)[:, 0].tolist() == [row for row in range(32) for _ in range(3)]
 
 
-def test_bfloat16_holds_the_rounded_values(original, folder, tmp_path):
+def test_bfloat16_weights_are_rounded(original, folder, tmp_path):
     config = timechat_config()
     out = convert_timechat(original.files, tmp_path / "out", config=config, processor=converted_processor(config))
     assert json.loads((out / "config.json").read_text())["dtype"] == "bfloat16"
@@ -235,7 +235,7 @@ def test_bfloat16_holds_the_rounded_values(original, folder, tmp_path):
         assert torch.equal(tensor, exact[name].to(torch.bfloat16)), name
 
 
-def test_a_language_model_that_shares_its_embeddings_is_written_once(original, tmp_path):
+def test_tied_embeddings_are_written_once(original, tmp_path):
     config = timechat_config(text_config={**text_settings(vocab_size=262), "tie_word_embeddings": True})
     out = convert_timechat(
         original.files, tmp_path / "out", config=config, processor=converted_processor(config), options=FLOAT32
@@ -247,13 +247,13 @@ def test_a_language_model_that_shares_its_embeddings_is_written_once(original, t
     assert torch.equal(model.lm_head.weight[:259], original.llama["model.embed_tokens.weight"])
 
 
-def test_the_processor_lies_beside_the_model(folder):
+def test_processor_is_saved_with_the_model(folder):
     processor = MicroEmoProcessor.from_pretrained(folder)
     assert processor.timestamp == "text" and processor.qformer_tokenizer is not None
     assert (processor.window_frames, processor.window_stride) == (WINDOW, STRIDE)
 
 
-def test_the_record_names_what_was_left_behind(folder):
+def test_record_lists_ignored_keys(folder):
     record = json.loads((folder / "conversion.json").read_text())
     left = record["left_behind"]
     assert "visual_encoder.blocks.2.attn.qkv.weight" in left  # the block behind the last

@@ -14,7 +14,7 @@ from microemo.conversion.mini.mini_packages import MOBILENET
 
 @pytest.fixture(scope="module")
 def random_mobilenet() -> nn.Module:
-    """torchvision's, with batch norms that do something."""
+    """torchvision's model with random batch norms."""
     torch.manual_seed(0)
     model = torchvision.models.mobilenet_v2().eval()
     for module in model.modules():
@@ -27,11 +27,11 @@ def random_mobilenet() -> nn.Module:
 
 
 @pytest.mark.parametrize(("size", "regions"), [(224, 7), (112, 4), (97, 4)])
-def test_features_equal_torchvisions(random_mobilenet: nn.Module, size: int, regions: int) -> None:
+def test_features_equal_torchvision(random_mobilenet: nn.Module, size: int, regions: int) -> None:
     _assert_same_features(random_mobilenet, size=size, regions=regions)
 
 
-def test_a_foreign_key_is_an_error(random_mobilenet: nn.Module) -> None:
+def test_unknown_key_is_refused(random_mobilenet: nn.Module) -> None:
     weights = random_mobilenet.state_dict()
     weights["features.19.0.weight"] = torch.zeros(1)
     with pytest.raises(ValueError, match=r"features\.19\.0\.weight"):
@@ -39,7 +39,7 @@ def test_a_foreign_key_is_an_error(random_mobilenet: nn.Module) -> None:
 
 
 @pytest.mark.slow
-def test_real_features_equal_torchvisions(mini_sources: Path) -> None:
+def test_real_features_equal_torchvision(mini_sources: Path) -> None:
     original = torchvision.models.mobilenet_v2().eval()
     file = mini_sources / MOBILENET.name / Path(MOBILENET.files[0].path).name
     original.load_state_dict(torch.load(file, weights_only=True))

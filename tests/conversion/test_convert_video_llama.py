@@ -1,4 +1,4 @@
-"""Video-LLaMA converted: its frames know no time and no window, its audio Q-Former hears ImageBind's vectors."""
+"""Converted Video-LLaMA: no timestamps and windows, audio Q-Former on ImageBind vectors."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def original(tmp_path_factory):
 
 
 @torch.no_grad()
-def test_the_clips_tokens_are_video_llamas(original, tmp_path):
+def test_video_tokens_equal_video_llama(original, tmp_path):
     model = converted(original, tmp_path / "out", timechat_config(**WITHOUT_TIMES))
     frames, times = torch.randn(1, 6, 3, PIXELS, PIXELS), torch.arange(6.0)[None]
     (tokens,) = model.get_video_features(frames, times, return_dict=True).pooler_output
@@ -46,7 +46,7 @@ def test_the_clips_tokens_are_video_llamas(original, tmp_path):
 
 
 @torch.no_grad()
-def test_the_audio_branch_reads_vectors_as_video_llama_does(original, tmp_path):
+def test_audio_branch_equals_video_llama(original, tmp_path):
     whisper = {**WHISPER, "d_model": TINY.audio_width}
     WhisperForConditionalGeneration(WhisperConfig(**whisper)).save_pretrained(tmp_path / "whisper")
     files = replace(
@@ -80,7 +80,7 @@ def test_the_audio_branch_reads_vectors_as_video_llama_does(original, tmp_path):
     )
 
 
-def test_a_model_without_an_audio_branch_refuses_sound(original, tmp_path):
+def test_audio_is_refused_without_audio_branch(original, tmp_path):
     model = converted(original, tmp_path / "out", timechat_config(**WITHOUT_TIMES))
     with pytest.raises(ValueError, match="without an audio branch"):
         model.get_audio_features(torch.zeros(1, 1, 8, 100))

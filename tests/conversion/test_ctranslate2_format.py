@@ -22,7 +22,7 @@ def model_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_reads_what_was_written(model_file: Path) -> None:
+def test_read_equals_written(model_file: Path) -> None:
     model = read_ctranslate2_model(model_file)
     assert (model.specification, model.revision) == ("WhisperSpec", 3)
     assert model.aliases == {"decoder/projection": "decoder/weight"}
@@ -33,25 +33,25 @@ def test_reads_what_was_written(model_file: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 3, 20, 60, -1])
-def test_a_cut_file_is_named(model_file: Path, kept: int) -> None:
+def test_truncated_file_is_refused(model_file: Path, kept: int) -> None:
     model_file.write_bytes(model_file.read_bytes()[:kept])
-    with pytest.raises(ValueError, match="model.bin is cut off"):
+    with pytest.raises(ValueError, match="model.bin is truncated"):
         read_ctranslate2_model(model_file)
 
 
-def test_bytes_after_the_end_are_an_error(model_file: Path) -> None:
+def test_trailing_bytes_are_refused(model_file: Path) -> None:
     model_file.write_bytes(model_file.read_bytes() + b"xyz")
     with pytest.raises(ValueError, match="3 bytes after its end"):
         read_ctranslate2_model(model_file)
 
 
-def test_another_version_is_an_error(tmp_path: Path) -> None:
+def test_other_version_is_refused(tmp_path: Path) -> None:
     write_ctranslate2_model(tmp_path / "model.bin", VARIABLES, version=5)
     with pytest.raises(ValueError, match="binary version 5, only 6"):
         read_ctranslate2_model(tmp_path / "model.bin")
 
 
-def test_an_alias_of_nothing_is_an_error(tmp_path: Path) -> None:
+def test_alias_of_missing_variable_is_refused(tmp_path: Path) -> None:
     write_ctranslate2_model(tmp_path / "model.bin", VARIABLES, aliases={"a": "b"})
     with pytest.raises(ValueError, match="alias a names b"):
         read_ctranslate2_model(tmp_path / "model.bin")

@@ -1,4 +1,4 @@
-"""What an exported folder holds, and which sources and targets are refused."""
+"""Content of an exported folder, and refused sources and targets."""
 
 import json
 import shutil
@@ -40,13 +40,13 @@ def settings(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_weights_are_the_same(source, exported):
+def test_exported_weights_equal_the_source(source, exported):
     before, after = state_dict(source), state_dict(exported)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_the_files_are_those_of_transformers_own_road(exported, tmp_path, monkeypatch):
+def test_files_equal_those_of_register_for_auto_class(exported, tmp_path, monkeypatch):
     # `register_for_auto_class` marks classes; monkeypatch unmarks them.
     for marked, auto_class in (
         (MicroEmoConfig, "AutoConfig"),
@@ -68,7 +68,7 @@ def test_the_files_are_those_of_transformers_own_road(exported, tmp_path, monkey
     assert exported_map == {"AutoVideoProcessor": mapped}
 
 
-def test_the_auto_map_names_classes_that_the_code_has(exported):
+def test_auto_map_classes_exist(exported):
     assert settings(exported / "config.json")["auto_map"] == MODEL_AUTO_MAP
     for reference in MODEL_AUTO_MAP.values():
         module, name = reference.split(".")
@@ -76,7 +76,7 @@ def test_the_auto_map_names_classes_that_the_code_has(exported):
     assert {file.name for file in code_files()} == {path.name for path in exported.glob("*.py")}
 
 
-def test_shards_have_the_size_asked_for(source, tmp_path):
+def test_shards_respect_the_maximum_size(source, tmp_path):
     folder = export_model(source, tmp_path / "out", options=ExportOptions(max_shard_size="200KB"))
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 2
@@ -90,7 +90,7 @@ def test_shards_have_the_size_asked_for(source, tmp_path):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_a_dtype_is_that_of_weights_and_config(source, tmp_path):
+def test_dtype_applies_to_weights_and_config(source, tmp_path):
     folder = export_model(source, tmp_path / "out", options=ExportOptions(dtype="bfloat16"))
     before = state_dict(source)
     stored = load_file(folder / "model.safetensors")
@@ -101,7 +101,7 @@ def test_a_dtype_is_that_of_weights_and_config(source, tmp_path):
         assert torch.equal(tensor, before[key].to(tensor.dtype)), key
 
 
-def test_an_export_can_be_exported(exported, tmp_path):
+def test_export_of_an_export(exported, tmp_path):
     again = export_model(exported, tmp_path / "microemo-tiny")
     assert {path.name: path.stat().st_size for path in exported.iterdir()} == {
         path.name: path.stat().st_size for path in again.iterdir()
@@ -109,7 +109,7 @@ def test_an_export_can_be_exported(exported, tmp_path):
     assert (again / "model.safetensors").read_bytes() == (exported / "model.safetensors").read_bytes()
 
 
-def test_what_belongs_to_the_model_goes_along(source, tmp_path):
+def test_auxiliary_folders_are_copied(source, tmp_path):
     brings = tmp_path / "source"
     shutil.copytree(source, brings)
     for name in ("speech_recognition", "face_landmarks", "adapter"):
@@ -129,31 +129,31 @@ def test_what_belongs_to_the_model_goes_along(source, tmp_path):
 
 
 class TestRefusals:
-    def test_weights_that_are_missing(self, source, tmp_path):
+    def test_missing_weights(self, source, tmp_path):
         broken = self.changed(source, tmp_path, drop="model.emotion_head.")
         with pytest.raises(ValueError, match=r"lacks weights that the model needs: model\.emotion_head"):
             export_model(broken, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
-    def test_weights_that_the_model_does_not_have(self, source, tmp_path):
+    def test_unexpected_weights(self, source, tmp_path):
         broken = self.changed(source, tmp_path, add="model.third_eye.weight")
         with pytest.raises(ValueError, match=r"has no place for: model\.third_eye\.weight"):
             export_model(broken, tmp_path / "out")
 
-    def test_numbers_beyond_the_type(self, source, tmp_path):
+    def test_values_out_of_range_of_the_dtype(self, source, tmp_path):
         broken = self.changed(source, tmp_path, scale=1e9)
         with pytest.raises(ValueError, match=r"not finite, in the original or beyond the range of torch\.float16"):
             export_model(broken, tmp_path / "out", options=ExportOptions(dtype="float16"))
         assert sorted(path.name for path in tmp_path.iterdir()) == ["source"], "a failure leaves nothing behind"
 
-    def test_a_folder_that_has_files(self, source, tmp_path):
+    def test_target_with_files(self, source, tmp_path):
         (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
         with pytest.raises(ValueError, match="has files already"):
             export_model(source, tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
-    def test_sources_that_are_none(self, source, tmp_path):
-        with pytest.raises(ValueError, match="is no model folder: it has no config.json"):
+    def test_invalid_sources(self, source, tmp_path):
+        with pytest.raises(ValueError, match="is not a model folder: it has no config.json"):
             export_model(tmp_path / "nowhere", tmp_path / "out")
         quantized = tmp_path / "source"
         shutil.copytree(source, quantized)
@@ -166,17 +166,17 @@ class TestRefusals:
             export_model(quantized, tmp_path / "out")
 
     @pytest.mark.parametrize("size", ["5 elephants", "0GB", "-1MB", ""])
-    def test_sizes_that_are_none(self, size):
+    def test_invalid_shard_sizes(self, size):
         with pytest.raises(ValueError, match="max_shard_size must be a size"):
             ExportOptions(max_shard_size=size)
 
-    def test_types_that_are_none(self):
+    def test_invalid_dtypes(self):
         with pytest.raises(ValueError, match="dtype is 'int8', allowed are float32, bfloat16, float16"):
             ExportOptions(dtype="int8")
 
     @staticmethod
     def changed(source, tmp_path, *, drop="nothing", add=None, scale=1.0):
-        """A copy of the source with weights left out, added or enlarged."""
+        """A copy of the source with weights removed, added or scaled."""
         folder = tmp_path / "source"
         shutil.copytree(source, folder)
         weights = load_file(folder / "model.safetensors")
@@ -189,7 +189,7 @@ class TestRefusals:
 
 
 @pytest.mark.slow
-def test_the_real_mini_reports_the_same_from_its_export(assembled_mini, tmp_path):
+def test_export_of_the_real_mini_gives_the_same_report(assembled_mini, tmp_path):
     folder = export_model(assembled_mini, tmp_path / "microemo-mini", options=ExportOptions(max_shard_size="200MB"))
     assert len(list(folder.glob("model-*.safetensors"))) > 2
     card = ModelCard.load(folder / "README.md")

@@ -1,4 +1,4 @@
-"""A conversion is whole or resumes: shards, checks, what is refused before anything is written."""
+"""Interrupted conversions, shards, checks, and errors before writing."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ def stop_at(shard):
     return progress
 
 
-def test_an_interrupted_conversion_goes_on_with_the_missing_shards(original, tmp_path, monkeypatch):
+def test_interrupted_conversion_resumes_with_missing_shards(original, tmp_path, monkeypatch):
     out = tmp_path / "out"
     with pytest.raises(Interrupted):
         convert(original, out, progress=stop_at(2))
@@ -63,7 +63,7 @@ def test_an_interrupted_conversion_goes_on_with_the_missing_shards(original, tmp
     assert all((out / name).read_bytes() == (straight / name).read_bytes() for name in shards)
 
 
-def test_other_options_do_not_take_over_what_was_begun(original, tmp_path):
+def test_other_options_do_not_reuse_partial_results(original, tmp_path):
     with pytest.raises(Interrupted):
         convert(original, tmp_path / "out", progress=stop_at(2))
     out = convert(original, tmp_path / "out", options=replace(SMALL_SHARDS, dtype="float16"))
@@ -72,7 +72,7 @@ def test_other_options_do_not_take_over_what_was_begun(original, tmp_path):
     assert {tensor.load().dtype for tensor in read_weights(out).values()} == {torch.float16}
 
 
-def test_a_second_run_finds_its_result_and_nothing_else_is_overwritten(original, tmp_path):
+def test_second_run_reuses_its_result_and_overwrites_nothing_else(original, tmp_path):
     out = convert(original, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     assert convert(original, out) == out
@@ -81,7 +81,7 @@ def test_a_second_run_finds_its_result_and_nothing_else_is_overwritten(original,
         convert(original, out, options=replace(SMALL_SHARDS, lora_alpha=20.0))
 
 
-def test_an_unknown_key_is_named_before_anything_is_written(original, tmp_path):
+def test_unknown_key_is_refused_before_writing(original, tmp_path):
     checkpoint = torch.load(original.files.checkpoints[0], weights_only=True)
     checkpoint["model"]["llama_proj2.weight"] = torch.zeros(2)
     torch.save(checkpoint, original.files.checkpoints[0])
@@ -90,7 +90,7 @@ def test_an_unknown_key_is_named_before_anything_is_written(original, tmp_path):
     assert not list(tmp_path.glob("out*"))
 
 
-def test_values_that_are_not_finite_are_named(original, tmp_path):
+def test_non_finite_values_are_refused(original, tmp_path):
     weights = torch.load(original.files.vit, weights_only=True)
     weights["pos_embed"][0, 1, 2] = float("nan")
     torch.save(weights, original.files.vit)
@@ -99,7 +99,7 @@ def test_values_that_are_not_finite_are_named(original, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_changed_after_it_was_written_is_found(tmp_path):
+def test_file_changed_after_writing_is_detected(tmp_path):
     tensors = {"a": torch.ones(3), "b": torch.zeros(2, 2)}
     shards = plan_shards({"a": 12, "b": 16}, max_bytes=100)
     checksums = write_shards(tmp_path, shards=shards, tensor_of=tensors.__getitem__, fingerprint="f")
@@ -107,11 +107,11 @@ def test_a_file_that_changed_after_it_was_written_is_found(tmp_path):
     content = bytearray((tmp_path / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(ValueError, match="b is not what was written: remove .*model.safetensors"):
+    with pytest.raises(ValueError, match="b differs from what was written: remove .*model.safetensors"):
         check_weights(tmp_path, targets=tensors, dtype=torch.float32, checksums=checksums)
 
 
-def test_shards_are_filled_up_to_their_size_in_the_models_order():
+def test_shards_are_filled_in_order():
     shards = plan_shards({"a": 4, "b": 5, "c": 20, "d": 1}, max_bytes=10)
     assert [shard.keys for shard in shards] == [("a", "b"), ("c",), ("d",)]
     assert [shard.file_name for shard in shards][1] == "model-00002-of-00003.safetensors"
@@ -120,8 +120,8 @@ def test_shards_are_filled_up_to_their_size_in_the_models_order():
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads the process's memory from /proc")
-def test_no_more_than_about_one_shard_is_in_memory(tmp_path):
-    """Of the process itself; mapped files are the system's to drop. The allocator keeps some of what is freed."""
+def test_memory_use_is_about_one_shard(tmp_path):
+    """Measures anonymous memory of the process, without mapped files. The allocator keeps some freed memory."""
     tensor_bytes, shard_bytes = 2**22, 2**24
     source = {f"k{index}": torch.full((2**20,), float(index)) for index in range(32)}  # 128 MiB
     torch.save(source, tmp_path / "source.pth")
@@ -144,13 +144,13 @@ def anonymous_bytes():
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
 
 
-def test_checksums_tell_bits_apart():
+def test_checksums_distinguish_bit_patterns():
     zero = torch.zeros(4, dtype=torch.bfloat16)
     assert tensor_checksum(zero) == tensor_checksum(zero.clone()) != tensor_checksum(-zero)
     assert tensor_checksum(torch.tensor(3)) != tensor_checksum(torch.tensor(4))
 
 
-def test_a_language_model_in_shards_gives_the_same_weights(original, tmp_path):
+def test_sharded_language_model_gives_the_same_weights(original, tmp_path):
     first = read_weights(convert(original, tmp_path / "first"))
     split_llama(original.files.llama, original.llama)
     second = read_weights(convert(original, tmp_path / "second"))
@@ -163,19 +163,19 @@ class Payload:
         return (print, ("code of a stranger",))
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(original, tmp_path, capsys):
+def test_checkpoint_with_pickled_code_is_refused(original, tmp_path, capsys):
     torch.save({"model": {}, "config": Payload()}, original.files.checkpoints[0])
     with pytest.raises(ValueError, match="holds more than tensors and plain values"):
         convert(original, tmp_path / "out")
     assert "stranger" not in capsys.readouterr().out
 
 
-def test_files_from_before_torch_1_6_are_read(tmp_path):
+def test_legacy_torch_files_are_read(tmp_path):
     torch.save({"a": torch.arange(3.0)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     assert read_weights(tmp_path / "old.pth", prefix="x.")["x.a"].load().tolist() == [0.0, 1.0, 2.0]
 
 
-def test_a_folder_without_weights_says_what_was_looked_for(tmp_path):
+def test_folder_without_weights_error_lists_file_names(tmp_path):
     with pytest.raises(FileNotFoundError, match="looked for model.safetensors"):
         read_weights(tmp_path)
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
@@ -185,7 +185,7 @@ def test_a_folder_without_weights_says_what_was_looked_for(tmp_path):
         read_weights(tmp_path)
 
 
-def test_options_are_checked():
+def test_invalid_options_are_refused():
     with pytest.raises(ValueError, match="dtype is 'int8', allowed are bfloat16"):
         ConversionOptions(dtype="int8")
     with pytest.raises(ValueError, match="lora is 'drop', allowed are merge, adapter"):

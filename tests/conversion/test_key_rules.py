@@ -1,4 +1,4 @@
-"""The plan: every original key has one use, and whatever has none is named."""
+"""The conversion plan covers every original key and reports errors by key."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def plan(*keys):
     return plan_conversion(keys, targets=TARGETS, rules=RULES, ignore_rules=IGNORED)
 
 
-def test_every_key_has_its_use():
+def test_plan_covers_every_key():
     made = plan("encoder.0.weight", "up.0", "encoder.0.bias", "encoder.ids")
     assert made.recipes == {
         "layers.0.weight": {WHOLE: "encoder.0.weight", "up": "up.0"},
@@ -27,26 +27,26 @@ def test_every_key_has_its_use():
     assert made.ignored == {"encoder.ids": "counts"}
 
 
-def test_a_key_that_no_rule_knows_is_named():
+def test_key_without_rule_is_refused():
     with pytest.raises(ValueError, match=r"1 original keys are known to no rule: encoder\.0\.gamma"):
         plan("encoder.0.weight", "encoder.0.gamma")
 
 
-def test_a_rule_matches_the_whole_key_or_not_at_all():
+def test_rules_match_whole_keys():
     with pytest.raises(ValueError, match="known to no rule: my.encoder.0.weight"):
         plan("my.encoder.0.weight")
 
 
-def test_a_key_for_a_tensor_that_the_model_lacks_is_named():
+def test_key_without_target_is_refused():
     with pytest.raises(ValueError, match=r"does not have: encoder\.7\.weight -> layers\.7\.weight"):
         plan("encoder.7.weight")
 
 
-def test_two_keys_for_one_tensor_are_named():
+def test_two_keys_for_one_target_are_refused():
     with pytest.raises(ValueError, match=r"claimed twice: encoder\.0\.weight, old_encoder\.0\.weight"):
         plan("encoder.0.weight", "old_encoder.0.weight")
 
 
-def test_of_many_keys_the_first_are_named():
+def test_error_lists_the_first_keys():
     with pytest.raises(ValueError, match="20 original keys .* and 12 more"):
         plan(*[f"other.{index}" for index in range(20)])

@@ -1,4 +1,4 @@
-"""A LoRA in a file: what is written comes back, what is not whole is refused by name."""
+"""LoRA files: round trip, and refused incomplete files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _factors() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 0.0), (torch.float16, 2**-11)])
-def test_what_is_written_is_read(tmp_path: Path, dtype: torch.dtype, tolerance: float) -> None:
+def test_write_and_read(tmp_path: Path, dtype: torch.dtype, tolerance: float) -> None:
     lora = _lora("first", "second")
     write_lora(tmp_path / "lora.safetensors", lora=lora, dtype=dtype)
     found = read_lora(tmp_path / "lora.safetensors")
@@ -36,7 +36,7 @@ def test_what_is_written_is_read(tmp_path: Path, dtype: torch.dtype, tolerance: 
         assert found.shape(module) == (3, 4)
 
 
-def test_the_product_is_added_in_float32() -> None:
+def test_lora_is_merged_in_float32() -> None:
     """In half precision 1 + 1e-4 would be 1."""
     down, up = torch.tensor([[1.0]]).half(), torch.tensor([[0.5]]).half()
     merged = merge_lora(torch.ones(1, 1).half(), down=down, up=up, scale=2e-4)
@@ -52,13 +52,13 @@ def test_the_product_is_added_in_float32() -> None:
         ({"layer.lora_A.weight": torch.ones(5, 4)}, METADATA, r"rank 2, but layer\.lora_A\.weight has shape \(5, 4\)"),
         ({}, {"rank": "3", "alpha": "6"}, r"rank 3, but .* \(2, 4\) and layer\.lora_B\.weight \(3, 2\)"),
         ({"layer.lora_B.weight": torch.ones(2)}, METADATA, r"layer\.lora_B\.weight \(2,\)"),
-        ({}, {"rank": "2"}, "must say rank and alpha in its metadata"),
-        ({}, {"rank": "two", "alpha": "6"}, "must say rank and alpha in its metadata"),
+        ({}, {"rank": "2"}, "must have rank and alpha in its metadata"),
+        ({}, {"rank": "two", "alpha": "6"}, "must have rank and alpha in its metadata"),
         ({}, {"rank": "0", "alpha": "6"}, "rank >= 1 and a finite alpha, got 0 and 6.0"),
         ({}, {"rank": "2", "alpha": "nan"}, "rank >= 1 and a finite alpha, got 2 and nan"),
     ],
 )
-def test_what_is_not_whole_is_refused(
+def test_incomplete_files_are_refused(
     tmp_path: Path, change: dict[str, torch.Tensor | None], metadata: dict[str, str], message: str
 ) -> None:
     tensors = {key: value for key, value in (_factors() | change).items() if value is not None}
@@ -67,6 +67,6 @@ def test_what_is_not_whole_is_refused(
         read_lora(tmp_path / "the_lora.safetensors")
 
 
-def test_a_lora_is_told_by_its_keys() -> None:
+def test_is_lora() -> None:
     assert is_lora(["a.bias", "a.lora_A.weight"])
     assert not is_lora(["a.bias", "a.weight", "lora_A.bias"])

@@ -1,4 +1,4 @@
-"""The whole model out of tiny random parts: every weight comes from where it should."""
+"""microemo-mini built from tiny random parts: source of every weight."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mini(parts: PublicParts) -> MicroEmoForConditionalGeneration:
     return build_mini(parts, checkpoint=UNTRAINED)[0]
 
 
-def test_public_weights_are_in_their_places(parts: PublicParts, mini: MicroEmoForConditionalGeneration) -> None:
+def test_public_weights_are_loaded(parts: PublicParts, mini: MicroEmoForConditionalGeneration) -> None:
     weights = mini.state_dict()
     public = {
         "frame_tower": parts.vision_state_dict,
@@ -45,7 +45,7 @@ def test_public_weights_are_in_their_places(parts: PublicParts, mini: MicroEmoFo
             assert torch.equal(found[key], expected[key]), key
 
 
-def test_new_tokens_get_the_mean_embedding_and_the_output_stays_tied(
+def test_new_tokens_get_the_mean_embedding_and_output_is_tied(
     parts: PublicParts, mini: MicroEmoForConditionalGeneration
 ) -> None:
     old = parts.language_model.state_dict["embed_tokens.weight"]
@@ -55,7 +55,7 @@ def test_new_tokens_get_the_mean_embedding_and_the_output_stays_tied(
     assert mini.get_output_embeddings().weight is embedding
 
 
-def test_special_tokens_have_the_ids_of_the_config(parts: PublicParts) -> None:
+def test_special_token_ids_match_the_config(parts: PublicParts) -> None:
     model, processor = build_mini(parts, checkpoint=UNTRAINED)
     config = model.config
     expected = [config.video_token_id, config.audio_token_id, config.utterance_end_token_id]
@@ -65,7 +65,7 @@ def test_special_tokens_have_the_ids_of_the_config(parts: PublicParts) -> None:
     assert len(parts.language_model.tokenizer) == config.text_config.vocab_size - 3  # the converted one is untouched
 
 
-def test_the_preset_switches_on_what_mini_has(mini: MicroEmoForConditionalGeneration) -> None:
+def test_preset_enables_the_parts_of_mini(mini: MicroEmoForConditionalGeneration) -> None:
     preset = preset_config("mini")
     switches = {name for name in preset.to_dict() if name.startswith("use_")}
     assert {"use_evidence_prompt", "use_voice_head"} <= switches
@@ -75,7 +75,7 @@ def test_the_preset_switches_on_what_mini_has(mini: MicroEmoForConditionalGenera
     assert mini.config.dynamics_config.use_mirrored_view and preset.dynamics_config.use_mirrored_view
 
 
-def test_the_seed_decides_the_rest_whatever_was_drawn_before(
+def test_seeded_weights_do_not_depend_on_the_global_generator(
     parts: PublicParts, mini: MicroEmoForConditionalGeneration
 ) -> None:
     torch.manual_seed(1234)
@@ -90,7 +90,7 @@ def test_the_seed_decides_the_rest_whatever_was_drawn_before(
     assert not again["model.face_head.dynamic_expression.weight"].any()
 
 
-def test_a_checkpoint_changes_its_own_weights_alone(
+def test_checkpoint_changes_only_its_weights(
     parts: PublicParts, mini: MicroEmoForConditionalGeneration, tmp_path: Path
 ) -> None:
     before = mini.state_dict()
@@ -104,7 +104,7 @@ def test_a_checkpoint_changes_its_own_weights_alone(
         assert torch.equal(value, expected.to(value.dtype)), key
 
 
-def test_the_processor_reads_as_the_record_says(parts: PublicParts) -> None:
+def test_processor_has_the_recorded_reading_settings(parts: PublicParts) -> None:
     default = build_mini(parts, checkpoint=UNTRAINED)[1].reading_settings
     learned = TrainedCheckpoint(reading_settings={"num_frames": 12, "faces_everywhere": True})
     assert build_mini(parts, checkpoint=learned)[1].reading_settings == default | dict(learned.reading_settings)
@@ -112,7 +112,7 @@ def test_the_processor_reads_as_the_record_says(parts: PublicParts) -> None:
         build_mini(parts, checkpoint=TrainedCheckpoint(reading_settings={"frames": 12}))
 
 
-def test_public_weights_that_do_not_fit_are_an_error(parts: PublicParts) -> None:
+def test_mismatched_public_weights_are_refused(parts: PublicParts) -> None:
     vision = dict(parts.vision_state_dict)
     del vision["conv_1x1.convolution.weight"]
     with pytest.raises(ValueError, match=r"2 weights are not found .*conv_1x1\.convolution\.weight"):
@@ -123,7 +123,7 @@ def test_public_weights_that_do_not_fit_are_an_error(parts: PublicParts) -> None
         )
 
 
-def test_the_folder_loads_bit_equal(parts: PublicParts, tmp_path: Path) -> None:
+def test_saved_model_loads_bit_equal(parts: PublicParts, tmp_path: Path) -> None:
     model, processor = build_mini(parts, checkpoint=UNTRAINED)
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
@@ -133,6 +133,6 @@ def test_the_folder_loads_bit_equal(parts: PublicParts, tmp_path: Path) -> None:
         assert torch.equal(loaded.state_dict()[key], value), key
 
 
-def test_an_embedding_cannot_shrink() -> None:
+def test_embedding_cannot_shrink() -> None:
     with pytest.raises(ValueError, match=r"rows \(2\) must be at least the 3 rows"):
         extend_embedding(torch.zeros(3, 4), rows=2)

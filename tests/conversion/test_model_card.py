@@ -1,4 +1,4 @@
-"""The card says what the training record says, in the Hub's own words, and nothing else."""
+"""The model card contains the training record in the format of the Hub."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def written(record, tmp_path):
 
 
 class TestCard:
-    def test_metadata_is_read_back_by_the_hubs_library(self, tmp_path):
+    def test_metadata_can_be_parsed_by_huggingface_hub(self, tmp_path):
         model_card(MicroEmoConfig(), facts=facts()).save(tmp_path / "README.md")
         data = ModelCard.load(tmp_path / "README.md").data
         assert (data.license, data.library_name, data.pipeline_tag) == (
@@ -56,14 +56,14 @@ class TestCard:
         ]
         assert data.to_dict()["model-index"][0]["name"] == "microemo-test"
 
-    def test_what_is_not_known_is_left_out(self):
+    def test_unknown_entries_are_left_out(self):
         data = card_metadata(facts(record=TrainingRecord(), licence=None)).to_dict()
         assert not {"license", "datasets", "model-index", "model_name"} & data.keys()
         card = model_card(MicroEmoConfig(), facts=facts(record=TrainingRecord(), sources=()))
         assert "None were recorded" in card.text
         assert "Pretrained weights" not in card.text
 
-    def test_tables_have_whole_rows(self):
+    def test_tables_are_well_formed(self):
         piped = Figure("a|b", "c", "d", 0.5, "cat x | wc")
         record = TrainingRecord((EMOTIONS, piped))
         text = model_card(MicroEmoConfig(trained_parts=["face_tower"]), facts=facts(record=record)).text
@@ -75,7 +75,7 @@ class TestCard:
         assert "| emotion recognition | Test clips, held out | mean average precision | 0.41 |" in text
         assert "158.0 million parameters in bfloat16, 0.32 GB in 1 file;" in text
 
-    def test_use_names_the_repository_and_a_commit(self):
+    def test_examples_name_the_repository_and_a_commit(self):
         text = model_card(MicroEmoConfig(), facts=facts()).text
         assert 'AutoProcessor.from_pretrained("user/microemo-test", **pinned)' in text
         assert '"revision": "COMMIT"' in text
@@ -114,7 +114,7 @@ class TestRecord:
         assert found.figures == (Figure(**ENTRY), Figure("a", "b", "e", 0.25, "d"))
         assert found.datasets == ("user/clips",)
 
-    def test_the_numbers_of_a_fit_are_no_figures_of_the_card(self, tmp_path):
+    def test_numbers_of_a_fit_are_not_figures(self, tmp_path):
         record = {"expressions": {"figures": {"recall": 0.5}}, "emotion_head": {"figures": [ENTRY]}}
         assert read_training_record(written(record, tmp_path)).figures == (Figure(**ENTRY),)
 
@@ -129,14 +129,14 @@ class TestRecord:
             ({**ENTRY, "value": "high"}, "must be a finite number, got 'high'"),
             ({**ENTRY, "value": float("nan")}, "must be a finite number, got nan"),
             ({**ENTRY, "value": True}, "must be a finite number, got True"),
-            ({**ENTRY, "command": " "}, "command must be a text that says something"),
+            ({**ENTRY, "command": " "}, "command must be a non-empty text"),
         ],
     )
-    def test_figures_that_are_none(self, entry, words, tmp_path):
+    def test_invalid_figures(self, entry, words, tmp_path):
         with pytest.raises(ValueError, match=words):
             read_training_record(written({"figures": [entry]}, tmp_path))
 
-    def test_the_packages_own_record(self):
+    def test_packaged_record(self):
         path = mini_checkpoint_folder() / RECORD
         measured = json.loads(path.read_text(encoding="utf-8"))["face_tower"]["cross_validation"]["recall_among_five"]
         assert measured in [figure.value for figure in read_training_record(path).figures]

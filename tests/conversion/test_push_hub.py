@@ -1,4 +1,4 @@
-"""The Hub's own client pushes to a Hub on this machine and loads from it."""
+"""Pushing to and loading from a local fake Hub with huggingface_hub."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def download(hub, tmp_path, *, repo=REPO, token=TOKEN, revision=None):
 
 
 def environment(hub, tmp_path, *, token):
-    """Of a process that knows this Hub alone and has nothing in its cache."""
+    """Environment of a process with the local Hub and an empty cache."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
     return {
         **inherited,
@@ -79,7 +79,7 @@ def environment(hub, tmp_path, *, token):
 
 
 class TestPush:
-    def test_everything_arrives_in_one_commit(self, hub, api, exported, tmp_path):
+    def test_all_files_are_pushed_in_one_commit(self, hub, api, exported, tmp_path):
         commit = push_folder(exported, REPO, options=PushOptions(commit_message="First weights"), api=api)
         repository = hub.repositories[REPO]
         assert repository.branches["main"] == commit.oid
@@ -88,14 +88,14 @@ class TestPush:
         assert not repository.private
         assert contents(Path(download(hub, tmp_path))) == contents(exported)
 
-    def test_weights_go_as_large_files(self, hub, api, exported):
+    def test_weights_are_pushed_as_lfs_files(self, hub, api, exported):
         push_folder(exported, REPO, api=api)
         files = hub.repositories[REPO].commits[hub.repositories[REPO].branches["main"]]
         assert {name for name, blob in files.items() if blob.is_lfs} == {
             path.name for path in exported.glob("*.safetensors")
         }
 
-    def test_a_second_push_uploads_what_changed_and_removes_what_is_stale(self, hub, api, source, exported, tmp_path):
+    def test_second_push_uploads_changes_and_removes_stale_files(self, hub, api, source, exported, tmp_path):
         push_folder(exported, REPO, api=api)
         own = hub.repositories[REPO]
         before = own.commits[own.branches["main"]]
@@ -112,17 +112,17 @@ class TestPush:
         assert not repository.commits[repository.branches["main"]], "nothing on main"
         assert set(repository.commits[repository.branches["bf16"]]) == names(exported)
 
-    def test_private_weights_do_not_go_to_a_public_repository(self, hub, api, exported):
+    def test_private_push_to_a_public_repository_is_refused(self, hub, api, exported):
         api.create_repo(REPO)
         with pytest.raises(ValueError, match="is public already"):
             push_folder(exported, REPO, options=PushOptions(private=True), api=api)
         assert len(hub.repositories[REPO].commits) == 1
 
-    def test_a_folder_that_is_no_export(self, api, tmp_path):
-        with pytest.raises(ValueError, match="is no exported folder"):
+    def test_folder_without_export_is_refused(self, api, tmp_path):
+        with pytest.raises(ValueError, match="is not an exported folder"):
             push_folder(tmp_path, REPO, api=api)
 
-    def test_without_permission_the_hub_says_so(self, hub, exported):
+    def test_missing_permission_raises_the_hubs_error(self, hub, exported):
         with pytest.raises(OSError, match="401"):
             push_folder(exported, REPO, api=HfApi(endpoint=hub.endpoint, token="hf_wrong"))
         assert not hub.repositories
@@ -133,7 +133,7 @@ class TestDownload:
     def pushed(self, hub, api, exported):
         return push_folder(exported, REPO, api=api)
 
-    def test_an_interrupted_download_goes_on_where_it_stopped(self, hub, exported, tmp_path, monkeypatch):
+    def test_interrupted_download_resumes(self, hub, exported, tmp_path, monkeypatch):
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 500)  # what has been written when it breaks off
         shard = sorted(path.name for path in exported.glob("*.safetensors"))[0]
         hub.cut_after[shard] = 1000
@@ -142,25 +142,25 @@ class TestDownload:
         assert ranges == [None, "bytes=1000-"]
         assert (Path(downloaded) / shard).read_bytes() == (exported / shard).read_bytes()
 
-    def test_a_second_download_moves_no_weights(self, hub, tmp_path):
+    def test_second_download_transfers_no_weights(self, hub, tmp_path):
         download(hub, tmp_path)
         hub.requests.clear()
         download(hub, tmp_path)
         assert not [path for method, path, _ in hub.requests if path.endswith(".safetensors")]
 
-    def test_a_private_repository_without_token(self, hub, tmp_path):
+    def test_private_repository_without_token(self, hub, tmp_path):
         hub.repositories[REPO].private = True
         with pytest.raises(RepositoryNotFoundError):
             download(hub, tmp_path, token=False)
         download(hub, tmp_path)
 
-    def test_a_gated_repository_without_token(self, hub, tmp_path):
+    def test_gated_repository_without_token(self, hub, tmp_path):
         hub.repositories[REPO].gated = True
         with pytest.raises(GatedRepoError):
             download(hub, tmp_path, token=False)
         download(hub, tmp_path)
 
-    def test_a_pinned_commit_stays_what_it_was(self, hub, api, pushed, source, tmp_path):
+    def test_pinned_commit_is_not_changed_by_later_pushes(self, hub, api, pushed, source, tmp_path):
         half = ExportOptions(dtype="bfloat16", repo_id=REPO)
         push_folder(export_model(source, tmp_path / "half", options=half), REPO, api=api)
         pinned = ModelCard.load(f"{download(hub, tmp_path, revision=pushed.oid)}/README.md")
@@ -170,7 +170,7 @@ class TestDownload:
         with pytest.raises(RevisionNotFoundError):
             download(hub, tmp_path, revision="0" * 40)
 
-    def test_from_pretrained_in_a_fresh_process_without_the_package(self, hub, pushed, tmp_path):
+    def test_from_pretrained_without_the_package(self, hub, pushed, tmp_path):
         finished = subprocess.run(
             [sys.executable, "-c", LOAD, REPO, pushed.oid],
             capture_output=True,
@@ -207,7 +207,7 @@ class TestCommand:
         card = repository.commits[repository.branches["first"]]["README.md"].content
         assert b"# microemo-tiny" in card
 
-    def test_a_hub_that_says_no_is_a_failure(self, hub, source, monkeypatch, capsys):
+    def test_hub_error_is_a_failure(self, hub, source, monkeypatch, capsys):
         monkeypatch.setenv("HF_TOKEN", "hf_wrong")
         assert main(["export", "--model", str(source), "--push", REPO]) == 1
         assert "401" in capsys.readouterr().err
@@ -226,7 +226,7 @@ class TestCommand:
         assert words in capsys.readouterr().err
 
 
-def test_a_hub_that_cannot_be_reached_is_named(exported):
+def test_unreachable_hub_error_names_the_endpoint(exported):
     nowhere = "http://127.0.0.1:9"  # the port of discarded messages, where nobody listens
     with pytest.raises(ConnectionError, match=f"the Hub at {nowhere} cannot be reached: "):
         push_folder(exported, REPO, api=HfApi(endpoint=nowhere, token=TOKEN))

@@ -1,4 +1,4 @@
-"""An exported folder works where this package is not installed, and computes the same to the last bit."""
+"""An exported folder loads without this package and gives bit-equal outputs."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def broken(exported, tmp_path_factory):
-    """The same files with a config that asks for one layer more than the weights have."""
+    """The same files with a config of one more layer than the weights have."""
     folder = tmp_path_factory.mktemp("broken")
     for path in exported.iterdir():
         if path.suffix in (".py", ".safetensors"):
@@ -74,7 +74,7 @@ def broken(exported, tmp_path_factory):
     return folder
 
 
-def test_a_process_without_the_package_computes_the_same(exported, broken, tmp_path):
+def test_process_without_the_package_computes_the_same(exported, broken, tmp_path):
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
     command = [sys.executable, "-c", WITHOUT_PACKAGE, str(exported), str(tmp_path / "theirs.pt"), str(broken)]
     finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -1,4 +1,4 @@
-"""At full size, without memory for it: every key of the published files has its place in the presets, and fits."""
+"""All keys of the published checkpoints fit the presets, at full size on the meta device."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def common_files():
 
 
 def whisper_shapes(model):
-    """The encoder as it is in the model, and a tensor of the decoder."""
+    """All encoder tensors and one of the decoder."""
     encoder = {
         "whisper.model.encoder" + key.removeprefix("model.audio_tower"): tuple(tensor.shape)
         for key, tensor in model.state_dict().items()
@@ -84,7 +84,7 @@ def test_timechat():
     }
 
 
-def test_the_papers_size_begins_as_timechat():
+def test_preset_7b_is_initialised_from_timechat():
     model = meta_model(preset_config("7b"))
     plan = planned(model, (*common_files(), timechat_shapes(SIZES), whisper_shapes(model)))
     parts = {key.removeprefix("model.").partition(".")[0] for key in plan.missing}
@@ -99,7 +99,7 @@ def test_the_papers_size_begins_as_timechat():
     }
 
 
-def test_acoustemo_takes_video_llamas_audio_branch():
+def test_acoustemo_uses_the_audio_branch_of_video_llama():
     config = preset_config("acoustemo")
     config.audio_qformer_config.num_query_tokens = SIZES.audio_queries
     model = meta_model(config)
@@ -124,15 +124,15 @@ def test_video_llama():
         ("video_Qformer.bert.encoder.layer.1.output_query.dense.bias", "model.video_qformer.encoder.layers.1"),
     ],
 )
-def test_a_tensor_that_no_file_has_is_named_as_in_the_files(lost, ours):
+def test_missing_tensor_error_has_the_original_name(lost, ours):
     files = [{key: shape for key, shape in file.items() if key != lost} for file in common_files()]
     checkpoint = {key: shape for key, shape in timechat_shapes(SIZES).items() if key != lost}
     with pytest.raises(ValueError, match=rf"1 original keys are .* in none of the files: {lost} \(-> {ours}"):
         planned(meta_model(preset_config("timechat")), (*files, checkpoint))
 
 
-def test_every_original_key_can_be_named_from_ours():
-    """The rules read backwards give the keys of the files, for all that the published TimeChat has."""
+def test_rules_can_be_inverted():
+    """Inverted rules give all keys of the published TimeChat."""
     model = meta_model(preset_config("timechat"))
     plan = planned(model, (*common_files(), timechat_shapes(SIZES)))
     for target, parts in plan.recipes.items():
@@ -140,7 +140,7 @@ def test_every_original_key_can_be_named_from_ours():
 
 
 def without_lora(checkpoint, *modules):
-    """The checkpoint without both factors of these modules of the language model; without all of them by default."""
+    """The checkpoint without the LoRA factors of these modules, by default of all modules."""
     prefix = "llama_model.base_model.model.model."
     lost = tuple(prefix + module for module in modules) or (prefix,)
     return {key: shape for key, shape in checkpoint.items() if not key.startswith(lost)}
@@ -149,7 +149,7 @@ def without_lora(checkpoint, *modules):
 @pytest.mark.parametrize(
     ("lost", "count"), [(("layers.3.self_attn.k_proj.",), 127), (("layers.0.", "layers.9."), 120), ((), 0)]
 )
-def test_a_lora_that_is_not_whole_is_told_with_its_count(lost, count):
+def test_incomplete_lora_warning_has_the_count(lost, count):
     config = preset_config("timechat")
     plan = planned(meta_model(config), (*common_files(), without_lora(timechat_shapes(SIZES), *lost)))
     named = (lost or ("layers.0.",))[0].removesuffix(".")
@@ -159,7 +159,7 @@ def test_a_lora_that_is_not_whole_is_told_with_its_count(lost, count):
         check_lora(plan, config=config, strict=True)
 
 
-def test_a_whole_lora_and_a_model_without_one_are_no_warning():
+def test_no_warning_for_complete_or_absent_lora():
     for name, checkpoint in (
         ("timechat", timechat_shapes(SIZES)),
         ("video_llama", video_branch_shapes(Sizes(frames=32))),
@@ -168,18 +168,18 @@ def test_a_whole_lora_and_a_model_without_one_are_no_warning():
         assert check_lora(plan, config=preset_config(name), strict=True) == ()
 
 
-def test_a_factor_of_lora_alone_is_refused():
+def test_single_lora_factor_is_refused():
     checkpoint = timechat_shapes(SIZES)
     del checkpoint["llama_model.base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight"]
     with pytest.raises(ValueError, match=r"layers\.0\.self_attn\.q_proj\.weight .* cannot be made of .*lora_down"):
         planned(meta_model(preset_config("timechat")), (*common_files(), checkpoint))
 
 
-def test_another_size_is_refused_by_name():
+def test_mismatched_shape_is_refused():
     checkpoint = {**timechat_shapes(SIZES), "llama_proj.weight": (5120, 768)}
     with pytest.raises(ValueError, match=r"does not fit the configuration: .*llama_proj\.weight.*5120"):
         planned(meta_model(preset_config("timechat")), (*common_files(), checkpoint))
 
 
-def test_what_is_seeded_is_what_timechat_lacks():
+def test_seeded_parts_are_those_missing_in_timechat():
     assert not any(key.startswith(("model.frame_", "model.language_model", "lm_head")) for key in SEEDED_KEYS)

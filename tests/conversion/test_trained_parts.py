@@ -13,8 +13,8 @@ from microemo.conversion.mini.lora_files import Lora, write_lora
 from microemo.conversion.mini.trained_parts import (
     RECORD,
     TrainedCheckpoint,
+    apply_checkpoint,
     checkpoint_files,
-    lay_over,
     mini_checkpoint_folder,
     read_checkpoint,
 )
@@ -34,15 +34,15 @@ def _tower() -> dict[str, torch.Tensor]:
     return {"model.face_tower.weight": torch.ones(3, 2), "model.face_tower.bias": torch.ones(3)}
 
 
-def test_lays_weights_over(model: nn.Module, tmp_path: Path) -> None:
+def test_apply_checkpoint_copies_weights(model: nn.Module, tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"]))
-    lay_over(model, checkpoint=checkpoint)
+    apply_checkpoint(model, checkpoint=checkpoint)
     assert checkpoint.trained_parts == ("face_tower",)
     assert model["model"]["face_tower"].weight.eq(1).all()
     assert model["model"]["other"].weight.eq(0).all()
 
 
-def test_an_empty_folder_means_untrained(tmp_path: Path) -> None:
+def test_empty_folder_has_no_trained_parts(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(tmp_path)
     assert checkpoint == TrainedCheckpoint()
 
@@ -52,31 +52,31 @@ def test_an_empty_folder_means_untrained(tmp_path: Path) -> None:
     [
         (
             {"model.face_towr.weight": torch.ones(3, 2)},
-            "weights.safetensors of the checkpoint gives model.face_towr.weight, which the model does not have",
+            "weights.safetensors of the checkpoint has model.face_towr.weight, which the model does not have",
         ),
         (
             {"model.face_tower.weight": torch.ones(2, 3)},
-            r"model.face_tower.weight has shape \(2, 3\) in weights.safetensors of the checkpoint, \(3, 2\) here",
+            r"model.face_tower.weight has shape \(2, 3\) in weights.safetensors of the checkpoint, \(3, 2\) in",
         ),
     ],
 )
-def test_what_does_not_fit_is_an_error(
+def test_mismatched_weights_are_refused(
     model: nn.Module, tmp_path: Path, change: dict[str, torch.Tensor], message: str
 ) -> None:
     checkpoint = read_checkpoint(write_checkpoint(tmp_path, _tower() | change, trained_parts=[]))
     with pytest.raises(ValueError, match=message):
-        lay_over(model, checkpoint=checkpoint)
+        apply_checkpoint(model, checkpoint=checkpoint)
     assert model["model"]["face_tower"].bias.eq(0).all()  # nothing was copied
 
 
-def test_a_trained_part_must_be_complete(model: nn.Module, tmp_path: Path) -> None:
+def test_incomplete_trained_part_is_refused(model: nn.Module, tmp_path: Path) -> None:
     weights = {"model.face_tower.weight": torch.ones(3, 2)}
     checkpoint = read_checkpoint(write_checkpoint(tmp_path, weights, trained_parts=["face_tower"]))
-    with pytest.raises(ValueError, match=r"face_tower counts as trained, .* lacks model\.face_tower\.bias"):
-        lay_over(model, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match=r"face_tower is listed in trained_parts, .* lacks model\.face_tower\.bias"):
+        apply_checkpoint(model, checkpoint=checkpoint)
 
 
-def test_weights_need_a_record(tmp_path: Path) -> None:
+def test_weights_without_record_are_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=None)
     with pytest.raises(ValueError, match="training_record.json is missing"):
         read_checkpoint(tmp_path)
@@ -85,7 +85,7 @@ def test_weights_need_a_record(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-def test_a_record_of_other_weights_is_an_error(tmp_path: Path) -> None:
+def test_record_of_other_weights_is_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     entry = {"file": "weights.safetensors", "sha256": file_sha256(tmp_path / "weights.safetensors")}
     record = {"trained_parts": ["face_tower"], "face_tower": entry}
@@ -96,20 +96,20 @@ def test_a_record_of_other_weights_is_an_error(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-def test_no_key_may_come_twice(tmp_path: Path) -> None:
+def test_duplicate_key_is_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     save_file(_tower(), tmp_path / "a_second.safetensors")
-    with pytest.raises(ValueError, match="gives model.face_tower.bias, which a_second.safetensors of"):
+    with pytest.raises(ValueError, match=r"and a_second.safetensors of the checkpoint both have .*bias"):
         read_checkpoint(tmp_path)
 
 
-def test_a_lora_is_added_to_the_weight_it_changes(model: nn.Module, tmp_path: Path) -> None:
+def test_apply_checkpoint_merges_lora(model: nn.Module, tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     factors = (torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0], [5.0]]))
     write_lora(tmp_path / "other.safetensors", lora=Lora(1, 2.0, {"model.other": factors}), dtype=torch.float16)
     with torch.no_grad():
         model["model"]["other"].weight.fill_(100)
-    lay_over(model, checkpoint=read_checkpoint(tmp_path))
+    apply_checkpoint(model, checkpoint=read_checkpoint(tmp_path))
     assert torch.equal(model["model"]["other"].weight, torch.tensor([[106.0, 112.0], [110.0, 120.0]]))
     assert model["model"]["face_tower"].weight.eq(1).all()
 
@@ -117,29 +117,35 @@ def test_a_lora_is_added_to_the_weight_it_changes(model: nn.Module, tmp_path: Pa
 @pytest.mark.parametrize(
     ("module", "shape", "message"),
     [
-        ("model.face_tower", (3, 2), r"a_lora\.safetensors gives model\.face_tower\.weight, which weights\."),
-        ("model.otter", (2, 2), r"a_lora\.safetensors .* gives model\.otter\.weight, which the model does not have"),
-        ("model.other", (3, 2), r"model\.other\.weight has shape \(3, 2\) in a_lora\.safetensors .*, \(2, 2\) here"),
+        (
+            "model.face_tower",
+            (3, 2),
+            "both have model.face_tower.weight",
+        ),
+        ("model.otter", (2, 2), r"a_lora\.safetensors .* has model\.otter\.weight, which the model does not have"),
+        ("model.other", (3, 2), r"model\.other\.weight has shape \(3, 2\) in a_lora\.safetensors .*, \(2, 2\) in"),
     ],
 )
-def test_a_lora_must_fit(model: nn.Module, tmp_path: Path, module: str, shape: tuple[int, int], message: str) -> None:
+def test_mismatched_lora_is_refused(
+    model: nn.Module, tmp_path: Path, module: str, shape: tuple[int, int], message: str
+) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     factors = (torch.ones(1, shape[1]), torch.ones(shape[0], 1))
     write_lora(tmp_path / "a_lora.safetensors", lora=Lora(1, 1.0, {module: factors}), dtype=torch.float32)
     with pytest.raises(ValueError, match=message):
-        lay_over(model, checkpoint=read_checkpoint(tmp_path))
+        apply_checkpoint(model, checkpoint=read_checkpoint(tmp_path))
     assert all(parameter.eq(0).all() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize(("name", "message"), [("weights.safetensors", "another"), ("lost.safetensors", "missing")])
-def test_the_record_tells_the_files_it_was_written_for(tmp_path: Path, name: str, message: str) -> None:
+def test_record_lists_its_files(tmp_path: Path, name: str, message: str) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=[])
     (tmp_path / RECORD).write_text(json.dumps({"trained_parts": [], "files": {name: "0" * 64}}))
     with pytest.raises(ValueError, match=f"{name}.*{message}|{message}.*{name}"):
         read_checkpoint(tmp_path)
 
 
-def test_a_changed_file_changes_the_hashes(tmp_path: Path) -> None:
+def test_hashes_depend_on_the_files(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     before = checkpoint_files(tmp_path)
     assert before.keys() == {"weights.safetensors", "training_record.json"}
@@ -149,7 +155,7 @@ def test_a_changed_file_changes_the_hashes(tmp_path: Path) -> None:
     assert before["training_record.json"] == after["training_record.json"]
 
 
-def test_the_packaged_checkpoint_is_found_and_readable() -> None:
+def test_packaged_checkpoint_is_readable() -> None:
     folder = mini_checkpoint_folder()
     assert folder.name == "microemo-mini"
     checkpoint = read_checkpoint(folder)

@@ -53,7 +53,7 @@ def test_openface_faces_are_turned_to_rgb_and_timed(folder):
     stored = np.load(folder / "a.npy")
     assert np.array_equal(read.clip.face_crops, stored[..., ::-1])
     np.testing.assert_allclose(read.clip.face_times, np.arange(FRAMES) / 25.0, atol=1e-3)
-    assert "faces" not in read.clip.absences and set(read.clip.face_track_ids) == {0}
+    assert "faces" not in read.clip.missing_reasons and set(read.clip.face_track_ids) == {0}
 
 
 def test_black_faces_are_frames_without_a_face(tmp_path):
@@ -93,7 +93,11 @@ def test_the_data_sets_own_sound_wins(folder):
 
 def test_words_alone_last_as_long_as_they_are_said():
     read = loader().load(Example("a", utterances=(LabelledUtterance("one two three"),)))
-    assert read.clip.end_seconds == pytest.approx(1.2) and set(read.clip.absences) == {"frames", "faces", "audio"}
+    assert read.clip.end_seconds == pytest.approx(1.2) and set(read.clip.missing_reasons) == {
+        "frames",
+        "faces",
+        "audio",
+    }
 
 
 def test_a_transcript_divides_the_sample(folder):
@@ -132,7 +136,7 @@ def test_what_was_read_is_kept_by_content(folder, tmp_path, monkeypatch):
     again = kept.load(replace(example, video=str(copy), utterances=(LabelledUtterance("bye", 0.2, 1.0),))).clip
     for name in ARRAYS:
         assert np.array_equal(getattr(first, name), getattr(again, name)), name
-    assert again.utterances == (Utterance(0.2, 1.0, "bye"),) and again.absences == first.absences
+    assert again.utterances == (Utterance(0.2, 1.0, "bye"),) and again.missing_reasons == first.missing_reasons
     with pytest.raises(pytest.fail.Exception, match="read again"):
         kept.load(replace(example, utterances=(LabelledUtterance("hello", 0.2, 1.1, "Anna"),)))
 

@@ -96,7 +96,7 @@ def test_a_face_that_is_not_there_at_a_moment_is_not_seen():
     seen = clip_at_moments(faces_at([10.45, 11.1, 11.65], frame_times=[10.5]), count=4)
     assert seen.face_times.tolist() == [10.45] and seen.frame_times.tolist() == [10.5]
     none = clip_at_moments(faces_at([11.0], frame_times=[10.5]), count=4)
-    assert none.face_crops is None and none.absences["faces"] == "no face at the 4 moments that are seen"
+    assert none.face_crops is None and none.missing_reasons["faces"] == "no face at the 4 moments that are seen"
 
 
 def test_towers_run_once_for_all_ablations_and_nothing_changes(analyzer, examples, monkeypatch):

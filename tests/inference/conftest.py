@@ -167,7 +167,7 @@ def short_answers(monkeypatch):
 
 @pytest.fixture
 def make_analyzer():
-    """Builds an analyzer: `make_analyzer(trained_parts=..., detector=..., max_window_seconds=...)`."""
+    """Builds an analyzer: `make_analyzer(trained_parts=..., detector=..., max_chunk_seconds=...)`."""
 
     def build(*, trained_parts=TRAINABLE_PARTS, detector=detect_one_face, **settings) -> EmotionAnalyzer:
         reader = make_reader(detector=detector, **settings)

@@ -12,6 +12,7 @@ from synthetic_media import moving_squares, tone, write_video, write_wav
 from microemo.inference.report.report import EmotionReport
 from microemo.inference.report.tables import to_faces_csv
 from microemo.inference.report.text_timeline import format_timeline
+from microemo.inference.request import AnalysisRequest
 from microemo.processing.media_source import VideoArray
 
 
@@ -103,7 +104,7 @@ def answer_with(analyzer, monkeypatch, text):
 
 
 def test_explanations_are_parsed_and_their_times_are_the_videos(make_analyzer, video, spoken, monkeypatch):
-    analyzer = make_analyzer(max_window_seconds=1.5)
+    analyzer = make_analyzer(max_chunk_seconds=1.5)
     answer_with(analyzer, monkeypatch, "Emotions: happy, relieved.\nReason: A pause at 0.5 s. They meet by chance.")
     starts = [clip.start_seconds for clip in analyzer.reader.read(video, transcript=spoken)]
     report = analyzer(video, transcript=spoken)
@@ -129,11 +130,11 @@ def test_an_answer_out_of_form_is_kept_raw(make_analyzer, video, spoken, monkeyp
 def test_windows_do_not_change_the_face(make_analyzer, video, spoken):
     whole, cut = (
         make_analyzer(trained_parts=("face_tower",)),
-        make_analyzer(trained_parts=("face_tower",), max_window_seconds=1.5),
+        make_analyzer(trained_parts=("face_tower",), max_chunk_seconds=1.5),
     )
     for analyzer in (whole, cut):  # what movement adds depends on the neighbours; the still face must not
         torch.nn.init.zeros_(analyzer.model.model.face_head.dynamic_expression.weight)
-    assert len(list(cut.stream(video, transcript=spoken))) == 2
+    assert len(list(cut.stream(video, AnalysisRequest(transcript=spoken)))) == 2
     one, other = whole(video, transcript=spoken), cut(video, transcript=spoken)
     assert one.duration_seconds == other.duration_seconds
     assert [(u.start_seconds, u.end_seconds, u.text) for u in one.utterances] == [
@@ -214,7 +215,7 @@ def test_progress_names_the_stages_and_timings_add_up(make_analyzer, video, spok
 
 def test_a_person_that_cannot_be_is_refused_before_reading(make_analyzer):
     with pytest.raises(ValueError, match="person must be speaker, largest or the number of a face track, got 'bob'"):
-        next(make_analyzer().stream("missing.mp4", person="bob"))
+        next(make_analyzer().stream("missing.mp4", AnalysisRequest(person="bob")))
 
 
 def test_a_track_that_is_not_there_leaves_the_faces_seen_countable(make_analyzer, video, spoken):

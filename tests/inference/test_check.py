@@ -8,7 +8,7 @@ import pytest
 from microemo.inference.explanation.check import check_explanation
 from microemo.inference.explanation.claims import read_claims, split_sentences
 from microemo.processing.evidence import SIGNS_OF_EXPRESSION, Evidence
-from microemo.processing.evidence_text import UNIT_LOOKS, evidence_sentence, relation_sentence
+from microemo.processing.evidence_text import UNIT_DESCRIPTIONS, evidence_sentence, relation_sentence
 
 SPAN = (2.0, 8.0)
 EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -37,7 +37,7 @@ def findings():
                 yield Evidence("face", label, *times, certainty=0.4, signs=chosen)
         yield Evidence("micro_expression", label, 3.4, 3.7, certainty=0.6, apex_seconds=3.55, signs=signs[:3])
     yield Evidence("micro_expression", "", 3.4, 3.7, certainty=0.6, apex_seconds=3.55, signs=("AU4",))
-    for signs in pairwise((*UNIT_LOOKS, "AU1")):
+    for signs in pairwise((*UNIT_DESCRIPTIONS, "AU1")):
         yield Evidence("face", "anger", 3.4, 5.6, certainty=0.6, signs=signs)
         yield Evidence("micro_expression", "anger", 3.4, 3.7, certainty=0.6, apex_seconds=3.55, signs=signs)
     for label in (*VOICES, ""):

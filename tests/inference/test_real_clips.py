@@ -135,7 +135,7 @@ def whole_and_cut(analyzer, clips):
     """
     spoken = [{"start": 0.1, "end": 1.1, "text": "one"}, {"start": 1.3, "end": 2.3, "text": "two"}]
     settings = ReadingSettings(**{**analyzer.processor.reading_settings, "faces_everywhere": False})
-    for each in (settings, replace(settings, max_window_seconds=1.2)):
+    for each in (settings, replace(settings, max_chunk_seconds=1.2)):
         reading = EmotionAnalyzer(analyzer.model, analyzer.processor, reader=ClipReader(each))
         yield expressions(reading(clips / "single_face.mp4", transcript=spoken), "happiness")
 

@@ -10,6 +10,7 @@ import pytest
 from microemo.cli.main import main
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.array_json import from_plain, to_plain
+from microemo.inference.request import AnalysisRequest
 from microemo.processing.clip import Transcription, Utterance
 
 LOOK = Utterance(0.2, 1.2, "看!", language="zh", language_probability=0.75, english="Look!")
@@ -29,7 +30,7 @@ class Recognizer:
 @pytest.fixture
 def analyzer(make_analyzer):
     """Cuts the video in two windows."""
-    analyzer = make_analyzer(max_window_seconds=1.5)
+    analyzer = make_analyzer(max_chunk_seconds=1.5)
     analyzer.reader.recognizer = Recognizer()
     return analyzer
 
@@ -39,7 +40,7 @@ def without_timings(report):
 
 
 def stop_after(analyzer, video, *, windows, journal):
-    stream = analyzer.stream(video, mode="scores", journal=journal)
+    stream = analyzer.stream(video, AnalysisRequest(mode="scores"), journal=journal)
     assert len(list(islice(stream, windows))) == windows
     stream.close()
 
@@ -62,7 +63,7 @@ def test_it_goes_on_where_it_was_stopped(analyzer, video, tmp_path, windows):
 def test_windows_are_on_disk_before_the_next_one_begins(analyzer, video, tmp_path):
     journal = tmp_path / "video.jsonl"
     lines = []
-    for _ in analyzer.stream(video, mode="scores", journal=journal):
+    for _ in analyzer.stream(video, AnalysisRequest(mode="scores"), journal=journal):
         lines.append(len(journal.read_text().splitlines()))
     assert lines == [3, 4]
 
@@ -103,7 +104,7 @@ def test_a_journal_needs_a_file(analyzer, video, tmp_path):
 
 
 def test_the_command_resumes(make_analyzer, video, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", lambda *_, **__: make_analyzer(max_window_seconds=1.5))
+    monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", lambda *_, **__: make_analyzer(max_chunk_seconds=1.5))
     command = ["analyze", str(video), "--resume", str(tmp_path / "work"), "--mode", "scores", "--json", "--quiet"]
     assert main(command) == 0
     (journal,) = (tmp_path / "work").iterdir()

@@ -194,5 +194,5 @@ def test_the_last_norm_of_the_frame_tower_may_have_an_epsilon_of_its_own():
     }
     tower = MicroEmoModel(tiny_config(vision_config=vision, vision_output_norm_eps=1e-5)).frame_tower
     assert tower.post_layernorm.eps == 1e-5 and tower.encoder.layers[0].layer_norm1.eps == 1e-6
-    with pytest.raises(ValueError, match="vision_output_norm_eps is given, but a 'mobilenet_v2' tower"):
+    with pytest.raises(ValueError, match="vision_output_norm_eps is set, but a 'mobilenet_v2' tower"):
         MicroEmoModel(tiny_config(vision_config=MOBILENET, vision_output_norm_eps=1e-5))

@@ -5,8 +5,7 @@ import torch
 from tiny_model import PART
 
 from microemo import MicroEmoDynamicsConfig
-from microemo.flow_dynamics import FlowDynamics
-from microemo.flow_stem import LAGS_SECONDS, FlowStem
+from microemo.flow_dynamics import LAGS_SECONDS, FlowDynamics, FlowStem
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def crops(count, *, seed=0):
 def test_a_movement_is_seen_from_before_and_behind(config):
     """At the apex of what comes and goes, the flow to the moments on both sides is the way back."""
     stem, read = FlowStem(config), []
-    stem._read = lambda maps, whole: read.append(maps) or torch.zeros(len(maps), 1)
+    stem._encode = lambda maps, head_motion: read.append(maps) or torch.zeros(len(maps), 1)
     times = torch.arange(60) / 30
     shift = 1.5 * (1 - (times - 1.0).abs() / 0.25).clamp(min=0)
     place = torch.arange(112.0)

@@ -5,7 +5,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from microemo.generation_cache import ROOM_TOKENS, RoomyLayer, cache_bytes, repeated_cache
+from microemo.generation_cache import PREALLOCATED_TOKENS, PreallocatedCacheLayer, cache_bytes, repeated_cache
 
 LAYERS, HEADS, WIDTH = 2, 3, 4
 
@@ -35,7 +35,7 @@ def test_it_grows_as_transformers_own(tokens):
     wanted = filled()
     wanted.batch_repeat_interleave(2)
     grown = repeated_cache(filled(), rows=2)
-    both_updated(grown, wanted, steps=2 * ROOM_TOKENS // tokens, rows=2, tokens=tokens)
+    both_updated(grown, wanted, steps=2 * PREALLOCATED_TOKENS // tokens, rows=2, tokens=tokens)
     assert grown.get_seq_length() == wanted.get_seq_length()
 
 
@@ -59,7 +59,7 @@ def test_a_step_writes_in_place():
     grown = repeated_cache(filled(), rows=1)
     grown.update(states(1), states(1), 0)
     place = grown.layers[0].keys.data_ptr()
-    for _ in range(ROOM_TOKENS):
+    for _ in range(PREALLOCATED_TOKENS):
         grown.update(states(1), states(1), 0)
     assert grown.layers[0].keys.data_ptr() == place
 
@@ -80,7 +80,7 @@ def test_layers_of_another_kind_stay_what_they_are():
     sliding.update(states(5), states(5))
     cache.layers[1] = sliding
     kinds = [type(layer) for layer in repeated_cache(cache, rows=2).layers]
-    assert kinds == [RoomyLayer, DynamicSlidingWindowLayer]
+    assert kinds == [PreallocatedCacheLayer, DynamicSlidingWindowLayer]
 
 
 def test_bytes_are_those_of_keys_and_values():

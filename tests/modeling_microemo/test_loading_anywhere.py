@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from microemo import MicroEmoForConditionalGeneration, MicroEmoForEmotionClassification, MicroEmoModel
-from microemo.quantized_loading import KEPT_MODULES, KEPT_PARTS, with_kept_modules
+from microemo.strict_loading import UNQUANTIZED_MODULES, UNQUANTIZED_PARTS, with_skipped_modules
 
 # Widths that 4-bit kernels divide into blocks; an output of its own, so that the base model finds one too many.
 WIDE = {**LLAMA, "hidden_size": 64, "intermediate_size": 128, "tie_word_embeddings": False}
@@ -52,7 +52,9 @@ class TestStrictness:
     @pytest.mark.parametrize("auto_class", [AutoModelForMultimodalLM, AutoModelForImageTextToText, AutoModel])
     def test_missing_weights(self, folder, tmp_path, auto_class):
         broken = changed_copy(folder, tmp_path, drop="emotion_head.")
-        with pytest.raises(ValueError, match=r"lacks weights that the model needs: .*emotion_head\..* random numbers"):
+        with pytest.raises(
+            ValueError, match=r"lacks weights that the model needs: .*emotion_head\..* randomly initialised"
+        ):
             auto_class.from_pretrained(broken)
 
     def test_unexpected_weights(self, folder, tmp_path):
@@ -85,15 +87,15 @@ class TestStrictness:
 class TestQuantization:
     def test_all_parts_but_the_language_model_are_kept(self, folder):
         model = tiny_model(MicroEmoForConditionalGeneration, use_voice_head=True)
-        assert {name for name, _ in model.model.named_children()} == {*KEPT_PARTS, "language_model"}
+        assert {name for name, _ in model.model.named_children()} == {*UNQUANTIZED_PARTS, "language_model"}
 
     def test_the_users_choice_wins(self):
         given = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["lm_head"])
-        assert with_kept_modules(given) is given
+        assert with_skipped_modules(given) is given
         unsaid = BitsAndBytesConfig(load_in_8bit=True)
-        assert with_kept_modules(unsaid).llm_int8_skip_modules == list(KEPT_MODULES)
+        assert with_skipped_modules(unsaid).llm_int8_skip_modules == list(UNQUANTIZED_MODULES)
         assert unsaid.llm_int8_skip_modules is None, "the user's own config stays as it is"
-        assert with_kept_modules({"load_in_8bit": True}) == {"load_in_8bit": True}
+        assert with_skipped_modules({"load_in_8bit": True}) == {"load_in_8bit": True}
 
     @pytest.mark.parametrize("kind", ["bitsandbytes-8", "bitsandbytes-4", "torchao-8", "torchao-4", "quanto-8"])
     def test_it_answers_nearly_the_same(self, folder, expected, kind):
@@ -161,7 +163,7 @@ class TestDevices:
         assert torch.equal(*answers)
 
     def test_a_map_by_hand(self, folder, expected, tmp_path):
-        towers = {f"model.{part}": "disk" for part in KEPT_PARTS}
+        towers = {f"model.{part}": "disk" for part in UNQUANTIZED_PARTS}
         device_map = {**towers, "model.language_model": "cpu", "lm_head": "cpu"}
         loaded = MicroEmoForConditionalGeneration.from_pretrained(
             folder, device_map=device_map, offload_folder=tmp_path
@@ -171,7 +173,7 @@ class TestDevices:
     def test_heads_that_lie_on_the_disk(self, tmp_path):
         full = tiny_model(MicroEmoModel, use_voice_head=True).eval()
         full.save_pretrained(tmp_path / "model")
-        device_map = {name: "disk" if name in KEPT_PARTS else "cpu" for name, _ in full.named_children()}
+        device_map = {name: "disk" if name in UNQUANTIZED_PARTS else "cpu" for name, _ in full.named_children()}
         loaded = MicroEmoModel.from_pretrained(
             tmp_path / "model", device_map=device_map, offload_folder=tmp_path / "disk"
         )

@@ -61,8 +61,8 @@ def test_a_wrong_shape_is_named_with_both_shapes():
 
 def test_labels_of_a_head_that_is_silent_are_refused():
     silent = MicroEmoModelOutputWithPast()
-    with pytest.raises(ValueError, match="came with no <|utterance_end|> token".replace("|", r"\|")):
+    with pytest.raises(ValueError, match="has no <|utterance_end|> token".replace("|", r"\|")):
         emotion_loss(silent, Labels(emotions=torch.zeros(1, 1, 3)))
-    with pytest.raises(ValueError, match="came without face_pixel_values"):
+    with pytest.raises(ValueError, match="was given without face_pixel_values"):
         face_loss(silent, Labels(micro=torch.zeros(1, 4)))
     assert emotion_loss(silent, Labels()) is None and face_loss(silent, Labels()) is None

@@ -9,7 +9,7 @@ from microemo.attention import attend, merge_heads, split_heads
 from microemo.dynamics_layer import TemporalAttention
 from microemo.micro_dynamics import MicroDynamics, mirrored_regions
 from microemo.motion_stem import LAGS_SECONDS, MotionStem
-from microemo.time_band import farthest_neighbour, moments_at, pack_order, time_band
+from microemo.time_band import farthest_neighbour, lagged_indices, pack_order, time_band
 from microemo.time_embedding import rotate_by_time
 
 WINDOW = 0.5
@@ -90,10 +90,10 @@ def test_neighbours_end_at_gaps_and_at_other_persons():
 
 def test_the_moment_so_many_seconds_away_is_the_nearest_of_the_same_person():
     times, groups = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.0, 0.1, 0.25]), torch.tensor([0, 0, 0, 0, 1, 1, 1])
-    assert moments_at(times, groups, seconds=0.13).tolist() == [1, 2, 3, 3, 5, 6, 6]
-    assert moments_at(times, groups, seconds=-0.13).tolist() == [0, 0, 1, 2, 4, 4, 5]
-    assert moments_at(times, groups, seconds=9.0).tolist() == [3, 3, 3, 3, 6, 6, 6]
-    assert moments_at(times, groups, seconds=-9.0).tolist() == [0, 0, 0, 0, 4, 4, 4]
+    assert lagged_indices(times, groups, seconds=0.13).tolist() == [1, 2, 3, 3, 5, 6, 6]
+    assert lagged_indices(times, groups, seconds=-0.13).tolist() == [0, 0, 1, 2, 4, 4, 5]
+    assert lagged_indices(times, groups, seconds=9.0).tolist() == [3, 3, 3, 3, 6, 6, 6]
+    assert lagged_indices(times, groups, seconds=-9.0).tolist() == [0, 0, 0, 0, 4, 4, 4]
 
 
 @pytest.mark.parametrize(("fps", "count"), [(15.0, 30), (30.0, 60), (24.0, 1)])
@@ -101,22 +101,23 @@ def test_the_moments_away_equal_a_dense_search(fps, count):
     _, _, times = crops(count, fps=fps)
     groups = (torch.arange(count) >= count // 3).long()
     for lag in LAGS_SECONDS:
-        apart = (times[None] - (times[:, None] + lag)).abs().masked_fill(groups[:, None] != groups[None], torch.inf)
-        found = moments_at(times, groups, seconds=lag)
-        reached = apart.gather(1, found[:, None]).squeeze(1)
-        torch.testing.assert_close(reached, apart.min(1).values, atol=1e-4, rtol=0)
+        distance = (times[None] - (times[:, None] + lag)).abs().masked_fill(groups[:, None] != groups[None], torch.inf)
+        index = lagged_indices(times, groups, seconds=lag)
+        torch.testing.assert_close(
+            distance.gather(1, index[:, None]).squeeze(1), distance.min(1).values, atol=1e-4, rtol=0
+        )
 
 
 def test_a_movement_that_comes_and_goes_slowly_stands_out_at_its_apex(config):
     """Half a second up and down is a faint change from crop to crop, and a plain one over a quarter of a second."""
-    stem, read = MotionStem(config), []
-    stem._read = lambda changes: read.append(changes) or torch.zeros(len(changes), 1)
+    stem, inputs = MotionStem(config), []
+    stem._encode = lambda changes: inputs.append(changes) or torch.zeros(len(changes), 1)
     times = torch.arange(60) / 30
     strength = (1 - (times - 1.0).abs() / 0.25).clamp(min=0)
     groups = torch.zeros(60, dtype=torch.long)
     band = time_band(times, groups, window_seconds=WINDOW)
     stem(strength[:, None, None, None].expand(60, 3, 112, 112), band=band, times=times, groups=groups)
-    changes = torch.cat(read)[30].mean((1, 2))  # at the apex
+    changes = torch.cat(inputs)[30].mean((1, 2))  # at the apex
     assert changes[1:3].max() < 0.2 and changes[3:].min() > 0.45
 
 
@@ -176,7 +177,7 @@ def test_a_change_reaches_no_farther_than_the_windows_of_the_layers(dynamics):
 
 
 def test_too_many_regions_are_refused(dynamics):
-    with pytest.raises(ValueError, match=r"gives 5 regions a crop, more than dynamics_config.max_regions \(4\)"):
+    with pytest.raises(ValueError, match=r"returns 5 regions per crop, more than dynamics_config.max_regions \(4\)"):
         dynamics(
             torch.randn(3, 5, 12),
             pixel_values=torch.randn(3, 3, 16, 16),
@@ -247,5 +248,5 @@ class TestTheMirroredView:
         assert mirrored_regions(numbers[:, :0]).shape == (1, 0, 1)
 
     def test_refuses_regions_that_lie_in_no_square(self):
-        with pytest.raises(ValueError, match="use_mirrored_view needs regions in a square.*got 7"):
+        with pytest.raises(ValueError, match="use_mirrored_view needs a square grid of regions.*got 7"):
             mirrored_regions(torch.zeros(1, 7, 3))

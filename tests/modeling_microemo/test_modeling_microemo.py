@@ -161,7 +161,7 @@ def test_padding_on_the_left_changes_nothing(model):
 def test_ids_or_embeddings_but_not_both(model):
     clip = tiny_clip(2)
     embeds = model.get_input_embeddings()(clip["input_ids"])
-    with pytest.raises(ValueError, match="either input_ids or inputs_embeds"):
+    with pytest.raises(ValueError, match="exactly one of input_ids and inputs_embeds"):
         model(**clip, inputs_embeds=embeds)
     by_ids = model(**clip)
     del clip["input_ids"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from microemo.optical_flow import GRID, cell_windows, local_flow, picture_planes, without_head_movement
+from microemo.optical_flow import GRID, cell_windows, image_levels, local_flow, remove_head_motion
 
 SIDE = 112
 FIRST, SECOND = torch.tensor([0]), torch.tensor([1])
@@ -22,8 +22,8 @@ def picture(right: float = 0.0, down: float = 0.0, *, growth: float = 1.0, seed:
 
 def flows(before: torch.Tensor, after: torch.Tensor):
     """Of two pictures, by the windows: narrow, wide, coarse."""
-    planes = picture_planes(torch.cat((before, after)))
-    return [flow for plane in planes for flow in local_flow(plane, FIRST, SECOND)]
+    levels = image_levels(torch.cat((before, after)))
+    return [flow for level in levels for flow in local_flow(level, FIRST, SECOND)]
 
 
 class TestLocalFlow:
@@ -37,15 +37,15 @@ class TestLocalFlow:
         there, back = flows(picture(), picture(0.8)), flows(picture(0.8), picture())
         for first, second in zip(there, back, strict=True):
             torch.testing.assert_close(first.right, -second.right)
-            torch.testing.assert_close(first.unexplained, second.unexplained)
+            torch.testing.assert_close(first.residual, second.residual)
 
     def test_more_light_is_no_movement(self):
         for flow in flows(picture(), picture() + 0.2):
-            assert flow.right.abs().max() < 1e-3 and flow.unexplained.max() < 1e-2
+            assert flow.right.abs().max() < 1e-3 and flow.residual.max() < 1e-2
 
     def test_what_no_movement_explains_is_told(self):
         for still, changed in zip(flows(picture(), picture(0.3)), flows(picture(), picture(seed=1)), strict=True):
-            assert changed.unexplained.mean() > 4 * still.unexplained.mean()
+            assert changed.residual.mean() > 4 * still.residual.mean()
 
     def test_a_flat_picture_moves_nowhere_and_weighs_nothing(self):
         flat = torch.zeros(1, 1, SIDE, SIDE)
@@ -62,7 +62,7 @@ class TestLocalFlow:
 
 def test_the_heads_movement_is_taken_out_and_told():
     flow = flows(picture(), picture(0.6, growth=1.01))[1]
-    residual, whole = without_head_movement(flow)
+    residual, whole = remove_head_motion(flow)
     assert residual.right.abs().mean() < 0.3 * flow.right.abs().mean()
     assert whole.shape == (1, 6) and whole[0, 0].item() == pytest.approx(0.6, abs=0.15)
 

@@ -84,7 +84,7 @@ def test_time_as_a_sentence_needs_the_sentence(pair):
 
 def test_a_sentence_that_is_too_long_is_refused(pair):
     ids = torch.ones(1, 513, dtype=torch.long)
-    with pytest.raises(ValueError, match="has 513 tokens a frame, at most 512"):
+    with pytest.raises(ValueError, match="has 513 tokens per frame, at most 512"):
         pair[0](torch.randn(1, 7, 24), times=torch.zeros(1), input_ids=ids, attention_mask=ids)
 
 

@@ -9,7 +9,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from microemo import MicroEmoForConditionalGeneration, shared_prefix
-from microemo.generation_cache import RoomyLayer, repeated_cache
+from microemo.generation_cache import PreallocatedCacheLayer, repeated_cache
 from microemo.shared_prefix import SharedPrefixLayer, attend_behind_prefix, continued_cache
 
 ROWS, HEADS, GROUPS, WIDTH, PREFIX, OWN = 3, 4, 2, 8, 7, 5
@@ -116,7 +116,7 @@ def test_answers_are_those_of_repeated_prefixes(model, monkeypatch, settings):
     assert kinds(model, prefix.output.past_key_values) == {SharedPrefixLayer}
     shared = model.generate_from_prefix(prefix, QUESTIONS, **GREEDY, **settings)
     monkeypatch.setattr(shared_prefix, "SHARING_MODELS", ())
-    assert kinds(model, prefix.output.past_key_values) == {RoomyLayer}
+    assert kinds(model, prefix.output.past_key_values) == {PreallocatedCacheLayer}
     assert torch.equal(shared, model.generate_from_prefix(prefix, QUESTIONS, **GREEDY, **settings))
 
 
@@ -127,13 +127,13 @@ def test_what_cannot_share_repeats(model):
     sliding.update(random(1, GROUPS, PREFIX, WIDTH), random(1, GROUPS, PREFIX, WIDTH))
     mixed = filled()
     mixed.layers[1] = sliding
-    assert kinds(model, mixed) == {RoomyLayer, DynamicSlidingWindowLayer}
+    assert kinds(model, mixed) == {PreallocatedCacheLayer, DynamicSlidingWindowLayer}
     language_model.config._attn_implementation = "eager"
-    assert kinds(model, cache) == {RoomyLayer}
+    assert kinds(model, cache) == {PreallocatedCacheLayer}
     language_model.config._attn_implementation = "sdpa"
     assert kinds(model, cache) == {SharedPrefixLayer}
     language_model.compile()
-    assert kinds(model, cache) == {RoomyLayer}
+    assert kinds(model, cache) == {PreallocatedCacheLayer}
 
 
 def test_outside_the_context_nothing_changes(model):

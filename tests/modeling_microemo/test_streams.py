@@ -93,8 +93,8 @@ def test_faces_reach_the_answer(model):
 
 @pytest.mark.parametrize(
     ("stream", "token", "counts"),
-    [("video", VIDEO_TOKEN_ID, "tokens a clip [8], features a clip [9]"),
-     ("audio", AUDIO_TOKEN_ID, "tokens a clip [5], features a clip [6]")],
+    [("video", VIDEO_TOKEN_ID, "tokens per clip [8], features per clip [9]"),
+     ("audio", AUDIO_TOKEN_ID, "tokens per clip [5], features per clip [6]")],
 )  # fmt: skip
 def test_a_mismatch_of_tokens_and_features_says_both_counts(model, stream, token, counts):
     clip = tiny_clip(2)
@@ -108,14 +108,14 @@ def test_one_clips_surplus_does_not_fill_anothers_want(model):
     batch = collate([tiny_clip(1, seed=1), tiny_clip(1, seed=2)])
     batch["input_ids"][0, (batch["input_ids"][0] == VIDEO_TOKEN_ID).nonzero()[0]] = 9
     batch["input_ids"][1, 0] = VIDEO_TOKEN_ID
-    with pytest.raises(ValueError, match=re.escape("tokens a clip [5, 7], features a clip [6, 6]")):
+    with pytest.raises(ValueError, match=re.escape("tokens per clip [5, 7], features per clip [6, 6]")):
         model(**batch)
 
 
 def test_placeholders_without_their_stream_are_refused(model):
     clip = tiny_clip(2)
     del clip["input_features"], clip["audio_mask"]
-    with pytest.raises(ValueError, match=re.escape("tokens a clip [6], features a clip [0]")):
+    with pytest.raises(ValueError, match=re.escape("tokens per clip [6], features per clip [0]")):
         model(**clip)
 
 
@@ -123,7 +123,7 @@ def test_a_mismatch_of_ends_and_utterances_says_both_counts(model):
     clip = tiny_clip(2)
     place = (clip["input_ids"][0] == UTTERANCE_END_TOKEN_ID).nonzero()[0]
     clip["input_ids"][0, place] = 9
-    with pytest.raises(ValueError, match=re.escape("tokens a clip [1], utterances a clip [2]")):
+    with pytest.raises(ValueError, match=re.escape("tokens per clip [1], utterances per clip [2]")):
         model(**clip)
 
 

@@ -6,8 +6,7 @@ from tiny_model import tiny_clip, tiny_config, tiny_model
 
 from microemo import MicroEmoModel
 from microemo.segments import clip_and_utterances, whole_clip
-from microemo.voice_head import VoiceHead
-from microemo.voice_statistics import VoiceStatistics, voice_statistics
+from microemo.voice_head import VoiceHead, VoiceStatistics, voice_statistics
 
 AUDIO = ("input_features", "audio_mask", "utterance_times", "utterance_mask")
 

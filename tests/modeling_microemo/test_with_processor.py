@@ -75,7 +75,11 @@ def pair(**settings):
 @pytest.mark.parametrize("missing", [None, *MISSING])
 def test_a_clip_is_read_in_every_mode(mode, missing):
     processor, model = pair(**MODES[mode])
-    clip = clip_of() if missing is None else replace(clip_of(), **MISSING[missing], absences={missing: "for the test"})
+    clip = (
+        clip_of()
+        if missing is None
+        else replace(clip_of(), **MISSING[missing], missing_reasons={missing: "for the test"})
+    )
     with torch.no_grad():
         output = model(**processor.from_clip(clip, question="How does Anna feel?"))
     assert output.logits.isfinite().all()

@@ -19,7 +19,7 @@ def write_webp(path, *, durations=DURATIONS):
     return path
 
 
-def test_every_frame_at_its_time(tmp_path):
+def test_frames_and_times(tmp_path):
     path = write_webp(tmp_path / "clip.webp")
     index = index_media(path)
     assert not index.has_audio and index.end_seconds == pytest.approx(sum(DURATIONS) / 1000)
@@ -31,13 +31,15 @@ def test_every_frame_at_its_time(tmp_path):
         assert next(reader.read([5], size=(48, 64)))[1].shape == (1, 48, 64, 3)
 
 
-def test_it_is_analysed_like_a_video(tmp_path):
+def test_animations_are_read_like_videos(tmp_path):
     settings = ReadingSettings(num_frames=6, frame_size=48, min_face_size=8)
     (clip,) = ClipReader(settings, detector=RedSquareDetector()).read(write_webp(tmp_path / "clip.webp"))
-    assert len(clip.frames) and len(clip.face_crops) and clip.absences["audio"] == "the file has no audio stream"
+    assert (
+        len(clip.frames) and len(clip.face_crops) and clip.missing_reasons["audio"] == "the file has no audio stream"
+    )
 
 
-def test_what_is_no_animation(tmp_path):
+def test_other_files_are_no_animations(tmp_path):
     still = tmp_path / "still.webp"
     Image.fromarray(moving_squares(count=1)[0]).save(still)
     other = tmp_path / "other.wav"

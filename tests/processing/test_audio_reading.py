@@ -33,14 +33,14 @@ def test_surround_sound_of_a_video(tmp_path):
     assert dominant_frequency(read_audio(path)[:16_000]) == pytest.approx(440, abs=2)
 
 
-def test_sound_that_starts_late_is_not_moved(tmp_path):
+def test_late_audio_is_not_shifted(tmp_path):
     path = write_video(tmp_path / "late.mp4", moving_squares(), waveform=tone(seconds=0.4), audio_start_seconds=0.5)
     start, end = sounding_seconds(read_audio(path))
     assert start == pytest.approx(0.5, abs=0.01) and end == pytest.approx(0.9, abs=0.03)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_a_window_equals_the_same_part_of_the_whole(tmp_path, suffix):
+def test_a_span_equals_the_same_part_of_the_whole(tmp_path, suffix):
     chirp = np.sin(np.cumsum(np.linspace(0.05, 0.5, 48_000))).astype(np.float32) * 0.4
     path = write_video(tmp_path / f"clip{suffix}", moving_squares(count=75), waveform=chirp)
     whole = read_audio(path)
@@ -49,7 +49,7 @@ def test_a_window_equals_the_same_part_of_the_whole(tmp_path, suffix):
     np.testing.assert_allclose(part, whole[20_000:32_000], atol=2e-3)
 
 
-def test_beyond_the_end_there_are_zeros(tmp_path):
+def test_audio_beyond_the_end_is_zero(tmp_path):
     waveform = read_audio(write_wav(tmp_path / "short.wav", tone(seconds=0.5)), end_seconds=2.0)
     assert len(waveform) == 32_000 and not waveform[8_100:].any()
 
@@ -58,7 +58,7 @@ def test_no_audio_stream(tmp_path):
     assert read_audio(write_video(tmp_path / "mute.mp4", moving_squares())) is None
 
 
-def test_cut_sound_gives_what_is_there(tmp_path):
+def test_truncated_audio_is_read_as_far_as_possible(tmp_path):
     whole = read_audio(write_wav(tmp_path / "sound.wav", tone(seconds=2.0)))
     cut = read_audio(cut_file(tmp_path / "sound.wav", part=0.5))
     assert len(cut) == pytest.approx(16_000, abs=1_100)
@@ -82,7 +82,7 @@ def write_sound(path, waveform, *, sampling_rate, codec, layout):
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp3", "libmp3lame"), (".aac", "aac")])
-def test_rate_and_channels_may_change_within_the_sound(tmp_path, suffix, codec):
+def test_rate_and_channels_may_change_within_a_stream(tmp_path, suffix, codec):
     mono = tone(seconds=1.0, sampling_rate=44_100)
     stereo = tone(seconds=1.0, sampling_rate=48_000, frequency=880)
     first = write_sound(tmp_path / f"a{suffix}", mono, sampling_rate=44_100, codec=codec, layout="mono")
@@ -102,7 +102,7 @@ def test_integer_waveforms_are_scaled_by_their_type(dtype, scale):
     np.testing.assert_allclose(waveform, sound, atol=max(2 / scale, 1e-6))
 
 
-def test_unsigned_bytes_are_silent_in_the_middle():
+def test_unsigned_bytes_are_centred():
     assert float_waveform(np.array([0, 128, 255], dtype=np.uint8)).tolist() == [-1, 0, pytest.approx(0.992, abs=1e-3)]
 
 
@@ -115,7 +115,7 @@ def test_unsigned_bytes_are_silent_in_the_middle():
         (np.array([1, 2]), "got int64"),
     ],
 )
-def test_waveforms_that_nobody_can_scale_are_refused(waveform, message):
+def test_unscalable_waveforms_are_refused(waveform, message):
     with pytest.raises(ValueError, match=message):
         VideoArray(np.zeros((1, 4, 4, 3), dtype=np.uint8), np.zeros(1), waveform=waveform)
 
@@ -129,7 +129,7 @@ def test_arrays_are_resampled():
     assert read_audio(VideoArray(frames, np.zeros(1))) is None
 
 
-def test_pieces_are_laid_on_the_clock():
+def test_pieces_are_placed_on_the_clock():
     pieces = [(0.2, np.ones(2, dtype=np.float32)), (0.5, np.full(3, 2, dtype=np.float32))]
     laid = lay_pieces(pieces, sampling_rate=10, start_seconds=0.0, end_seconds=1.0)
     assert laid.tolist() == [0, 0, 1, 1, 0, 2, 2, 2, 0, 0]
@@ -137,7 +137,7 @@ def test_pieces_are_laid_on_the_clock():
     assert lay_pieces(pieces, sampling_rate=10, start_seconds=0.3, end_seconds=None).tolist() == [1, 0, 2, 2, 2]
 
 
-def test_arguments_are_checked(tmp_path):
+def test_invalid_arguments_are_refused(tmp_path):
     path = write_wav(tmp_path / "sound.wav", tone(seconds=0.1))
     with pytest.raises(ValueError, match="sampling_rate must be >= 1, got 0"):
         read_audio(path, sampling_rate=0)

@@ -46,51 +46,51 @@ def film(tmp_path):
     )
 
 
-def heard(path, **choice):
+def read_track(path, **choice):
     waveform = read_audio(path, **choice)
     return 0 if not waveform.any() else int(np.argmax(np.abs(np.fft.rfft(waveform[:16_000]))))
 
 
-def test_the_default_track_is_heard(film):
-    assert heard(film) == 440
+def test_the_default_track_is_used(film):
+    assert read_track(film) == 440
     assert index_media(film).audio_track == 1
 
 
 @pytest.mark.parametrize(
     ("language", "expected"), [("en", 880), ("eng", 880), ("fr", 440), ("en-GB", 880), ("de", 440)]
 )
-def test_the_wanted_language_wins(film, language, expected):
-    assert heard(film, language=language) == expected
+def test_the_requested_language_is_preferred(film, language, expected):
+    assert read_track(film, language=language) == expected
 
 
 @pytest.mark.parametrize(("number", "expected"), [(0, 0), (1, 440), (2, 880)])
-def test_a_track_may_be_named(film, number, expected):
-    assert heard(film, audio_track=number, language="fr") == expected
+def test_a_track_can_be_selected_by_number(film, number, expected):
+    assert read_track(film, audio_track=number, language="fr") == expected
 
 
 @pytest.mark.parametrize("number", [-1, 4])
-def test_a_track_that_is_not_there(film, number):
+def test_unknown_track_numbers_are_refused(film, number):
     with pytest.raises(ValueError, match=rf"audio tracks \(it has 4, numbered from 0\), got {number}"):
         read_audio(film, audio_track=number)
 
 
-def test_a_file_without_sound_has_no_track_to_name(tmp_path):
+def test_track_numbers_are_refused_for_silent_files(tmp_path):
     mute = write_video(tmp_path / "mute.mp4", moving_squares(count=3))
     with pytest.raises(ValueError, match=r"\(it has none\), got 0"):
         index_media(mute, audio_track=0)
 
 
-def test_commentary_is_no_default(tmp_path):
+def test_commentary_comes_last(tmp_path):
     talk, film = tone(seconds=1.0, frequency=880), tone(seconds=1.0)
     path = write_tracks(tmp_path / "c.mkv", [(talk, "eng", "", ("comment", "default")), (film, "eng", "", ())])
-    assert heard(path) == 440 and heard(path, language="en") == 440
+    assert read_track(path) == 440 and read_track(path, language="en") == 440
 
 
-def test_the_report_names_the_track(film):
+def test_a_warning_names_the_track(film):
     reader = ClipReader(detector=None)
     (clip,) = reader.read(film)
     assert clip.warnings == (
-        "of 4 audio tracks, number 1 (fre, Version, default) was heard; audio_track names another, from 0",
+        "of 4 audio tracks, number 1 (fre, Version, default) was used; audio_track selects another, from 0",
     )
     (clip,) = reader.read(film, audio_track=2)
     assert clip.warnings[0].startswith("of 4 audio tracks, number 2 (eng) was heard")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from microemo.processing.chunk_reading import FaceCrops
 from microemo.processing.clip import Utterance
 from microemo.processing.clip_assembly import attended_crops, blind_warnings
 from microemo.processing.reading_settings import ReadingSettings
-from microemo.processing.window_reading import FaceCrops
 
 UTTERANCES = (Utterance(0, 2), Utterance(3, 5))
 
@@ -17,24 +17,24 @@ def two_people(times):
     return FaceCrops(crops, np.repeat(np.asarray(times, dtype=float), 2), ids)
 
 
-def test_each_utterance_attends_its_person():
+def test_crops_are_those_of_each_utterances_person():
     faces = attended_crops(two_people([0, 1, 2.5, 3, 4]), utterances=UTTERANCES, track_ids=(0, 1))
     assert faces.times.tolist() == [0, 1, 3, 4]
     assert faces.track_ids.tolist() == faces.crops[:, 0, 0, 0].tolist() == [0, 0, 1, 1]
 
 
-def test_silence_belongs_to_the_nearest_utterance_when_asked():
+def test_silence_can_belong_to_the_nearest_utterance():
     faces = attended_crops(two_people([2.2, 2.8, 9]), utterances=UTTERANCES, track_ids=(0, 1), everywhere=True)
     assert faces.track_ids.tolist() == [0, 1, 1]
 
 
-def test_while_two_speak_the_first_is_attended_and_only_once():
+def test_overlapping_utterances_attend_the_first():
     overlapping = (Utterance(0, 3), Utterance(2, 5))
     faces = attended_crops(two_people([1, 2.5, 4]), utterances=overlapping, track_ids=(0, 1))
     assert faces.times.tolist() == [1, 2.5, 4] and faces.track_ids.tolist() == [0, 0, 1]
 
 
-def test_nobody_attended_gives_nothing():
+def test_no_attended_person_gives_no_crops():
     assert len(attended_crops(two_people([1]), utterances=UTTERANCES, track_ids=(None, None)).times) == 0
 
 
@@ -42,7 +42,7 @@ def test_nobody_attended_gives_nothing():
     ("spacing", "expected"),
     [(1 / 15, []), (0.25, ["up to 0.25 s lie between two frames"]), (9, ["an utterance holds no frame at all"])],
 )
-def test_blind_stretches_are_warned_of(spacing, expected):
+def test_long_gaps_give_a_warning(spacing, expected):
     times = np.arange(0, 9, spacing)
     warnings = blind_warnings(times, utterances=UTTERANCES, settings=ReadingSettings())
     assert len(warnings) == len(expected)

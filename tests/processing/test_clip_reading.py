@@ -44,7 +44,7 @@ def talk(tmp_path):
     return write_video(tmp_path / "talk.mp4", moving_squares(count=75), waveform=tone(seconds=3.0))
 
 
-def test_everything_on_one_clock(talk):
+def test_all_streams_share_one_clock(talk):
     clip = read_one(talk, transcript=[Utterance(0.5, 1.5, "one", "Anna"), Utterance(2.0, 2.5, "two")])
     assert clip.source == str(talk) and (clip.start_seconds, clip.end_seconds) == (0, pytest.approx(3.0, abs=0.1))
     assert [utterance.text for utterance in clip.utterances] == ["one", "two"]
@@ -55,7 +55,7 @@ def test_everything_on_one_clock(talk):
     assert len(clip.face_times) == pytest.approx(1.5 * 15, abs=3)
     assert clip.utterance_track_ids == (0, 0)
     assert len(clip.waveform) == round(clip.end_seconds * 16_000)
-    assert clip.absences == {} and clip.warnings == ()
+    assert clip.missing_reasons == {} and clip.warnings == ()
 
 
 def test_crops_follow_the_face(talk):
@@ -71,18 +71,18 @@ def test_tracks_are_in_pixels_of_the_video(talk):
     np.testing.assert_allclose(small.tracks[0].landmarks, full.tracks[0].landmarks, atol=3)
 
 
-def test_faces_everywhere_when_asked(talk):
+def test_faces_everywhere_setting(talk):
     settings = ReadingSettings(faces_everywhere=True, min_face_size=8)
     clip = read_one(talk, settings=settings, transcript=[Utterance(1.0, 1.5)])
     assert clip.face_times[0] < 0.1 and clip.face_times[-1] > 2.8
 
 
-def test_no_speech_is_one_utterance(talk):
+def test_a_clip_without_speech_is_one_utterance(talk):
     clip = read_one(talk)
     assert clip.utterances == (Utterance(0.0, clip.end_seconds),)
 
 
-def test_the_recognizer_is_asked_when_there_is_no_transcript(talk):
+def test_the_recognizer_is_used_without_a_transcript(talk):
     recognizer = FakeRecognizer()
     clip = read_one(talk, recognizer=recognizer, language="de")
     assert [(each.text, each.speaker) for each in clip.utterances] == [("hello", "Anna")]
@@ -109,21 +109,21 @@ def two_voices(tmp_path):
 SPANS = [Utterance(0.2, 1.8, "a"), Utterance(2.2, 3.8, "b"), Utterance(4.2, 5.8, "c"), Utterance(6.2, 7.8, "d")]
 
 
-def test_speakers_are_told_over_the_whole_recording_and_kept_for_a_resumed_reading(tmp_path):
-    settings = ReadingSettings(max_window_seconds=4.0, num_frames=4, min_face_size=8)
+def test_speakers_are_labelled_over_the_whole_recording_and_kept_when_resuming(tmp_path):
+    settings = ReadingSettings(max_chunk_seconds=4.0, num_frames=4, min_face_size=8)
     reader = ClipReader(settings, detector=None, voice_embedder=HalvesEmbedder())
     path, state = two_voices(tmp_path), ReadingState()
     clips = list(reader.read(path, transcript=SPANS, state=state))
     assert len(clips) == 2
     told = [each.speaker for clip in clips for each in clip.utterances]
     assert told == ["Speaker 1", "Speaker 2", "Speaker 1", "Speaker 2"]
-    assert all("speakers were told by their voices: 2" in clip.warnings for clip in clips)
+    assert all("speakers were identified by voice: 2" in clip.warnings for clip in clips)
     deaf = ClipReader(settings, detector=None)
     resumed = [each.speaker for clip in deaf.read(path, state=state) for each in clip.utterances]
     assert resumed == told
 
 
-def test_given_speakers_win_and_without_an_embedder_nobody_is_told(tmp_path):
+def test_given_speakers_are_kept_and_no_embedder_means_no_labels(tmp_path):
     path = two_voices(tmp_path)
     reader = ClipReader(SETTINGS, detector=None, voice_embedder=HalvesEmbedder())
     named = [Utterance(0.2, 1.8, "a", "Anna"), *SPANS[1:]]
@@ -146,21 +146,21 @@ def test_low_confidence_speech_is_reported(talk):
     assert clip.utterances == (Utterance(0.0, clip.end_seconds),)
     assert clip.warnings[0] == "low-confidence speech left out at 0.5-1.2 s"
     assert "no speech found" in clip.warnings[1]
-    assert clip.waveform is None and clip.absences["audio"] == "no speech"
+    assert clip.waveform is None and clip.missing_reasons["audio"] == "no speech"
 
 
-def test_sound_without_speech_has_no_voice(talk):
+def test_audio_without_speech_is_dropped(talk):
     class Deaf:
         def transcribe(self, waveform, *, language=None, progress=None):
             return Transcription()
 
     clip = read_one(talk, recognizer=Deaf())
-    assert clip.waveform is None and clip.absences["audio"] == "no speech"
+    assert clip.waveform is None and clip.missing_reasons["audio"] == "no speech"
     assert read_one(talk, recognizer=Deaf(), transcript=[Utterance(0, 1)]).waveform is not None, "somebody said so"
     assert read_one(talk).waveform is not None, "nobody listened for speech"
 
 
-def test_what_was_mended_in_a_transcript_is_told(talk):
+def test_transcript_corrections_are_reported(talk):
     transcript = [{"start": 500, "end": 1500, "text": "<|SAD|>one"}, {"start": 2000, "end": None, "text": "two"}]
     clip = read_one(talk, transcript=iter(transcript))
     assert clip.utterances[0] == Utterance(0.5, 1.5, "one", foreign_tags=("SAD",))
@@ -172,16 +172,16 @@ def test_what_was_mended_in_a_transcript_is_told(talk):
     ]
 
 
-def test_a_transcript_counts_the_frames_of_its_video(talk):
+def test_transcript_frame_numbers_use_the_videos_frame_rate(talk):
     clip = read_one(talk, transcript="1\n00:00:01:05 --> 00:00:02:00\nhello\n")  # 25 frames a second
     assert clip.utterances[0].start_seconds == pytest.approx(1.2)
     assert "the video's own" in clip.warnings[0]
 
 
-def test_long_clips_come_in_windows_of_whole_utterances(tmp_path):
+def test_long_clips_come_in_chunks_of_whole_utterances(tmp_path):
     path = write_video(tmp_path / "long.mp4", moving_squares(count=200), waveform=tone(seconds=8.0))
     transcript = [Utterance(0.5, 2.0, "a"), Utterance(2.5, 3.5, "b"), Utterance(6.0, 7.5, "c")]
-    settings = ReadingSettings(max_window_seconds=4.0, num_frames=4, min_face_size=8)
+    settings = ReadingSettings(max_chunk_seconds=4.0, num_frames=4, min_face_size=8)
     first, second = read(path, settings=settings, transcript=transcript)
     assert [[each.text for each in clip.utterances] for clip in (first, second)] == [["a", "b"], ["c"]]
     for clip in (first, second):
@@ -204,40 +204,40 @@ def test_progress_reaches_its_total(talk):
     assert {stage for stage, _, _ in calls} == {"frames"}
 
 
-def test_no_sound(tmp_path):
+def test_a_video_without_audio(tmp_path):
     clip = read_one(write_video(tmp_path / "mute.mp4", moving_squares()), recognizer=FakeRecognizer())
-    assert clip.waveform is None and clip.absences == {"audio": "the file has no audio stream"}
+    assert clip.waveform is None and clip.missing_reasons == {"audio": "the file has no audio stream"}
     assert clip.frames is not None and clip.face_crops is not None
 
 
-def test_silent_sound_is_absent_not_zeros(tmp_path):
+def test_silent_audio_is_missing_not_zeros(tmp_path):
     recognizer = FakeRecognizer()
     path = write_video(tmp_path / "silent.mp4", moving_squares(), waveform=np.zeros(16_000, dtype=np.float32))
     clip = read_one(path, recognizer=recognizer)
-    assert clip.waveform is None and clip.absences["audio"] == "the audio is silent"
+    assert clip.waveform is None and clip.missing_reasons["audio"] == "the audio is silent"
     assert recognizer.heard == []
     assert any("no speech found" in warning for warning in clip.warnings)
 
 
-def test_sound_alone(tmp_path):
+def test_audio_only(tmp_path):
     clip = read_one(write_wav(tmp_path / "voice.wav", tone(seconds=2.0)), recognizer=FakeRecognizer())
     assert clip.frames is None and clip.face_crops is None and clip.utterance_track_ids == (None,)
-    assert clip.absences == {"frames": "the file holds sound only", "faces": "the file holds sound only"}
+    assert clip.missing_reasons == {"frames": "the file holds sound only", "faces": "the file holds sound only"}
     assert len(clip.waveform) == 32_000
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (48_000, 6)])
-def test_telephone_and_surround_sound(tmp_path, rate, channels):
+def test_telephone_and_surround_audio(tmp_path, rate, channels):
     sound = np.repeat(tone(seconds=1.0, sampling_rate=rate, amplitude=0.1)[:, None], channels, axis=1)
     path = write_wav(tmp_path / "sound.wav", sound, sampling_rate=rate)
     clip = read_one(path)
     assert clip.sampling_rate == 16_000 and len(clip.waveform) == 16_000
 
 
-def test_no_face(tmp_path):
+def test_a_video_without_faces(tmp_path):
     frames = np.full((25, 64, 64, 3), 90, dtype=np.uint8)
     clip = read_one(write_video(tmp_path / "empty.mp4", frames))
-    assert clip.face_crops is None and clip.absences["faces"] == "no face found"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "no face found"
     assert clip.utterance_track_ids == (None,) and clip.tracks == ()
 
 
@@ -251,7 +251,7 @@ def test_a_face_that_leaves_and_returns(tmp_path):
     assert not away.any() and clip.face_times[0] < 0.1 and clip.face_times[-1] > 2.8
 
 
-def test_one_frame(tmp_path):
+def test_a_video_of_one_frame(tmp_path):
     clip = read_one(write_video(tmp_path / "one.mp4", moving_squares(count=1)))
     assert len(clip.frames) == 1 and len(clip.face_crops) == 1
 
@@ -266,13 +266,13 @@ def test_rotated_odd_and_variable_videos(tmp_path):
     assert np.isin(np.round(variable.face_times, 3), np.round(times, 3)).all()
 
 
-def test_sparse_frames_are_warned_of(tmp_path):
+def test_sparse_frames_give_a_warning(tmp_path):
     path = write_video(tmp_path / "slow.mp4", moving_squares(count=10), frame_rate=3.0)
     (warning,) = read_one(path).warnings
     assert "0.33 s lie between two frames" in warning and "micro-expressions" in warning
 
 
-def test_cut_video(tmp_path):
+def test_a_truncated_video(tmp_path):
     path = write_video(tmp_path / "cut.mp4", moving_squares(count=75), moov_first=True)
     clip = read_one(cut_file(path, part=0.6))
     assert len(clip.frames) >= 4 and clip.end_seconds < 2.5
@@ -282,13 +282,13 @@ def test_cut_video(tmp_path):
 def test_arrays_with_times():
     frames, times = moving_squares(count=50), np.arange(50) / 25
     clip = read_one(VideoArray(frames, times, waveform=tone(seconds=2.0), name="mine"))
-    assert clip.source == "mine" and clip.absences == {}
+    assert clip.source == "mine" and clip.missing_reasons == {}
     np.testing.assert_allclose([frame_number(frame) for frame in clip.frames], clip.frame_times * 25, atol=0.01)
     assert len(clip.waveform) == 32_000
-    assert read_one(VideoArray(frames, times)).absences == {"audio": "the file has no audio stream"}
+    assert read_one(VideoArray(frames, times)).missing_reasons == {"audio": "the file has no audio stream"}
 
 
-def test_users_boxes_win_over_the_detector(talk):
+def test_given_boxes_replace_the_detector(talk):
     detector = RedSquareDetector()
     rows = [[0.0, 10, 10, 50, 50], [1.0, 10, 10, 50, 50]]
     clip = read_one(talk, detector=detector, face_boxes={5: rows})
@@ -297,19 +297,19 @@ def test_users_boxes_win_over_the_detector(talk):
     assert clip.face_times[-1] <= 1.0
 
 
-def test_person_by_number_and_unknown_person(talk):
+def test_person_by_track_id(talk):
     clip = read_one(talk, person=0)
     assert clip.utterance_track_ids == (0,) and clip.warnings == ()
     clip = read_one(talk, person=3)
     assert clip.warnings == ("person 3 is not among the tracks 0 of 0.0-3.0 s",)
-    assert clip.face_crops is None and clip.absences["faces"] == "the person asked for is not seen"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "the person asked for is not seen"
     with pytest.raises(ValueError, match='person must be "speaker", "largest" or a track id'):
         read_one(talk, person="tallest")
 
 
 def test_without_a_detector(talk):
     (clip,) = ClipReader(SETTINGS, detector=None).read(talk)
-    assert clip.face_crops is None and clip.absences["faces"] == "faces were not looked for"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "faces were not looked for"
 
 
 def two_talkers(*, speaking):
@@ -327,7 +327,7 @@ def two_talkers(*, speaking):
 
 
 @pytest.mark.parametrize("speaking", ["left", "right"])
-def test_the_speaker_of_two_people(speaking):
+def test_the_speaker_of_two_people_is_attended(speaking):
     clip = read_one(two_talkers(speaking=speaking), detector="centerface")
     assert len(clip.tracks) == 2
     lefts = {track.track_id: track.boxes[0, 0] for track in clip.tracks}
@@ -336,12 +336,12 @@ def test_the_speaker_of_two_people(speaking):
     assert set(clip.face_track_ids) == set(clip.utterance_track_ids)
 
 
-def test_two_people_without_sound_are_warned_of():
+def test_two_people_without_audio_give_a_warning():
     clip = read_one(VideoArray(two_talkers(speaking="left").frames, np.arange(75) / 15), detector="centerface")
     assert any("the largest face is taken" in warning for warning in clip.warnings)
 
 
-def test_a_real_face_is_followed_closely():
+def test_a_moving_face_is_stable_in_its_crops():
     """The head drifts a pixel a frame; in the crops it must stand still."""
     clip = read_one(VideoArray(drifting_portrait(count=50), np.arange(50) / 25), detector="centerface")
     assert len(clip.tracks) == 1 and len(clip.face_crops) >= 28
@@ -349,7 +349,7 @@ def test_a_real_face_is_followed_closely():
     assert np.abs(eyes_and_mouth - eyes_and_mouth.mean(axis=0)).mean() < 6
 
 
-def test_cached_reading_equals_the_first(talk, tmp_path):
+def test_cached_reading_equals_the_first_reading(talk, tmp_path):
     video = VideoArray(drifting_portrait(count=40), np.arange(40) / 25)
     cache = tmp_path / "cache"
     fresh = read_one(video, detector="centerface")
@@ -362,12 +362,12 @@ def test_cached_reading_equals_the_first(talk, tmp_path):
         np.testing.assert_array_equal(clip.tracks[0].landmarks, fresh.tracks[0].landmarks)
     read_one(video, detector="centerface", cache_dir=cache, settings=ReadingSettings(face_fps=8))
     assert len(list(cache.glob("*.npz"))) == 2
-    read_one(talk, cache_dir=cache)  # a detector without a name cannot be told from another: not cached
+    read_one(talk, cache_dir=cache)  # custom detectors have no identity, so nothing is cached
     assert len(list(cache.glob("*.npz"))) == 2
 
 
 class TestRecognitionInBlocks:
-    def test_speech_over_an_edge_is_heard_whole(self):
+    def test_speech_across_a_block_edge_is_recognised_once(self):
         spoken = [(0.5, 2.0), (4.0, 6.0), (7.0, 8.0)]  # the second crosses the edge at 5 s
 
         class Recognizer:
@@ -407,7 +407,7 @@ class TestRecognitionInBlocks:
         assert [(each.start_seconds, each.end_seconds) for each in found] == [(4.0, 4.4)]
         assert [(each.start_seconds, each.end_seconds) for each in found.low_confidence] == [(1.0, 2.0), (4.5, 5.0)]
 
-    def test_speech_without_a_pause_ends(self):
+    def test_speech_without_pauses_terminates(self):
         recognizer = FakeRecognizer()
         recognizer.transcribe = lambda waveform, language: (Utterance(0.0, len(waveform) / 100),)
         found = recognize_in_blocks(

@@ -18,7 +18,7 @@ def test_windows_cover_the_waveform(samples, lengths):
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 100)])
-def test_audio_that_is_no_waveform_is_refused(shape):
+def test_invalid_waveforms_are_refused(shape):
     with pytest.raises(ValueError, match="mono waveform"):
         split_windows(np.zeros(shape), window_samples=10)
 
@@ -35,7 +35,7 @@ def test_audio_mask_marks_real_samples():
 
 
 def test_another_sampling_rate_is_refused():
-    with pytest.raises(ValueError, match="sampling_rate is 8000, the audio tower listens at 16000"):
+    with pytest.raises(ValueError, match="sampling_rate is 8000, the audio tower needs 16000"):
         audio_windows([np.zeros(9)], feature_extractor=WhisperFeatureExtractor(), sampling_rate=8000)
 
 
@@ -46,7 +46,7 @@ def test_utterances_are_padded_and_masked():
     assert tensors["utterance_times"].dtype == torch.float32
 
 
-def test_rows_stand_at_the_clips_that_have_the_stream():
+def test_missing_streams_get_zero_rows():
     rows = torch.ones(2, 3)
     assert scatter_rows(rows, present=[True, True]) is rows
     assert scatter_rows(rows, present=[True, False, True]).sum(1).tolist() == [3, 0, 3]
@@ -54,7 +54,7 @@ def test_rows_stand_at_the_clips_that_have_the_stream():
         scatter_rows(rows, present=[True, False])
 
 
-def test_times_are_told_in_words():
+def test_time_sentences():
     seen = []
 
     def tokenizer(sentences, **settings):

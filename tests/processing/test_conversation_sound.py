@@ -37,13 +37,13 @@ def test_a_file_becomes_its_waveform(video, key):
     assert np.abs(block["audio"]).max() > 0.05
 
 
-def test_arrays_stay(video):
+def test_arrays_are_unchanged(video):
     waveform = np.zeros(100, dtype=np.float32)
     blocks = [{"type": "audio", "audio": waveform}, {"type": "video", "video": np.zeros((2, 4, 4, 3))}]
     assert all(after is before for after, before in zip(read(*blocks, from_videos=True), blocks, strict=True))
 
 
-def test_a_video_brings_its_sound_when_asked(video):
+def test_audio_of_videos_is_added_on_request(video):
     block = {"type": "video", "path": video}
     assert read(block) == [block]
     first, second = read(block, from_videos=True)
@@ -51,25 +51,25 @@ def test_a_video_brings_its_sound_when_asked(video):
     assert second["type"] == "audio" and len(second["audio"]) == pytest.approx(RATE, rel=0.1)
 
 
-def test_an_empty_block_behind_a_video_stands_for_its_sound(video):
+def test_an_empty_audio_block_takes_the_videos_audio(video):
     blocks = read({"type": "video", "path": video}, {"type": "audio"}, {"type": "text", "text": "?"}, from_videos=True)
     assert [block["type"] for block in blocks] == ["video", "audio", "text"]
     assert len(blocks[1]["audio"]) == pytest.approx(RATE, rel=0.1)
 
 
-def test_a_silent_video_brings_none(silent):
+def test_silent_videos_add_no_audio(silent):
     blocks = read(
         {"type": "video", "path": silent}, {"type": "audio"}, {"type": "text", "text": "?"}, from_videos=True
     )
     assert [block["type"] for block in blocks] == ["video", "text"]
 
 
-def test_asking_a_silent_file_for_sound_is_an_error(silent):
-    with pytest.raises(ValueError, match="the audio block's file has no sound: .*silent.mp4"):
+def test_silent_files_in_audio_blocks_are_refused(silent):
+    with pytest.raises(ValueError, match="the audio block's file has no audio: .*silent.mp4"):
         read({"type": "audio", "path": str(silent)})
 
 
-def test_the_users_messages_are_not_changed(video):
+def test_the_input_messages_are_not_modified(video):
     messages = [{"role": "user", "content": [{"type": "audio", "path": str(video)}]}]
     with_sound(messages, sampling_rate=RATE, from_videos=True)
     assert messages == [{"role": "user", "content": [{"type": "audio", "path": str(video)}]}]

@@ -27,7 +27,7 @@ def test_a_damaged_file_counts_as_missing(tmp_path):
         assert cache.load("key") is None
 
 
-def test_a_failed_write_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     class Unwritable:
         def __array__(self, *args, **kwargs):
             raise RuntimeError("no")
@@ -46,7 +46,7 @@ def write_many(folder, value):
         assert len(np.unique(seen)) == 1
 
 
-def test_concurrent_writers_never_mix(tmp_path):
+def test_concurrent_writes_are_atomic(tmp_path):
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=write_many, args=(tmp_path, value)) for value in range(4)]
     for writer in writers:
@@ -57,7 +57,7 @@ def test_concurrent_writers_never_mix(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_keys_and_hashes(tmp_path):
+def test_cache_keys_and_content_hashes(tmp_path):
     assert cache_key("a", 1) != cache_key("a", 2) != cache_key("a1")
     path = tmp_path / "file"
     path.write_bytes(b"abc")

@@ -16,7 +16,7 @@ def faces(*lefts):
 FOUND = [(0.0, faces(10, 200), ROOM), (0.1, faces(), ROOM), (0.2, faces(201), ROOM + 1), (0.3, faces(12, 202), ROOM)]
 
 
-def test_a_replay_is_as_good_as_the_first_time():
+def test_replay_restores_the_tracker():
     first, second = FaceTracker(), FaceTracker()
     for time, found, thumbnail in FOUND:
         first.update(time, found, thumbnail=thumbnail)
@@ -28,7 +28,7 @@ def test_a_replay_is_as_good_as_the_first_time():
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-def test_nothing_found_is_a_record_too():
+def test_a_record_may_be_empty():
     record = DetectionRecord.of([])
     tracker = FaceTracker()
     record.replay(tracker)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from microemo.processing.emotion_parsing import MAX_LABEL_LENGTH, format_emotions, parse_emotions
 
 
-def test_labels_and_reason_are_read():
+def test_labels_and_reason_are_parsed():
     parsed = parse_emotions(
         "Emotions: Happy, relieved, happy.\nReason: The mouth corners rise at 1.8 s.\nThe voice too."
     )
@@ -40,13 +40,13 @@ def test_the_reason_may_be_missing(text):
         "Emotions: happy.\nThe mouth corners rise.",
     ],
 )
-def test_broken_answers_have_no_labels_and_keep_their_text(text):
+def test_malformed_answers_keep_only_their_text(text):
     parsed = parse_emotions(text)
     assert (parsed.is_parsed, parsed.labels, parsed.description, parsed.raw) == (False, (), "", text)
 
 
 @pytest.mark.parametrize("labels", [[], ["happy."], ["happy, sad"], ["  "], ["x" * 41]])
-def test_unreadable_labels_are_not_written(labels):
+def test_unparsable_labels_are_refused(labels):
     with pytest.raises(ValueError, match="labels must be"):
         format_emotions(labels)
 
@@ -62,7 +62,7 @@ labels_of_words = words.map(" ".join).filter(lambda label: len(label) <= MAX_LAB
 
 
 @given(st.lists(labels_of_words, min_size=1, max_size=5), st.text(alphabet="ab .,:\n", max_size=40))
-def test_what_is_written_is_read_back(labels, description):
+def test_formatted_answers_are_parsed_back(labels, description):
     parsed = parse_emotions(format_emotions(labels, description))
     assert parsed.is_parsed
     assert parsed.labels == tuple(dict.fromkeys(label.lower() for label in labels))

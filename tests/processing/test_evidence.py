@@ -90,7 +90,7 @@ def evidence_of(clip, perception, prosody=None):
 ALWAYS = np.arange(0, 6, 1 / FPS)
 
 
-def test_a_macro_expression_has_its_times_and_its_certainty():
+def test_macro_expressions_have_times_and_certainty():
     clip = clip_of(ALWAYS)
     first, second = evidence_of(clip, perceived(clip, smile=[(1.0, 2.5)]))
     (smile,) = first
@@ -100,7 +100,7 @@ def test_a_macro_expression_has_its_times_and_its_certainty():
     assert (rest.label, rest.start_seconds, rest.end_seconds) == ("neutral", 3.0, 6.0) and rest.certainty > 0.9
 
 
-def test_a_micro_expression_has_onset_apex_offset_and_its_units():
+def test_micro_expressions_have_onset_apex_offset_and_units():
     clip = clip_of(ALWAYS)
     _, second = evidence_of(clip, perceived(clip, flash=4.0))
     (flash,) = [found for found in second if found.kind == "micro_expression"]
@@ -109,7 +109,7 @@ def test_a_micro_expression_has_onset_apex_offset_and_its_units():
     assert flash.apex_seconds == pytest.approx(4.0, abs=0.04)
 
 
-def test_signs_are_units_of_the_expression_that_rise_above_the_own_rest():
+def test_signs_are_units_of_the_expression_above_rest():
     actions = np.zeros((len(ALWAYS), 52))
     smiling = (ALWAYS >= 1.0) & (ALWAYS < 2.5)
     for name in ("mouthSmileLeft", "mouthSmileRight", "jawOpen", "browDownLeft", "browDownRight"):
@@ -119,14 +119,14 @@ def test_signs_are_units_of_the_expression_that_rise_above_the_own_rest():
     assert smile.signs == ("AU12",), "an open jaw speaks, and lowered brows are none of happiness"
 
 
-def test_of_two_people_each_utterance_has_the_attended_ones():
+def test_each_utterance_has_the_attended_persons_evidence():
     clip = clip_of(ALWAYS, ALWAYS, attended=(1, 2))
     perception = perceived(clip, smile=[(0.0, 6.0)], smiling_track=2)
     first, second = evidence_of(clip, perception)
     assert [found.label for found in first] == ["neutral"] and [found.label for found in second] == ["happiness"]
 
 
-def test_a_face_that_is_away_is_told_and_one_that_never_came():
+def test_absent_faces_are_reported():
     clip = clip_of(np.concatenate([np.arange(0, 1, 1 / FPS), np.arange(2.5, 3, 1 / FPS)]))
     first, second = evidence_of(clip, perceived(clip))
     (away,) = [found for found in first if found.kind == "scene"]
@@ -136,19 +136,19 @@ def test_a_face_that_is_away_is_told_and_one_that_never_came():
     assert [found.kind for found in evidence_of(nobody, Perception())[0]] == ["scene"]
 
 
-def test_nothing_is_said_of_a_picture_that_is_not_there():
+def test_clips_without_frames_have_no_scene_evidence():
     clip = Clip("a.wav", 0.0, 6.0, _spoken([(0.0, 3.0)]), waveform=np.zeros(96_000, np.float32))
     assert evidence_of(clip, Perception()) == ((),)
 
 
-def test_the_longest_expressions_in_order_of_time():
+def test_the_longest_expressions_are_kept_in_order_of_time():
     clip = clip_of(ALWAYS, utterances=[(0.0, 6.0)])
     perception = perceived(clip, smile=[(0.2, 1.0), (1.8, 3.4), (4.0, 5.8)])
     smiles = [found for found in evidence_of(clip, perception)[0] if found.kind == "face"]
     assert len(smiles) == 2 and 1.5 < smiles[0].start_seconds < smiles[1].start_seconds
 
 
-def test_voice_and_words_give_their_strongest():
+def test_voice_and_words_give_their_strongest_labels():
     span = (0.0, 2.0)
     voice = voice_evidence(
         np.array([0.6, 0.3, 0.1]), Prosody(pitch_semitones=4.2), span, labels=("joy", "calm", "fear")
@@ -160,7 +160,7 @@ def test_voice_and_words_give_their_strongest():
     assert words_evidence(None, span, labels=()) == []
 
 
-def test_a_voice_of_untrained_emotions_keeps_its_manner():
+def test_prosody_is_kept_if_vocal_emotions_are_untrained():
     loud = Prosody(loudness_decibels=8.0)
     assert [found.signs for found in voice_evidence(None, loud, (0, 1), labels=())] == [("loud",)]
     assert voice_evidence(np.full(2, np.nan), Prosody(), (0, 1), labels=("joy", "calm")) == []
@@ -177,11 +177,11 @@ def test_a_voice_of_untrained_emotions_keeps_its_manner():
         ({}, ()),
     ],
 )
-def test_what_stands_out_in_a_way_of_speaking(measured, words):
+def test_unusual_prosody_is_described(measured, words):
     assert speaking_manner(Prosody(**measured)) == words
 
 
-def test_whom_the_reader_chose_is_attended():
+def test_the_readers_choice_is_attended():
     people = [
         detect_events(FaceScores(track, np.arange(count) / 10, expressions=np.full((count, 3), 1 / 3)))
         for track, count in ((1, 30), (2, 15))
@@ -206,6 +206,6 @@ def test_whom_the_reader_chose_is_attended():
         ({"start_seconds": 5.0}, "must be <= end_seconds"),
     ],
 )
-def test_findings_are_checked(changes, message):
+def test_invalid_findings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         Evidence(**{"kind": "face", "label": "joy", "start_seconds": 0.0, "end_seconds": 1.0, **changes})

@@ -40,7 +40,7 @@ def test_lines_of_a_prompt():
         ((5.0, 6.0), "fear 0.80 from 5.0 to 6.0 s"),
     ],
 )
-def test_what_fills_its_utterance_names_no_times(times, phrase):
+def test_findings_that_fill_the_utterance_have_no_times(times, phrase):
     assert evidence_phrase(Evidence("face", "fear", *times, 0.8), span=SPAN) == phrase
     assert "from" in evidence_phrase(Evidence("face", "fear", *times, 0.8)), "without an utterance it always does"
 
@@ -67,7 +67,7 @@ def test_sentences(finding, sentence):
 
 
 @pytest.mark.parametrize("finding", [SMILE, FLASH, VOICE, WORDS[0], AWAY])
-def test_every_form_is_a_whole_sentence(finding):
+def test_every_form_is_a_complete_sentence(finding):
     sentences = {evidence_sentence(finding, span=SPAN, form=form) for form in range(6)}
     assert len(sentences) >= 2
     for sentence in sentences:

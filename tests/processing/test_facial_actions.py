@@ -1,4 +1,4 @@
-"""Names, units, mirrors, and a face read against its own rest."""
+"""Facial actions: names, units, mirroring, and values relative to a person's rest."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def everywhere(times):
     return np.ones(len(times), bool)
 
 
-def test_there_are_52_names_and_units_name_columns_that_live():
+def test_there_are_52_names_and_units_use_responsive_columns():
     assert len(set(ACTION_NAMES)) == 52
     columns = [column for unit in FACIAL_ACTIONS for column in unit.columns]
     assert len(set(columns)) == len(columns)
@@ -48,7 +48,7 @@ def test_units_are_the_mean_of_their_columns():
     np.testing.assert_allclose(units[:, labels.index("AU26")], [0, 0.5, 1])
 
 
-def test_a_mirror_swaps_the_sides_alone():
+def test_mirroring_only_swaps_sides():
     actions = np.arange(52.0)
     seen = mirrored_actions(actions)
     assert seen[COLUMN["mouthSmileLeft"]] == COLUMN["mouthSmileRight"]
@@ -56,7 +56,7 @@ def test_a_mirror_swaps_the_sides_alone():
     assert seen[JAW] == JAW and (mirrored_actions(seen) == actions).all()
 
 
-def test_a_person_is_read_against_their_own_rest():
+def test_actions_are_relative_to_the_persons_own_rest():
     """A face whose brows lie low by nature, and a smile from 4 s on."""
     actions, times = at_rest(seconds=6)
     brow = COLUMN["browDownLeft"]
@@ -69,7 +69,7 @@ def test_a_person_is_read_against_their_own_rest():
     np.testing.assert_allclose(found[times < 4, SMILE[0]], 0, atol=1e-5)
 
 
-def test_a_face_that_is_seen_briefly_is_read_against_the_usual_rest():
+def test_briefly_observed_faces_use_the_typical_rest():
     actions, times = at_rest(seconds=2)
     actions[:, SMILE] = 0.7
     np.testing.assert_allclose(resting_values(actions, times, mask=everywhere(times)), USUAL_REST)
@@ -77,14 +77,14 @@ def test_a_face_that_is_seen_briefly_is_read_against_the_usual_rest():
     np.testing.assert_allclose(found[:, SMILE], np.broadcast_to(0.7 - USUAL_REST[SMILE], (len(times), 2)), atol=1e-5)
 
 
-def test_a_smile_that_lasts_all_the_time_is_no_rest():
+def test_a_held_smile_is_not_taken_for_rest():
     actions, times = at_rest(seconds=8)
     actions[:, SMILE] = 0.9
     found = relative_to_rest(actions, times, mask=everywhere(times))
     assert (found[:, SMILE] > 0.4).all()
 
 
-def test_what_was_not_measured_has_no_share_and_stays_zero():
+def test_unmeasured_crops_are_ignored_and_zero():
     actions, times = at_rest(seconds=6)
     mask = times < 4
     actions[~mask] = 0
@@ -94,10 +94,10 @@ def test_what_was_not_measured_has_no_share_and_stays_zero():
 
 
 @pytest.mark.parametrize(("times", "seconds"), [([], 0), ([1.0], 0), ([0, 0.1, 0.2, 5.0, 5.1], 0.3)])
-def test_the_time_in_which_a_face_was_away_does_not_count(times, seconds):
+def test_absence_is_not_observed_time(times, seconds):
     assert seconds_seen(np.array(times)) == pytest.approx(seconds)
 
 
-def test_nothing_measured_gives_nothing():
+def test_no_measurements_give_zeros():
     found = relative_to_rest(np.zeros((4, 52), np.float32), np.arange(4.0), mask=np.zeros(4, bool))
     assert found.shape == (4, 52) and not found.any()

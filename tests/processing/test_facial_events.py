@@ -1,4 +1,4 @@
-"""Macro- and micro-expressions of one person, out of probabilities over time."""
+"""Macro- and micro-expressions of one person from probabilities over time."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def ramp(times, *corners):
 
 
 def face(*, fps=30.0, seconds=6.0, macro=None, micro=None, track_id=0, start=0.0):
-    """A face that smiles from macro[0] to macro[1], with ramps of 0.3 s, and flashes fear for 0.4 s around micro."""
+    """A face that smiles from macro[0] to macro[1], with ramps of 0.3 s, and shows fear for 0.4 s around micro."""
     times = np.arange(0, seconds, 1 / fps)
     happiness, flash = np.full_like(times, 0.05), np.zeros_like(times)
     if macro is not None:
@@ -47,7 +47,7 @@ def moments(event):
 
 
 class TestMacroExpressions:
-    def test_from_where_it_begins_to_where_it_is_faint(self):
+    def test_onset_and_offset_are_threshold_crossings(self):
         (event,) = detect_events(face(macro=(1.0, 2.5))).macro_expressions
         assert (event.kind, event.expression, event.track_id) == ("macro", HAPPINESS, 0)
         # The ramp itself passes 0.3 at 1.088 s; the mean over a kernel that is longer than the ramp does so earlier.
@@ -56,28 +56,28 @@ class TestMacroExpressions:
         assert event.onset_seconds < event.apex_seconds < event.offset_seconds
         assert 0.7 < event.probability < 0.9 and event.shares.tolist() == [0, 1, 0]
 
-    def test_neutral_is_none(self):
+    def test_neutral_is_no_event(self):
         assert detect_events(face()).macro_expressions == ()
         every = detect_events(face(), neutral=None).macro_expressions
         assert [event.expression for event in every] == [NEUTRAL]
 
     @pytest.mark.parametrize(("end", "count"), [(1.5, 1), (1.3, 0)])
-    def test_what_is_over_soon_is_none(self, end, count):
+    def test_short_expressions_are_dropped(self, end, count):
         rule = MacroExpressionRule(shortest_seconds=0.6)
         assert len(detect_events(face(macro=(1.0, end)), macro_rule=rule).macro_expressions) == count
 
     @pytest.mark.parametrize(("pause", "count"), [(0.3, 1), (1.2, 2)])
-    def test_short_pauses_are_part_of_it(self, pause, count):
+    def test_short_pauses_are_bridged(self, pause, count):
         scores = face(macro=(1.0, 4.5))
         still = (scores.times > 2.5) & (scores.times < 2.5 + pause)
         scores.expressions[still] = (1.0, 0.0, 0.0)
         assert len(detect_events(scores).macro_expressions) == count
 
-    def test_it_must_be_likelier_than_not(self):
+    def test_it_must_reach_the_enter_threshold(self):
         scores = face(macro=(1.0, 4.0))
         assert detect_events(replace(scores, expressions=0.5 * scores.expressions)).macro_expressions == ()
 
-    def test_nobody_knows_what_an_unseen_face_does(self):
+    def test_an_event_ends_where_the_face_is_not_visible(self):
         scores = face(macro=(1.0, 5.0))
         seen = (scores.times < 2.0) | (scores.times > 4.0)
         parts = {name: getattr(scores, name)[seen] for name in ("times", "expressions", "micro", "motion")}
@@ -85,7 +85,7 @@ class TestMacroExpressions:
         assert first.offset_seconds == pytest.approx(2.0, abs=0.04)
         assert second.onset_seconds == pytest.approx(4.0, abs=0.04)
 
-    def test_two_at_a_time_are_two(self):
+    def test_two_expressions_at_once_are_two_events(self):
         scores = face(macro=(1.0, 4.0))
         scores.expressions[:, FEAR] = 0.5 * scores.expressions[:, HAPPINESS] + 0.2
         events = detect_events(scores).macro_expressions
@@ -100,13 +100,13 @@ class TestMacroExpressions:
             ({"pause_seconds": -1.0}, "pause_seconds must be >= 0, got -1.0"),
         ],
     )
-    def test_impossible_rules(self, settings, words):
+    def test_invalid_rules_are_refused(self, settings, words):
         with pytest.raises(ValueError, match=words):
             MacroExpressionRule(**settings)
 
 
 class TestMicroExpressions:
-    def test_by_onset_apex_and_offset(self):
+    def test_onset_apex_and_offset(self):
         (event,) = detect_events(face(micro=3.0)).micro_expressions
         assert (event.kind, event.expression) == ("micro", FEAR)
         assert event.apex_seconds == pytest.approx(3.0, abs=0.02)
@@ -114,12 +114,12 @@ class TestMicroExpressions:
             3.1, abs=0.04
         )
 
-    def test_what_is_shown_is_what_comes_and_goes(self):
+    def test_the_label_is_the_expression_with_the_highest_contrast(self):
         (event,) = detect_events(face(macro=(0.5, 5.0), micro=3.0)).micro_expressions
         assert event.expression == FEAR and event.shares[FEAR] > 0.9
         assert event.shares.sum() == pytest.approx(1.0) and event.shares[NEUTRAL] == 0
 
-    def test_a_rise_from_nothing_to_nearly_nothing_is_none(self):
+    def test_contrast_near_zero_does_not_count(self):
         scores = face(micro=3.0)
         near = np.abs(scores.times - 3.0) < 0.2
         motion = np.tile((0.8999, 0.1, 0.0001), (len(near), 1))
@@ -127,25 +127,25 @@ class TestMicroExpressions:
         (event,) = detect_events(replace(scores, motion=motion)).micro_expressions
         assert event.expression == HAPPINESS
 
-    def test_movement_is_asked_before_looks(self):
+    def test_motion_is_preferred_to_appearance(self):
         scores = face(micro=3.0)
         still = np.tile((1.0, 0.0, 0.0), (len(scores.times), 1))
         (moving,) = detect_events(replace(scores, expressions=still)).micro_expressions
         (looking,) = detect_events(replace(scores, motion=None)).micro_expressions
         assert moving.expression == looking.expression == FEAR
 
-    def test_at_the_edge_of_what_is_seen_the_nearest_crops_count(self):
+    def test_at_the_edge_of_a_track_the_nearest_crops_are_used(self):
         (event,) = detect_events(face(micro=0.1)).micro_expressions
         assert event.onset_seconds <= event.apex_seconds and event.expression == FEAR
 
-    def test_action_units_are_those_of_the_apex(self):
+    def test_action_units_are_taken_at_the_apex(self):
         scores = face(micro=3.0)
         units = np.zeros((len(scores.times), 2))
         units[np.abs(scores.times - 3.0) < 0.01] = (0.1, 0.8)
         (event,) = detect_events(replace(scores, action_units=units)).micro_expressions
         assert event.action_units.tolist() == [0.1, 0.8]
 
-    def test_nothing_is_named_where_expressions_are_untrained(self):
+    def test_micro_expressions_have_no_label_if_expressions_are_untrained(self):
         (event,) = detect_events(replace(face(micro=3.0), expressions=None, motion=None)).micro_expressions
         assert event.shares.shape == (0,)
 
@@ -153,7 +153,7 @@ class TestMicroExpressions:
 @pytest.mark.parametrize("fps", [10, 15, 25, 30])
 @pytest.mark.parametrize("shift", [0.0, 0.3, 0.7])
 def test_events_do_not_depend_on_the_frame_rate(fps, shift):
-    """Within a frame of those at a hundred frames a second, wherever between two frames they lie."""
+    """Times agree within one frame with those at 100 fps, for any offset between frames."""
     moved = {"macro": (1.0 + shift / fps, 3.0 + shift / fps), "micro": 4.5 + shift / fps}
     fine, coarse = (detect_events(face(fps=rate, **moved)) for rate in (100, fps))
     for name in ("macro_expressions", "micro_expressions"):
@@ -174,7 +174,7 @@ def test_the_apex_of_a_macro_expression_does_not_depend_on_the_frame_rate(fps):
     assert moments(event) == pytest.approx(moments(expected), abs=1 / fps)
 
 
-def test_a_later_clock_moves_every_time():
+def test_shifted_moves_every_time():
     early, late = (detect_events(face(macro=(1.0, 2.5), micro=4.0, start=start)) for start in (0.0, 60.0))
     moved = early.shifted(60.0)
     np.testing.assert_allclose(late.times, moved.times)
@@ -186,7 +186,7 @@ def test_a_later_clock_moves_every_time():
         assert moments(one) == pytest.approx(moments(other))
 
 
-def test_untrained_outputs_have_no_events_and_are_no_empty_ones():
+def test_untrained_outputs_are_none_not_empty():
     times = np.arange(10) / 10
     timeline = detect_events(FaceScores(3, times))
     assert timeline.expressions is timeline.macro_expressions is timeline.micro_expressions is None
@@ -222,18 +222,18 @@ class TestSpans:
         (FacialEvent("micro", 0, 1.9, 2.0, 2.1, 0.8, np.eye(3)[2]),),
     )
 
-    def test_they_are_half_open(self):
+    def test_spans_are_half_open(self):
         assert rows_between(self.timeline.times, 1.0, 2.0) == slice(1, 2)
         assert self.timeline.micro_in(1.0, 2.0) == () and len(self.timeline.micro_in(2.0, 3.0)) == 1
 
     @pytest.mark.parametrize("seconds", [0.1, 1.8, 2.3, 59.9, 333.3])
-    def test_a_time_in_single_precision_is_still_of_the_span_that_begins_with_it(self, seconds):
+    def test_float32_times_belong_to_the_span_that_starts_with_them(self, seconds):
         times = np.array([np.float32(seconds)], dtype=np.float64)
         assert rows_between(times, seconds - 1, seconds) == slice(0, 0)
         assert rows_between(times, seconds, seconds + 1) == slice(0, 1)
         assert rows_between(np.array([seconds]), float(np.float32(seconds)), seconds + 1) == slice(0, 1)
 
-    def test_a_macro_expression_counts_where_a_noticeable_part_lies(self):
+    def test_macro_expressions_need_a_minimum_overlap(self):
         joy, fear = self.timeline.macro_expressions
         assert self.timeline.macro_in(0, 4) == (joy, fear)
         assert self.timeline.macro_in(2.0, 4.0) == (fear,)  # of joy 0.1 s
@@ -242,18 +242,20 @@ class TestSpans:
         assert dominant((self.timeline,), 1.0, 4.0) is joy and dominant((self.timeline,), 3.5, 4.0) is None
         assert dominant((self.timeline,), -np.inf, np.inf) is joy
 
-    def test_means_weigh_by_time(self):
+    def test_means_are_weighted_by_time(self):
         # Happiness fills 0-1 s with eleven crops, neutral 1-3 s with two.
         times = np.concatenate([np.linspace(0, 1, 11), [1.45, 1.9]])
         happiness = np.concatenate([np.ones(11), np.zeros(2)])
-        line = FaceTimeline(0, times, np.stack([1 - happiness, happiness], axis=1), (), ())
-        assert mean_expressions((line,), 0, 3)[0] == pytest.approx(0.9 / 2.175, abs=1e-4)  # by count it would be 2/13
-        assert mean_expressions((line,), 5, 6) is None
+        timeline = FaceTimeline(0, times, np.stack([1 - happiness, happiness], axis=1), (), ())
+        assert mean_expressions((timeline,), 0, 3)[0] == pytest.approx(
+            0.9 / 2.175, abs=1e-4
+        )  # by count it would be 2/13
+        assert mean_expressions((timeline,), 5, 6) is None
 
 
 class TestTwoPeople:
-    def test_each_has_its_own_curves_and_events(self):
-        """One smiles while the other is at rest, seen in turn in the very same frames."""
+    def test_two_people_have_separate_curves_and_events(self):
+        """One person smiles while the other is at rest, in the same frames."""
         smiling, resting = face(macro=(1.0, 4.0), track_id=1), face(micro=3.0, track_id=2)
         first, second = detect_events(smiling), detect_events(resting)
         assert len(first.macro_expressions) == 1 and first.micro_expressions == ()
@@ -264,7 +266,7 @@ class TestTwoPeople:
         np.testing.assert_allclose(first.expressions[held, HAPPINESS], 0.9)
         assert second.expressions[held, HAPPINESS].max() < 0.06
 
-    def test_the_one_most_often_seen_is_attended(self):
+    def test_the_person_with_the_most_crops_is_attended(self):
         one, other = (
             detect_events(FaceScores(track, times)) for track, times in enumerate((np.arange(4) / 2, np.arange(3.0)))
         )
@@ -274,28 +276,28 @@ class TestTwoPeople:
 
 
 class TestSmoothing:
-    def test_constants_and_lines_are_kept(self):
+    def test_constants_and_lines_are_unchanged(self):
         times = np.arange(20) / 25
         np.testing.assert_allclose(smooth(times, np.full((20, 3), 0.4), seconds=0.2), 0.4)
         np.testing.assert_allclose(smooth(times, times, seconds=0.2)[3:-3], times[3:-3], atol=1e-9)
 
-    def test_it_is_the_weighted_mean_written_out(self):
+    def test_smooth_equals_a_dense_weighted_mean(self):
         times = np.sort(np.random.default_rng(0).uniform(0, 2, 40))
         values = np.random.default_rng(1).uniform(size=(40, 2))
         weights = np.maximum(1 - np.abs(times[:, None] - times[None]) / 0.1, 0)
         expected = weights @ values / weights.sum(1, keepdims=True)
         np.testing.assert_allclose(smooth(times, values, seconds=0.2), expected, atol=1e-6)
 
-    def test_it_goes_by_time_not_by_index(self):
+    def test_smooth_uses_time_not_index(self):
         values = np.array([0.0, 1.0, 0.0])
         assert smooth(np.array([0.0, 0.04, 0.08]), values, seconds=0.2)[1] < 0.7
         np.testing.assert_allclose(smooth(np.array([0.0, 1.0, 2.0]), values, seconds=0.2), values)
 
-    def test_no_kernel_no_change(self):
+    def test_zero_width_changes_nothing(self):
         values = np.array([0.2, 0.9])
         np.testing.assert_allclose(smooth(np.array([0.0, 0.01]), values, seconds=0.0), values)
 
-    def test_arrays_that_do_not_fit(self):
+    def test_mismatched_lengths_are_refused(self):
         with pytest.raises(ValueError, match="times has 3 entries, values has 2"):
             smooth(np.arange(3), np.zeros(2), seconds=0.2)
 
@@ -309,6 +311,6 @@ class TestSmoothing:
         ({"times": np.array([0.0, 0.2, 0.2])}, "times of track 4 must increase"),
     ],
 )
-def test_scores_that_cannot_be(scores, words):
+def test_invalid_scores_are_refused(scores, words):
     with pytest.raises(ValueError, match=words):
         FaceScores(**{"track_id": 4, "times": np.arange(3.0), **scores})

@@ -30,7 +30,7 @@ def read(source, *, landmarker=None, settings=SETTINGS, detector=None, cache_dir
     return list(reader.read(source, **how))
 
 
-def test_every_crop_has_the_numbers_of_its_own_moment():
+def test_every_crop_has_values_of_its_own_time():
     landmarker = FakeLandmarker()
     (clip,) = read(two_people(), landmarker=landmarker, person=0)
     assert clip.face_actions.shape == (len(clip.face_times), 52) and clip.face_actions.dtype == np.float32
@@ -38,11 +38,11 @@ def test_every_crop_has_the_numbers_of_its_own_moment():
     assert clip.face_actions_mask.all()
     nose = 1000 * clip.face_actions[:, 0]
     np.testing.assert_allclose(nose, LEFT_X + 16 + 12.5 * clip.face_times, atol=2)
-    assert "face_actions" not in clip.absences
+    assert "face_actions" not in clip.missing_reasons
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, ReadingSettings(face_fps=25, landmark_fps=7.5, min_face_size=8)])
-def test_the_numbers_of_two_people_in_one_picture_are_never_mixed(settings):
+def test_values_of_two_people_in_one_frame_are_not_mixed(settings):
     for person, x in ((0, LEFT_X), (1, RIGHT_X)):
         utterances = [Utterance(0.0, 2.0, "hello")]
         (clip,) = read(
@@ -52,7 +52,7 @@ def test_the_numbers_of_two_people_in_one_picture_are_never_mixed(settings):
         assert np.abs(1000 * clip.face_actions[:, 0] - (x + 16 + 12.5 * clip.face_times)).max() < 2
 
 
-def test_a_lower_rate_asks_less_often_and_interpolates():
+def test_a_lower_rate_measures_less_and_interpolates():
     often, seldom = FakeLandmarker(), FakeLandmarker()
     settings = ReadingSettings(face_fps=25, landmark_fps=25, min_face_size=8)
     (fine,) = read(two_people(), landmarker=often, settings=settings, person=0)
@@ -63,27 +63,27 @@ def test_a_lower_rate_asks_less_often_and_interpolates():
     np.testing.assert_allclose(coarse.face_actions[:, 0], fine.face_actions[:, 0], atol=2e-3)
 
 
-def test_a_rate_that_nothing_could_be_interpolated_at_is_refused():
+def test_too_low_rates_are_refused():
     with pytest.raises(ValueError, match=r"landmark_fps \(3\) must be >= 5"):
         ReadingSettings(landmark_fps=3)
     assert ReadingSettings(landmark_fps=2, face_fps=2, detection_fps=2).landmark_fps == 2
 
 
-def test_without_a_landmarker_the_clip_says_so():
+def test_a_missing_landmarker_is_reported():
     (clip,) = read(two_people())
     assert all(getattr(clip, name) is None for name in FACE_READINGS)
-    assert clip.absences["face_actions"] == "no landmark model was given"
+    assert clip.missing_reasons["face_actions"] == "no landmark model was given"
     assert clip.face_crops is not None
 
 
-def test_users_boxes_are_measured_too():
+def test_given_boxes_are_measured():
     boxes = {5: [[0.0, 20, 20, 60, 60], [1.0, 20, 20, 60, 60]]}
     (clip,) = read(two_people(), landmarker=FakeLandmarker(), face_boxes=boxes)
     assert set(clip.face_track_ids) == {5} and clip.face_actions_mask.all()
     np.testing.assert_allclose(clip.face_actions[:, 0], 0.04, atol=1e-3)
 
 
-def test_what_was_cached_is_what_was_measured(tmp_path):
+def test_cached_values_equal_the_measured_ones(tmp_path):
     video = VideoArray(drifting_portrait(count=30), np.arange(30) / 25)
     how = {"detector": "centerface", "cache_dir": tmp_path}
     landmarker = FakeLandmarker(absent=(3, 4, 5, 6, 7))
@@ -100,7 +100,7 @@ def test_what_was_cached_is_what_was_measured(tmp_path):
     np.testing.assert_array_equal(again.face_actions, first.face_actions)
 
 
-def test_a_landmarker_that_cannot_be_told_from_others_is_not_cached(tmp_path):
+def test_a_landmarker_without_a_fingerprint_is_not_cached(tmp_path):
     class Mine(FakeLandmarker):
         fingerprint = ""
 
@@ -109,11 +109,11 @@ def test_a_landmarker_that_cannot_be_told_from_others_is_not_cached(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_going_on_after_a_stop_gives_the_same_numbers():
+def test_resuming_gives_the_same_values():
     video = two_people(count=100)
     spoken = [Utterance(0.2, 1.4, "a"), Utterance(2.2, 3.6, "b")]
     how = {
-        "settings": ReadingSettings(num_frames=2, max_window_seconds=2.0, min_face_size=8),
+        "settings": ReadingSettings(num_frames=2, max_chunk_seconds=2.0, min_face_size=8),
         "transcript": spoken,
         "person": 0,
     }
@@ -121,14 +121,14 @@ def test_going_on_after_a_stop_gives_the_same_numbers():
     state = ReadingState()
     reader = ClipReader(how["settings"], detector=RedSquareDetector(), landmarker=FakeLandmarker())
     next(reader.read(video, transcript=spoken, person=0, state=state))
-    state = ReadingState(spoken=state.spoken, windows_read=(state.last_window,))
+    state = ReadingState(spoken=state.spoken, chunks_read=(state.last_chunk,))
     (rest,) = read(video, landmarker=FakeLandmarker(), state=state, **how)
     np.testing.assert_array_equal(rest.face_times, whole[1].face_times)
     np.testing.assert_array_equal(rest.face_actions[:, 0], whole[1].face_actions[:, 0])
     np.testing.assert_array_equal(rest.head_pose, whole[1].head_pose)
 
 
-def test_faces_are_taken_and_dropped_with_their_numbers():
+def test_faces_keep_their_values_when_subset():
     (clip,) = read(two_people(), landmarker=FakeLandmarker(), person=0)
     half = clip.take_faces(slice(None, None, 2))
     np.testing.assert_array_equal(half.face_actions, clip.face_actions[::2])
@@ -157,13 +157,13 @@ class TestTensors:
         np.testing.assert_array_equal(tensors["face_actions_mask"][0].numpy(), clip.face_actions_mask)
         assert 0 < int(tensors["face_actions_mask"].sum()) < count
 
-    def test_clips_that_were_not_measured_stand_beside_one_that_was(self):
+    def test_measured_and_unmeasured_clips_share_a_batch(self):
         clips = [self.clip(landmarker=False, seconds=1.0), self.clip().without_faces(), self.clip()]
         tensors = tiny_processor().from_clip(clips)
         assert tensors["face_actions_mask"].sum(1).tolist() == [0, 0, len(clips[2].face_times)]
         assert tensors["face_actions"].shape[:2] == tensors["face_mask"].shape
         assert not tensors["face_actions"][:2].any()
 
-    def test_nothing_measured_leaves_no_tensor(self):
+    def test_no_measurements_give_no_tensor(self):
         tensors = tiny_processor().from_clip(self.clip(landmarker=False))
         assert "face_pixel_values" in tensors and not set(FACE_READINGS) & set(tensors)

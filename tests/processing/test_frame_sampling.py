@@ -21,17 +21,17 @@ TIMES_25 = np.arange(250) / 25  # 10 s
     ("count", "expected"),
     [(1, [5]), (2, [2, 7]), (5, [1, 3, 5, 7, 9]), (10, list(range(10))), (99, list(range(10))), (0, [])],
 )
-def test_spread_takes_the_middles_of_equal_parts(count, expected):
+def test_spread_selects_midpoints_of_equal_parts(count, expected):
     assert spread_indices(np.arange(10.0), count=count).tolist() == pytest.approx(expected, abs=1)
     assert len(spread_indices(np.arange(10.0), count=count)) == min(count, 10)
 
 
-def test_spread_follows_time_not_index():
+def test_spread_uses_time_not_index():
     times = np.concatenate([np.arange(90) * 0.01, 1.0 + np.arange(10)])  # ninety frames in 1 s, then one a second
     assert np.sum(spread_indices(times, count=10) >= 90) >= 8
 
 
-def test_utterances_get_their_frames_and_the_clip_keeps_its_own():
+def test_utterances_get_additional_frames():
     alone = sample_frame_indices(TIMES_25, utterances=(), num_frames=8, min_frames_per_utterance=4)
     both = sample_frame_indices(TIMES_25, utterances=[Utterance(1, 1.5)], num_frames=8, min_frames_per_utterance=4)
     assert len(alone) == 8
@@ -40,7 +40,7 @@ def test_utterances_get_their_frames_and_the_clip_keeps_its_own():
     assert np.all(np.diff(both) > 0)
 
 
-def test_an_utterance_shorter_than_asked_gives_all_it_has():
+def test_short_utterances_give_all_their_frames():
     indices = sample_frame_indices(
         TIMES_25, utterances=[Utterance(2.0, 2.1)], num_frames=0, min_frames_per_utterance=4
     )
@@ -58,7 +58,7 @@ def test_one_frame_is_enough():
 
 
 @pytest.mark.parametrize(("frame_rate", "rate", "kept"), [(25, 15, 15), (30, 15, 15), (60, 15, 15), (25, 30, 25)])
-def test_faces_come_at_the_rate_asked_or_at_the_videos(frame_rate, rate, kept):
+def test_face_rate_is_limited_by_the_videos(frame_rate, rate, kept):
     times = np.arange(frame_rate * 10) / frame_rate
     faces = sample_face_indices(times, utterances=[Utterance(0, 10)], face_fps=rate)
     assert len(faces) == pytest.approx(kept * 10, abs=2)
@@ -73,7 +73,7 @@ def test_faces_lie_inside_utterances_only():
     steps=st.lists(st.floats(0.005, 0.5), min_size=1, max_size=60),
     rate=st.floats(1, 60),
 )
-def test_thinning_keeps_the_rate_whatever_the_times(steps, rate):
+def test_thinning_keeps_the_rate_for_any_times(steps, rate):
     times = np.cumsum(steps)
     kept = thin_indices(times, rate=rate)
     assert kept[0] == 0
@@ -108,7 +108,7 @@ def test_times_must_increase(times):
         sample_face_indices(times, utterances=(), face_fps=15)
 
 
-def test_rates_and_counts_are_checked():
+def test_invalid_rates_and_counts_are_refused():
     with pytest.raises(ValueError, match=r"rate must be > 0, got 0"):
         thin_indices(TIMES_25, rate=0)
     with pytest.raises(ValueError, match=r"num_frames must be >= 0, got -1"):

@@ -40,7 +40,7 @@ def test_joined_recordings_follow_each_other(tmp_path):
     assert "times jump at 2.0 s (from 2.0 to 0.1 s as stored)" in warning
 
 
-def test_sound_of_joined_recordings_stays_with_its_pictures(joined):
+def test_audio_of_joined_recordings_stays_in_sync(joined):
     index = index_media(joined)
     assert len(index.video.times) == 100 and index.end_seconds == pytest.approx(4.1, abs=0.1)
     whole = read_audio(joined)
@@ -50,7 +50,7 @@ def test_sound_of_joined_recordings_stays_with_its_pictures(joined):
         np.testing.assert_array_equal(window, whole[round(start * 16_000) :][:16_000])
 
 
-def test_a_joined_recording_is_read_with_one_warning(joined):
+def test_a_joined_recording_gives_one_warning(joined):
     settings = ReadingSettings(num_frames=8, frame_size=48, min_face_size=8)
     (clip,) = ClipReader(settings, detector=RedSquareDetector()).read(joined, person="largest")
     assert len(clip.warnings) == 1 and "recordings were joined" in clip.warnings[0]
@@ -59,7 +59,7 @@ def test_a_joined_recording_is_read_with_one_warning(joined):
     assert clip.end_seconds == pytest.approx(4.1, abs=0.1)
 
 
-def test_the_picture_size_may_change_at_a_joint(tmp_path):
+def test_the_frame_size_may_change_between_recordings(tmp_path):
     first = write_video(tmp_path / "a.ts", moving_squares(count=30))
     second = write_video(tmp_path / "b.ts", moving_squares(count=30, height=120, width=240))
     with open_video(join_files(tmp_path / "joined.ts", first, second)) as reader:
@@ -73,7 +73,7 @@ def test_the_picture_size_may_change_at_a_joint(tmp_path):
         assert any("shape changes within the video (to 240x120)" in warning for warning in reader.warnings)
 
 
-def test_a_cut_recording_before_another_loses_no_more_than_its_end(tmp_path):
+def test_a_truncated_recording_before_another_loses_only_its_end(tmp_path):
     whole = write_video(tmp_path / "whole.ts", moving_squares(count=50))
     cut = write_video(tmp_path / "cut.ts", moving_squares(count=50))
     with open_video(join_files(tmp_path / "joined.ts", cut_file(cut, part=0.6), whole)) as reader:
@@ -84,7 +84,7 @@ def test_a_cut_recording_before_another_loses_no_more_than_its_end(tmp_path):
 
 @pytest.mark.parametrize("later", [30.0, 3600.0])
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
-def test_the_first_sample_is_zero_wherever_the_file_begins_to_count(tmp_path, suffix, later):
+def test_the_clock_starts_at_the_first_sample(tmp_path, suffix, later):
     path = write_video(
         tmp_path / f"late{suffix}",
         moving_squares(count=50),
@@ -104,7 +104,7 @@ def test_the_first_sample_is_zero_wherever_the_file_begins_to_count(tmp_path, su
         assert numbers_of(reader, [0, 30]) == [0, 30]
 
 
-def test_a_video_that_begins_a_little_late_is_not_moved(tmp_path):
+def test_a_late_video_stream_is_not_shifted(tmp_path):
     path = write_video(tmp_path / "late.mkv", moving_squares(count=5), times=0.5 + np.arange(5) / 25)
     index = index_media(path)
     assert index.video.times[0] == pytest.approx(0.5) and index.warnings == ()

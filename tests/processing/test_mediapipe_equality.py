@@ -61,7 +61,7 @@ def fetched(package: WeightPackage, *, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_points_and_actions_are_mediapipes(landmarker, faces, golden, number):
+def test_points_and_actions_equal_mediapipes(landmarker, faces, golden, number):
     frame, five_points = faces[number]
     mesh = landmarker.analyze(frame, five_points, passes=SETTLED)
     assert mesh.is_face
@@ -70,7 +70,7 @@ def test_points_and_actions_are_mediapipes(landmarker, faces, golden, number):
     np.testing.assert_allclose(mesh.actions, golden["actions"][number], atol=0.02)
 
 
-def test_the_passes_that_are_made_come_close(landmarker, faces, golden):
+def test_two_passes_converge(landmarker, faces, golden):
     """Two passes at first, then one from the face before, give what many give, but for the net's own jitter."""
     for number, (frame, five_points) in enumerate(faces):
         first = landmarker.analyze(frame, five_points)
@@ -80,7 +80,7 @@ def test_the_passes_that_are_made_come_close(landmarker, faces, golden):
             assert errors.mean() < 0.01 and errors.max() < 0.1
 
 
-def test_heads_turn_as_mediapipe_says(landmarker, faces, golden):
+def test_head_poses_equal_mediapipes(landmarker, faces, golden):
     """Its pitch is told for a camera of 63 degrees, ours against the line of sight: yaw and roll can be compared."""
     to_picture = np.diag([1.0, -1.0, -1.0])  # its y goes up and its z to the camera
     for number, (frame, five_points) in enumerate(faces):
@@ -97,13 +97,13 @@ def test_the_clips_last_frame_smiles_more_than_its_first(landmarker, faces):
     assert smiling[44:46].mean() > neutral[44:46].mean() + 0.3
 
 
-def test_what_is_no_face_is_told(landmarker):
+def test_a_region_without_a_face_has_low_presence(landmarker):
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     points = np.array([[80, 80], [120, 80], [100, 100], [85, 120], [115, 120]], dtype=float)
     assert not landmarker.analyze(noise, points).is_face
 
 
-def test_a_landmarker_goes_to_another_process(landmarker, faces):
+def test_a_landmarker_can_be_pickled(landmarker, faces):
     again = pickle.loads(pickle.dumps(landmarker))
     frame, five_points = faces[0]
     np.testing.assert_array_equal(

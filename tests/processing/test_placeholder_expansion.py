@@ -11,11 +11,11 @@ from microemo.processing.placeholder_expansion import (
 
 
 @pytest.mark.parametrize(("frames", "stride", "windows"), [(0, 2, 1), (1, 2, 1), (2, 2, 1), (3, 2, 2), (32, 32, 1)])
-def test_windows(frames, stride, windows):
+def test_number_of_windows(frames, stride, windows):
     assert count_windows(frames, stride=stride) == windows
 
 
-def test_tokens_that_a_user_wrote_are_words():
+def test_tokens_in_user_text_are_not_counted():
     assert count_token("V \U000f0000V\U000f0001 V", "V") == 2
 
 
@@ -32,7 +32,7 @@ def test_each_segment_gets_its_tokens(texts, segments, replacements):
     assert spread_placeholders(texts, token="V", tokens_per_segment=2, segments=segments) == replacements
 
 
-def test_a_prompt_that_names_some_segments_is_refused():
+def test_a_wrong_number_of_placeholders_is_refused():
     with pytest.raises(ValueError, match="a prompt has 2 V for 3 segments; allowed are 1 and 3"):
         spread_placeholders(["V V"], token="V", tokens_per_segment=2, segments=[3])
 

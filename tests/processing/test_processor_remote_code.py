@@ -44,7 +44,7 @@ def run(code: str, folder: Path, modules: Path) -> str:
     return finished.stdout.strip().splitlines()[-1] if finished.stdout.strip() else ""
 
 
-def test_the_processor_loads_where_the_package_is_not_installed(tmp_path):
+def test_the_processor_loads_without_the_package(tmp_path):
     run(SAVE, tmp_path / "saved", tmp_path / "modules")
     assert (tmp_path / "saved" / "processing_microemo.py").is_file()
     printed = run(LOAD, tmp_path / "saved", tmp_path / "modules")
@@ -52,6 +52,6 @@ def test_the_processor_loads_where_the_package_is_not_installed(tmp_path):
 
 
 @pytest.mark.parametrize("file", [entry.__file__, *sorted(set(get_relative_import_files(entry.__file__)))])
-def test_every_file_needs_only_what_every_user_of_transformers_has(file):
+def test_every_file_requires_only_dependencies_of_transformers(file):
     required = {"torch", "transformers", "huggingface_hub", "numpy"}
     assert set(get_imports(file)) - set(sys.stdlib_module_names) <= required

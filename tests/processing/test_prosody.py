@@ -31,11 +31,11 @@ def measured(*pieces: np.ndarray) -> Prosody:
 
 
 @pytest.mark.parametrize("hertz", [80.0, 120.0, 220.0, 400.0])
-def test_pitch_is_that_of_the_tone(hertz):
+def test_pitch_of_a_tone(hertz):
     assert measured(voice(hertz, seconds=1.0)).pitch_hertz == pytest.approx(hertz, rel=0.01)
 
 
-def test_pitch_is_relative_to_what_the_speaker_says_otherwise():
+def test_pitch_is_relative_to_the_speakers_other_utterances():
     sound = np.concatenate([voice(100, seconds=2), voice(200, seconds=1, level=0.2), voice(400, seconds=1)])
     spans = [(0.0, 2.0), (2.0, 3.0), (3.0, 4.0)]
     low, high, other = measure_prosody(
@@ -48,13 +48,13 @@ def test_pitch_is_relative_to_what_the_speaker_says_otherwise():
     assert other.pitch_hertz == pytest.approx(400, rel=0.01)
 
 
-def test_unknown_speakers_are_taken_for_one():
+def test_unknown_speakers_count_as_one():
     sound = np.concatenate([voice(100, seconds=2), voice(200, seconds=1)])
     traces = trace_voices(sound, sampling_rate=RATE, spans=[(0.0, 2.0), (2.0, 3.0)])
     assert measure_prosody(traces)[1].pitch_semitones == pytest.approx(12, abs=0.1)
 
 
-def test_range_is_that_of_a_glide():
+def test_pitch_range_of_a_glide():
     seconds = 2.0
     times = np.arange(round(seconds * RATE)) / RATE
     octave = 100 * 2 ** (times / seconds)  # one octave upward
@@ -71,7 +71,7 @@ def test_syllables_are_counted():
     assert found.pause_share == pytest.approx(0, abs=0.05)
 
 
-def test_pauses_are_between_sounds_alone():
+def test_pauses_lie_between_sounds():
     found = measured(silence(1), voice(150, seconds=1), silence(0.5), voice(150, seconds=0.5), silence(1))
     assert found.longest_pause_seconds == pytest.approx(0.5, abs=0.1)
     assert found.pause_share == pytest.approx(0.25, abs=0.04)
@@ -88,26 +88,26 @@ def test_pauses_are_between_sounds_alone():
     ],
     ids=["silence", "noise", "too short", "not a number", "empty"],
 )
-def test_what_cannot_be_measured_is_none(sound):
+def test_unmeasurable_values_are_none(sound):
     traces = trace_voices(sound, sampling_rate=RATE, spans=[(0.0, 1.0)])
     assert measure_prosody(traces) == (Prosody(),)
 
 
-def test_whisper_beside_a_voice_has_no_pitch():
+def test_whispered_speech_has_no_pitch():
     whisper = (0.02 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
     sound = np.concatenate([voice(120, seconds=1), whisper])
     spoken, whispered = measure_prosody(trace_voices(sound, sampling_rate=RATE, spans=[(0.0, 1.0), (1.0, 2.0)]))
     assert spoken.pitch_hertz == pytest.approx(120, rel=0.01) and whispered.pitch_hertz is None
 
 
-def test_other_sampling_rates_give_the_same():
+def test_results_do_not_depend_on_the_sampling_rate():
     sound = voice(180, seconds=1)
     faster = resample(sound, from_rate=RATE, to_rate=44_100)
     traces = trace_voices(faster, sampling_rate=44_100, spans=[(0.0, 1.0)])
     assert measure_prosody(traces)[0].pitch_hertz == pytest.approx(180, rel=0.01)
 
 
-def test_wrong_arguments_are_named():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match=r"waveform must be \(S,\) mono, got shape \(2, 5\)"):
         trace_voices(np.zeros((2, 5)), sampling_rate=RATE, spans=[])
     with pytest.raises(ValueError, match="sampling_rate must be >= 1000, got 100"):

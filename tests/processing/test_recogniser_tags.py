@@ -27,14 +27,14 @@ from microemo.processing.utterance_alignment import align_utterances
         ("<| HAPPY |>hello", "hello", ("HAPPY",)),
     ],
 )
-def test_tags_are_taken_out_of_the_words(text, words, tags):
+def test_tags_are_removed_from_words(text, words, tags):
     assert strip_tags(text) == (words, tags)
 
 
 @pytest.mark.parametrize(
     "text", ["plain  words", "I <3 you", "a <b> c", "it rose by 5 |> 3", "so 😊 then", "[laughs] no"]
 )
-def test_words_are_left_as_they_are(text):
+def test_plain_words_are_unchanged(text):
     assert strip_tags(text) == (text, ())
 
 
@@ -43,23 +43,23 @@ def test_control_tokens_are_left_to_the_sanitiser(token):
     assert strip_tags(f"{token} words") == (f"{token} words", ())
 
 
-def test_transcripts_keep_them_aside():
+def test_tags_of_transcripts_become_foreign_tags():
     segments = {"segments": [{"start": 0.0, "end": 1.0, "text": "<|en|><|HAPPY|><|Speech|>hello", "speaker": "A"}]}
     (utterance,) = parse_transcript(segments)
     assert utterance == Utterance(0.0, 1.0, "hello", "A", foreign_tags=("en", "HAPPY", "Speech"))
     aligned, warnings = align_utterances([utterance], duration_seconds=2.0)
     assert aligned == (utterance,)
     assert warnings == (
-        "foreign hint, not used: a recogniser's tags were taken out of the words of 1 utterance: en, HAPPY, Speech",
+        "a recogniser's tags were removed from the words of 1 utterance and are not used: en, HAPPY, Speech",
     )
 
 
-def test_recognisers_own_utterances_lose_them_too():
+def test_tags_of_recognised_utterances_are_removed():
     aligned, warnings = align_utterances([Utterance(0, 1, "<|SAD|>no"), Utterance(1, 2, "yes")], duration_seconds=2.0)
     assert [(each.text, each.foreign_tags) for each in aligned] == [("no", ("SAD",)), ("yes", ())]
     assert len(warnings) == 1
 
 
-def test_the_language_model_is_never_shown_them():
+def test_tags_never_reach_the_prompt():
     block = utterance_block(Utterance(0.0, 1.0, "hello", foreign_tags=("HAPPY",)))
     assert "HAPPY" not in str(block)

@@ -44,7 +44,7 @@ def person(*, brow: float, frames: int = 60, jaw_at: int | None = None) -> np.nd
     return actions
 
 
-def test_everybody_is_compared_with_their_own_rest():
+def test_actions_are_relative_to_each_persons_rest():
     clip = clip_of(person(brow=0.4), person(brow=0.1, jaw_at=30))
     relative = relative_actions(clip).reshape(60, 2, 52)
     assert relative.dtype == torch.float32
@@ -53,18 +53,18 @@ def test_everybody_is_compared_with_their_own_rest():
 
 
 @pytest.mark.parametrize("other", [0.0, 0.3, 0.9])
-def test_two_people_are_never_mixed(other):
+def test_two_people_are_not_mixed(other):
     alone = relative_actions(clip_of(person(brow=0.4, jaw_at=12)))
     together = relative_actions(clip_of(person(brow=0.4, jaw_at=12), person(brow=other, jaw_at=40)))
     assert torch.equal(together[::2], alone)
 
 
-def test_who_was_seen_for_a_moment_is_compared_with_many_people():
+def test_briefly_observed_people_use_the_typical_rest():
     relative = relative_actions(clip_of(person(brow=0.4, frames=10)))
     np.testing.assert_allclose(relative[:, BROW], 0.4 - USUAL_REST[BROW], atol=1e-6)
 
 
-def test_what_was_not_measured_is_zero():
+def test_unmeasured_crops_are_zero():
     clip = clip_of(person(brow=0.4, frames=10), absent=(3, 4))
     relative = relative_actions(clip)
     assert not relative[3:5].any() and relative[5].any()
@@ -72,7 +72,7 @@ def test_what_was_not_measured_is_zero():
     assert relative_actions(plain).shape == (10, 52) and not relative_actions(plain).any()
 
 
-def test_a_batch_has_them_beside_the_actions():
+def test_batches_contain_relative_actions():
     long, short = clip_of(person(brow=0.4)), clip_of(person(brow=0.2, frames=10))
     plain = replace(short, face_actions=None, head_pose=None, gaze=None, face_actions_mask=None)
     faceless = replace(plain, face_crops=None, face_times=None, face_track_ids=None)

@@ -37,7 +37,7 @@ def spoken(text):
     return [(each.start_seconds, each.end_seconds, each.text) for each in parse_transcript(text)]
 
 
-def test_each_phrase_once_timed_by_its_words():
+def test_each_phrase_occurs_once_timed_by_its_words():
     assert spoken(SITE) == [
         (0.16, pytest.approx(1.64), "hello and welcome"),  # the last word is shown on, not spoken on
         (2.399, pytest.approx(3.9), "to the show"),
@@ -46,7 +46,7 @@ def test_each_phrase_once_timed_by_its_words():
     assert "rolling captions" in parse_transcript(SITE).warnings[0]
 
 
-def test_two_cues_are_enough_where_words_have_times():
+def test_two_cues_are_enough_with_word_times():
     text = (
         "WEBVTT\n\n00:00.000 --> 00:02.000\nhello there\n\n00:02.000 --> 00:04.000\nhello there\n"
         "<00:00:02.5><c>general</c><00:00:02.9><c> kenobi</c>\n"
@@ -54,7 +54,7 @@ def test_two_cues_are_enough_where_words_have_times():
     assert spoken(text) == [(0.0, 2.0, "hello there"), (2.5, pytest.approx(3.9), "general kenobi")]
 
 
-def test_each_phrase_once_timed_by_its_cue():
+def test_each_phrase_occurs_once_timed_by_its_cue():
     assert spoken(UNTIMED) == [
         (0.16, 2.389, "hello and welcome"),
         (2.399, 5.0, "to the show"),
@@ -92,10 +92,10 @@ def test_a_line_that_grows_word_by_word_is_one_phrase():
         ],
     ],
 )
-def test_people_who_repeat_themselves_are_heard_twice(entries):
+def test_repeated_speech_is_kept(entries):
     assert spoken(cues(*entries)) == [(start, end, text) for start, end, text in entries]
 
 
-def test_words_with_times_that_do_not_roll_keep_their_cues():
+def test_word_times_without_rolling_keep_their_cues():
     text = "WEBVTT\n\n00:02.500 --> 00:04.000\nWhere is <00:03.000>it?\n"
     assert spoken(text) == [(2.5, 4.0, "Where is it?")]

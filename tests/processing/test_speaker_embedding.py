@@ -21,30 +21,30 @@ def embedder():
     return SpeakerEmbedder()
 
 
-def test_unit_vectors_of_sound_of_any_length(embedder):
+def test_embeddings_have_unit_length_for_any_duration(embedder):
     vectors = embedder.embed([buzz(), buzz(seconds=0.05), np.zeros(8000, dtype=np.float32)])
     assert vectors.shape == (3, 192) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert embedder.embed([]).shape == (0, 192)
 
 
-def test_loudness_does_not_matter(embedder):
+def test_embeddings_do_not_depend_on_loudness(embedder):
     noise = np.random.default_rng(0).normal(0, 0.1, SAMPLING_RATE).astype(np.float32)
     torch.testing.assert_close(embedder.features(noise), embedder.features(0.1 * noise), atol=1e-2, rtol=0)
 
 
-def test_features_are_bands_of_frames_without_their_mean(embedder):
+def test_features_are_mean_normalised_mel_bands(embedder):
     features = embedder.features(buzz(seconds=1.0))
     assert features.shape == (98, 80)
     torch.testing.assert_close(features.mean(dim=0), torch.zeros(80), atol=1e-4, rtol=0)
 
 
-def test_sound_must_be_mono(embedder):
+def test_audio_must_be_mono(embedder):
     with pytest.raises(ValueError, match=r"waveform must be mono sound \(S,\), got shape \(2, 100\)"):
         embedder.embed([np.zeros((2, 100), dtype=np.float32)])
 
 
-def test_a_folder_round_trip_and_a_wrong_one(embedder, tmp_path):
+def test_round_trip_and_wrong_weights(embedder, tmp_path):
     save_file(embedder.net.state_dict(), tmp_path / "model.safetensors")
     loaded = SpeakerEmbedder.from_pretrained(tmp_path)
     np.testing.assert_array_equal(loaded.embed([buzz()]), embedder.embed([buzz()]))
@@ -58,7 +58,7 @@ def test_a_folder_round_trip_and_a_wrong_one(embedder, tmp_path):
 
 
 @pytest.mark.slow
-def test_real_weights_give_what_the_original_gives(assembled_mini: Path):
+def test_real_weights_equal_the_original_implementation(assembled_mini: Path):
     """Numbers of 3D-Speaker's own CAM++ code with these weights."""
     (vector,) = SpeakerEmbedder.from_pretrained(assembled_mini / "speaker_embedding").embed([buzz()])
     expected = [-0.0735, -0.0020, 0.0491, -0.0772, -0.0733, 0.0701, -0.0101, -0.0300]

@@ -7,10 +7,10 @@ from microemo.processing.speaker_turns import (
     UNKNOWN,
     assign_voices,
     group_voices,
+    label_speakers,
+    normalized_distances,
     speaker_notes,
     split_at_changes,
-    tell_speakers,
-    unexplained_distances,
 )
 
 RATE = 16_000
@@ -61,44 +61,44 @@ def tell(spans, pitches, *, embedder=None):
     for (start, end), pitch in zip(spans, pitches, strict=True):
         tone = voice(pitch, seconds=end - start)
         sound[round(start * RATE) : round(start * RATE) + len(tone)] = tone
-    told = tell_speakers(
+    labelled = label_speakers(
         utterances(*spans),
         read=lambda start, end: sound[round(start * RATE) : round(end * RATE)],
         embedder=embedder or PitchEmbedder(),
     )
-    return [each.speaker for each in told]
+    return [each.speaker for each in labelled]
 
 
-def test_speakers_are_numbered_by_their_first_words():
+def test_speakers_are_numbered_by_appearance():
     spans = [(0, 2), (2.5, 4), (4.5, 7), (7.5, 9)]
     assert tell(spans, [400, 200, 400, 200]) == ["Speaker 1", "Speaker 2", "Speaker 1", "Speaker 2"]
     assert tell(spans, [200, 200, 200, 200]) == ["Speaker 1"] * 4
 
 
-def test_given_speakers_win():
+def test_given_speakers_are_kept():
     given = (Utterance(0, 1, "a", "Anna"), Utterance(1, 2, "b"))
-    assert tell_speakers(given, read=lambda start, end: pytest.fail("nothing to hear"), embedder=None) == given
+    assert label_speakers(given, read=lambda start, end: pytest.fail("nothing to hear"), embedder=None) == given
 
 
-def test_where_nothing_is_heard_nobody_speaks():
-    told = tell_speakers(utterances((0, 2)), read=lambda start, end: None, embedder=PitchEmbedder())
-    assert told[0].speaker is None and speaker_notes(told) == ()
+def test_silent_utterances_have_no_speaker():
+    labelled = label_speakers(utterances((0, 2)), read=lambda start, end: None, embedder=PitchEmbedder())
+    assert labelled[0].speaker is None and speaker_notes(labelled) == ()
 
 
-def test_the_note_counts_speakers_and_the_unsure():
-    told = (Utterance(0, 1, "a", "Speaker 1"), Utterance(1, 2, "b", "Speaker 2"), Utterance(2, 3, "c"))
-    assert speaker_notes(told[:2]) == ("speakers were told by their voices: 2",)
-    assert speaker_notes(told)[0].endswith("of 1 utterances it cannot be told who speaks")
+def test_the_note_counts_speakers_and_uncertain_utterances():
+    labelled = (Utterance(0, 1, "a", "Speaker 1"), Utterance(1, 2, "b", "Speaker 2"), Utterance(2, 3, "c"))
+    assert speaker_notes(labelled[:2]) == ("speakers were identified by voice: 2",)
+    assert speaker_notes(labelled)[0].endswith("the speaker of 1 utterances is uncertain")
 
 
-def test_moods_are_one_speaker_and_people_are_not():
+def test_moods_of_one_speaker_are_joined_people_are_not():
     for spread in (0.5, 0.8):
         assert len(set(group_voices(people([8], spread=spread), seconds=np.full(8, 2.0)))) == 1
         groups = group_voices(people([4, 4], spread=spread), seconds=np.full(8, 2.0))
         assert len(set(groups[:4])) == len(set(groups[4:])) == 1 and groups[0] != groups[4]
 
 
-def test_a_single_odd_utterance_joins_the_speaker_but_a_stranger_does_not():
+def test_an_outlier_joins_the_speaker_but_a_stranger_does_not():
     vectors = people([9, 1], spread=0.5)
     shout = 0.4 * vectors[0] + 0.9 * vectors[9]
     vectors[8] = shout / np.linalg.norm(shout)
@@ -113,17 +113,17 @@ def test_one_or_no_utterance():
     assert assign_voices([], []) == []
 
 
-def test_a_merge_counts_by_what_the_groups_spread_does_not_explain():
+def test_merge_distances_are_corrected_for_spread():
     vectors = people([5, 5], spread=0.8)
     tree = linkage(vectors, "average", metric="cosine")
-    left = unexplained_distances(tree)
-    assert is_monotonic(tree) and np.all(np.diff(np.sort(left)) >= 0)
+    corrected = normalized_distances(tree)
+    assert is_monotonic(tree) and np.all(np.diff(np.sort(corrected)) >= 0)
     distances = 1 - vectors @ vectors.T
     within = np.mean([distances[rows, rows][~np.eye(5, dtype=bool)].mean() for rows in (slice(0, 5), slice(5, 10))])
-    assert left[-1] == pytest.approx(distances[:5, 5:].mean() - 0.5 * within, abs=1e-5)
+    assert corrected[-1] == pytest.approx(distances[:5, 5:].mean() - 0.5 * within, abs=1e-5)
 
 
-def test_short_utterances_take_a_clearly_nearer_speaker_else_their_neighbours():
+def test_short_utterances_take_the_nearest_speaker_or_their_neighbours():
     vectors = people([3, 3], spread=0.3)
     both = (vectors[0] + vectors[3]) / np.linalg.norm(vectors[0] + vectors[3])
     spans = utterances((0, 2), (2.1, 2.5), (3, 5), (5.1, 5.5), (6, 8), (9, 11), (12, 14), (14.1, 14.4), (15, 17))
@@ -133,7 +133,7 @@ def test_short_utterances_take_a_clearly_nearer_speaker_else_their_neighbours():
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.2])
-def test_speech_is_cut_where_the_voice_changes(pause):
+def test_speech_is_split_at_speaker_changes(pause):
     silence = np.zeros(round(pause * RATE), dtype=np.float32)
     parts = [voice(200, seconds=2.0), silence, voice(400, seconds=2.5), silence, voice(200, seconds=1.5)]
     sound = np.concatenate(parts)
@@ -144,7 +144,7 @@ def test_speech_is_cut_where_the_voice_changes(pause):
     assert turns[1][1] == pytest.approx(4.5 + 1.5 * pause, abs=0.15 + pause / 2)
 
 
-def test_one_voice_is_not_cut():
+def test_one_voice_is_not_split():
     sound = np.concatenate([voice(200, seconds=1.7) for _ in range(4)])
     spans = [(0.0, 3.4), (3.4, 6.8)]
     assert split_at_changes(sound, spans, embedder=PitchEmbedder()) == spans

@@ -57,7 +57,7 @@ def record(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("language", SPOKEN)
-def test_the_language_that_is_spoken_is_heard(recognizer, record, language, number):
+def test_the_spoken_language_is_detected(recognizer, record, language, number):
     found = recognizer.transcribe(record(*SPOKEN[language][number]))
     print([(u.language, u.language_probability, u.text, u.english) for u in (*found, *found.low_confidence)])
     assert [u.language for u in (*found, *found.low_confidence)] == [language] * len((*found, *found.low_confidence))
@@ -70,7 +70,7 @@ def test_the_language_that_is_spoken_is_heard(recognizer, record, language, numb
 
 
 @pytest.mark.slow
-def test_quiet_speech_is_heard(recognizer, record):
+def test_quiet_speech_is_recognised(recognizer, record):
     waveform = record(*SPOKEN["en"][1])
     found = recognizer.transcribe(waveform * (0.01 / np.abs(waveform).max()))  # -40 dB
     assert "London" in " ".join(u.text for u in found)
@@ -122,7 +122,7 @@ def _at_level(sound):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sound", [silence, white_noise, pink_noise, hum, chords, drums, melody])
-def test_nobody_speaks_in_silence_noise_and_music(recognizer, sound):
+def test_silence_noise_and_music_contain_no_speech(recognizer, sound):
     times = np.arange(12 * SAMPLING_RATE) / SAMPLING_RATE
     waveform = sound(np.random.default_rng(0), times).astype(np.float32)
     found = recognizer.transcribe(waveform)

@@ -23,7 +23,7 @@ from microemo.processing.speech_recognition import (
     join_short_spans,
     low_confidence_reason,
 )
-from microemo.processing.whisper_torch import HeardWords
+from microemo.processing.whisper_torch import RecognisedWords
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def recognizer():
         ([(0, 9.8), (9.9, 10.2)], [(0, 9.8), (9.9, 10.2)]),
     ],
 )
-def test_short_stretches_join_their_neighbour(spans, joined):
+def test_short_segments_are_joined(spans, joined):
     assert join_short_spans(spans) == joined
 
 
@@ -63,7 +63,7 @@ def test_short_stretches_join_their_neighbour(spans, joined):
         ("All of these many words were certainly never said that fast.", 1.0, 0.0, -0.1, 1.0, "more words than fit"),
     ],
 )
-def test_words_that_nobody_said_have_low_confidence(text, seconds, silence, logprob, language, expected):
+def test_hallucinated_words_have_low_confidence(text, seconds, silence, logprob, language, expected):
     reason = low_confidence_reason(
         text,
         seconds=seconds,
@@ -84,7 +84,7 @@ def test_noise_has_no_utterances(recognizer):
     assert recognizer.transcribe(noise) == ()
 
 
-def test_threads_of_the_process_stay_as_they_were(recognizer):
+def test_the_number_of_threads_is_restored(recognizer):
     threads = torch.get_num_threads()
     recognizer.find_speech(np.zeros(SAMPLING_RATE, dtype=np.float32))
     assert torch.get_num_threads() == threads
@@ -129,13 +129,13 @@ def ramp(spans):
     return waveform
 
 
-def test_other_languages_have_english_beside_them(monkeypatch):
+def test_other_languages_are_translated(monkeypatch):
     spans = [(0.5, 3.0), (3.5, 6.0)]
     heard = {
-        (0.0, "transcribe"): HeardWords("你好", 0.0, -0.2),
-        (0.0, "translate"): HeardWords("Hello.", 0.0, -0.3),
-        (0.125, "transcribe"): HeardWords("再见", 0.0, -0.2),
-        (0.125, "translate"): HeardWords("I am I am", 0.0, -1.7),  # a translation that cannot be trusted
+        (0.0, "transcribe"): RecognisedWords("你好", 0.0, -0.2),
+        (0.0, "translate"): RecognisedWords("Hello.", 0.0, -0.3),
+        (0.125, "transcribe"): RecognisedWords("再见", 0.0, -0.2),
+        (0.125, "translate"): RecognisedWords("I am I am", 0.0, -1.7),  # a translation that cannot be trusted
     }
     whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.9}, 0.125: {"zh": 0.6, "en": 0.3}})
     found = fake_recognizer(whisper, spans, monkeypatch).transcribe(ramp(spans))
@@ -145,7 +145,7 @@ def test_other_languages_have_english_beside_them(monkeypatch):
 
 
 def test_english_is_not_translated(monkeypatch):
-    whisper = FakeWhisper(heard={(0.0, "transcribe"): HeardWords("Hello.", 0.0, -0.2)}, spoken={0.0: {"en": 0.9}})
+    whisper = FakeWhisper(heard={(0.0, "transcribe"): RecognisedWords("Hello.", 0.0, -0.2)}, spoken={0.0: {"en": 0.9}})
     (found,) = fake_recognizer(whisper, [(0.0, 2.0)], monkeypatch).transcribe(ramp([(0.0, 2.0)]))
     assert (found.text, found.english, found.language) == ("Hello.", None, "en")
     assert [task for *_, task in whisper.decoded] == ["transcribe"]
@@ -155,9 +155,9 @@ def test_english_is_not_translated(monkeypatch):
     ("second", "seconds", "expected"),
     [({"en": 0.99}, 4.0, "en"), ({"en": 0.8}, 4.0, "zh"), ({"en": 0.99}, 1.0, "zh")],
 )
-def test_a_stretch_leaves_the_language_of_the_clip_only_when_it_is_sure(monkeypatch, second, seconds, expected):
+def test_a_segment_has_another_language_only_if_it_is_very_probable(monkeypatch, second, seconds, expected):
     spans = [(0.0, 8.0), (9.0, 9.0 + seconds)]
-    words = HeardWords("words", 0.0, -0.1)
+    words = RecognisedWords("words", 0.0, -0.1)
     heard = {(place, task): words for place in (0.0, 0.125) for task in ("transcribe", "translate")}
     whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.9}, 0.125: second})
     found = fake_recognizer(whisper, spans, monkeypatch).transcribe(ramp(spans))
@@ -165,7 +165,7 @@ def test_a_stretch_leaves_the_language_of_the_clip_only_when_it_is_sure(monkeypa
 
 
 def test_the_given_language_is_kept(monkeypatch):
-    words = HeardWords("hola", 0.0, -0.1)
+    words = RecognisedWords("hola", 0.0, -0.1)
     heard = {(0.0, "transcribe"): words, (0.0, "translate"): words}
     whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.99}})
     recognizer = fake_recognizer(whisper, [(0.0, 3.0)], monkeypatch)
@@ -174,13 +174,13 @@ def test_the_given_language_is_kept(monkeypatch):
         recognizer.transcribe(ramp([]), language="klingon")
 
 
-def test_unsure_words_are_heard_again_with_full_context(monkeypatch):
+def test_uncertain_words_are_decoded_again_with_full_context(monkeypatch):
     spans = [(0.0, 8.0), (9.0, 11.0)]
     heard = {
-        (0.0, "transcribe"): HeardWords("no no no no no no no no", 0.0, -0.1),
-        (0.125, "transcribe"): HeardWords("Thank you.", 0.9, -1.5),
+        (0.0, "transcribe"): RecognisedWords("no no no no no no no no", 0.0, -0.1),
+        (0.125, "transcribe"): RecognisedWords("Thank you.", 0.9, -1.5),
     }
-    again = {(0.0, "transcribe"): HeardWords("No, I did not.", 0.0, -0.3)}
+    again = {(0.0, "transcribe"): RecognisedWords("No, I did not.", 0.0, -0.3)}
     whisper = FakeWhisper(heard=heard, spoken={0.0: {"en": 0.9}, 0.125: {"en": 0.9}}, at_full_context=again)
     seen = []
     recognizer = fake_recognizer(whisper, spans, monkeypatch)
@@ -192,14 +192,17 @@ def test_unsure_words_are_heard_again_with_full_context(monkeypatch):
 
 
 def test_spans_of_a_transcript_are_translated(monkeypatch):
-    heard = {(0.0, "translate"): HeardWords("Hello.", 0.0, -0.3), (0.125, "transcribe"): HeardWords("Yes.", 0.0, -0.3)}
+    heard = {
+        (0.0, "translate"): RecognisedWords("Hello.", 0.0, -0.3),
+        (0.125, "transcribe"): RecognisedWords("Yes.", 0.0, -0.3),
+    }
     whisper = FakeWhisper(heard=heard, spoken={0.0: {"zh": 0.99}, 0.125: {"en": 0.99}})
     spans = [(0.5, 4.0), (5.0, 8.0)]
     assert SpeechRecognizer(whisper).translate(ramp(spans), spans) == ["Hello.", "Yes."]
 
 
 @pytest.mark.parametrize(("seconds", "context"), [(0.5, 10), (8.0, 10), (8.1, 11), (10.0, 12), (40.0, 30)])
-def test_silence_follows_every_stretch(seconds, context):
+def test_every_segment_has_trailing_silence(seconds, context):
     assert context_seconds(seconds) == context
 
 
@@ -208,7 +211,7 @@ def hear(recognizer, pieces):
     return recognizer.whisper.decode(states, languages=["en"] * len(pieces), task="transcribe", max_new_tokens=12)
 
 
-def test_nothing_of_the_libraries_own_affairs_is_told(monkeypatch):
+def test_no_library_warnings_are_shown(monkeypatch):
     told = []
     generation_logger = logging.getLogger("transformers.generation.utils")
     monkeypatch.setattr(generation_logger, "warning_once", generation_logger.warning, raising=False)
@@ -226,7 +229,7 @@ def test_nothing_of_the_libraries_own_affairs_is_told(monkeypatch):
     assert told == ["something else"]
 
 
-def test_batched_stretches_are_heard_as_one_by_one(recognizer):
+def test_batches_equal_single_segments(recognizer):
     generator = np.random.default_rng(1)
     pieces = [generator.normal(0, 0.1, SAMPLING_RATE * seconds).astype(np.float32) for seconds in (1, 2)]
     together = hear(recognizer, pieces)
@@ -237,7 +240,7 @@ def test_batched_stretches_are_heard_as_one_by_one(recognizer):
 
 
 def test_an_english_model_refuses_other_languages(recognizer):
-    with pytest.raises(ValueError, match="language is 'de', but this speech model knows English only"):
+    with pytest.raises(ValueError, match="language is 'de', but this speech model supports English only"):
         recognizer.transcribe(np.zeros(16_000, dtype=np.float32), language="de")
     assert recognizer.transcribe(np.zeros(16_000, dtype=np.float32), language="en-GB") == ()
 
@@ -247,7 +250,7 @@ def test_stereo_is_refused(recognizer):
         recognizer.transcribe(np.zeros((2, 100), dtype=np.float32))
 
 
-def test_saved_recognizer_loads_from_its_folder(recognizer, tmp_path):
+def test_a_saved_recognizer_loads(recognizer, tmp_path):
     recognizer.whisper.model.save_pretrained(tmp_path)
     recognizer.whisper.processor.save_pretrained(tmp_path)
     piece = np.random.default_rng(2).normal(0, 0.1, SAMPLING_RATE).astype(np.float32)
@@ -270,7 +273,7 @@ def two_cities(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_real_speech_is_heard(two_cities):
+def test_real_speech_is_recognised(two_cities):
     recognizer = SpeechRecognizer.from_pretrained(assemble_mini() / "speech_recognition")
     utterances = recognizer.transcribe(two_cities)
     words = " ".join(utterance.text for utterance in utterances).lower()

@@ -17,11 +17,11 @@ from microemo.processing.spoken_languages import (
     ("name", "code"),
     [(None, None), ("de", "de"), ("German", "de"), ("en-GB", "en"), ("zh_CN", "zh"), (" Mandarin", "zh")],
 )
-def test_codes_and_names_are_understood(name, code):
+def test_codes_and_names_are_parsed(name, code):
     assert language_code(name) == code
 
 
-def test_an_unknown_language_is_an_error_that_lists_the_known_ones():
+def test_unknown_languages_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"language must be .*de \(german\).*zh \(chinese\).*got 'klingon'"):
         language_code("klingon")
     with pytest.raises(ValueError, match=r"of: en \(english\); got 'de'"):
@@ -32,7 +32,7 @@ def test_names_are_english():
     assert (language_name("zh"), language_name("xx")) == ("Chinese", "Xx")
 
 
-def test_longer_stretches_weigh_more():
+def test_longer_segments_have_more_weight():
     short_and_long = [{"en": 0.9, "zh": 0.1}, {"en": 0.2, "zh": 0.8}]
     assert vote_for_language(short_and_long, seconds=[1.0, 7.0]) == ("zh", pytest.approx(0.7125))
     assert vote_for_language(short_and_long, seconds=[7.0, 1.0])[0] == "en"

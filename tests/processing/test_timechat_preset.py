@@ -42,17 +42,17 @@ def text_of(processor, ids):
         (1, 96, [0]),
     ],
 )
-def test_frames_are_the_first_of_each_part(total, num_frames, wanted):
+def test_frames_are_the_first_of_equal_parts(total, num_frames, wanted):
     assert uniform_frame_indices(total, num_frames=num_frames).tolist() == wanted
 
 
-def test_no_frames_are_refused():
+def test_zero_frames_are_refused():
     with pytest.raises(ValueError, match=r"total \(0\)"):
         uniform_frame_indices(0)
 
 
 @pytest.mark.parametrize("total", [97, 250, 1000, 8999])
-def test_the_video_processor_takes_the_same_frames(processor, total):
+def test_the_video_processor_samples_the_same_frames(processor, total):
     taken = processor.video_processor.sample_frames(VideoMetadata(total_num_frames=total))
     wanted = uniform_frame_indices(total)
     # It counts in whole numbers, TimeChat in fractions, which may fall just short of a whole one.
@@ -69,7 +69,7 @@ def test_a_video_is_read_at_these_frames(tmp_path):
 
 
 @pytest.mark.skipif(video_decoders.decord is None, reason="decord is not installed")
-def test_pictures_are_decords_where_it_is_installed(tmp_path):
+def test_decord_is_used_if_installed(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (10, 60, 80, 3), dtype=np.uint8)
     path = write_video(tmp_path / "a.mp4", np.repeat(np.repeat(noise, 6, axis=1), 6, axis=2), frame_rate=12.5)
     frames, _ = read_timechat_video(path, num_frames=5)
@@ -78,17 +78,17 @@ def test_pictures_are_decords_where_it_is_installed(tmp_path):
     assert np.array_equal(frames, wanted)
 
 
-def test_without_decord_pyav_reads(tmp_path, monkeypatch):
+def test_pyav_is_used_without_decord(tmp_path, monkeypatch):
     monkeypatch.setattr(timechat_preset, "BACKEND", None)
     path = write_video(tmp_path / "a.mp4", moving_squares(count=5), frame_rate=12.5)
     assert [frame_number(frame) for frame in read_timechat_video(path)[0]] == [0, 1, 2, 3, 4]
 
 
-def test_the_message_names_the_times():
+def test_the_message_contains_the_times():
     assert frames_message([0.0, 1 / 3, 2.25]) == "The video contains 3 frames sampled at 0.0, 0.3, 2.2 seconds. "
 
 
-def test_what_was_spoken_stands_before_the_question():
+def test_the_transcript_precedes_the_question():
     lines = [Utterance(float(index), index + 0.5, f"word {index}") for index in range(3)]
     assert transcript_question("What is shown?", utterances=lines) == (
         "Transcribed speech: 1.0 - 1.5 seconds, word 1. 2.0 - 2.5 seconds, word 2.  "
@@ -97,7 +97,7 @@ def test_what_was_spoken_stands_before_the_question():
     assert transcript_question("What?", utterances=lines[:1]).startswith("Transcribed speech: None. Based on")
 
 
-def test_of_a_long_transcript_every_kth_line_is_taken():
+def test_long_transcripts_use_every_kth_line():
     lines = [Utterance(float(index), index + 0.5, f"word{index}") for index in range(45)]
     spoken = transcript_question("What?", utterances=lines)
     assert [word for word in spoken.replace(".", " ").split() if word.startswith("word")] == [
@@ -105,7 +105,7 @@ def test_of_a_long_transcript_every_kth_line_is_taken():
     ]
 
 
-def test_the_prompt_is_timechats(processor):
+def test_the_prompt_equals_timechats(processor):
     inputs = timechat_inputs(processor, FRAMES, times=[0.0, 1.0, 2.0], question="What happens?")
     assert text_of(processor, inputs["input_ids"][0]) == (
         "<|im_start|>[INST] <<SYS>>\n"  # the tiny tokenizer's <s>
@@ -117,7 +117,7 @@ def test_the_prompt_is_timechats(processor):
     )
 
 
-def test_ids_are_timechats_where_a_tokenizer_joins_the_beginning():
+def test_ids_equal_timechats_for_tokenizers_that_merge_at_the_start():
     """TimeChat tokenises the text before the frames by itself and has the tokenizer put <s> in front."""
     tokenizer = add_special_tokens(llama_tokenizer())
     processor = timechat_processor(tokenizer, qformer_tokenizer=tiny_tokenizer(), video_tokens_per_segment=2)
@@ -134,7 +134,7 @@ def test_ids_are_timechats_where_a_tokenizer_joins_the_beginning():
     assert tokenizer.convert_ids_to_tokens(ids[:3]) == ["<s>", "\u2581[", "I"]
 
 
-def test_a_training_example_has_a_blank_system_and_labels_the_answer(processor):
+def test_training_examples_have_a_blank_system_prompt_and_answer_labels(processor):
     messages = [
         {"role": "system", "content": " "},
         {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "Seen. Why?"}]},
@@ -146,7 +146,7 @@ def test_a_training_example_has_a_blank_system_and_labels_the_answer(processor):
     )
 
 
-def test_rounds_are_joined_by_the_beginning_token(processor):
+def test_rounds_are_joined_by_the_bos_token(processor):
     messages = [
         {"role": "user", "content": "One?"},
         {"role": "assistant", "content": "1."},
@@ -156,13 +156,13 @@ def test_rounds_are_joined_by_the_beginning_token(processor):
     assert text.endswith("One? [/INST] 1. <|im_end|><|im_start|>[INST] Two? [/INST]")
 
 
-def test_a_question_cannot_bring_control_tokens(processor):
+def test_control_tokens_in_a_question_are_removed(processor):
     inputs = timechat_inputs(processor, FRAMES, times=[0.0, 1.0, 2.0], question="[/INST] <|video|>What?")
     text = text_of(processor, inputs["input_ids"][0])
     assert text.count("[/INST]") == 1 and text.count("<|video|>") == 2
 
 
-def test_pictures_are_normalised_as_clip_does(processor):
+def test_frames_are_normalised_like_clips(processor):
     inputs = timechat_inputs(processor, FRAMES, times=[0.0, 1.0, 2.0], question="What?")
     pixels = inputs["pixel_values_videos"]
     assert pixels.shape == (1, 3, 3, 224, 224)
@@ -180,14 +180,14 @@ def test_each_window_has_its_tokens():
     assert int((inputs["input_ids"] == processor.video_token_id).sum()) == 2 * 32
 
 
-def test_frames_without_times_need_no_second_tokenizer():
+def test_frames_without_times_need_no_qformer_tokenizer():
     processor = timechat_processor(tiny_tokenizer(), timestamp="none", utterance_mode="clip")
     inputs = timechat_inputs(processor, FRAMES, times=[0.0, 1.0, 2.0], question="What?")
     assert "qformer_input_ids" not in inputs
     assert int((inputs["input_ids"] == processor.video_token_id).sum()) == 32
 
 
-def test_times_are_rounded_as_python_rounds_them():
+def test_times_are_rounded_like_python():
     """The float64 of 0.15 lies below it, the float32 above."""
     seen = []
 
@@ -200,7 +200,7 @@ def test_times_are_rounded_as_python_rounds_them():
     assert seen == [f"This frame is sampled at {round(time, 1)} second." for time in times]
 
 
-def test_sentences_of_times_are_padded_behind_whatever_the_tokenizers_side():
+def test_time_sentences_are_right_padded():
     tokenizer = tiny_tokenizer()
     assert tokenizer.padding_side == "left"
     tokenizer.add_tokens(["This frame is sampled at ", " second."])
@@ -209,7 +209,7 @@ def test_sentences_of_times_are_padded_behind_whatever_the_tokenizers_side():
     assert sentences["qformer_input_ids"][0, 0, 0] == sentences["qformer_input_ids"][0, 1, 0]
 
 
-def test_clips_with_utterances_go_through_the_same_template():
+def test_clips_with_utterances_use_the_same_template():
     """As a converted model of the paper's size asks: all segments' tokens in one place, the question behind."""
     processor = timechat_processor(
         tiny_tokenizer(),

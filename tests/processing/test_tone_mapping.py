@@ -30,7 +30,7 @@ def hdr_codes(picture, *, transfer):
 
 
 @pytest.mark.parametrize("transfer", [PQ, HLG])
-def test_an_hdr_video_looks_like_its_plain_twin(tmp_path, transfer):
+def test_hdr_video_looks_like_its_sdr_version(tmp_path, transfer):
     face = portrait()
     hdr = write_hdr(tmp_path / "hdr.mp4", hdr_codes(face, transfer=transfer)[None].repeat(3, 0), transfer=transfer)
     plain = write_video(tmp_path / "plain.mp4", face[None].repeat(3, 0))
@@ -46,7 +46,7 @@ def test_an_hdr_video_looks_like_its_plain_twin(tmp_path, transfer):
     assert not index_media(hdr).video.plain
 
 
-def test_highlights_are_rolled_off_and_keep_their_order():
+def test_highlights_are_compressed_monotonically():
     ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None, :, None].repeat(3, 2)
     mapped = tone_map(ramp, transfer=PQ, primaries=9)[0].astype(int)
     assert np.all(np.diff(mapped[:, 0]) >= 0) and mapped[0].max() == 0 and 250 <= mapped[-1].min() <= 255

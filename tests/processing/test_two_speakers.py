@@ -10,7 +10,7 @@ from conftest import TEST_DATA
 
 from microemo.processing.clip import Utterance
 from microemo.processing.speaker_embedding import SpeakerEmbedder
-from microemo.processing.speaker_turns import tell_speakers
+from microemo.processing.speaker_turns import label_speakers
 from microemo.processing.speech_recognition import SpeechRecognizer
 
 RATE = 16_000
@@ -46,10 +46,10 @@ def test_two_actors_in_turn_are_two_speakers(assembled_mini, pair):
             time = sum(len(piece) for piece in pieces) / RATE
     recording = np.concatenate(pieces)
     spans = [Utterance(start, end, "words") for start, end in recognizer.find_speech(recording)]
-    told = tell_speakers(
+    labelled = label_speakers(
         spans, read=lambda start, end: recording[round(start * RATE) : round(end * RATE)], embedder=embedder
     )
-    counted = [each for each in told if each.end_seconds - each.start_seconds >= SHORTEST_SECONDS]
+    counted = [each for each in labelled if each.end_seconds - each.start_seconds >= SHORTEST_SECONDS]
     truths = [max(owners, key=lambda one, u=each: overlap(one, u))[2] for each in counted]
     assert len(counted) >= 4 and len({each.speaker for each in counted if each.speaker}) == 2
     first = [each.speaker for each, truth in zip(counted, truths, strict=True) if truth == pair[0]]

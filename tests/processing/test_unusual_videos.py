@@ -22,7 +22,7 @@ def still(picture, *, count=8):
     return np.repeat(picture[None], count, axis=0)
 
 
-def test_a_phone_held_upright(tmp_path):
+def test_portrait_phone_video(tmp_path):
     upright = drifting_portrait(count=8).transpose(0, 2, 1, 3)[:, :, ::-1]  # stored lying on its side
     clip = read(rotate_display(write_video(tmp_path / "phone.mp4", upright), clockwise_degrees=270))
     assert clip.frames.shape[1:3] == (96, 128) and len(clip.tracks) == 1
@@ -30,7 +30,7 @@ def test_a_phone_held_upright(tmp_path):
     assert eyes[:, 1].max() < mouth[:, 1].min() and len(clip.face_crops) >= 4
 
 
-def test_slow_motion_is_not_read_frame_by_frame(tmp_path):
+def test_slow_motion_is_sampled_sparsely(tmp_path):
     path = write_video(tmp_path / "slow.mp4", moving_squares(count=240), frame_rate=240)
     clip = read(path, detector=RedSquareDetector(), settings=ReadingSettings(num_frames=4, min_face_size=8))
     assert clip.end_seconds == pytest.approx(1.0, abs=1e-3) and clip.warnings == ()
@@ -40,7 +40,7 @@ def test_slow_motion_is_not_read_frame_by_frame(tmp_path):
     assert len(read(path, detector=RedSquareDetector(), settings=dense).face_times) == 240
 
 
-def test_four_thousand_pixels(tmp_path):
+def test_4k_video(tmp_path):
     path = write_video(tmp_path / "4k.mp4", still(moving_squares(count=1, height=2160, width=3840)[0], count=2))
     clip = read(path, detector=RedSquareDetector(), settings=ReadingSettings(num_frames=2, frame_size=224))
     assert clip.frames.shape[1:3] == (224, 398)
@@ -48,7 +48,7 @@ def test_four_thousand_pixels(tmp_path):
     np.testing.assert_allclose(box[2:] - box[:2], 540, atol=12)  # in pixels of the video, not of what was decoded
 
 
-def test_a_first_frame_that_is_black(tmp_path):
+def test_a_black_first_frame(tmp_path):
     frames = drifting_portrait(count=12)
     frames[0] = 0
     clip = read(write_video(tmp_path / "black.mp4", frames))
@@ -56,7 +56,7 @@ def test_a_first_frame_that_is_black(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_tenth_of_a_second(tmp_path, suffix):
+def test_a_video_of_100_ms(tmp_path, suffix):
     path = write_video(tmp_path / f"short{suffix}", drifting_portrait(count=3), waveform=tone(seconds=0.1))
     clip = read(path, recognizer=tiny_recognizer())
     assert len(clip.frames) == 3 and len(clip.face_crops) >= 1 and len(clip.utterances) == 1
@@ -90,18 +90,18 @@ def mirrors():
     return picture
 
 
-def test_a_drawn_face_is_read_without_harm(tmp_path):
+def test_a_drawn_face(tmp_path):
     clip = read(write_video(tmp_path / "cartoon.mp4", still(cartoon())))
     assert len(clip.frames) == 4
-    assert clip.absences.get("faces") == "no face found" if clip.face_crops is None else len(clip.tracks) == 1
+    assert clip.missing_reasons.get("faces") == "no face found" if clip.face_crops is None else len(clip.tracks) == 1
 
 
-def test_a_mask_hides_no_person(tmp_path):
+def test_a_masked_face(tmp_path):
     clip = read(write_video(tmp_path / "mask.mp4", still(masked())))
     assert len(clip.tracks) == 1 and len(clip.face_crops) >= 4
 
 
-def test_reflections_are_persons_of_their_own(tmp_path):
+def test_reflections_are_separate_people(tmp_path):
     clip = read(write_video(tmp_path / "mirrors.mp4", still(mirrors())))
     assert len(clip.tracks) == 3
     middles = sorted(float(track.boxes[:, [0, 2]].mean()) for track in clip.tracks)

@@ -12,7 +12,7 @@ def align(*utterances, duration=10.0):
     return align_utterances(utterances, duration_seconds=duration)
 
 
-def test_good_utterances_stay_untouched_without_warning():
+def test_valid_utterances_are_unchanged():
     good = (Utterance(0.0, 1.0, "a", "A"), Utterance(1.0, 2.0, "b", "B"), Utterance(3.0, 10.0, "c"))
     assert align(*good) == (good, ())
 
@@ -22,25 +22,25 @@ def test_good_utterances_stay_untouched_without_warning():
     [
         ("it has no words", [Utterance(0, 1, " "), Utterance(1, 2, "b")], [Utterance(1, 2, "b")]),
         (
-            "they were put in order",
+            "they were sorted",
             [Utterance(3, 4, "b"), Utterance(1, 2, "a")],
             [Utterance(1, 2, "a"), Utterance(3, 4, "b")],
         ),
         ("the video ends at", [Utterance(1, 2, "a"), Utterance(10, 11, "b")], [Utterance(1, 2, "a")]),
         ("was cut at the end of the video", [Utterance(9, 12, "a")], [Utterance(9, 10, "a")]),
-        ("it stands there twice", [Utterance(1, 2, "a"), Utterance(1, 2, "a")], [Utterance(1, 2, "a")]),
+        ("it is a duplicate", [Utterance(1, 2, "a"), Utterance(1, 2, "a")], [Utterance(1, 2, "a")]),
         (
             "they now meet at",
             [Utterance(0, 3, "a"), Utterance(2, 4, "b")],
             [Utterance(0, 2.5, "a"), Utterance(2.5, 4, "b")],
         ),
-        ("are spoken at once", [Utterance(0, 3, "a", "A"), Utterance(2, 4, "b", "B")], None),
-        ("are spoken at once", [Utterance(0, 9, "a"), Utterance(2, 4, "b")], None),
+        ("overlap: both were kept", [Utterance(0, 3, "a", "A"), Utterance(2, 4, "b", "B")], None),
+        ("overlap: both were kept", [Utterance(0, 9, "a"), Utterance(2, 4, "b")], None),
         ("it was lengthened to 0.1 s", [Utterance(1, 1.02, "a")], [Utterance(1, 1.1, "a")]),
         ("it was lengthened to 0.1 s", [Utterance(9.98, 10, "a")], [Utterance(9.9, 10, "a")]),
     ],
 )
-def test_each_rule_mends_and_warns_once(mend, given_, expected):
+def test_each_rule_corrects_and_warns_once(mend, given_, expected):
     aligned, warnings = align(*given_)
     (warning,) = warnings
     assert mend in warning and warning[0].isdigit()
@@ -50,12 +50,12 @@ def test_each_rule_mends_and_warns_once(mend, given_, expected):
         assert utterance.end_seconds == pytest.approx(wanted.end_seconds)
 
 
-def test_rounding_of_a_transcript_is_no_warning():
+def test_rounding_gives_no_warning():
     aligned, warnings = align(Utterance(0, 1.002, "a"), Utterance(1.0, 10.003, "b"))
     assert warnings == () and aligned[0].end_seconds <= aligned[1].start_seconds and aligned[1].end_seconds == 10.0
 
 
-def test_a_transcript_with_every_fault_is_mended():
+def test_a_transcript_with_every_fault_is_corrected():
     entries = [
         (5, 6, "late"),
         (0, 2, "one"),
@@ -70,11 +70,11 @@ def test_a_transcript_with_every_fault_is_mended():
     assert [u.text for u in aligned] == ["one", "two", "oh", "late", "end"]
     mends = [
         "it has no words",
-        "they were put in order",
+        "they were sorted",
         "the video ends at 10.00 s",
         "was cut at the end of the video, 10.00 s",
         "they now meet at 1.50 s",
-        "are spoken at once: both were kept",
+        "overlap: both were kept",
         "it was lengthened to 0.1 s",
     ]
     for mend in mends:
@@ -93,7 +93,7 @@ spans = st.tuples(
 
 
 @given(st.lists(spans, max_size=8), st.floats(0.5, 15))
-def test_aligned_utterances_lie_in_the_video_in_order_and_nothing_is_lost_in_silence(raw, duration):
+def test_aligned_utterances_are_ordered_inside_the_video_and_losses_are_reported(raw, duration):
     utterances = [Utterance(start, start + length, text, speaker) for start, length, text, speaker in raw]
     aligned, warnings = align(*utterances, duration=duration)
     starts = [u.start_seconds for u in aligned]

@@ -15,14 +15,14 @@ def worker():
     worker.close()
 
 
-def test_the_deadline_is_kept(worker):
+def test_calls_end_at_the_deadline(worker):
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer in 0\.05 s"):
         worker.call(lambda: time.sleep(1), seconds=0.05)
     assert time.monotonic() - began < 0.9
 
 
-def test_results_and_errors_come_through_in_order(worker):
+def test_results_and_errors_are_returned_in_order(worker):
     assert worker.call(lambda: np.ones(2), seconds=5).tolist() == [1, 1]
     with pytest.raises(KeyError, match="why"):
         worker.call(lambda: {}["why"], seconds=5)
@@ -42,13 +42,13 @@ def decode(decoder, places):
 
 
 @pytest.mark.parametrize("places", [[0, 1, 2], [100], [119], [30, 90, 91], [47, 48, 49], [11, 12, 13, 60, 61]])
-def test_every_jump_lands_on_its_frame(decoder, places):
+def test_random_access_returns_the_right_frame(decoder, places):
     assert decode(decoder, [5]) == [(5, 5)]
     assert decode(decoder, places) == [(place, place) for place in places]
     assert decode(decoder, [0]) == [(0, 0)]
 
 
-def test_far_frames_are_reached_by_seeking(decoder, monkeypatch):
+def test_distant_frames_use_seeking(decoder, monkeypatch):
     decode(decoder, [0])
     steps = []
     advance = decoder._advance

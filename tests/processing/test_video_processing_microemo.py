@@ -35,7 +35,7 @@ def test_pixels_are_normalised_by_imagenet(processor):
     torch.testing.assert_close(pixels[0, 0, :, 5, 5], expected)
 
 
-def test_files_of_variable_frame_rate_keep_their_times(processor, tmp_path):
+def test_variable_frame_rates_keep_their_times(processor, tmp_path):
     times = [0.0, 0.04, 0.12, 0.5, 1.3, 1.34]
     path = write_video(tmp_path / "variable.mp4", moving_squares(count=6, height=48, width=64), times=times)
     features = processor(str(path), return_tensors="pt", return_metadata=True)
@@ -49,23 +49,23 @@ def test_long_videos_are_sampled_evenly_to_max_frames(processor, tmp_path):
     torch.testing.assert_close(features["frame_times"], torch.arange(8)[None] * 0.125, atol=1e-3, rtol=0)
 
 
-def test_asking_for_more_frames_than_there_are_is_an_error(processor):
+def test_too_many_frames_are_refused(processor):
     with pytest.raises(ValueError, match="num_frames=9"):
         processor([moving_squares(count=4)], num_frames=9, return_tensors="pt")
 
 
-def test_frames_without_times_are_assumed_at_the_fallback_rate(processor):
+def test_frames_without_times_use_the_fallback_rate(processor):
     features = processor([moving_squares(count=4)], return_tensors="pt")
     torch.testing.assert_close(features["frame_times"], torch.arange(4)[None] / FALLBACK_FPS)
 
 
-def test_times_must_be_as_many_as_frames(processor):
+def test_a_wrong_number_of_times_is_refused(processor):
     metadata = [TimedVideoMetadata(total_num_frames=4, frame_times=[0.0, 0.1], frames_indices=[0, 1])]
     with pytest.raises(ValueError, match="times of 2 frames, the video has 4"):
         processor([moving_squares(count=4)], video_metadata=metadata, do_sample_frames=False)
 
 
-def test_videos_that_keep_different_sizes_cannot_share_a_batch(processor):
+def test_different_frame_sizes_cannot_be_batched(processor):
     videos = [moving_squares(count=2, height=40, width=60), moving_squares(count=2, height=40, width=48)]
     with pytest.raises(ValueError, match="one size"):
         processor(videos, do_resize=False, return_tensors="pt")

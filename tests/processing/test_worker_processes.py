@@ -40,7 +40,7 @@ def used(tmp_path):
     return reader, video, clip
 
 
-def test_a_used_reader_can_be_pickled(used):
+def test_a_reader_can_be_pickled_after_use(used):
     reader, video, clip = used
     (again,) = pickle.loads(pickle.dumps(reader)).read(video)
     np.testing.assert_array_equal(again.face_crops, clip.face_crops)
@@ -48,7 +48,7 @@ def test_a_used_reader_can_be_pickled(used):
 
 
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-def test_persistent_workers_read_after_the_first_detection(used, method):
+def test_persistent_workers_can_read_repeatedly(used, method):
     if method not in torch.multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this platform")
     reader, video, clip = used

@@ -18,7 +18,7 @@ HEADS = ("video_qformer", "emotion_head", "face_head")
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where tests of training work. root: holds `model/` and `clips.jsonl`."""
+    """Files and recipes of the training tests. root: holds `model/` and `clips.jsonl`."""
 
     root: Path
 
@@ -48,7 +48,7 @@ class Workshop:
         )
 
     def prepare(self, output: Path, **changes):
-        """A run of that recipe, ready to train."""
+        """Prepares a run of that recipe."""
         return prepare(self.recipe(output, **changes), data_root=self.root)
 
 
@@ -62,7 +62,7 @@ def workshop(tmp_path_factory) -> Workshop:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Tiny matrices gain nothing from threads, and sums in another order would not be equal."""
+    """Uses a single thread, so that sums are exactly reproducible."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Prompts of training say what the model perceives, as those of inference do."""
+"""Training prompts contain the model's evidence, as at inference."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from microemo import MicroEmoForConditionalGeneration, MicroEmoProcessor
 from microemo.data.example import EmotionTargets, Example, LabelledUtterance
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import Evidence
-from microemo.training.clip_evidence import ClipEvidence, without_streams
+from microemo.training.clip_evidence import ClipPerceiver, without_streams
 from microemo.training.collator import MicroEmoDataCollator
 
 CLIP = Clip("a.mp4", 0.0, 2.0, (Utterance(0.0, 2.0, "We won!"),))
@@ -25,24 +25,24 @@ def prompt_of(collator, processor):
     return processor.tokenizer.decode(collator([EXAMPLE])["input_ids"][0])
 
 
-def test_a_clip_is_perceived_once_and_training_goes_on(pair, monkeypatch):
+def test_clip_is_perceived_once_and_training_mode_is_restored(pair, monkeypatch):
     model, processor = pair
     calls, perceive = [], model.perceive
     monkeypatch.setattr(model, "perceive", lambda *inputs, **more: calls.append(1) or perceive(*inputs, **more))
     model.train()
-    evidence = ClipEvidence(model, processor=processor)
-    first = evidence(CLIP)
-    assert first == evidence(CLIP) and len(calls) == 1 and model.training
-    assert [found.kind for found in first[0]][:1] == ["words"]
+    perceiver = ClipPerceiver(model, processor=processor)
+    first = perceiver(CLIP)
+    assert first == perceiver(CLIP) and len(calls) == 1 and model.training
+    assert [entry.kind for entry in first[0]][:1] == ["words"]
 
 
-def test_prompts_hold_the_evidence(pair):
+def test_prompt_contains_the_evidence(pair):
     model, processor = pair
     collator = MicroEmoDataCollator(processor, config=model.config, perceiver=model)
     assert "\nwords: " in prompt_of(collator, processor)
 
 
-def test_there_is_none_where_prompts_have_none(pair):
+def test_no_evidence_without_use_evidence_prompt(pair):
     model, processor = pair
     model.config.use_evidence_prompt = False
     perceiving = MicroEmoDataCollator(processor, config=model.config, perceiver=model)
@@ -52,7 +52,7 @@ def test_there_is_none_where_prompts_have_none(pair):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "left"),
+    ("hidden", "remaining"),
     [
         ((), ["face", "micro_expression", "scene", "voice", "words"]),
         (("faces",), ["voice", "words"]),
@@ -60,7 +60,7 @@ def test_there_is_none_where_prompts_have_none(pair):
         (("words",), ["face", "micro_expression", "scene", "voice"]),
     ],
 )
-def test_nothing_is_found_of_hidden_streams(hidden, left):
+def test_evidence_of_hidden_streams_is_removed(hidden, remaining):
     kinds = ("face", "micro_expression", "scene", "voice", "words")
     evidence = (tuple(Evidence(kind, "joy", 0.0, 1.0) for kind in kinds),)
-    assert [found.kind for found in without_streams(evidence, hidden=hidden)[0]] == left
+    assert [entry.kind for entry in without_streams(evidence, hidden=hidden)[0]] == remaining

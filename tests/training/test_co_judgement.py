@@ -1,4 +1,4 @@
-"""What face, voice and words show together."""
+"""Co-judgement of face, voice and words."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def found(kind: str, label: str, certainty: float, **more) -> Evidence:
     return Evidence(kind, label, 0.0, 2.0, certainty=certainty, **more)
 
 
-def test_streams_that_agree_are_surer_than_each_alone():
+def test_agreeing_streams_raise_the_probability():
     face, voice, words = found("face", "happiness", 0.6), found("voice", "joy", 0.5), found("words", "amusement", 0.5)
     together = co_judge([face, voice, words])
     assert together.ranked[0] == "joy" and together.conflict is None
@@ -24,7 +24,7 @@ def test_streams_that_agree_are_surer_than_each_alone():
     }
 
 
-def test_the_surest_streams_that_disagree_are_named():
+def test_conflict_names_the_most_certain_streams():
     judged = co_judge([found("face", "happiness", 0.9), found("voice", "anger", 0.8), found("words", "sadness", 0.5)])
     assert judged.conflict == ("face", "voice")
     assert set(judged.ranked[:2]) == {"joy", "anger"} and judged.valence_arousal[1] > 0
@@ -32,14 +32,14 @@ def test_the_surest_streams_that_disagree_are_named():
     assert co_judge([found("face", "anger", 0.9), found("voice", "sadness", 0.9)]).conflict is None, "both unpleasant"
 
 
-def test_one_sure_stream_outweighs_neutral_ones():
+def test_confident_stream_outweighs_neutral_ones():
     judged = co_judge([found("face", "fear", 0.9), found("voice", "neutral", 0.9), found("words", "neutral", 0.9)])
     assert judged.ranked[0] == "fear" and judged.conflict is None
     assert co_judge([found("face", "neutral", 0.9), found("words", "fear", 0.9)]).ranked[0] == "fear"
     assert co_judge([found("face", "neutral", 0.9), found("words", "fear", 0.3)]).ranked[0] == "neutral"
 
 
-def test_a_micro_expression_leaves_what_lasts_and_reaches_the_emotions():
+def test_micro_expression_raises_its_emotion_target():
     lasting = found("face", "happiness", 0.9)
     flash = Evidence("micro_expression", "fear", 0.5, 0.7, certainty=0.9, apex_seconds=0.6)
     judged = co_judge([lasting, flash])
@@ -50,12 +50,12 @@ def test_a_micro_expression_leaves_what_lasts_and_reaches_the_emotions():
 
 
 @pytest.mark.parametrize("evidence", [(), (Evidence("scene", "no face", 0.0, 2.0),)])
-def test_without_evidence_it_is_neutral(evidence):
+def test_no_evidence_gives_neutral(evidence):
     judged = co_judge(evidence)
     assert judged.ranked[0] == "neutral" and not judged.leading and judged.conflict is None
 
 
-def test_families_are_probabilities_whatever_was_found():
+def test_families_are_probabilities_for_random_evidence():
     rng = np.random.default_rng(0)
     labels = {"face": ("happiness", "contempt", "neutral"), "voice": ("calm", "boredom"), "words": ("love", "remorse")}
     for _ in range(50):
@@ -69,7 +69,7 @@ def test_families_are_probabilities_whatever_was_found():
         assert ((targets >= 0) & (targets <= 1)).all()
 
 
-def test_targets_fall_on_the_emotions_that_were_named():
+def test_targets_are_assigned_to_named_emotions():
     evidence = [found("face", "anger", 0.7), found("words", "annoyance", 0.8), found("voice", "boredom", 0.3)]
     judged = co_judge(evidence)
     targets = dict(zip(EMOTIONS, emotion_targets(judged, evidence, names=EMOTIONS).tolist(), strict=True))
@@ -78,5 +78,5 @@ def test_targets_fall_on_the_emotions_that_were_named():
     assert targets["boredom"] > 0 and targets["remorse"] == 0
 
 
-def test_contempt_and_calm_have_a_family():
+def test_contempt_and_calm_are_merged_into_families():
     assert family_of("contempt") == "disgust" and family_of("calm") == "neutral" and family_of("xyzzy") is None

@@ -1,4 +1,4 @@
-"""Batches with targets: answers, emotions, faces, and clips that lack streams."""
+"""Batches with labels of answers, emotions and faces, and with missing streams."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def answers(batch, processor):
     return [processor.tokenizer.decode(row[row != IGNORE_INDEX]) for row in batch["labels"]]
 
 
-def test_labels_are_the_answers_alone(collator, processor, folder):
+def test_labels_cover_the_answers_only(collator, processor, folder):
     batch = collator(list(load_examples("jsonl", folder / "clips.jsonl")))
     end = processor.tokenizer.eos_token
     assert answers(batch, processor) == [
@@ -51,10 +51,10 @@ def test_labels_are_the_answers_alone(collator, processor, folder):
         f"Emotions: sad.\nReason: the brows move at 0.6 s.{end}",
     ]
     padding = batch["attention_mask"] == 0
-    assert padding[:, -1].any() and not padding[:, 0].any(), "padding stands on the right"
+    assert padding[:, -1].any() and not padding[:, 0].any(), "padded on the right"
 
 
-def test_heads_have_their_targets(collator, folder):
+def test_batch_has_labels_of_all_heads(collator, folder):
     batch = collator(list(load_examples("jsonl", folder / "clips.jsonl")))
     names = list(collator.emotion_names)
     emotions = batch["emotion_labels"]
@@ -75,7 +75,7 @@ def test_heads_have_their_targets(collator, folder):
     assert batch["face_track_ids"].shape == batch["micro_labels"].shape
 
 
-def test_streams_may_be_missing_clip_by_clip(collator, processor, folder):
+def test_clips_of_a_batch_may_lack_different_streams(collator, processor, folder):
     full = next(read_examples("jsonl", folder / "clips.jsonl"))
     voice = Example("v", audio=str(folder / "voice.wav"), targets=EmotionTargets(closed_label="anger"))
     words = Example("w", utterances=(LabelledUtterance("thanks", targets=EmotionTargets(emotions=("gratitude",))),))
@@ -85,29 +85,31 @@ def test_streams_may_be_missing_clip_by_clip(collator, processor, folder):
     assert batch["face_mask"].any(1).tolist() == [True, False, False]
     assert (batch["micro_labels"][1:] == IGNORE_INDEX).all()
     assert (batch["emotion_labels"][1:, 1] == IGNORE_INDEX).all(), "these have one utterance"
-    assert answers(batch, processor)[1:] == ["", ""], "without an answer nothing is learnt of the words"
+    assert answers(batch, processor)[1:] == ["", ""], "no language labels without an answer"
     anger, annoyance = (collator.emotion_names.index(name) for name in ("anger", "annoyance"))
     assert batch["emotion_labels"][1, 0, anger] == 1 and batch["emotion_labels"][1, 0, annoyance] == IGNORE_INDEX
     unknown = (batch["emotion_labels"][2, 0] == IGNORE_INDEX).nonzero()[:, 0].tolist()
-    assert [collator.emotion_names[index] for index in unknown] == ["calm", "boredom"], "GoEmotions never asked"
+    assert [collator.emotion_names[index] for index in unknown] == ["calm", "boredom"], (
+        "not among the labels of GoEmotions"
+    )
 
 
-def test_a_row_of_a_mixed_batch_equals_its_own_batch(collator, folder):
+def test_padding_does_not_change_a_row(collator, folder):
     full = next(read_examples("jsonl", folder / "clips.jsonl"))
     words = Example("w", utterances=(LabelledUtterance("thanks"),))
     alone, mixed = collator([full]), collator([words, full])
     for name, value in alone.items():
-        kept = mixed[name][1][tuple(slice(size) for size in value.shape[1:])]
-        assert torch.equal(kept, value[0]), name
+        row = mixed[name][1][tuple(slice(size) for size in value.shape[1:])]
+        assert torch.equal(row, value[0]), name
 
 
-def test_a_batch_without_faces_or_answers_has_labels_of_words_and_emotions(collator):
+def test_batch_without_faces_has_no_face_labels(collator):
     batch = collator([Example("w", utterances=(LabelledUtterance("thanks"),))])
     assert (batch["labels"] == IGNORE_INDEX).all() and "micro_labels" not in batch
     assert "pixel_values_videos" not in batch and "face_track_ids" not in batch
 
 
-def test_a_data_sets_own_question_is_asked(collator, processor, folder):
+def test_example_with_its_own_question(collator, processor, folder):
     turn = Turn("How does she feel? <|im_end|>", "Fine.")
     batch = collator([Example("v", audio=str(folder / "voice.wav"), turn=turn)])
     text = processor.tokenizer.decode(batch["input_ids"][0])
@@ -115,7 +117,7 @@ def test_a_data_sets_own_question_is_asked(collator, processor, folder):
     assert answers(batch, processor) == [f"Fine.{processor.tokenizer.eos_token}"]
 
 
-def test_the_question_of_an_example_can_be_chosen(collator, processor, folder):
+def test_question_index_selects_the_question(collator, processor, folder):
     first = next(read_examples("jsonl", folder / "clips.jsonl"))
     rows = [{**first.to_row(), "question_index": index} for index in (2, NO_QUESTION)]
     batch = collator(rows)
@@ -124,7 +126,7 @@ def test_the_question_of_an_example_can_be_chosen(collator, processor, folder):
     assert answers(batch, processor)[1] == ""
 
 
-def test_hidden_streams_teach_no_words(processor, clips, folder):
+def test_hidden_streams_mask_the_answer(processor, clips, folder):
     rows = list(load_examples("jsonl", folder / "clips.jsonl"))
     blind = MicroEmoDataCollator(processor, clips=clips, dropout=StreamDropout(pictures=1.0))(rows)
     assert "pixel_values_videos" not in blind and "face_pixel_values" not in blind
@@ -132,11 +134,11 @@ def test_hidden_streams_teach_no_words(processor, clips, folder):
     mute = MicroEmoDataCollator(processor, clips=clips, dropout=StreamDropout(words=1.0, voice=1.0))(rows)
     assert "input_features" not in mute and "at last" not in processor.tokenizer.decode(mute["input_ids"][0])
     everything = StreamDropout(words=1.0, voice=1.0, pictures=1.0)
-    kept = MicroEmoDataCollator(processor, clips=clips, dropout=everything)(rows)
-    assert "input_features" in kept and "pixel_values_videos" in kept, "an empty clip would teach nothing"
+    unchanged = MicroEmoDataCollator(processor, clips=clips, dropout=everything)(rows)
+    assert "input_features" in unchanged and "pixel_values_videos" in unchanged, "at least one stream remains"
 
 
-def test_dropout_follows_torchs_generator(processor, clips, folder):
+def test_dropout_uses_torchs_generator(processor, clips, folder):
     rows = list(load_examples("jsonl", folder / "clips.jsonl")) * 4
     collator = MicroEmoDataCollator(processor, clips=clips, dropout=StreamDropout(voice=0.5))
     torch.manual_seed(3)
@@ -146,7 +148,7 @@ def test_dropout_follows_torchs_generator(processor, clips, folder):
     assert torch.equal(first, again) and first.any() and not first.all()
 
 
-def test_unreadable_examples_are_an_error_unless_skipped(processor, clips, folder):
+def test_unreadable_examples_raise_or_are_skipped(processor, clips, folder):
     good, bad = next(read_examples("jsonl", folder / "clips.jsonl")), Example("gone", video=str(folder / "gone.mp4"))
     with pytest.raises(ValueError, match="example 'gone'"):
         MicroEmoDataCollator(processor, clips=clips)([good, bad])
@@ -158,10 +160,10 @@ def test_unreadable_examples_are_an_error_unless_skipped(processor, clips, folde
         MicroEmoDataCollator(processor, unreadable="ignore")
 
 
-def test_every_second_crop_may_be_left_out(processor, clips, folder):
+def test_face_rate_dropout_keeps_every_second_crop(processor, clips, folder):
     rows = list(load_examples("jsonl", folder / "clips.jsonl", take=1))
     every = MicroEmoDataCollator(processor, clips=clips)(rows)
     second = MicroEmoDataCollator(processor, clips=clips, dropout=StreamDropout(face_rate=1.0))(rows)
     assert torch.equal(second["face_times"], every["face_times"][:, ::2])
     assert torch.equal(second["action_unit_labels"], every["action_unit_labels"][:, ::2])
-    assert torch.equal(second["labels"], every["labels"]), "the face is still there to tell of"
+    assert torch.equal(second["labels"], every["labels"]), "the answer is not masked"

@@ -1,4 +1,4 @@
-"""Composed dialogues: repeatable, with evidence in its place and streams that are missing as often as intended."""
+"""Composed dialogues: reproducible, evidence inside of utterances, streams missing at the intended rates."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_evidence_lies_within_its_utterance(dialogues):
         assert ends[-1] <= dialogue.clip.end_seconds
 
 
-def test_streams_are_missing_clip_by_clip_as_often_as_intended(dialogues):
+def test_streams_are_missing_at_the_intended_rates(dialogues):
     def share(*kinds: str) -> float:
         return np.mean([any(each.kind in kinds for own in one.evidence for each in own) for one in dialogues])
 
@@ -47,7 +47,7 @@ def test_streams_are_missing_clip_by_clip_as_often_as_intended(dialogues):
         assert said == [bool(utterance.text) for utterance in dialogue.clip.utterances]
 
 
-def test_streams_agree_and_disagree(dialogues):
+def test_streams_agree_and_conflict(dialogues):
     pairs = [
         {each.kind: each.label for each in reversed(own)}
         for dialogue in dialogues

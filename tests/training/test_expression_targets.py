@@ -4,14 +4,14 @@ import pytest
 from microemo.training.face_tower.targets import calibrated_teacher_targets, mixed_targets, smooth_labels
 
 
-def test_smoothing_spreads_its_part_evenly():
+def test_smoothing_spreads_probability_evenly():
     rows = smooth_labels(np.array([2, 5]), smoothing=0.2)
     assert rows.sum(axis=1) == pytest.approx([1, 1])
     assert rows[0, 2] == pytest.approx(0.825)
     assert rows[0, 0] == pytest.approx(0.025)
 
 
-def test_mixing_weighs_rater_against_teachers():
+def test_targets_mix_labels_and_teachers():
     teachers = np.full((1, 8), 0.125, dtype=np.float32)
     rows = mixed_targets(np.array([1]), smoothing=0, teachers=teachers, weight=0.4)
     assert rows[0, 1] == pytest.approx(0.65)
@@ -20,7 +20,7 @@ def test_mixing_weighs_rater_against_teachers():
     assert without[0, 1] == 1
 
 
-def test_teachers_that_know_are_believed_and_those_that_do_not_give_the_prior():
+def test_informative_teachers_are_trusted_and_random_ones_give_the_prior():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, size=600)
     identities = np.array([f"person-{number // 3}" for number in range(600)])
@@ -32,7 +32,7 @@ def test_teachers_that_know_are_believed_and_those_that_do_not_give_the_prior():
     assert guessing[:, 0].std() < 0.1
 
 
-def test_a_faces_own_label_does_not_come_back_in_its_target():
+def test_targets_do_not_leak_the_faces_own_label():
     generator = np.random.default_rng(1)
     labels = generator.integers(0, 3, size=90)
     identities = np.array([f"person-{number // 3}" for number in range(90)])
@@ -45,7 +45,7 @@ def test_a_faces_own_label_does_not_come_back_in_its_target():
     assert not np.array_equal(before, after)
 
 
-def test_impossible_weights_are_refused():
+def test_invalid_weights_are_refused():
     with pytest.raises(ValueError, match="smoothing"):
         smooth_labels(np.array([0]), smoothing=1.0)
     with pytest.raises(ValueError, match="weight"):

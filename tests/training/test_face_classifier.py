@@ -23,7 +23,7 @@ from microemo.training.face_tower.classifier import (
 
 
 def normalise_colour(crops: np.ndarray) -> torch.Tensor:
-    """(B, h, w, 3) uint8 -> (B, 3, h, w), as the processor does it."""
+    """(B, h, w, 3) uint8 -> (B, 3, h, w), as in the processor."""
     levels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (levels - mean) / std
@@ -38,7 +38,7 @@ def first_features(tower: MobileNetV2Model, pixels: torch.Tensor) -> torch.Tenso
     return tower.eval().conv_stem.first_conv(pixels)
 
 
-def test_a_colour_blind_tower_reads_colour_as_its_grey(coloured):
+def test_colour_blind_tower_ignores_colour(coloured):
     tower = tiny_classifier().face_tower
     make_colour_blind(tower)
     grey = np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in coloured])
@@ -46,7 +46,7 @@ def test_a_colour_blind_tower_reads_colour_as_its_grey(coloured):
     torch.testing.assert_close(from_colour, first_features(tower, normalise_grey(grey)), atol=0.06, rtol=0)
 
 
-def test_a_colour_blind_tower_reads_grey_as_before_inside_the_rim(coloured):
+def test_colour_blind_tower_is_unchanged_on_grey_except_at_the_border(coloured):
     tower = tiny_classifier().face_tower
     pixels = normalise_grey(coloured[..., 0])
     before = first_features(tower, pixels)
@@ -55,12 +55,12 @@ def test_a_colour_blind_tower_reads_grey_as_before_inside_the_rim(coloured):
     torch.testing.assert_close(before[..., 1:-1, 1:-1], after[..., 1:-1, 1:-1], atol=1e-4, rtol=0)
 
 
-def test_grey_is_normalised_as_the_processor_normalises_it_in_colour(coloured):
+def test_normalised_grey_equals_the_processors(coloured):
     grey = np.repeat(coloured[..., :1], 3, axis=3)
     torch.testing.assert_close(normalise_grey(grey[..., 0]), normalise_colour(grey))
 
 
-def test_saved_and_loaded_it_says_the_same(tmp_path, monkeypatch):
+def test_save_and_load_give_the_same_logits(tmp_path, monkeypatch):
     model = tiny_classifier().eval()
     monkeypatch.setattr(classifier, "mobilenet_config", lambda: model.face_tower.config)
     crops = np.random.default_rng(1).integers(0, 256, size=(3, 64, 64), dtype=np.uint8)
@@ -75,7 +75,7 @@ def test_saved_and_loaded_it_says_the_same(tmp_path, monkeypatch):
         load_face_classifier(path)
 
 
-def test_logits_are_a_linear_layer_over_the_mean_region():
+def test_logits_are_a_linear_layer_over_mean_pooled_regions():
     model = tiny_classifier().eval()
     pixels = torch.randn(2, 3, 64, 64)
     regions = model.face_tower(pixels).last_hidden_state
@@ -85,14 +85,14 @@ def test_logits_are_a_linear_layer_over_the_mean_region():
     torch.testing.assert_close(model(pixels), expected)
 
 
-def test_beginning_and_finishing_is_the_whole_tower():
+def test_frozen_and_trained_parts_make_the_whole_tower():
     model = tiny_classifier().eval()
     pixels = torch.randn(2, 3, 64, 64)
-    features = model.finish(model.begin(pixels, blocks=5), blocks=5)
+    features = model.forward_trained(model.forward_frozen(pixels, blocks=5), blocks=5)
     torch.testing.assert_close(model.static_expression(features), model(pixels))
 
 
-def test_folded_batch_norms_change_no_answer():
+def test_folding_batch_norms_keeps_the_logits():
     model = tiny_classifier().train()
     pixels = torch.randn(4, 3, 64, 64)
     model(pixels)  # so that the statistics are not those of a new layer
@@ -100,7 +100,7 @@ def test_folded_batch_norms_change_no_answer():
     torch.testing.assert_close(fold_batch_norms(model)(pixels), model(pixels), atol=1e-4, rtol=1e-4)
 
 
-def test_convolutions_kept_in_full_precision_are_the_strided_depthwise_ones():
+def test_only_strided_depthwise_convolutions_run_in_float32():
     model = tiny_classifier().eval()
     pixels = torch.randn(2, 3, 64, 64)
     before = model(pixels)
@@ -126,5 +126,5 @@ def test_frozen_blocks_keep_weights_and_batch_statistics():
     )
 
 
-def test_no_faces_give_no_logits():
+def test_empty_batch_gives_empty_logits():
     assert classify_faces(tiny_classifier(), np.zeros((0, 64, 64), dtype=np.uint8)).shape == (0, 8)

@@ -1,4 +1,4 @@
-"""Stretches of a clip's face."""
+"""Random parts of a face timeline, and mirror_faces faces."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ import torch
 from microemo.data.example import FaceEvent, FaceTimeline
 from microemo.processing.clip import Clip
 from microemo.processing.facial_actions import COLUMN
-from microemo.training.objectives.face_clips import draw_stretch, mirrored
+from microemo.training.objectives.face_clips import draw_face_clip, mirror_faces
 
-BLINK_OF_FEAR = FaceEvent("micro", "fear", 7.0, 7.1, 7.2)
+MICRO_FEAR = FaceEvent("micro", "fear", 7.0, 7.1, 7.2)
 
 
 def clip(seconds=10.0):
@@ -27,39 +27,39 @@ def clip(seconds=10.0):
     )
 
 
-def test_a_stretch_is_a_part_that_keeps_its_times():
+def test_face_clip_keeps_the_times_of_its_crops():
     torch.manual_seed(0)
     starts = set()
     for _ in range(20):
-        part = draw_stretch(clip(), timeline=None, seconds=2.0)
+        part = draw_face_clip(clip(), timeline=None, seconds=2.0)
         assert 1.85 <= np.ptp(part.face_times) <= 2.01
         assert (part.face_crops[:, 0, 0, 0] == np.round(part.face_times * 10)).all()
         starts.add(part.face_times[0])
     assert len(starts) > 5
 
 
-def test_most_stretches_hold_a_brief_expression():
+def test_most_face_clips_contain_a_micro_expression():
     torch.manual_seed(0)
-    timeline = FaceTimeline((BLINK_OF_FEAR,))
-    parts = [draw_stretch(clip(), timeline=timeline, seconds=2.0).face_times for _ in range(100)]
-    holds = sum(times[0] <= 7.1 <= times[-1] for times in parts)
-    by_chance = sum(
+    timeline = FaceTimeline((MICRO_FEAR,))
+    parts = [draw_face_clip(clip(), timeline=timeline, seconds=2.0).face_times for _ in range(100)]
+    num_with_event = sum(times[0] <= 7.1 <= times[-1] for times in parts)
+    num_by_chance = sum(
         times[0] <= 7.1 <= times[-1]
-        for times in (draw_stretch(clip(), timeline=None, seconds=2.0).face_times for _ in range(100))
+        for times in (draw_face_clip(clip(), timeline=None, seconds=2.0).face_times for _ in range(100))
     )
-    assert holds > 65 and by_chance < 45
+    assert num_with_event > 65 and num_by_chance < 45
 
 
-def test_a_short_clip_stays_whole():
+def test_short_clip_is_unchanged():
     short = clip(1.5)
-    assert draw_stretch(short, timeline=None, seconds=2.0) is short
+    assert draw_face_clip(short, timeline=None, seconds=2.0) is short
 
 
-def test_a_mirror_turns_every_crop():
-    assert (mirrored(clip()).face_crops[:, :, ::-1] == clip().face_crops).all()
+def test_mirroring_flips_every_crop():
+    assert (mirror_faces(clip()).face_crops[:, :, ::-1] == clip().face_crops).all()
 
 
-def test_a_mirror_turns_what_was_measured_of_the_face():
+def test_mirroring_swaps_sides_of_the_measurements():
     count = len(clip().face_times)
     actions = np.zeros((count, 52), np.float32)
     actions[:, COLUMN["mouthSmileLeft"]] = 0.75
@@ -70,7 +70,9 @@ def test_a_mirror_turns_what_was_measured_of_the_face():
         gaze=np.full((count, 2), (8, 3), np.float32),
         face_actions_mask=np.ones(count, bool),
     )
-    seen = mirrored(measured)
-    assert (seen.face_actions[:, COLUMN["mouthSmileRight"]] == 0.75).all() and seen.face_actions.sum() == count * 0.75
-    assert seen.head_pose[0].tolist() == [5, -20, 10] and seen.gaze[0].tolist() == [-8, 3]
-    assert (mirrored(seen).face_actions == actions).all()
+    flipped = mirror_faces(measured)
+    assert (
+        flipped.face_actions[:, COLUMN["mouthSmileRight"]] == 0.75
+    ).all() and flipped.face_actions.sum() == count * 0.75
+    assert flipped.head_pose[0].tolist() == [5, -20, 10] and flipped.gaze[0].tolist() == [-8, 3]
+    assert (mirror_faces(flipped).face_actions == actions).all()

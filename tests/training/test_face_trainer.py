@@ -9,12 +9,12 @@ from torch import nn
 from microemo.training.face_tower.recipe import FaceTowerRecipe
 from microemo.training.face_tower.targets import smooth_labels
 from microemo.training.face_tower.trainer import (
-    FaceLessons,
     FaceTrainer,
-    Mixture,
-    drawn_log_prior,
+    FaceTrainingData,
+    Mixup,
     parameter_groups,
     rebalanced,
+    sampled_log_prior,
     sampling_weights,
     update_average,
 )
@@ -23,12 +23,12 @@ RECIPE = FaceTowerRecipe(epochs=3, batch_size=8, fewest_counted=1, teacher_weigh
 
 
 @pytest.fixture
-def lessons() -> FaceLessons:
+def training_data() -> FaceTrainingData:
     generator = np.random.default_rng(0)
     blocks = RECIPE.frozen_blocks
-    shape = tiny_classifier().begin(torch.zeros(1, 3, 32, 32), blocks=blocks).permute(0, 2, 3, 1).shape[1:]
+    shape = tiny_classifier().forward_frozen(torch.zeros(1, 3, 32, 32), blocks=blocks).permute(0, 2, 3, 1).shape[1:]
     labels = np.arange(24) % 8
-    return FaceLessons(
+    return FaceTrainingData(
         variants=generator.normal(size=(2, 30, *shape)).astype(np.float16),
         rows=np.arange(3, 27),
         labels=labels,
@@ -38,11 +38,11 @@ def lessons() -> FaceLessons:
 
 
 def make_trainer(
-    lessons: FaceLessons, *, recipe: FaceTowerRecipe = RECIPE, seed: int = 0, checkpoint=None
+    training_data: FaceTrainingData, *, recipe: FaceTowerRecipe = RECIPE, seed: int = 0, checkpoint=None
 ) -> FaceTrainer:
     torch.manual_seed(0)
     return FaceTrainer(
-        tiny_classifier(dropout=recipe.dropout), lessons=lessons, recipe=recipe, seed=seed, checkpoint=checkpoint
+        tiny_classifier(dropout=recipe.dropout), data=training_data, recipe=recipe, seed=seed, checkpoint=checkpoint
     )
 
 
@@ -55,55 +55,55 @@ def stop_after_first(epoch: int) -> None:
         raise Stopped
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(lessons, tmp_path):
-    whole = make_trainer(lessons).train().state_dict()
-    stopped = make_trainer(lessons, checkpoint=tmp_path / "run.pt")
+def test_resumed_run_equals_an_uninterrupted_one(training_data, tmp_path):
+    whole = make_trainer(training_data).train().state_dict()
+    stopped = make_trainer(training_data, checkpoint=tmp_path / "run.pt")
     with pytest.raises(Stopped):
         stopped.train(after_epoch=stop_after_first)
-    resumed = make_trainer(lessons, checkpoint=tmp_path / "run.pt")
+    resumed = make_trainer(training_data, checkpoint=tmp_path / "run.pt")
     result = resumed.train().state_dict()
     assert len(resumed.losses) == RECIPE.epochs
     for key, value in whole.items():
         assert torch.equal(value, result[key]), key
 
 
-def test_the_seed_decides(lessons):
-    first, again, other = (make_trainer(lessons, seed=seed).train().state_dict() for seed in (1, 1, 2))
+def test_result_depends_on_the_seed(training_data):
+    first, again, other = (make_trainer(training_data, seed=seed).train().state_dict() for seed in (1, 1, 2))
     key = "static_expression.weight"
     assert torch.equal(first[key], again[key])
     assert not torch.equal(first[key], other[key])
 
 
-def test_a_checkpoint_of_another_recipe_is_refused(lessons, tmp_path):
-    make_trainer(lessons, checkpoint=tmp_path / "run.pt").train()
+def test_checkpoint_of_another_recipe_is_refused(training_data, tmp_path):
+    make_trainer(training_data, checkpoint=tmp_path / "run.pt").train()
     with pytest.raises(ValueError, match="checkpoint"):
-        make_trainer(lessons, seed=9, checkpoint=tmp_path / "run.pt").train()
+        make_trainer(training_data, seed=9, checkpoint=tmp_path / "run.pt").train()
 
 
-def test_targets_and_scores_must_fit_the_faces(lessons):
+def test_mismatched_targets_and_scores_are_refused(training_data):
     with pytest.raises(ValueError, match=r"targets must have shape \(24, 8\), got \(23, 8\)"):
-        replace(lessons, targets=lessons.targets[1:])
+        replace(training_data, targets=training_data.targets[1:])
     with pytest.raises(ValueError, match="scores has 20 entries for 24 rows"):
-        replace(lessons, scores=lessons.scores[:20])
+        replace(training_data, scores=training_data.scores[:20])
 
 
-def test_without_teachers_there_is_nothing_to_imitate(lessons):
-    trainer = make_trainer(replace(lessons, scores=np.zeros((24, 0), dtype=np.float32)))
+def test_no_imitation_loss_without_teachers(training_data):
+    trainer = make_trainer(replace(training_data, scores=np.zeros((24, 0), dtype=np.float32)))
     trainer.train()
     assert np.isfinite(trainer.losses).all()
 
 
-def test_imitation_reaches_the_tower(lessons):
+def test_imitation_loss_changes_the_tower(training_data):
     towers = [
-        make_trainer(lessons, recipe=replace(RECIPE, imitation_weight=weight)).train().face_tower.state_dict()
+        make_trainer(training_data, recipe=replace(RECIPE, imitation_weight=weight)).train().face_tower.state_dict()
         for weight in (0.0, 1.0)
     ]
     assert not torch.equal(towers[0]["conv_1x1.convolution.weight"], towers[1]["conv_1x1.convolution.weight"])
 
 
-def test_only_the_upper_part_is_trained(lessons):
+def test_frozen_blocks_are_not_trained(training_data):
     before = tiny_classifier().face_tower.state_dict()
-    after = make_trainer(lessons).train().face_tower.state_dict()
+    after = make_trainer(training_data).train().face_tower.state_dict()
     for key, value in before.items():
         layer = int(key.split(".")[1]) if key.startswith("layer.") else None
         is_frozen = key.startswith("conv_stem.") or (layer is not None and layer < RECIPE.frozen_blocks)
@@ -111,8 +111,8 @@ def test_only_the_upper_part_is_trained(lessons):
             assert torch.equal(value, after[key]) == is_frozen, key
 
 
-def test_the_rate_rises_and_falls_to_nothing(lessons):
-    trainer = make_trainer(lessons)
+def test_learning_rate_warms_up_and_decays_to_zero(training_data):
+    trainer = make_trainer(training_data)
     steps = trainer.steps_per_epoch * RECIPE.epochs
     rates = [trainer._rate(step) for step in range(steps + 1)]
     assert max(rates) == 1 and rates[-1] == 0
@@ -120,7 +120,7 @@ def test_the_rate_rises_and_falls_to_nothing(lessons):
     assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
-def test_full_sampling_power_draws_classes_evenly_and_none_draws_faces_evenly():
+def test_sampling_power_balances_classes():
     labels = np.array([0] * 30 + [1] * 10 + [2] * 2)
     even = sampling_weights(labels, power=1, fewest=1)
     assert [even[labels == label].sum() for label in range(3)] == pytest.approx([1 / 3] * 3)
@@ -129,23 +129,23 @@ def test_full_sampling_power_draws_classes_evenly_and_none_draws_faces_evenly():
     assert capped[labels == 2].sum() == pytest.approx(0.2 * capped[labels == 1].sum())
 
 
-def test_the_prior_is_that_of_the_targets_drawn():
+def test_log_prior_is_that_of_the_sampled_targets():
     labels = np.array([0] * 30 + [1] * 10)
     targets = smooth_labels(labels, smoothing=0)
-    prior = drawn_log_prior(targets, weights=np.full(40, 1 / 40), fewest=1).exp()
+    prior = sampled_log_prior(targets, weights=np.full(40, 1 / 40), fewest=1).exp()
     assert float(prior[0] / prior[1]) == pytest.approx(3)
     assert float(prior.sum()) == pytest.approx(1)
     assert float(prior[7] / prior[1]) == pytest.approx(0.1)  # absent: as if there were one
 
 
-def test_mixup_mixes_inputs_and_targets_alike():
-    mixture = Mixture.draw(6, alpha=0.5, generator=np.random.default_rng(3))
-    inputs, targets = mixture.of(torch.arange(6.0).view(6, 1, 1, 1)), mixture.of(torch.eye(6))
+def test_mixup_uses_the_same_share_for_inputs_and_targets():
+    mixup = Mixup.draw(6, alpha=0.5, generator=np.random.default_rng(3))
+    inputs, targets = mixup.apply(torch.arange(6.0).view(6, 1, 1, 1)), mixup.apply(torch.eye(6))
     torch.testing.assert_close(targets @ torch.arange(6.0), inputs.flatten())
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(6))
 
 
-def test_rebalancing_lifts_rare_classes_by_the_part_of_their_rarity():
+def test_rebalancing_raises_rare_classes():
     model = tiny_classifier().eval()
     labels = np.array([0] * 80 + [1] * 20)
     pixels = torch.randn(2, 3, 64, 64)
@@ -156,7 +156,7 @@ def test_rebalancing_lifts_rare_classes_by_the_part_of_their_rarity():
     torch.testing.assert_close(unchanged(pixels), model(pixels))
 
 
-def test_the_average_moves_by_its_decay_and_takes_batch_statistics_along():
+def test_moving_average_includes_batch_statistics():
     average, model = tiny_classifier(seed=0), tiny_classifier(seed=1)
     for name in ("static_expression.weight", "face_tower.conv_1x1.normalization.running_var"):
         model.state_dict()[name].fill_(2.0)
@@ -166,7 +166,7 @@ def test_the_average_moves_by_its_decay_and_takes_batch_statistics_along():
         torch.testing.assert_close(average.state_dict()[name], torch.full_like(average.state_dict()[name], 1.25))
 
 
-def test_every_trained_parameter_is_in_one_group_and_only_matrices_decay():
+def test_parameter_groups_are_complete_and_only_matrices_decay():
     model, imitation = tiny_classifier(), nn.Linear(3, 2)
     model.freeze_first(2)
     groups = parameter_groups(model, imitation=imitation, recipe=RECIPE)
@@ -178,6 +178,6 @@ def test_every_trained_parameter_is_in_one_group_and_only_matrices_decay():
 
 
 @pytest.mark.parametrize(("name", "value"), [("epochs", 0), ("teacher_weight", 1.1), ("dropout", 1.0), ("folds", 1)])
-def test_impossible_recipes_are_refused(name, value):
+def test_invalid_recipes_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         FaceTowerRecipe(**{name: value})

@@ -31,7 +31,7 @@ def load(path: Path, faces: StillFaces, *, seed: int = 0, augmentation: FaceAugm
     )
 
 
-def test_a_variant_is_what_the_frozen_blocks_say_of_an_augmented_crop(faces, tmp_path):
+def test_variants_are_frozen_features_of_augmented_crops(faces, tmp_path):
     variants = load(tmp_path / "variants.npy", faces)
     generator = np.random.default_rng((0, 1))
     crops = [
@@ -39,22 +39,23 @@ def test_a_variant_is_what_the_frozen_blocks_say_of_an_augmented_crop(faces, tmp
         for crop, inside in zip(faces.crops, faces.inside, strict=True)
     ]
     with torch.inference_mode():
-        expected = tiny_classifier().eval().begin(normalise_grey(np.stack(crops)), blocks=3).permute(0, 2, 3, 1)
+        hidden = tiny_classifier().eval().forward_frozen(normalise_grey(np.stack(crops)), blocks=3)
+        expected = hidden.permute(0, 2, 3, 1)
     assert variants.shape == (2, *expected.shape)
     error = np.abs(variants[1].astype(np.float32) - expected.numpy())
     assert error.max() < 0.05 * np.abs(expected.numpy()).max()
 
 
-def test_a_second_call_reads_and_the_seed_decides(faces, tmp_path):
-    first = np.array(load(tmp_path / "one.npy", faces))
-    written = (tmp_path / "one.npy").stat().st_mtime_ns
-    np.testing.assert_array_equal(first, load(tmp_path / "one.npy", faces))
-    assert (tmp_path / "one.npy").stat().st_mtime_ns == written
+def test_second_call_reads_the_file_and_the_seed_changes_it(faces, tmp_path):
+    first = np.array(load(tmp_path / "variants.npy", faces))
+    modified = (tmp_path / "variants.npy").stat().st_mtime_ns
+    np.testing.assert_array_equal(first, load(tmp_path / "variants.npy", faces))
+    assert (tmp_path / "variants.npy").stat().st_mtime_ns == modified
     assert not np.array_equal(first, load(tmp_path / "other.npy", faces, seed=1))
     assert not np.array_equal(first[0], first[1])
 
 
-def test_a_file_of_other_choices_is_refused(faces, tmp_path):
+def test_file_of_other_settings_is_refused(faces, tmp_path):
     load(tmp_path / "variants.npy", faces)
     with pytest.raises(ValueError, match="was made with"):
         load(tmp_path / "variants.npy", faces, augmentation=replace(FaceAugmentation(), shift=0.0))

@@ -1,4 +1,4 @@
-"""Answers say what the evidence says, in the form that the parser reads."""
+"""Target answers match the evidence and can be parsed."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ FORMS = range(6)
 
 
 def sentences_in(text: str, *, allowed: set[str]) -> int:
-    """Of how many of the allowed sentences a text is made; raises `AssertionError` where it has another."""
+    """Number of sentences in a text; raises `AssertionError` for a sentence that is not allowed."""
     count = 0
     while text:
         first = max((each for each in allowed if f"{text} ".startswith(f"{each} ")), key=len, default=None)
@@ -45,7 +45,7 @@ def dialogues():
     return [tiny_composer().compose(rng) for _ in range(60)]
 
 
-def test_labels_begin_with_the_leading_family_and_reasons_are_the_evidence(dialogues):
+def test_first_label_is_of_the_top_family_and_reasons_are_evidence(dialogues):
     rng = np.random.default_rng(1)
     for dialogue in dialogues:
         for utterance, evidence in zip(dialogue.clip.utterances, dialogue.evidence, strict=True):
@@ -57,7 +57,7 @@ def test_labels_begin_with_the_leading_family_and_reasons_are_the_evidence(dialo
             assert 1 <= sentences_in(answer.description, allowed=allowed) <= MAX_SENTENCES
 
 
-def test_an_answer_about_the_clip_tells_of_its_utterances(dialogues):
+def test_clip_answer_uses_evidence_of_its_utterances(dialogues):
     rng = np.random.default_rng(2)
     for dialogue in (each for each in dialogues if len(each.evidence) > 1):
         answer = parse_emotions(clip_answer(dialogue.evidence, offset=0.0, rng=rng))
@@ -67,7 +67,7 @@ def test_an_answer_about_the_clip_tells_of_its_utterances(dialogues):
         assert sentences_in(answer.description, allowed=sentences_of(every, offset=0.0)) <= MAX_SENTENCES
 
 
-def test_a_conflict_is_told_and_the_same_draw_gives_the_same_answer():
+def test_conflict_is_mentioned_and_answers_are_reproducible():
     evidence = [
         Evidence("face", "happiness", 1.0, 3.0, certainty=0.9),
         Evidence("voice", "anger", 1.0, 3.0, certainty=0.9),
@@ -81,7 +81,7 @@ def test_a_conflict_is_told_and_the_same_draw_gives_the_same_answer():
 
 
 @pytest.mark.parametrize("answer", [utterance_answer, clip_answer])
-def test_without_evidence_nothing_is_made_up(answer):
+def test_answer_without_evidence(answer):
     arguments = {"span": (0.0, 1.0)} if answer is utterance_answer else {}
     evidence = () if answer is utterance_answer else ((),)
     parsed = parse_emotions(answer(evidence, offset=0.0, rng=np.random.default_rng(0), **arguments))

@@ -1,4 +1,4 @@
-"""Examples of the language part: prompt, labels, batches that a model takes, and files."""
+"""Tokenized examples: prompt, labels, batches and files."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def words(processor):
     return words_example(Example("w", utterances=spoken), processor=processor, names=EMOTIONS)
 
 
-def test_the_prompt_has_the_lines_of_the_evidence(parts):
+def test_prompt_contains_the_evidence(parts):
     processor = parts[1]
     shown, hidden = example(processor), example(processor, shows_evidence=False)
     for utterance, own in zip(CLIP.utterances, EVIDENCE, strict=True):
@@ -63,7 +63,7 @@ def test_the_prompt_has_the_lines_of_the_evidence(parts):
     torch.testing.assert_close(shown.emotions, hidden.emotions)
 
 
-def test_labels_are_on_the_answer_alone(parts):
+def test_labels_cover_the_answer_only(parts):
     processor = parts[1]
     for seed in range(6):
         made = example(processor, seed=seed)
@@ -76,7 +76,7 @@ def test_labels_are_on_the_answer_alone(parts):
         assert made.emotions.shape == (2, len(EMOTIONS)) and made.affect.shape == (2, 2)
 
 
-def test_a_batch_is_padded_and_the_model_takes_it(parts):
+def test_model_accepts_a_padded_batch(parts):
     model, processor = parts
     collator = LanguageCollator(pad_token_id=processor.tokenizer.pad_token_id)
     batch = collator([example(processor, **soft_tokens()), words(processor), example(processor, seed=1)])
@@ -91,7 +91,7 @@ def test_a_batch_is_padded_and_the_model_takes_it(parts):
     assert "mm_encoder_outputs" not in collator([words(processor)])
 
 
-def test_soft_tokens_reach_the_language_model(parts):
+def test_soft_tokens_change_the_outputs(parts):
     model, processor = parts
     collator = LanguageCollator(pad_token_id=processor.tokenizer.pad_token_id)
     streams = soft_tokens()
@@ -101,7 +101,7 @@ def test_soft_tokens_reach_the_language_model(parts):
     assert not torch.isclose(*losses)
 
 
-def test_examples_are_read_back_as_they_were_saved(parts, tmp_path):
+def test_save_and_load_examples(parts, tmp_path):
     processor = parts[1]
     examples = [example(processor, **soft_tokens()), words(processor)]
     save_examples(examples, path=tmp_path / "new" / "evidence.pt")

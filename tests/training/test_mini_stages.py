@@ -1,4 +1,4 @@
-"""The language part of microemo-mini in one command: which steps are done, in which order, on which paths."""
+"""The command that trains the language part: its steps, their order and paths."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ LORA_FILE = "language_model_lora.safetensors"
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """A face, an emotion head and a LoRA; the voice shares the head's file."""
+    """A checkpoint with a face part, an emotion head and a LoRA; the voice head shares the emotion head's file."""
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     save_file({"model.micro_dynamics.norm.weight": torch.ones(2)}, folder / "face_dynamics.safetensors")
@@ -37,7 +37,7 @@ def checkpoint(tmp_path):
 
 @pytest.fixture
 def steps(checkpoint, monkeypatch):
-    """What was done, by fakes that leave behind what the real steps end with; "stop" among them ends the run there."""
+    """Records the steps, which are fakes that write the final files of the real ones; "stop" interrupts the run."""
     done, stop = [], []
 
     def assemble(*, out_dir, checkpoint_dir):
@@ -63,7 +63,7 @@ def steps(checkpoint, monkeypatch):
     return done, stop
 
 
-def test_every_stage_begins_with_what_the_one_before_left(steps, tmp_path):
+def test_every_stage_starts_from_the_previous_one(steps, tmp_path):
     done, _ = steps
     data, out = tmp_path / "data", tmp_path / "my: runs #1"  # letters that mean something in YAML
     assert train_mini(data, out=out) == out / "evidence_2"
@@ -86,7 +86,7 @@ def test_every_stage_begins_with_what_the_one_before_left(steps, tmp_path):
     ]
 
 
-def test_a_stopped_run_goes_on_where_it_was(steps, tmp_path):
+def test_interrupted_run_resumes(steps, tmp_path):
     done, stop = steps
     out = tmp_path / "runs"
     stop.append(True)
@@ -101,7 +101,7 @@ def test_a_stopped_run_goes_on_where_it_was(steps, tmp_path):
     assert len(done) == 7, "nothing is left to do"
 
 
-def test_perception_is_the_checkpoint_without_its_language_part(checkpoint, tmp_path):
+def test_write_perception_removes_the_language_part(checkpoint, tmp_path):
     out = write_perception(checkpoint, out=tmp_path / "perception")
     left = read_checkpoint(out)  # which checks the hashes of the record
     assert left.trained_parts == ("micro_dynamics",) and not left.loras
@@ -110,7 +110,7 @@ def test_perception_is_the_checkpoint_without_its_language_part(checkpoint, tmp_
     assert "model.emotion_head.dense.bias" in load_file(checkpoint / "heads.safetensors"), "the checkpoint stays"
 
 
-def test_a_starting_folder_is_assembled_of_perception(monkeypatch, tmp_path):
+def test_starting_folder_has_no_language_part(monkeypatch, tmp_path):
     assemble_of_tiny_parts(monkeypatch)
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / RECORD).write_text(json.dumps({"trained_parts": ["explanations"]}))
@@ -121,7 +121,7 @@ def test_a_starting_folder_is_assembled_of_perception(monkeypatch, tmp_path):
     assert MicroEmoConfig.from_pretrained(tmp_path / "runs" / "start").trained_parts == []
 
 
-def test_the_command_runs_all_stages(monkeypatch, tmp_path, capsys):
+def test_command_runs_all_stages(monkeypatch, tmp_path, capsys):
     called = []
     monkeypatch.setattr(mini_stages, "train_mini", lambda data, **settings: called.append((data, settings)))
     parser = argparse.ArgumentParser()

@@ -1,4 +1,4 @@
-"""Recipes: every key is checked, and those of the package are what they claim."""
+"""Recipes: keys are checked, and the packaged recipes are valid and consistent."""
 
 import pytest
 from transformers import HfArgumentParser, TrainingArguments
@@ -15,7 +15,7 @@ SMALL = {
 }
 
 
-def test_numbers_are_read_as_people_write_them():
+def test_numbers_in_scientific_notation_are_floats():
     assert parse_yaml("{a: 2e-5, b: 1.5E3, c: 7, d: 0.05, e: 2e}") == {
         "a": 2e-5,
         "b": 1500,
@@ -25,11 +25,11 @@ def test_numbers_are_read_as_people_write_them():
     }
 
 
-def test_words_are_not_taken_for_truth_values():
+def test_only_true_and_false_are_bools():
     assert parse_yaml("{a: no, b: on, c: true, d: False}") == {"a": "no", "b": "on", "c": True, "d": False}
 
 
-def test_values_can_be_changed(tmp_path):
+def test_values_can_be_overridden(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(str(SMALL))
     changes = [
@@ -59,24 +59,24 @@ def test_values_can_be_changed(tmp_path):
         ({"model": {"quantization": {"load_in_4bit": True}}}, "needs lora"),
         (
             {"model": {"quantization": {"load_in_4bit": True}}, "lora": {"continues": "x"}},
-            "lora.continues needs whole",
+            "lora.continues needs unquantized",
         ),
         ({"data": {**SMALL["data"], "streaming": True}}, "max_steps"),
         ({"data": {"train": [{"reader": "jsonl", "path": "x", "repeat": 0}]}}, "repeat .0"),
     ],
 )
-def test_mistakes_are_named(change, message):
+def test_invalid_recipes_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         recipe_of({**SMALL, **change})
 
 
-def test_an_unknown_recipe_names_the_known_ones():
+def test_unknown_recipe_error_lists_the_packaged_ones():
     with pytest.raises(ValueError, match=r"recipe \(stage9\).*evidence"):
         load_recipe("stage9")
 
 
 @pytest.mark.parametrize("name", packaged_recipes())
-def test_the_packages_recipes_can_be_used(name):
+def test_packaged_recipes_are_valid(name):
     recipe = load_recipe(name, changes=["training.bf16=false", "training.use_cpu=true"])
     known = {*READERS, "language_examples"}
     assert {source.reader for source in (*recipe.data.train, *recipe.data.evaluation)} <= known
@@ -86,25 +86,15 @@ def test_the_packages_recipes_can_be_used(name):
     HfArgumentParser([TrainingArguments]).parse_dict(settings)
 
 
-@pytest.mark.parametrize("name", ["paper_7b", "paper_7b_fsdp"])
-def test_the_papers_recipe_has_the_papers_numbers(name):
-    recipe = load_recipe(name)
-    training = recipe.training
-    assert (training["learning_rate"], training["weight_decay"], training["warmup_steps"]) == (2e-5, 0.05, 0.05)
-    assert (training["lr_scheduler_type"], training["num_train_epochs"]) == ("cosine", 3)
-    assert (recipe.lora.r, recipe.lora.alpha) == (32, 32)
-    assert recipe.lora.targets == ("q_proj", "k_proj", "v_proj", "o_proj")
-
-
-def test_the_stages_of_the_face_follow_each_other_and_share_what_was_read():
+def test_face_stages_are_chained_and_share_the_reading_settings():
     stages = [load_recipe(name) for name in ("face_movement", "face_dynamics", "face_flow", "streams")]
     assert stages[0].model.path is None
     for before, stage in zip(stages, stages[1:-1], strict=False):
         assert stage.model.path == f"{before.training['output_dir']}/model"
-    assert all(stage.data.reading == stages[0].data.reading for stage in stages), "clips and features are kept once"
+    assert all(stage.data.reading == stages[0].data.reading for stage in stages), "all stages share the cached clips"
 
 
-def test_the_evidence_stage_goes_on_with_the_words():
+def test_evidence_stage_continues_the_lora_of_the_words():
     words, evidence = load_recipe("words"), load_recipe("evidence")
     run = words.training["output_dir"]
     assert evidence.model.path == f"{run}/model"

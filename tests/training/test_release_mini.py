@@ -1,4 +1,4 @@
-"""Runs of three stages on a tiny microemo-mini, shipped, assembled, and its language part trained again."""
+"""Releases of a three-stage training of a tiny microemo-mini, and of its retrained language part."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from microemo.data.package_weights import file_sha256
 from microemo.training import release_mini
 from microemo.training.mini_stages import write_perception
 from microemo.training.parameter_groups import PARTS
-from microemo.training.release_mini import SHIPPED_FILES, main, ship
+from microemo.training.release_mini import RELEASE_FILES, main, release
 from microemo.training.train import train
 
 TOWER_FILE, LORA_FILE = "face_tower.safetensors", "language_model_lora.safetensors"
@@ -28,8 +28,8 @@ LORA = {"r": 2, "alpha": 6}
 
 
 @dataclass(frozen=True)
-class Works:
-    """Where the stages were trained. checkpoint: what they began with; runs: the stages."""
+class Stages:
+    """The trained stages. checkpoint: the base checkpoint; runs: folder of the stages."""
 
     checkpoint: Path
     runs: Path
@@ -51,45 +51,45 @@ def patched():
 
 
 @pytest.fixture(scope="module")
-def works(workshop, patched, tmp_path_factory) -> Works:
-    root = tmp_path_factory.mktemp("works")
-    works = Works(_write_first_checkpoint(root), root / "runs", root / "cache")
-    mini = works.assemble(works.checkpoint)
+def stages(workshop, patched, tmp_path_factory) -> Stages:
+    root = tmp_path_factory.mktemp("stages")
+    stages = Stages(_write_first_checkpoint(root), root / "runs", root / "cache")
+    mini = stages.assemble(stages.checkpoint)
     face = {
         "model": {"path": str(mini), "objective": "face"},
         "parts": ("micro_dynamics", "face_head"),
         "data": {"person": "largest"},
     }
     declared = {"declare": ["micro_dynamics"], "frozen": ["face_head.static_expression"]}
-    _train(workshop, works.runs / "face_dynamics", declared=declared, **face)
-    _train_language(workshop, works.runs, begin=works.runs / "face_dynamics" / "model")
-    return works
+    _train(workshop, stages.runs / "face_dynamics", declared=declared, **face)
+    _train_language(workshop, stages.runs, start=stages.runs / "face_dynamics" / "model")
+    return stages
 
 
 @pytest.fixture(scope="module")
-def shipped(works, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("shipped") / "mini"
-    shutil.copytree(works.checkpoint, out)
+def released(stages, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("released") / "mini"
+    shutil.copytree(stages.checkpoint, out)
     (out / "notes").mkdir()
-    (out / "notes" / "kept.txt").write_text("not ours")
-    return ship(works.last_run, out=out)
+    (out / "notes" / "note.txt").write_text("not ours")
+    return release(stages.last_run, out=out)
 
 
-def test_the_files_are_the_groups_in_float16_and_the_tower_stays(works, shipped):
-    assert {path.name for path in shipped.glob("*.safetensors")} == NEW_FILES | {TOWER_FILE}
-    assert (shipped / TOWER_FILE).read_bytes() == (works.checkpoint / TOWER_FILE).read_bytes()
+def test_files_are_float16_groups_and_the_tower_is_unchanged(stages, released):
+    assert {path.name for path in released.glob("*.safetensors")} == NEW_FILES | {TOWER_FILE}
+    assert (released / TOWER_FILE).read_bytes() == (stages.checkpoint / TOWER_FILE).read_bytes()
     for name in NEW_FILES:
-        assert {value.dtype for value in load_file(shipped / name).values()} == {torch.float16}
-        assert (shipped / name).stat().st_mode & 0o777 == 0o644
-    assert (shipped / "notes" / "kept.txt").read_text() == "not ours"
-    assert not list(shipped.parent.glob(".*"))
+        assert {value.dtype for value in load_file(released / name).values()} == {torch.float16}
+        assert (released / name).stat().st_mode & 0o777 == 0o644
+    assert (released / "notes" / "note.txt").read_text() == "not ours"
+    assert not list(released.parent.glob(".*"))
 
 
-def test_the_record_tells_of_every_stage(works, shipped):
-    record = json.loads((shipped / RECORD).read_text())
+def test_record_describes_every_stage(stages, released):
+    record = json.loads((released / RECORD).read_text())
     assert record["trained_parts"] == ["face_tower", "micro_dynamics", "emotion_head", "explanations"]
-    assert record["face_tower"] == json.loads((works.checkpoint / RECORD).read_text())["face_tower"]
-    assert record["files"] == {name: file_sha256(shipped / name) for name in sorted(NEW_FILES)}
+    assert record["face_tower"] == json.loads((stages.checkpoint / RECORD).read_text())["face_tower"]
+    assert record["files"] == {name: file_sha256(released / name) for name in sorted(NEW_FILES)}
     assert [stage["name"] for stage in record["stages"]] == ["face_dynamics", "words", "evidence"]
     for stage in record["stages"]:
         assert stage["seed"] == 42 and len(stage["data"]["train"]) == 64
@@ -97,78 +97,78 @@ def test_the_record_tells_of_every_stage(works, shipped):
         assert all(value == float(f"{value:.4g}") for entry in stage["curves"] for value in entry.values())
     assert record["stages"][1]["recipe"]["lora"]["alpha"] == LORA["alpha"]
     assert record["stages"][2]["recipe"]["training"]["output_dir"] == "evidence"
-    assert str(works.runs) not in json.dumps(record)
+    assert str(stages.runs) not in json.dumps(record)
     assert record["reading_settings"]["face_fps"] == 8.0
 
 
-def test_the_assembled_model_answers_as_the_trained_one(works, shipped):
-    folder = works.assemble(shipped)
-    found = MicroEmoForConditionalGeneration.from_pretrained(folder)
-    trained = MicroEmoForConditionalGeneration.from_pretrained(works.last_run / "model")
-    assert found.dtype == torch.float32
-    assert found.config.trained_parts == trained.config.trained_parts
-    processors = [MicroEmoProcessor.from_pretrained(path) for path in (folder, works.last_run / "model")]
+def test_assembled_model_equals_the_trained_model(stages, released):
+    folder = stages.assemble(released)
+    assembled = MicroEmoForConditionalGeneration.from_pretrained(folder)
+    trained = MicroEmoForConditionalGeneration.from_pretrained(stages.last_run / "model")
+    assert assembled.dtype == torch.float32
+    assert assembled.config.trained_parts == trained.config.trained_parts
+    processors = [MicroEmoProcessor.from_pretrained(path) for path in (folder, stages.last_run / "model")]
     assert processors[0].reading_settings == processors[1].reading_settings
     with torch.no_grad():
-        logits = [_logits(model) for model in (found, trained)]
-    torch.testing.assert_close(*logits, rtol=0, atol=2e-3)  # 11 bits of each weight
-    begun_with = MicroEmoForConditionalGeneration.from_pretrained(works.assemble(works.checkpoint))
-    assert (_logits(begun_with) - logits[1]).abs().max() > 0.05
+        logits = [_logits(model) for model in (assembled, trained)]
+    torch.testing.assert_close(*logits, rtol=0, atol=2e-3)  # float16 weights
+    base = MicroEmoForConditionalGeneration.from_pretrained(stages.assemble(stages.checkpoint))
+    assert (_logits(base) - logits[1]).abs().max() > 0.05
 
 
-def test_a_language_part_that_was_trained_anew_replaces_the_old_one(workshop, works, shipped, tmp_path):
-    """`ship` compares the assembled model with the run's, so that nothing of the old LoRA is left in it."""
-    start = works.assemble(write_perception(shipped, out=tmp_path / "perception"))
+def test_retrained_language_part_replaces_the_old_one(workshop, stages, released, tmp_path):
+    """`release` compares the assembled model with the run's, so nothing of the old LoRA can remain."""
+    start = stages.assemble(write_perception(released, out=tmp_path / "perception"))
     assert MicroEmoForConditionalGeneration.from_pretrained(start).config.trained_parts == [
         "face_tower",
         "micro_dynamics",
     ]
-    run = _train_language(workshop, tmp_path / "runs", begin=start)
-    out = ship(run, out=_copy(shipped, tmp_path / "mini"))
+    run = _train_language(workshop, tmp_path / "runs", start=start)
+    out = release(run, out=_copy(released, tmp_path / "mini"))
     record = json.loads((out / RECORD).read_text())
     assert [stage["name"] for stage in record["stages"]] == ["face_dynamics", "words", "evidence"]
-    before = json.loads((shipped / RECORD).read_text())
+    before = json.loads((released / RECORD).read_text())
     assert record["stages"][0] == before["stages"][0] and record["stages"][1] != before["stages"][1]
     assert record["trained_parts"] == before["trained_parts"]
     assert read_lora(out / LORA_FILE).rank == LORA["r"]
     changed = {name for name in NEW_FILES if record["files"][name] != before["files"][name]}
-    assert changed == {"streams.safetensors", "heads.safetensors", LORA_FILE}, "the face stays"
+    assert changed == {"streams.safetensors", "heads.safetensors", LORA_FILE}, "the face part is unchanged"
 
 
-def test_a_face_that_was_trained_on_leaves_the_language_part(workshop, works, shipped, tmp_path):
-    model = {"path": str(works.assemble(shipped)), "objective": "face"}
+def test_face_stage_leaves_the_language_part_unchanged(workshop, stages, released, tmp_path):
+    model = {"path": str(stages.assemble(released)), "objective": "face"}
     settings = {"parts": ("micro_dynamics", "face_head"), "data": {"person": "largest"}}
     declared = {"frozen": ["face_head.static_expression"]}
     run = _train(workshop, tmp_path / "runs" / "face_flow", declared=declared, model=model, **settings)
-    out = ship(run, out=_copy(shipped, tmp_path / "mini"))
-    stages = json.loads((out / RECORD).read_text())["stages"]
-    assert [stage["name"] for stage in stages] == ["face_dynamics", "words", "evidence", "face_flow"]
+    out = release(run, out=_copy(released, tmp_path / "mini"))
+    recorded = json.loads((out / RECORD).read_text())["stages"]
+    assert [stage["name"] for stage in recorded] == ["face_dynamics", "words", "evidence", "face_flow"]
     for name in ("streams.safetensors", "heads.safetensors", LORA_FILE):
-        assert (out / name).read_bytes() == (shipped / name).read_bytes()
+        assert (out / name).read_bytes() == (released / name).read_bytes()
 
 
-def test_moved_runs_are_found_beside_each_other(works, tmp_path, capsys):
+def test_moved_runs_are_found_by_their_sibling_folders(stages, tmp_path, capsys):
     moved = tmp_path / "elsewhere"
-    shutil.copytree(works.runs, moved)
+    shutil.copytree(stages.runs, moved)
     path = moved / "evidence" / "weights" / RECORD
     record = json.loads(path.read_text())
     record["recipe"]["model"]["path"] = "/nowhere/runs/words/model"
     path.write_text(json.dumps(record))
-    out = _copy(works.checkpoint, tmp_path / "mini")
+    out = _copy(stages.checkpoint, tmp_path / "mini")
     assert main([str(moved / "evidence"), str(out)]) == 0
     assert "trained: face_tower, micro_dynamics, emotion_head, explanations" in capsys.readouterr().out
     (moved / "words").rename(moved / "word")
     assert main([str(moved / "evidence"), str(out)]) == 2
-    assert "which is neither microemo-mini nor a run" in capsys.readouterr().err
+    assert "which is neither microemo-mini nor a finished run" in capsys.readouterr().err
 
 
-def _lose_a_weight(run: Path) -> None:
+def _remove_a_weight(run: Path) -> None:
     path = run / "weights" / "weights.safetensors"
     weights = load_file(path)
     save_file({key: value for key, value in weights.items() if key != "model.video_qformer.queries"}, path)
 
 
-def _lose_the_lora(run: Path) -> None:
+def _remove_the_lora(run: Path) -> None:
     (run / "weights" / LORA_FILE).unlink()
 
 
@@ -177,20 +177,20 @@ def _overflow(run: Path) -> None:
     save_file(load_file(path) | {"model.video_qformer.queries": torch.tensor([1e6])}, path)
 
 
-def _lose_the_model(run: Path) -> None:
+def _remove_the_model(run: Path) -> None:
     shutil.rmtree(run / "model")
 
 
-def _change_the_mode(run: Path) -> None:
+def _change_utterance_mode(run: Path) -> None:
     config = json.loads((run / "model" / "config.json").read_text())
     (run / "model" / "config.json").write_text(json.dumps(config | {"utterance_mode": "clip"}))
 
 
-def _end_early(run: Path) -> None:
+def _remove_the_record(run: Path) -> None:
     (run / "weights" / RECORD).unlink()
 
 
-def _forget_the_seed(run: Path) -> None:
+def _remove_the_seed(run: Path) -> None:
     path = run / "weights" / RECORD
     record = json.loads(path.read_text())
     del record["seed"]
@@ -200,62 +200,62 @@ def _forget_the_seed(run: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_lose_a_weight, r"model\.video_qformer\.queries was trained to values that are not shipped"),
-        (_lose_the_lora, r"model\.language_model\..*_proj\.weight was trained to values that are not shipped"),
+        (_remove_a_weight, r"model\.video_qformer\.queries was trained to values that are not released"),
+        (_remove_the_lora, r"model\.language_model\..*_proj\.weight was trained to values that are not released"),
         (_overflow, r"model\.video_qformer\.queries has values that are not finite in float16"),
-        (_lose_the_model, r"model, which the shipped weights are compared with, is missing"),
-        (_change_the_mode, r"trained with utterance_mode = 'clip', but microemo-mini has 'utterance'"),
-        (_end_early, r"must be the folder of a finished run"),
-        (_forget_the_seed, r"must tell recipe, seed, .*, but lacks seed"),
+        (_remove_the_model, r"model, to which the released weights are compared, is missing"),
+        (_change_utterance_mode, r"trained with utterance_mode = 'clip', but microemo-mini has 'utterance'"),
+        (_remove_the_record, r"must be the folder of a finished run"),
+        (_remove_the_seed, r"must have recipe, seed, .*, but lacks seed"),
     ],
 )
-def test_a_shipment_that_is_not_the_run_is_refused(works, tmp_path, capsys, damage, message):
+def test_release_that_differs_from_the_run_is_refused(stages, tmp_path, capsys, damage, message):
     runs = tmp_path / "runs"
-    shutil.copytree(works.runs, runs)
+    shutil.copytree(stages.runs, runs)
     damage(runs / "evidence")
-    out = _copy(works.checkpoint, tmp_path / "mini")
+    out = _copy(stages.checkpoint, tmp_path / "mini")
     with pytest.raises(ValueError, match=message):
-        ship(runs / "evidence", out=out)
-    assert _content(out) == _content(works.checkpoint)
+        release(runs / "evidence", out=out)
+    assert _content(out) == _content(stages.checkpoint)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mini", "runs"]
 
 
-def test_too_much_is_refused_with_its_size(works, tmp_path, monkeypatch, capsys):
-    out = _copy(works.checkpoint, tmp_path / "mini")
-    monkeypatch.setattr(release_mini, "MOST_BYTES", 1_000_000)
-    assert main([str(works.last_run), str(out)]) == 2
+def test_oversized_release_is_refused(stages, tmp_path, monkeypatch, capsys):
+    out = _copy(stages.checkpoint, tmp_path / "mini")
+    monkeypatch.setattr(release_mini, "MAX_BYTES", 1_000_000)
+    assert main([str(stages.last_run), str(out)]) == 2
     error = capsys.readouterr().err
     assert "MB, more than 1:" in error and "streams.safetensors" in error
-    assert _content(out) == _content(works.checkpoint)
+    assert _content(out) == _content(stages.checkpoint)
 
 
-def test_a_folder_of_somebody_else_is_not_replaced(works, tmp_path):
+def test_folder_without_a_record_is_not_replaced(stages, tmp_path):
     (tmp_path / "thesis.txt").write_text("important")
     for out in (tmp_path, tmp_path / "thesis.txt"):
         with pytest.raises(ValueError, match="must be a checkpoint folder"):
-            ship(works.last_run, out=out)
+            release(stages.last_run, out=out)
     assert _content(tmp_path) == {"thesis.txt": b"important"}
 
 
-def test_a_new_folder_begins_as_the_packaged_checkpoint(works, shipped, tmp_path, monkeypatch):
-    monkeypatch.setattr(release_mini, "mini_checkpoint_folder", lambda: works.checkpoint)
-    new = ship(works.last_run, out=tmp_path / "new" / "mini")
-    assert {path.name for path in new.iterdir()} == {path.name for path in shipped.iterdir()} - {"notes"}
-    # Not the bytes: safetensors writes the entries of a LoRA's metadata in any order.
+def test_new_folder_starts_from_the_packaged_checkpoint(stages, released, tmp_path, monkeypatch):
+    monkeypatch.setattr(release_mini, "mini_checkpoint_folder", lambda: stages.checkpoint)
+    new = release(stages.last_run, out=tmp_path / "new" / "mini")
+    assert {path.name for path in new.iterdir()} == {path.name for path in released.iterdir()} - {"notes"}
+    # Tensors, not bytes: safetensors writes metadata entries in any order.
     for name in {*NEW_FILES, TOWER_FILE}:
-        expected = load_file(shipped / name)
-        found = load_file(new / name)
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[key], value) for key, value in expected.items())
+        expected = load_file(released / name)
+        weights = load_file(new / name)
+        assert weights.keys() == expected.keys()
+        assert all(torch.equal(weights[key], value) for key, value in expected.items())
 
 
-def test_every_part_has_a_file():
-    parts = [part for group in SHIPPED_FILES.values() for part in group]
+def test_every_part_has_a_release_file():
+    parts = [part for group in RELEASE_FILES.values() for part in group]
     assert sorted(parts) == sorted(PARTS)
 
 
 def _write_first_checkpoint(root: Path) -> Path:
-    """The tower's file and its record, as training the tower leaves them."""
+    """The tower's file and record, as written by the training of the tower."""
     folder = root / "checkpoint"
     untrained = assemble_mini(cache_dir=root / "untrained", checkpoint_dir=root / "nothing")
     state = MicroEmoForConditionalGeneration.from_pretrained(untrained).state_dict()
@@ -268,10 +268,10 @@ def _write_first_checkpoint(root: Path) -> Path:
     return folder
 
 
-def _train_language(workshop, runs: Path, *, begin: Path) -> Path:
-    """Words, then evidence, which trains on their LoRA."""
+def _train_language(workshop, runs: Path, *, start: Path) -> Path:
+    """Trains words, then evidence, which continues the LoRA of the words."""
     declared = {"declare": ["emotion_head", "explanations"]}
-    language = {"model": {"path": str(begin)}, "lora": LORA, "parts": ("emotion_head",)}
+    language = {"model": {"path": str(start)}, "lora": LORA, "parts": ("emotion_head",)}
     words = _train(workshop, runs / "words", declared={"declare": ["emotion_head"]}, **language)
     lora = {**LORA, "continues": str(words / "weights" / LORA_FILE)}
     language = {"model": {"path": str(words / "model")}, "lora": lora, "parts": ("video_qformer", "emotion_head")}
@@ -279,7 +279,7 @@ def _train_language(workshop, runs: Path, *, begin: Path) -> Path:
 
 
 def _train(workshop, output: Path, *, declared: dict, **changes) -> Path:
-    """A run of two steps that are large enough to be seen."""
+    """Trains two steps at a learning rate that changes the outputs clearly."""
     recipe = workshop.recipe(output, learning_rate=1e-2, **changes)
     parts = replace(recipe.parts, declare_after=1, **{name: tuple(names) for name, names in declared.items()})
     return train(replace(recipe, parts=parts), data_root=workshop.root)
@@ -294,7 +294,7 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 def _logits(model: MicroEmoForConditionalGeneration) -> torch.Tensor:
-    """Of a prompt of words and one of frames and faces."""
+    """Logits of a prompt with text, frames and faces."""
     generator = torch.Generator().manual_seed(0)
     tokens = torch.arange(6, 20)
     video = torch.full((model.config.video_qformer_config.num_query_tokens,), model.config.video_token_id)

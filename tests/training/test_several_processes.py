@@ -1,4 +1,4 @@
-"""Two processes on the CPU: the same losses and weights as one process, and sharded layers."""
+"""Two CPU processes give the losses and weights of one process; sharded layers give the same gradients."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def launch(launcher, arguments, *, folder):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_two_processes_learn_what_one_does(workshop, tmp_path):
+def test_two_processes_equal_one(workshop, tmp_path):
     recipe = asdict(workshop.recipe(tmp_path / "two", per_device_train_batch_size=1))
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(recipe))))
     # Without a GPU, "--multi_gpu" is accelerate's way to ask for processes; the recipe says use_cpu.
@@ -110,7 +110,7 @@ def test_two_processes_learn_what_one_does(workshop, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_layers_that_the_recipe_shards_give_the_same_gradients(tmp_path):
+def test_sharded_layers_give_the_same_gradients(tmp_path):
     script = tmp_path / "sharded.py"
     script.write_text(SHARDED)
     launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

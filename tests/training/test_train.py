@@ -1,4 +1,4 @@
-"""Runs of recipes from beginning to end, and the command."""
+"""End-to-end training runs of recipes, and the command."""
 
 import json
 import runpy
@@ -14,13 +14,14 @@ from transformers import Trainer
 from transformers.utils import logging
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration, MicroEmoProcessor
+from microemo.training.arguments import training_arguments
 from microemo.training.language.examples import evidence_example, save_examples
-from microemo.training.train import finish, load_training_data, prepare, train, training_arguments
+from microemo.training.train import finish, load_training_data, prepare, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_run_leaves_a_model_its_weights_and_a_record(workshop, tmp_path):
+def test_run_saves_model_weights_and_record(workshop, tmp_path):
     recipe = workshop.recipe(tmp_path, parts=("face_head", "emotion_head"))
     object.__setattr__(recipe.parts, "declare", ("emotion_head",))
     object.__setattr__(recipe.parts, "declare_after", 4)
@@ -44,7 +45,7 @@ def test_a_run_leaves_a_model_its_weights_and_a_record(workshop, tmp_path):
 @pytest.mark.parametrize(
     ("declare_after", "steps_taken", "declared"), [(4, 2, ["face_tower"]), (5, 2, []), (1, 1, [])]
 )
-def test_a_run_that_was_too_short_declares_nothing(workshop, tmp_path, caplog, declare_after, steps_taken, declared):
+def test_short_run_declares_no_trained_parts(workshop, tmp_path, caplog, declare_after, steps_taken, declared):
     recipe = workshop.recipe(tmp_path, parts=("emotion_head",))
     object.__setattr__(recipe.parts, "declare", ("face_tower",))
     object.__setattr__(recipe.parts, "declare_after", declare_after)
@@ -57,25 +58,25 @@ def test_a_run_that_was_too_short_declares_nothing(workshop, tmp_path, caplog, d
     finally:
         logger.removeHandler(caplog.handler)
     assert MicroEmoConfig.from_pretrained(folder / "model").trained_parts == declared
-    warned = f"face_tower not declared as trained: the run took {steps_taken} of 2 steps and saw {2 * steps_taken}"
-    assert (warned in caplog.text) == (not declared)
+    warning = f"face_tower not declared as trained: the run took {steps_taken} of 2 steps and saw {2 * steps_taken}"
+    assert (warning in caplog.text) == (not declared)
 
 
-def test_the_face_is_trained_without_the_language_model(workshop, tmp_path):
+def test_face_objective_trains_the_face_parts_only(workshop, tmp_path):
     recipe = workshop.recipe(
         tmp_path, model={"objective": "face"}, parts=("micro_dynamics", "face_head"), data={"person": "largest"}
     )
     folder = train(recipe, data_root=workshop.root)
     before = MicroEmoForConditionalGeneration.from_pretrained(workshop.root / "model").state_dict()
-    model, found = MicroEmoForConditionalGeneration.from_pretrained(folder / "model", output_loading_info=True)
-    assert not found["missing_keys"] and not found["unexpected_keys"]
+    model, loading_info = MicroEmoForConditionalGeneration.from_pretrained(folder / "model", output_loading_info=True)
+    assert not loading_info["missing_keys"] and not loading_info["unexpected_keys"]
     changed = {
         name.split(".")[1] for name, value in model.state_dict().items() if not torch.equal(value, before[name])
     }
     assert changed == {"micro_dynamics", "face_head"}
 
 
-def test_the_face_alone_learns_as_within_the_whole_model(workshop, tmp_path):
+def test_face_loss_is_the_same_for_all_objectives(workshop, tmp_path):
     losses = []
     for objective in ("face", "emotions", "answers"):
         run = workshop.prepare(tmp_path / objective, model={"objective": objective}, max_steps=1)
@@ -84,7 +85,7 @@ def test_the_face_alone_learns_as_within_the_whole_model(workshop, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[1] == pytest.approx(losses[2], rel=1e-5)
 
 
-def test_modules_inside_of_a_part_can_stay_frozen(workshop, tmp_path):
+def test_submodules_of_a_part_can_be_frozen(workshop, tmp_path):
     recipe = workshop.recipe(tmp_path, parts=("face_head",), lora={"r": 2})
     object.__setattr__(recipe.parts, "frozen", ("face_head.static_expression",))
     run = prepare(recipe, data_root=workshop.root)
@@ -93,7 +94,7 @@ def test_modules_inside_of_a_part_can_stay_frozen(workshop, tmp_path):
     assert not any("static_expression" in name for name in trained)
 
 
-def test_an_ablation_is_a_change_of_the_config(workshop, tmp_path):
+def test_config_changes_make_an_ablation(workshop, tmp_path):
     changes = {"use_local_branch": False, "utterance_mode": "window", "window_frames": 2, "window_stride": 2}
     run = workshop.prepare(tmp_path, model={"changes": changes}, parts=("video_qformer", "emotion_head"))
     assert run.start.processor.utterance_mode == "window" and run.start.processor.window_stride == 2
@@ -102,7 +103,7 @@ def test_an_ablation_is_a_change_of_the_config(workshop, tmp_path):
     assert "face_loss" not in run.trainer.state.log_history[0]
 
 
-def test_changes_that_would_stay_random_are_refused(workshop, tmp_path):
+def test_config_changes_with_random_untrained_weights_are_refused(workshop, tmp_path):
     changes = {"qformer_config.num_hidden_layers": 3}
     with pytest.raises(ValueError, match=r"weights of parts that are not trained, such as model.frame_qformer"):
         workshop.prepare(tmp_path, model={"changes": changes})
@@ -111,13 +112,13 @@ def test_changes_that_would_stay_random_are_refused(workshop, tmp_path):
         workshop.prepare(tmp_path, model={"changes": {"no_such_switch": 1}})
 
 
-def test_a_stream_trains_like_a_table(workshop, tmp_path):
+def test_streaming_data_can_be_trained_on(workshop, tmp_path):
     run = workshop.prepare(tmp_path, data={"streaming": True}, max_steps=3)
     run.trainer.train()
     assert run.trainer.state.global_step == 3
 
 
-def test_sources_are_mixed_as_often_as_they_say(workshop, tmp_path):
+def test_sources_are_repeated_and_truncated(workshop, tmp_path):
     (tmp_path / "goemotions").mkdir()
     (tmp_path / "goemotions" / "labels.txt").write_text("joy\n")
     (tmp_path / "goemotions" / "train.tsv").write_text("a\t0\tx\nb\t0\ty\nc\t0\tz\n")
@@ -130,7 +131,7 @@ def test_sources_are_mixed_as_often_as_they_say(workshop, tmp_path):
     assert table["question_index"] == [0, 1, 2, 0, 1, 2, -1, -1]
 
 
-def test_prepared_examples_train_the_language_part(workshop, tmp_path):
+def test_evidence_objective_trains_the_language_part(workshop, tmp_path):
     processor, rng = MicroEmoProcessor.from_pretrained(workshop.root / "model"), np.random.default_rng(0)
     dialogues = [tiny_composer().compose(rng) for _ in range(4)]
     settings = {"processor": processor, "names": EMOTIONS, "rng": rng}
@@ -155,14 +156,14 @@ def test_prepared_examples_train_the_language_part(workshop, tmp_path):
     assert changed == {"language_model", "emotion_head"}
 
 
-def test_arguments_of_the_trainer_are_checked(workshop, tmp_path):
+def test_invalid_training_arguments_are_refused(workshop, tmp_path):
     with pytest.raises(ValueError, match="no_such_argument"):
         training_arguments(workshop.recipe(tmp_path, no_such_argument=1))
     with pytest.raises(ValueError, match="training may not set .'remove_unused_columns'."):
         training_arguments(workshop.recipe(tmp_path, remove_unused_columns=True))
 
 
-def test_the_command_trains(workshop, tmp_path, capsys):
+def test_train_command(workshop, tmp_path, capsys):
     yaml = pytest.importorskip("yaml")
     import argparse
 
@@ -187,7 +188,7 @@ def test_the_command_trains(workshop, tmp_path, capsys):
     assert "paper_7b" in capsys.readouterr().out
 
 
-def test_a_script_of_ones_own_uses_transformers_trainer(workshop, tmp_path, monkeypatch):
+def test_example_script_uses_transformers_trainer(workshop, tmp_path, monkeypatch):
     output = tmp_path / "finetuned"
     arguments = [str(workshop.root / "clips.jsonl"), str(output), str(workshop.root / "model")]
     monkeypatch.setattr(sys, "argv", ["finetune.py", *arguments])
@@ -199,22 +200,22 @@ def test_a_script_of_ones_own_uses_transformers_trainer(workshop, tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("objective", "learning"),
+    ("objective", "trained_modules"),
     [("movement", ("motion_stem", "micro_expression")), ("flow", ("flow.stem", "flow_micro", "dynamic_expression"))],
 )
-def test_one_token_is_trained_alone_and_without_a_tower(workshop, tmp_path, objective, learning):
+def test_single_token_objectives_run_no_tower(workshop, tmp_path, objective, trained_modules):
     recipe = workshop.recipe(
         tmp_path, model={"objective": objective}, parts=("micro_dynamics", "face_head"), data={"person": "largest"}
     )
     run = prepare(recipe, data_root=workshop.root)
-    looked = []
+    tower_calls = []
     for tower in (run.trainer.model.model.face_tower, run.trainer.model.model.frame_tower):
-        tower.register_forward_hook(lambda *parts: looked.append(parts))
+        tower.register_forward_hook(lambda *parts: tower_calls.append(parts))
     before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
     run.trainer.train()
     after = run.trainer.model.state_dict()
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
-    assert not looked
-    assert all(any(module in name for name in changed) for module in learning)
+    assert not tower_calls
+    assert all(any(module in name for name in changed) for module in trained_modules)
     assert not any("static_expression" in name for name in changed)
     assert all((objective == "flow") == ("flow" in name or "dynamic_e" in name or "units" in name) for name in changed)

@@ -1,4 +1,4 @@
-"""Trainer runs: losses in the logs, equal resumption, adapters, metrics of the heads."""
+"""Trainer runs: logged losses, exact resumption, adapters, head metrics."""
 
 import json
 
@@ -20,13 +20,13 @@ def weights_of(run):
     return {name: value.detach().clone() for name, value in run.trainer.model.state_dict().items()}
 
 
-def assert_same_weights(one, other, **tolerance):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
+def assert_same_weights(weights, other, **tolerance):
+    assert weights.keys() == other.keys()
+    for name, value in weights.items():
         torch.testing.assert_close(value, other[name], msg=name, **tolerance)
 
 
-def test_every_part_of_the_loss_is_logged(workshop, tmp_path):
+def test_every_loss_term_is_logged(workshop, tmp_path):
     run = workshop.prepare(tmp_path)
     run.trainer.train()
     steps = [entry for entry in run.trainer.state.log_history if "loss" in entry]
@@ -37,14 +37,14 @@ def test_every_part_of_the_loss_is_logged(workshop, tmp_path):
         )
 
 
-def test_a_batch_without_answers_does_not_count_for_the_words():
+def test_batch_without_answers_is_left_out_of_the_language_loss():
     parts = LossParts()
     parts.add({"language_loss": torch.tensor(2.0)}, has_answers=True)
     parts.add({"language_loss": torch.tensor(0.0), "emotion_loss": torch.tensor(1.0)}, has_answers=False)
-    assert parts.take(lambda sums: sums) == {"language_loss": 2.0, "emotion_loss": 1.0}
+    assert parts.pop_means(lambda sums: sums) == {"language_loss": 2.0, "emotion_loss": 1.0}
 
 
-def test_the_loss_of_the_answers_needs_their_logits_alone(workshop, tmp_path):
+def test_loss_is_computed_from_answer_logits_only(workshop, tmp_path):
     run = workshop.prepare(tmp_path)
     inputs = run.trainer._prepare_inputs(next(iter(run.trainer.get_train_dataloader())))
     model = run.trainer.model.eval()
@@ -56,7 +56,7 @@ def test_the_loss_of_the_answers_needs_their_logits_alone(workshop, tmp_path):
     torch.testing.assert_close(loss, whole.loss)
 
 
-def test_batches_can_be_of_like_length(workshop, tmp_path):
+def test_group_by_length_uses_the_length_sampler(workshop, tmp_path):
     run = workshop.prepare(tmp_path, train_sampling_strategy="group_by_length")
     sampler = run.trainer.get_train_dataloader().batch_sampler.sampler
     assert isinstance(sampler, LengthSampler)
@@ -65,7 +65,7 @@ def test_batches_can_be_of_like_length(workshop, tmp_path):
     assert not isinstance(workshop.prepare(tmp_path).trainer._get_train_sampler(), LengthSampler)
 
 
-def test_only_the_named_parts_change(workshop, tmp_path):
+def test_only_named_parts_change(workshop, tmp_path):
     run = workshop.prepare(tmp_path, parts=("emotion_head",))
     before = weights_of(run)
     run.trainer.train()
@@ -105,14 +105,14 @@ def record_gradients(trainer, name):
     return seen
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(workshop, tmp_path):
+def test_resumed_run_equals_an_uninterrupted_one(workshop, tmp_path):
     dropped = {"dropout": {"voice": 0.3, "pictures": 0.3}}
     settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "data": dropped, "parts": ("emotion_head",)}
     whole = workshop.prepare(tmp_path / "whole", **settings)
-    switch_dropout_on(whole.trainer.model)
+    enable_dropout(whole.trainer.model)
     whole.trainer.train()
     resumed = workshop.prepare(tmp_path / "resumed", **settings)
-    switch_dropout_on(resumed.trainer.model)
+    enable_dropout(resumed.trainer.model)
     resumed.trainer.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
     assert resumed.trainer.state.global_step == 4
     assert_same_weights(weights_of(whole), weights_of(resumed), rtol=0, atol=0)
@@ -122,13 +122,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(workshop, tmp_path):
     assert losses[0] == losses[1]
 
 
-def switch_dropout_on(model):
+def enable_dropout(model):
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.2
 
 
-def test_gradient_checkpointing_changes_nothing(workshop, tmp_path):
+def test_gradient_checkpointing_gives_the_same_weights(workshop, tmp_path):
     runs = [
         workshop.prepare(
             tmp_path / str(checkpointing), lora=LORA, gradient_checkpointing=checkpointing, learning_rate=1e-2
@@ -141,13 +141,13 @@ def test_gradient_checkpointing_changes_nothing(workshop, tmp_path):
     assert_same_weights(weights_of(runs[0]), weights_of(runs[1]), rtol=1e-4, atol=1e-5)
 
 
-def test_an_adapter_gives_back_the_trained_model(workshop, tmp_path):
+def test_saved_adapter_restores_the_trained_model(workshop, tmp_path):
     run = workshop.prepare(tmp_path, lora=LORA, learning_rate=1e-2)
     run.trainer.train()
     batch = run.trainer.data_collator([run.trainer.train_dataset[0]])
     trained = run.trainer.model.eval()
     with torch.no_grad():
-        wanted = trained(**batch)
+        expected = trained(**batch)
     finish(run)
 
     base = MicroEmoForConditionalGeneration.from_pretrained(workshop.root / "model")
@@ -155,13 +155,13 @@ def test_an_adapter_gives_back_the_trained_model(workshop, tmp_path):
         untrained = base(**batch).logits
         adapted = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()(**batch)
         merged = MicroEmoForConditionalGeneration.from_pretrained(tmp_path / "model")(**batch)
-    assert (untrained - wanted.logits).abs().max() > 1e-2
+    assert (untrained - expected.logits).abs().max() > 1e-2
     for output in (adapted, merged):
         for name in ("logits", "emotion_logits", "micro_logits"):
-            torch.testing.assert_close(output[name], wanted[name], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(output[name], expected[name], rtol=1e-4, atol=1e-4)
 
 
-def test_adapters_are_resumed_too(workshop, tmp_path):
+def test_resumed_adapters_equal_uninterrupted_ones(workshop, tmp_path):
     settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "lora": LORA}
     whole = workshop.prepare(tmp_path / "whole", **settings)
     whole.trainer.train()
@@ -170,7 +170,7 @@ def test_adapters_are_resumed_too(workshop, tmp_path):
     assert_same_weights(weights_of(whole), weights_of(resumed), rtol=0, atol=0)
 
 
-def test_adapters_touch_the_language_model_alone(workshop, tmp_path):
+def test_adapters_are_in_the_language_model_only(workshop, tmp_path):
     run = workshop.prepare(tmp_path, lora=LORA, parts=("emotion_head",))
     trained = {name for name, parameter in run.trainer.model.named_parameters() if parameter.requires_grad}
     lora = {name for name in trained if ".lora_" in name}
@@ -179,7 +179,7 @@ def test_adapters_touch_the_language_model_alone(workshop, tmp_path):
 
 
 @pytest.mark.parametrize("without", ["faces", "pictures"])
-def test_heads_are_scored_whatever_a_batch_lacks(workshop, tmp_path, without):
+def test_head_metrics_do_not_depend_on_missing_streams(workshop, tmp_path, without):
     lines = [json.loads(line) for line in (workshop.root / "clips.jsonl").read_text().splitlines()]
     root = str(workshop.root)
     for line in lines:
@@ -193,13 +193,13 @@ def test_heads_are_scored_whatever_a_batch_lacks(workshop, tmp_path, without):
     evaluation = [{"reader": "jsonl", "path": str(mixed)}]
     run = workshop.prepare(tmp_path, data={"evaluation": evaluation}, per_device_eval_batch_size=1)
     metrics = run.trainer.evaluate()
-    wanted = {"emotion_micro_f1", "micro_mean_average_precision", "expression_uar", "action_unit_macro_f1"}
-    assert {f"eval_{name}" for name in wanted} <= metrics.keys()
+    metric_names = {"emotion_micro_f1", "micro_mean_average_precision", "expression_uar", "action_unit_macro_f1"}
+    assert {f"eval_{name}" for name in metric_names} <= metrics.keys()
     parts = sum(metrics[f"eval_{name}"] for name in ("language_loss", "emotion_loss", "face_loss"))
     assert metrics["eval_loss"] <= parts, "parts are means over the batches that have them"
     together = workshop.prepare(tmp_path, data={"evaluation": evaluation}, per_device_eval_batch_size=8)
     again = together.trainer.evaluate()
-    for name in wanted:
+    for name in metric_names:
         assert metrics[f"eval_{name}"] == pytest.approx(again[f"eval_{name}"], abs=1e-6), name
 
 
@@ -210,7 +210,7 @@ def test_learning_rates_differ_by_part(workshop, tmp_path):
     assert rates == {1e-2, 3e-4, 1e-3}
 
 
-def test_progress_goes_to_tensorboard(workshop, tmp_path):
+def test_losses_are_logged_to_tensorboard(workshop, tmp_path):
     loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(workshop.recipe(tmp_path, report_to=["tensorboard"]), data_root=workshop.root)
     (events,) = {path.parent for path in (tmp_path / "runs").rglob("events*")}
@@ -219,7 +219,7 @@ def test_progress_goes_to_tensorboard(workshop, tmp_path):
     assert {"train/loss", "train/language_loss", "train/emotion_loss", "train/face_loss"} <= set(log.Tags()["scalars"])
 
 
-def test_a_batch_that_teaches_nothing_is_an_error(workshop, tmp_path):
+def test_batch_without_faces_is_an_error_for_the_face_objective(workshop, tmp_path):
     run = workshop.prepare(tmp_path, model={"objective": "face"}, parts=("face_head",))
-    with pytest.raises(ValueError, match="no clip of the batch shows a face"):
+    with pytest.raises(ValueError, match="no clip of the batch has a face"):
         run.trainer.model(input_ids=torch.zeros(1, 3, dtype=torch.long))

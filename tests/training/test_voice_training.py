@@ -1,4 +1,4 @@
-"""The shipped classifier on voices that it never heard. Slow: real weights, the corpora of MICROEMO_TEST_DATA."""
+"""Training of the voice classifier. The slow tests need real weights and the corpora of MICROEMO_TEST_DATA."""
 
 import json
 
@@ -16,8 +16,8 @@ from microemo.training.perception.voice_classifier import LinearClassifier
 from microemo.training.perception.voice_training import (
     WEIGHTS_FILE,
     audio_tower,
-    hear,
     person_folds,
+    recording_statistics,
     voice_figures,
     write_classifier,
 )
@@ -25,7 +25,7 @@ from microemo.training.perception.voice_training import (
 NAMES = ("neutral", "calm", "anger", "disgust", "fear", "sadness")
 
 
-def test_figures_count_every_emotion_alike():
+def test_figures_weigh_emotions_equally():
     probabilities = np.eye(6)[[0, 0, 0, 2, 2]] * 0.94 + 0.01
     labels = np.array([0, 0, 0, 0, 2])
     figures = voice_figures(probabilities, labels=labels, corpora=["ravdess"] * 5, names=NAMES)
@@ -33,14 +33,14 @@ def test_figures_count_every_emotion_alike():
     assert figures["ravdess"]["ece"] == pytest.approx(0.15, abs=1e-3)
 
 
-def test_of_natural_voices_calm_and_negative_ones_are_counted():
+def test_natural_voices_count_calm_and_negative_shares():
     probabilities = np.array([[0.8, 0.2, 0, 0, 0, 0], [0.3, 0.4, 0.3, 0, 0, 0], [0, 0, 0.6, 0.4, 0, 0], np.zeros(6)])
     labels = np.array([0, 0, 0, -1])
     figures = voice_figures(probabilities, labels=labels, corpora=["faces_in_motion"] * 4, names=NAMES)
     assert figures == {"faces_in_motion": {"recordings": 3, "neutral_or_calm": 0.6667, "negative_sure": 0.3333}}
 
 
-def test_the_classifier_gets_a_file_of_its_own(tmp_path):
+def test_classifier_is_written_to_its_own_file(tmp_path):
     save_file({"model.emotion_head.x": torch.ones(3)}, tmp_path / "heads.safetensors")
     (tmp_path / RECORD).write_text(json.dumps({"trained_parts": ["emotion_head"]}))
     array = np.ones(2, np.float32)
@@ -55,7 +55,7 @@ def test_the_classifier_gets_a_file_of_its_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_people_never_heard_are_told_as_the_record_says():
+def test_recall_on_held_out_people_matches_the_record():
     if not (TEST_DATA / "ravdess").is_dir():
         pytest.skip(f"no recordings in {TEST_DATA}; MICROEMO_TEST_DATA may name the folder above them")
     names = tuple(preset_config("mini").voice_id2label.values())
@@ -67,7 +67,7 @@ def test_people_never_heard_are_told_as_the_record_says():
     classifier = LinearClassifier(
         *(weights[name].float().numpy() for name in ("centre", "scale", "emotion.weight", "emotion.bias"))
     )
-    logits = torch.from_numpy(classifier.logits(hear(audio_tower(), recordings, speed=1.0)))
+    logits = torch.from_numpy(classifier.logits(recording_statistics(audio_tower(), recordings, speed=1.0)))
     figures = voice_figures(
         logits.softmax(-1).numpy(),
         labels=np.array([names.index(each.emotion) for each in recordings]),

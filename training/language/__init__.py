@@ -1,1 +1,1 @@
-"""Training of the language part on evidence: composed examples, co-judged targets."""
+"""Training data of the language part: composed examples with evidence and targets."""

@@ -1,4 +1,4 @@
-"""The answer that evidence leads to: labels from the co-judgement, reasons from the verbaliser in varied English."""
+"""Target answers for evidence: labels from the co-judgement, reasons from the evidence verbaliser."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from microemo.training.language.co_judgement import (
 )
 
 MAX_SENTENCES = 4
-SECOND_FAMILY = 0.22  # the probability from which on a second family has a label
-AGREEMENT_SHARE = 0.35  # of the answers in which streams agree say so
+SECOND_FAMILY = 0.22  # minimum probability of a second family that gets a label
+AGREEMENT_SHARE = 0.35  # share of answers that mention that streams agree
 
 
 def open_labels(judgement: Judgement, evidence: Sequence[Evidence], *, rng: np.random.Generator) -> tuple[str, ...]:
-    """Up to three words for what was judged, the likeliest family first."""
+    """Up to three emotion words for a judgement, the most probable family first."""
     first, second = judgement.ranked[:2]
     labels = list(_words(first, judgement, evidence, rng=rng, count=2))
     if judgement.probability(second) >= SECOND_FAMILY:
@@ -35,14 +35,14 @@ def open_labels(judgement: Judgement, evidence: Sequence[Evidence], *, rng: np.r
 def utterance_answer(
     evidence: Sequence[Evidence], *, span: tuple[float, float], offset: float, rng: np.random.Generator
 ) -> str:
-    """The answer about one utterance."""
+    """The target answer about one utterance."""
     judgement = co_judge(evidence)
     sentences = _reasons(evidence, judgement, span=span, offset=offset, rng=rng)
     return format_emotions(open_labels(judgement, evidence, rng=rng), " ".join(sentences[:MAX_SENTENCES]))
 
 
 def clip_answer(evidence: Sequence[Sequence[Evidence]], *, offset: float, rng: np.random.Generator) -> str:
-    """The answer about a whole clip: what its utterances show in the mean, its surest findings in order of time."""
+    """The target answer about a clip: labels of its mean judgement, and its most relevant evidence in time order."""
     if len(evidence) == 1:
         (own,) = evidence
         span = (
@@ -63,7 +63,7 @@ def clip_answer(evidence: Sequence[Sequence[Evidence]], *, offset: float, rng: n
 
 
 def _telling(found: Evidence, judgement: Judgement) -> float:
-    """How much a finding tells of a clip: sure ones that are not neutral come first."""
+    """Relevance of a piece of evidence: its certainty, higher for emotions that are probable and not neutral."""
     family = family_of(found.label) if found.label else None
     certainty = 0.5 if found.certainty is None else found.certainty
     return certainty * (0.5 if family in (None, NEUTRAL) else 1 + judgement.probability(family))
@@ -77,7 +77,7 @@ def _reasons(
     offset: float,
     rng: np.random.Generator,
 ) -> list[str]:
-    """The findings as sentences, stream by stream; then whether the streams agree."""
+    """Sentences on the evidence of each stream, then on agreement or conflict between streams."""
     by_kind: dict[str, list[Evidence]] = {}
     for found in evidence:
         by_kind.setdefault("face" if found.kind in ("micro_expression", "scene") else found.kind, []).append(found)
@@ -112,7 +112,7 @@ def _reasons(
 def _words(
     family: str, judgement: Judgement, evidence: Sequence[Evidence], *, rng: np.random.Generator, count: int
 ) -> Sequence[str]:
-    """Words of a family: what the text itself says by its adjective, and the lexicon's of about this strength."""
+    """Words of a family: adjectives of the emotions found in the text, and lexicon words of matching strength."""
     named = [
         GOEMOTIONS_ADJECTIVES[found.label]
         for found in evidence
@@ -121,7 +121,7 @@ def _words(
     own = [each for each in named if family_of(each) == family]
     if family not in LEXICON_CLASS:
         return (own or [GOEMOTIONS_ADJECTIVES[MAIN_EMOTION[family]]])[:count]
-    # Somebody surely neutral is not "impassive", as the lexicon's strong words have it.
+    # The lexicon's strong words for neutral, such as "impassive", do not fit a confident neutral judgement.
     strength = "medium" if family == NEUTRAL else strength_of(judgement.probability(family))
     lexicon = load_lexicon()[LEXICON_CLASS[family]].labels[strength]
     drawn = [str(word) for word in rng.permutation([word for word in lexicon if family_of(word) == family])]

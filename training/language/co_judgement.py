@@ -1,8 +1,8 @@
-"""Co-judgement: what face, voice and words show together, out of the evidence of each.
+"""Co-judgement: one distribution over emotion families from the evidence of face, voice and words.
 
-Each stream's evidence is an opinion over the families of the emotion wheel. Opinions are pooled as a weighted product
-(log-linear pooling: Genest & Zidek 1986), so that a sure stream outweighs an unsure one and none decides alone. That a
-stream is neutral says less than that it is not: a part of what it calls neutral counts as "cannot tell".
+Each stream's evidence is a distribution over the families of the emotion wheel. The distributions are combined by
+log-linear pooling (Genest & Zidek 1986), so that a confident stream outweighs an uncertain one. As a neutral stream is
+weaker evidence than an emotional one, a part of its neutral probability is spread over all families.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from microemo.processing.evidence import NEUTRAL, Evidence
 
 FAMILIES = ("neutral", "joy", "surprise", "sadness", "anger", "disgust", "fear", "affection", "interest", "shame")
 FAMILY_NUMBER = {family: number for number, family in enumerate(FAMILIES)}
-# The family of an expression, or of the wheel, that is not one of these.
+# Labels and wheel families that are merged into one of `FAMILIES`.
 MERGED = {"happiness": "joy", "contempt": "disgust", "calm": "neutral"}
 STREAMS = ("face", "voice", "words")
 STREAM_WEIGHTS = {"face": 1.0, "voice": 0.8, "words": 0.8}
-NEUTRAL_IS_UNKNOWN = {"face": 0.6, "voice": 0.7, "words": 0.8}  # of what a stream calls neutral
-DOUBT = 0.12  # of every opinion
-MICRO_MASS = 0.25  # of a micro-expression beside what lasts
-MICRO_SHARE = 0.6  # of its certainty, with which the emotion head tells a micro-expression whatever lasts
-CONFLICT_CERTAINTY = 0.45  # from which on two streams that differ disagree
-# The closed class whose lexicon has words, valence and arousal for a family; families of words alone have their own.
+NEUTRAL_IS_UNKNOWN = {"face": 0.6, "voice": 0.7, "words": 0.8}  # share of the neutral probability that is spread
+DOUBT = 0.12  # share of every distribution that is uniform
+MICRO_MASS = 0.25  # weight of a micro-expression relative to a macro-expression
+MICRO_SHARE = 0.6  # minimum target of a micro-expression's emotion, as a share of its certainty
+CONFLICT_CERTAINTY = 0.45  # minimum certainty of two streams in conflict
+# Lexicon class with words, valence and arousal of a family. Families that only words express have values of their own.
 LEXICON_CLASS = {
     "neutral": "neutral", "joy": "happiness", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
     "disgust": "disgust", "fear": "fear",
@@ -38,8 +38,13 @@ MAIN_EMOTION = {"affection": "caring", "interest": "curiosity", "shame": "embarr
 
 @dataclass(frozen=True)
 class Judgement:
-    """families: (10,) probabilities by `FAMILIES`, with the sum 1. leading: for each stream that says something, its
-    strongest finding. conflict: the two streams that disagree most surely, None where all agree."""
+    """The joint judgement of all streams.
+
+    Args:
+        families: (10,) probabilities in the order of `FAMILIES`.
+        leading: the strongest evidence of each stream that has any.
+        conflict: the two streams that disagree with the highest certainty; None if all agree.
+    """
 
     families: np.ndarray
     leading: Mapping[str, Evidence]
@@ -47,19 +52,20 @@ class Judgement:
 
     @property
     def ranked(self) -> tuple[str, ...]:
-        """The families, likeliest first."""
+        """The families by decreasing probability."""
         order: Sequence[int] = np.argsort(-self.families, kind="stable").tolist()
         return tuple(FAMILIES[number] for number in order)
 
     def probability(self, family: str) -> float:
-        """Of a family."""
+        """Probability of a family."""
         return float(self.families[FAMILY_NUMBER[family]])
 
     @property
     def valence_arousal(self) -> tuple[float, float]:
-        """Expected, each in [-1, 1]; the share that all families have alike, which no stream tells, is neutral's.
+        """Expected valence and arousal, each in [-1, 1].
 
-        Most families are unpleasant: spread over them, "cannot tell" would make every calm face a little unhappy.
+        The uniform part of the distribution counts as neutral. Most families have negative valence, so that
+        uncertainty would otherwise lower the valence of every calm face.
         """
         lexicon = load_lexicon()
         affect = [
@@ -75,13 +81,13 @@ class Judgement:
 
 
 def family_of(label: str) -> str | None:
-    """The family of an expression or emotion, None where the wheel has none."""
+    """Family of an expression or emotion label; None if the wheel does not have it."""
     family = MERGED.get(label, emotion_family(label))
     return MERGED.get(family, family) if family else None
 
 
 def co_judge(evidence: Iterable[Evidence]) -> Judgement:
-    """What the evidence of one utterance shows, all streams together; neutral where there is none."""
+    """Judges the evidence of one utterance; without evidence the judgement is neutral."""
     by_stream: dict[str, list[Evidence]] = {stream: [] for stream in STREAMS}
     for found in evidence:
         stream: str = "face" if found.kind == "micro_expression" else found.kind
@@ -101,8 +107,10 @@ def co_judge(evidence: Iterable[Evidence]) -> Judgement:
 
 
 def emotion_targets(judgement: Judgement, evidence: Sequence[Evidence], *, names: Sequence[str]) -> np.ndarray:
-    """(E,) float32 probabilities for the emotion head: a family's falls on the emotions that the words name in it, or,
-    where they name none, on its main one; the voice's own names (calm, boredom) on these."""
+    """Targets (E,) float32 of the emotion head.
+
+    A family's probability is assigned to those of its emotions that words or voice name, else to its main emotion.
+    """
     named: dict[str, dict[str, float]] = {}
     for found in evidence:
         family = family_of(found.label) if found.kind in ("words", "voice") else None
@@ -129,13 +137,13 @@ def emotion_targets(judgement: Judgement, evidence: Sequence[Evidence], *, names
 
 
 def sentiment(families: Iterable[str]) -> int:
-    """1, -1 or 0: whether pleasant or unpleasant families prevail."""
+    """Sign of the summed valence of families: 1, -1 or 0."""
     balance = sum(family_valence().get(family, 0) for family in families)
     return (balance > 0) - (balance < 0)
 
 
 def _opinion(findings: Sequence[Evidence], *, stream: str) -> np.ndarray:
-    """(10,) over the families, all above zero."""
+    """Distribution (10,) of a stream over the families, strictly positive."""
     masses = np.zeros(len(FAMILIES))
     for found in findings:
         family = family_of(found.label)
@@ -143,7 +151,7 @@ def _opinion(findings: Sequence[Evidence], *, stream: str) -> np.ndarray:
             continue
         share = MICRO_MASS if found.kind == "micro_expression" else 1.0
         masses[FAMILY_NUMBER[family]] += share * (0.5 if found.certainty is None else found.certainty)
-    if masses.sum() < 1:  # what no finding covers is neutral in a face that was watched, and open elsewhere
+    if masses.sum() < 1:  # the remainder is mostly neutral for a face that was observed, less so for other streams
         masses[FAMILY_NUMBER[NEUTRAL]] += (1 - masses.sum()) * (0.6 if stream == "face" else 0.3)
     masses /= max(masses.sum(), 1.0)
     neutral = masses[FAMILY_NUMBER[NEUTRAL]]
@@ -153,7 +161,7 @@ def _opinion(findings: Sequence[Evidence], *, stream: str) -> np.ndarray:
 
 
 def _conflict(leading: Mapping[str, Evidence]) -> tuple[str, str] | None:
-    """Two streams that are sure of different families, of which at most one is neutral and both are not pleasant."""
+    """The two most certain streams whose families have opposite valence; None if there are none."""
     sure = {
         stream: family
         for stream, found in leading.items()

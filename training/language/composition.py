@@ -1,8 +1,8 @@
-"""Dialogues composed of real perception: text is cheap, video is not.
+"""Composes training dialogues from separately perceived words, faces and voices, as labelled video is scarce.
 
-Each utterance gets words of a corpus, a face of the photographs and a voice of the recordings, in agreement or in
-conflict, as evidence with times; the streams differ from clip to clip in what is missing. Micro-expressions have the
-action units of the prototypes that synthesis draws, as no corpus of photographs holds any.
+Each utterance combines the words of a corpus, the face of a photograph and the voice of a recording, in agreement or
+in conflict, as evidence with times. Streams are missing at random. Micro-expressions get the action units of the
+prototypes, as photographs contain none.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from microemo.training.language.co_judgement import FAMILIES, family_of
 from microemo.training.language.sources import FaceSource, VoiceSource
 
 UTTERANCE_COUNTS, UTTERANCE_SHARES = (1, 2, 3, 4), (0.5, 0.25, 0.15, 0.1)
-SEEN, HEARD, SAID = 0.85, 0.8, 0.92  # shares of clips that have the stream
-AGREEING = 0.6  # share of streams that are drawn from the utterance's family
-NEUTRAL_STREAMS = 0.25  # share that is neutral in its place; the rest is anything
-WHOLE_UTTERANCE = 0.6  # share of expressions that last as long as the utterance
-MICRO_SHARE = 0.35  # of the utterances with a face
+SEEN, HEARD, SAID = 0.85, 0.8, 0.92  # shares of clips with a face, a voice and words
+AGREEING = 0.6  # share of streams drawn from the utterance's family
+NEUTRAL_STREAMS = 0.25  # share of neutral streams; the remaining ones are drawn from any family
+WHOLE_UTTERANCE = 0.6  # share of expressions that span the whole utterance
+MICRO_SHARE = 0.35  # of utterances with a face
 PAUSE_SECONDS = (0.1, 1.5)
 SECONDS_A_WORD = (0.25, 0.45)
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.8, 12.0
@@ -40,7 +40,7 @@ NAMES = ("Anna", "Ben", "Chloe", "David", "Eileen", "Speaker 1", "Speaker 2", "S
 
 @dataclass(frozen=True)
 class WordsSource:
-    """Words of a corpus and the emotions (E,) that the language model gives to them alone."""
+    """A text and the emotion probabilities (E,) that the language model gives it without other streams."""
 
     text: str
     probabilities: np.ndarray
@@ -48,7 +48,7 @@ class WordsSource:
 
 @dataclass(frozen=True)
 class ComposedClip:
-    """A dialogue, the evidence of each utterance, and the recording behind each voice (None: not heard)."""
+    """A dialogue, the evidence of each utterance, and the recording of each voice (None without one)."""
 
     clip: Clip
     evidence: tuple[tuple[Evidence, ...], ...]
@@ -56,7 +56,7 @@ class ComposedClip:
 
 
 class Composer:
-    """Draws dialogues; the same generator gives the same ones."""
+    """Composes random dialogues; the same generator state gives the same dialogue."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Composer:
         self._words_of = _by_family([word_labels[int(each.probabilities.argmax())] for each in words])
 
     def compose(self, rng: np.random.Generator) -> ComposedClip:
-        """One dialogue."""
+        """Composes one dialogue."""
         count = int(rng.choice(UTTERANCE_COUNTS, p=UTTERANCE_SHARES))
         is_seen, is_heard, is_said = (bool(rng.random() < share) for share in (SEEN, HEARD, SAID))
         if not (is_seen or is_heard or is_said):
@@ -142,7 +142,7 @@ class Composer:
     def _expression_evidence(
         self, face: FaceSource, span: tuple[float, float], *, rng: np.random.Generator
     ) -> list[Evidence]:
-        """What the detector would find of this face held still: an expression that lasts, or a mean."""
+        """Evidence of a constant face, as the detector would report it: a macro-expression or mean probabilities."""
         order: Sequence[int] = np.argsort(-face.expressions, kind="stable")[:2].tolist()
         label, certainty = self.expression_labels[order[0]], round(float(face.expressions[order[0]]), 3)
         if label == "neutral" or certainty < 0.5:
@@ -188,11 +188,11 @@ def _by_family(labels: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _draw(places: dict[str, np.ndarray], family: str, *, rng: np.random.Generator) -> int:
-    """A source of the family where streams agree, else a neutral one or one of any family."""
+    """Draws a source: of the family with probability `AGREEING`, else a neutral one or one of any family."""
     chance = rng.random()
     if chance >= AGREEING:
         family = "neutral" if chance < AGREEING + NEUTRAL_STREAMS else str(rng.choice(sorted(places)))
-    if family not in places:  # no face or voice shows affection: such an utterance looks pleased, or neutral
+    if family not in places:  # faces and voices have no label for affection: use joy or neutral
         family = "joy" if family == "affection" and rng.random() < 0.5 else "neutral"
     known = places.get(family)
     chosen = known if known is not None else next(iter(places.values()))

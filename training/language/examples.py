@@ -1,6 +1,6 @@
-"""Examples of the language part as tensors: the prompt with its evidence, soft tokens that are known, and targets.
+"""Tokenized examples of the language part: prompt with evidence, precomputed soft tokens, and targets.
 
-N tokens, U utterances, E emotions, S segments, K tokens a segment, D width.
+Shapes: N tokens, U utterances, E emotions, S segments, K tokens per segment, D width.
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ from microemo.processing.evidence import Evidence
 from microemo.training.language.answers import clip_answer, utterance_answer
 from microemo.training.language.co_judgement import co_judge, emotion_targets
 
-PIXEL = np.zeros((1, 1, 1, 3), np.uint8)  # stands for frames that nobody looks at: their tokens are known
+PIXEL = np.zeros((1, 1, 1, 3), np.uint8)  # placeholder for frames whose soft tokens are precomputed
 SAMPLE = np.zeros(1, np.float32)
 
 
 @dataclass(frozen=True)
 class LanguageExample:
-    """input_ids, labels: (N,) long, -100 outside the answer. emotions: (U, E), affect: (U, 2), -100 unknown. video,
-    audio: (S * K, D) tokens, None where the prompt has no place for them."""
+    """One tokenized example.
+
+    Args:
+        input_ids: (N,) long.
+        labels: (N,) long, -100 outside of the answer.
+        emotions: (U, E), affect: (U, 2); -100 where unknown.
+        video, audio: (S * K, D) soft tokens; None if the prompt has no placeholders for them.
+    """
 
     input_ids: torch.Tensor
     labels: torch.Tensor
@@ -43,7 +49,7 @@ class LanguageExample:
 
 
 def words_clip(example: Example, *, processor: MicroEmoProcessor) -> Clip:
-    """The words of an example as a clip without pictures and sound."""
+    """The utterances of an example as a clip without video and audio."""
     spoken = tuple(_utterance(each) for each in in_turn(example.utterances))
     return processor.fit_clip(Clip(example.example_id, 0.0, spoken[-1].end_seconds, spoken))
 
@@ -55,7 +61,7 @@ def words_example(
     names: Sequence[str],
     evidence: Sequence[Sequence[Evidence]] | None = None,
 ) -> LanguageExample:
-    """Words alone with the labels that people gave them, without a question. evidence: of the words, to be given."""
+    """A text-only example with human labels and no question. evidence: of the words, for the prompt."""
     clip = words_clip(example, processor=processor)
     ids = processor.prompt_inputs(clip, evidence=evidence)["input_ids"][0]
     targets = np.stack([emotion_labels(each.targets, names=names) for each in example.utterances])
@@ -74,10 +80,10 @@ def evidence_example(
     video: np.ndarray | None = None,
     audio: np.ndarray | None = None,
 ) -> LanguageExample:
-    """A question about the clip or one of its utterances, with the answer that the evidence leads to.
+    """A question about the clip or one of its utterances, with the target answer for the evidence.
 
     Args:
-        shows_evidence: False leaves the evidence out of the prompt: the soft tokens alone tell it.
+        shows_evidence: False leaves the evidence out of the prompt, so that only the soft tokens carry it.
     """
     shown = replace(
         clip,
@@ -113,27 +119,27 @@ def evidence_example(
 
 
 def save_examples(examples: Sequence[LanguageExample], *, path: Path) -> None:
-    """As plain tensors, which reading runs no code for."""
+    """Saves examples as plain tensors, so that they load with `weights_only=True`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")  # a stopped run leaves no half a file
+    partial = path.with_suffix(".partial")  # an interrupted run leaves no incomplete file
     entries = [{name: value for name, value in vars(each).items() if value is not None} for each in examples]
     torch.save(entries, partial)
     partial.replace(path)
 
 
 def load_examples(path: Path) -> list[LanguageExample]:
-    """What `save_examples` wrote."""
+    """Loads the examples of `save_examples`."""
     return [LanguageExample(**entry) for entry in torch.load(path, weights_only=True)]
 
 
 class LanguageCollator:
-    """Pads `LanguageExample`s on the right to a batch for `MicroEmoForConditionalGeneration`."""
+    """Collates `LanguageExample`s for `MicroEmoForConditionalGeneration`, padded on the right."""
 
     def __init__(self, *, pad_token_id: int) -> None:
         self.pad_token_id = pad_token_id
 
     def __call__(self, examples: Sequence[LanguageExample]) -> dict[str, Any]:
-        """The batch; streams that no example has are left out."""
+        """Returns the batch, without streams that no example has."""
         lengths = torch.tensor([len(each.input_ids) for each in examples])
         counts = torch.tensor([len(each.emotions) for each in examples])
         ids = pad_sequence([each.input_ids for each in examples], batch_first=True, padding_value=self.pad_token_id)

@@ -1,9 +1,9 @@
-"""Makes the examples of the evidence stage: perceives the sources, composes dialogues, writes the answers.
+"""Prepares the examples of the evidence stage: runs perception on the sources and composes dialogues with answers.
 
     python -m microemo.training.language.prepare DATA --model runs/words/model --out evidence.pt --cache runs/sources
 
-DATA holds stills/, ravdess/, emodb/, faces_in_motion/, goemotions/ and meld/ (readers say how). Clips whose source
-declares no licence, and the people left for validation, are not used.
+DATA has stills/, ravdess/, emodb/, faces_in_motion/, goemotions/ and meld/ (for layouts see the readers). Clips
+without a declared licence and the validation people are not used.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ from microemo.training.language.sources import (
 )
 
 SEED = 20_261
-TEXT_GROUP = 8  # comments that are read in one prompt
-WITH_EVIDENCE = 0.25  # share of the words alone
+TEXT_GROUP = 8  # comments in one prompt
+WITH_EVIDENCE = 0.25  # share of text-only examples whose prompt has evidence
 Source = TypeVar("Source")
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much of everything: sources that are perceived, then examples that are made of them."""
+    """Numbers of sources to perceive, and of examples to make from them."""
 
     photographs: int = 1000
     recordings: int = 250
     comments: int = 2400
     composed: int = 1200
-    clip_questions: int = 4  # about each real clip, each time with another answer in other words
-    first_comment: int = 10_400  # from here on: the passes before have not learned them
-    rehearsed_comments: int = 500  # groups of eight, words alone
+    clip_questions: int = 4  # per real clip, each with a newly drawn answer
+    first_comment: int = 10_400  # index of the first comment; earlier passes use those before it
+    rehearsed_comments: int = 500  # text-only examples of eight comments
     rehearsed_dialogues: int = 700
 
 
@@ -76,12 +76,12 @@ def prepare(
     amounts: Amounts | None = None,
     seed: int = SEED,
 ) -> int:
-    """Writes the examples and returns how many there are.
+    """Writes the examples and returns their number.
 
     Args:
-        model_folder: of the stage before, whose language model knows words.
-        cache: keeps what was perceived, so that a second call composes at once.
-        seed: of what is drawn.
+        model_folder: model of the previous stage, whose language model judges the words.
+        cache: folder of the perceived sources.
+        seed: of all random choices.
     """
     amounts = amounts or Amounts()
     rng = np.random.default_rng(seed)
@@ -128,7 +128,7 @@ def prepare(
 
 
 def _kept(path: Path, make: Callable[[], Iterable[Source]]) -> list[Source]:
-    """The sources, made once; the file is this machine's own and never handed on."""
+    """Computes sources or reads them from the cache. The pickle is local and must not come from elsewhere."""
     if not path.is_file():
         sources = list(tqdm(make(), desc=path.stem))
         path.write_bytes(pickle.dumps(sources))
@@ -153,7 +153,7 @@ def _filmed(folder: Path, *, reader: ClipReader, model: Any, processor: Any) -> 
 
 
 def _words(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[WordsSource]:
-    """Comments and spoken lines in equal parts, with what the language model makes of each alone."""
+    """Comments and dialogue lines in equal parts, with their emotion probabilities from the language model."""
     comments = islice(
         read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP),
         Amounts.first_comment // TEXT_GROUP,
@@ -177,7 +177,7 @@ def _words(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[Wor
 def _composed(
     composer: Composer, *, processor: Any, names: Sequence[str], rng: np.random.Generator
 ) -> LanguageExample:
-    """One composed dialogue; of a single voice that is heard the prompt holds its tokens, half the time."""
+    """One composed dialogue. Half of those with a single utterance and a voice have its soft tokens in the prompt."""
     composed = composer.compose(rng)
     voices = [voice for voice in composed.voices if voice is not None]
     audio = None
@@ -195,7 +195,7 @@ def _of_clips(
     questions: int,
     rng: np.random.Generator,
 ) -> list[LanguageExample]:
-    """Questions about real clips with their own soft tokens, a third of them with nothing else in the prompt."""
+    """Questions about real clips with their soft tokens; a third of the prompts have no evidence."""
     examples = []
     for source in tqdm(sources, desc="clips"):
         (words,) = word_probabilities([processor.fit_clip(source.clip)], model=model, processor=processor)
@@ -231,7 +231,7 @@ def _rehearsed(
     names: Sequence[str],
     rng: np.random.Generator,
 ) -> list[LanguageExample]:
-    """Words alone with people's labels, so that they stay; to some the evidence of the words is given, as to clips."""
+    """Text-only examples with human labels, against forgetting; some have the evidence of the words in the prompt."""
     comments = read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP)
     dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
     first = amounts.first_comment // TEXT_GROUP
@@ -254,16 +254,16 @@ def _rehearsed(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; exits with 2 and one line on bad input."""
+    """Command line; returns 2 with a one-line error on bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.training.language.prepare",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="of the stage before")
+    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="model of the previous stage")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="keeps what was perceived")
+    parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="cache of the perceived sources")
     options = parser.parse_args(arguments)
     try:
         count = prepare(options.data, model_folder=options.model, out=options.out, cache=options.cache)

@@ -1,7 +1,7 @@
-"""What real perception gives to compose examples of: faces of photographs, voices of recordings, whole clips.
+"""Perceived sources for composed examples: faces of photographs, voices of recordings, and whole clips.
 
-Each source is perceived once by the model's own towers and heads, as inference does it; the words alone are added
-later, by the language model of the stage before. E emotions, X expressions, V voices, K tokens a segment, D width.
+The model's towers and heads process each source once, as at inference. Evidence of the words is added later by the
+language model of the previous stage. Shapes: E emotions, X expressions, V voices, K tokens per segment, D width.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from microemo.data.still_faces import align_still, create_still_detector, read_l
 from microemo.data.voice_recordings import VoiceRecording
 from microemo.placement import has_bfloat16
 from microemo.processing.clip import Clip, Utterance
+from microemo.processing.clip_perception import clip_traces
 from microemo.processing.evidence import Evidence, speaking_manner
 from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.facial_actions import FACIAL_ACTIONS, USUAL_REST, unit_intensities
-from microemo.processing.perceived import clip_traces
 from microemo.processing.prompt_text import with_utterances
 from microemo.processing.prosody import measure_prosody
 
 
 @dataclass(frozen=True)
 class FaceSource:
-    """A photograph. expressions: (X,) probabilities. units: intensity above a usual rest by action unit ("AU12")."""
+    """A face. expressions: (X,) probabilities. units: intensity above the average resting face by unit ("AU12")."""
 
     expressions: np.ndarray
     units: dict[str, float]
@@ -38,7 +38,7 @@ class FaceSource:
 
 @dataclass(frozen=True)
 class VoiceSource:
-    """A recording. probabilities: (V,). tokens: (2, K, D), of the whole clip and of its one utterance."""
+    """A recording. probabilities: (V,). tokens: (2, K, D) soft tokens of the whole clip and of its utterance."""
 
     probabilities: np.ndarray
     manner: tuple[str, ...]
@@ -48,8 +48,12 @@ class VoiceSource:
 
 @dataclass(frozen=True)
 class ClipSource:
-    """A clip without its pictures and sound. evidence: of each utterance, without that of the words. video, audio:
-    (S * K, D) tokens, None where the stream is missing."""
+    """A clip without frames and waveform.
+
+    Args:
+        evidence: of each utterance, without that of the words.
+        video, audio: (S * K, D) soft tokens; None if the stream is missing.
+    """
 
     clip: Clip
     evidence: tuple[tuple[Evidence, ...], ...]
@@ -61,7 +65,7 @@ class ClipSource:
 def face_sources(
     folder: Path, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor, landmarks: Path, most: int
 ) -> Iterator[FaceSource]:
-    """Photographs with labels.csv beside them, every n-th so that there are about `most`."""
+    """Faces of a folder of photographs with labels.csv, evenly subsampled to about `most`."""
     detector, landmarker = create_still_detector(), FaceLandmarker(landmarks)
     rows = read_labels(folder)
     for row in rows[:: max(1, len(rows) // most)]:
@@ -98,7 +102,7 @@ def face_sources(
 def voice_sources(
     recordings: Sequence[VoiceRecording], *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
 ) -> Iterator[VoiceSource]:
-    """Recordings of one utterance each; pitch and loudness are measured against the speaker's others."""
+    """Voices of single-utterance recordings; pitch and loudness are relative to the speaker's other recordings."""
     clips = []
     for each in recordings:
         seconds = len(each.waveform) / 16_000
@@ -120,7 +124,7 @@ def voice_sources(
 
 @torch.no_grad()
 def clip_source(clip: Clip, *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor) -> ClipSource:
-    """What is perceived of a clip that was read."""
+    """Runs perception on a clip that was read."""
     clip = with_utterances(clip)
     output = model.perceive(**processor.from_clip(clip), words=False)
     features = output.features or {}
@@ -135,7 +139,7 @@ def clip_source(clip: Clip, *, model: MicroEmoForConditionalGeneration, processo
 def word_probabilities(
     clips: Sequence[Clip], *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
 ) -> list[np.ndarray]:
-    """(U, E) of each clip: the emotions that the language model gives to the words alone."""
+    """Emotion probabilities (U, E) of each clip that the language model gives the words without other streams."""
     found = []
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bfloat16()):
         for clip in clips:
@@ -147,6 +151,6 @@ def word_probabilities(
 
 
 def _prosody_by_speaker(clips: Sequence[Clip]) -> list[Any]:
-    """The prosody of clips of one utterance each, against the other clips of the same speaker."""
+    """Prosody of single-utterance clips, relative to the other clips of the same speaker."""
     traces = [trace for clip in clips for trace in clip_traces(clip) or ()]
     return list(measure_prosody(traces, speakers=[clip.utterances[0].speaker for clip in clips]))

@@ -1,1 +1,1 @@
-"""What each objective learns from an example."""
+"""Labels, augmentation and models of the training objectives."""

@@ -1,4 +1,4 @@
-"""Short stretches of a clip's face for training the face's timeline: where something happens, more often than not."""
+"""Random short parts of a face timeline for training, mostly around micro-expressions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from microemo.processing.clip import Clip
 from microemo.processing.facial_actions import mirrored_actions
 from microemo.processing.head_pose import mirrored_gaze, mirrored_pose
 
-EVENT_SHARE = 0.7  # of stretches that are laid about a brief expression, where the clip has one
+MICRO_EXPRESSION_SHARE = 0.7  # probability of sampling around a micro-expression if the clip has one
 
 
-def draw_stretch(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -> Clip:
-    """The clip with the face crops of one stretch alone, drawn by torch's generator.
+def draw_face_clip(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -> Clip:
+    """Keeps the face crops of a random interval of `seconds`, drawn with torch's generator.
 
-    A clip whose face is seen for no longer than `seconds` stays as it is.
+    Clips whose face timeline is not longer than `seconds` are returned unchanged.
     """
     if clip.face_crops is None or clip.face_times is None:
         return clip
@@ -27,16 +27,16 @@ def draw_stretch(clip: Clip, *, timeline: FaceTimeline | None, seconds: float) -
     if last <= first:
         return clip
     start = first + (last - first) * torch.rand(()).item()
-    brief = [event for event in timeline.events if event.kind == "micro"] if timeline is not None else []
-    if brief and torch.rand(()).item() < EVENT_SHARE:
-        event = brief[int(torch.randint(len(brief), ()))]
+    events = [event for event in timeline.events if event.kind == "micro"] if timeline is not None else []
+    if events and torch.rand(()).item() < MICRO_EXPRESSION_SHARE:
+        event = events[int(torch.randint(len(events), ()))]
         start = float(np.clip(event.apex_seconds - seconds * (0.1 + 0.8 * torch.rand(()).item()), first, last))
     inside = (times >= start) & (times <= start + seconds)
     return clip.take_faces(inside)
 
 
-def mirrored(clip: Clip) -> Clip:
-    """The clip as a mirror shows its faces; which side a movement is on is in none of the face's labels."""
+def mirror_faces(clip: Clip) -> Clip:
+    """Flips the face crops and face measurements left to right. The face labels do not depend on the side."""
     if clip.face_crops is None:
         return clip
     clip = replace(clip, face_crops=np.ascontiguousarray(clip.face_crops[:, :, ::-1]))

@@ -1,4 +1,4 @@
-"""What is true of a face at the moments of its crops: targets of the face head. F crops, A action units."""
+"""Labels of the face head at the times of the crops. Shapes: F crops, A action units."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from microemo.data.example import FaceEvent, FaceTimeline
 
 UNKNOWN = -100
 NEUTRAL = "neutral"
-# Strength of an event, as a part of its apex, up to which its expression is too weak to be told from a still face.
-FAINT = 0.35
+# Below this fraction of its apex intensity an expression cannot be distinguished from neutral.
+MIN_LABELLED_STRENGTH = 0.35
 
 
 def event_strength(event: FaceEvent, times: np.ndarray) -> np.ndarray:
-    """(F,) strength in 0..1 of an event at times (F,) seconds: straight up to the apex, straight down again.
+    """Strength (F,) in 0..1 of an event at times (F,) in seconds: linear from onset to apex and apex to offset.
 
         1       /\\
         0 _____/  \\______
@@ -26,7 +26,7 @@ def event_strength(event: FaceEvent, times: np.ndarray) -> np.ndarray:
 
 
 def micro_labels(timeline: FaceTimeline | None, *, times: np.ndarray) -> np.ndarray:
-    """(F,) float32: 1 from onset to offset of a micro-expression, 0 elsewhere; unknown without a timeline."""
+    """Labels (F,) float32: 1 from onset to offset of a micro-expression, else 0; all -100 without a timeline."""
     if timeline is None:
         return np.full(len(times), UNKNOWN, np.float32)
     labels = np.zeros(len(times), np.float32)
@@ -37,9 +37,9 @@ def micro_labels(timeline: FaceTimeline | None, *, times: np.ndarray) -> np.ndar
 
 
 def expression_labels(timeline: FaceTimeline | None, *, times: np.ndarray, label_ids: Mapping[str, int]) -> np.ndarray:
-    """(F,) int64 class of the strongest expression at each moment, "neutral" where there is none.
+    """Classes (F,) int64 of the strongest expression at each time, "neutral" where there is none.
 
-    Unknown where the strongest is faint, or of a class that the head does not have.
+    -100 where the strongest expression is below `MIN_LABELLED_STRENGTH` or not among the head's classes.
     """
     if timeline is None:
         return np.full(len(times), UNKNOWN, np.int64)
@@ -48,17 +48,19 @@ def expression_labels(timeline: FaceTimeline | None, *, times: np.ndarray, label
     for event in timeline.events:
         curve = event_strength(event, times)
         label = label_ids.get(event.emotion, UNKNOWN)
-        wins = curve * event.intensity > strongest
-        labels[wins] = np.where(curve[wins] > FAINT, label, UNKNOWN)
+        dominant = curve * event.intensity > strongest
+        labels[dominant] = np.where(curve[dominant] > MIN_LABELLED_STRENGTH, label, UNKNOWN)
         strongest = np.maximum(strongest, curve * event.intensity)
     return labels
 
 
 def action_unit_labels(timeline: FaceTimeline | None, *, times: np.ndarray, unit_names: Sequence[str]) -> np.ndarray:
-    """(F, A) float32 intensities in 0..1, straight between the measured moments; unknown units and times are -100.
+    """Intensities (F, A) float32 in 0..1, interpolated linearly between measurements.
+
+    Units and times that were not measured are -100.
 
     Args:
-        unit_names: of the head, which say what the columns are.
+        unit_names: action units of the head, one for each column.
     """
     labels = np.full((len(times), len(unit_names)), UNKNOWN, np.float32)
     if timeline is None or len(timeline.unit_times) == 0:

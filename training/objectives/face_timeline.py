@@ -1,4 +1,4 @@
-"""The face's timeline as a model of its own to train: crops in, curves out, no language model in the way."""
+"""Models that train the face branch alone: face crops in, face logits out, without the language model."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from microemo import MicroEmoConfig, MicroEmoModel, MicroEmoPreTrainedModel
 from microemo.losses import Labels, expression_weights, face_loss, weighted_loss
 from microemo.outputs import MicroEmoEmotionClassifierOutput, MicroEmoFaceOutput, MicroEmoModelOutputWithPast
-from microemo.stream_features import groups_of, unpacked
+from microemo.stream_features import track_groups, unpack
 
 
 class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
-    """Scores of every crop. Its weights are those of the whole model, so that its folder is one to go on from."""
+    """The face branch with its loss. It has all weights of `MicroEmoModel`, so its folder loads as any other model."""
 
     _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]
 
     def __init__(self, config: MicroEmoConfig):
         super().__init__(config)
         if not config.use_local_branch:
-            raise ValueError("a model without a local branch (config.use_local_branch is False) has no face timeline")
+            raise ValueError("config.use_local_branch must be True to train the face branch, got False")
         self.model = MicroEmoModel(config)
         self.post_init()
 
@@ -35,13 +35,13 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
         action_unit_labels: torch.FloatTensor | None = None,
         **kwargs: Any,
     ) -> MicroEmoEmotionClassifierOutput:
-        """As `MicroEmoForConditionalGeneration.forward`, for the face alone.
+        """As `MicroEmoForConditionalGeneration.forward`, for the face inputs only.
 
         Args:
-            **kwargs: what concerns the other streams, not used.
+            **kwargs: inputs of the other streams; ignored.
         """
         if face_pixel_values is None or face_times is None:
-            raise ValueError("no clip of the batch shows a face; a face timeline is trained on clips that do")
+            raise ValueError("no clip of the batch has a face; face objectives need face_pixel_values and face_times")
         logits = self.logits(face_pixel_values, face_times, face_mask, face_track_ids)
         targets = Labels(
             micro=micro_labels,
@@ -62,12 +62,12 @@ class MicroEmoForFaceTimeline(MicroEmoPreTrainedModel):
         face_mask: torch.Tensor | None,
         face_track_ids: torch.Tensor | None,
     ) -> MicroEmoFaceOutput:
-        """What the timeline is scored by; shapes as in `forward`."""
+        """Logits of the face head; shapes as in `forward`."""
         return self.model.get_face_logits(face_pixel_values, face_times, face_mask, face_track_ids)
 
 
-class _OneTokenTimeline(MicroEmoForFaceTimeline):
-    """A timeline out of one of the dynamics' tokens alone: no tower is run."""
+class _SingleTokenTimeline(MicroEmoForFaceTimeline):
+    """Base of models that compute the face logits from a single dynamics token and run no tower."""
 
     def logits(
         self,
@@ -76,44 +76,44 @@ class _OneTokenTimeline(MicroEmoForFaceTimeline):
         face_mask: torch.Tensor | None,
         face_track_ids: torch.Tensor | None,
     ) -> MicroEmoFaceOutput:
-        """The token's logits; shapes as in `forward`."""
+        """Logits of the face head; shapes as in `forward`."""
         mask = torch.ones_like(face_times, dtype=torch.bool) if face_mask is None else face_mask.bool()
-        tokens = self.tokens(face_pixel_values[mask], face_times[mask], groups_of(mask, face_track_ids))
-        return self.scored(unpacked(tokens, mask))
+        tokens = self.tokens(face_pixel_values[mask], face_times[mask], track_groups(mask, face_track_ids))
+        return self.head(unpack(tokens, mask))
 
     def tokens(self, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-        """(N, D) of N crops; arguments as `MicroDynamics`."""
+        """Tokens (N, D) of N crops; arguments as in `MicroDynamics`."""
         raise NotImplementedError
 
-    def scored(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
-        """The head's logits of tokens (B, F, D)."""
+    def head(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
+        """Logits of tokens (B, F, D)."""
         raise NotImplementedError
 
 
-class MicroEmoForFaceMovement(_OneTokenTimeline):
-    """Micro-expressions out of the movement's token alone, which has no regions to attend to.
+class MicroEmoForFaceMovement(_SingleTokenTimeline):
+    """Micro-expression logits from the movement token, which attends to no face regions.
 
-    A step costs less than half of the whole timeline's.
+    A step takes less than half the time of `MicroEmoForFaceTimeline`.
     """
 
     def tokens(self, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-        """As `_OneTokenTimeline`."""
+        """See the base class."""
         no_regions = pixel_values.new_zeros(len(pixel_values), 0, self.config.dynamics_config.encoder_hidden_size)
         dynamics = self.model.micro_dynamics
         return dynamics.movement(no_regions, pixel_values=pixel_values, times=times, groups=groups)[:, 0]
 
-    def scored(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
-        """As `_OneTokenTimeline`."""
+    def head(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
+        """See the base class."""
         return self.model.face_head.of_movement(tokens)
 
 
-class MicroEmoForFaceFlow(_OneTokenTimeline):
-    """The timeline out of the flow's token alone."""
+class MicroEmoForFaceFlow(_SingleTokenTimeline):
+    """Face logits from the optical-flow token."""
 
     def tokens(self, pixel_values: torch.Tensor, times: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-        """As `_OneTokenTimeline`."""
+        """See the base class."""
         return self.model.micro_dynamics.flow(pixel_values, times=times, groups=groups)
 
-    def scored(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
-        """As `_OneTokenTimeline`."""
+    def head(self, tokens: torch.Tensor) -> MicroEmoFaceOutput:
+        """See the base class."""
         return self.model.face_head.of_flow(tokens)

@@ -1,1 +1,1 @@
-"""The perception heads: expressions, micro-expressions, voices."""
+"""Training of the perception heads: expressions, micro-expressions, voice emotions."""

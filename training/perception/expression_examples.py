@@ -1,7 +1,6 @@
-"""What the expression classifier learns from: photographs and labelled video as features of the face tower and facial
-actions.
+"""Training examples of the expression classifier: face features and facial actions of photographs and labelled video.
 
-Everything is read as inference reads it: the same detector, crops, landmark nets and rest of a person's face.
+Detector, crops, landmark networks and resting faces are the same as at inference.
 """
 
 from __future__ import annotations
@@ -30,15 +29,22 @@ from microemo.training.face_tower.classifier import FaceClassifier, normalise_gr
 
 READING = ReadingSettings(face_fps=30.0, faces_everywhere=True, num_frames=8)
 BATCH_SIZE = 64
-BORDER_SECONDS = 0.1  # of a segment, left out
+BORDER_SECONDS = 0.1  # left out at both ends of a segment
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class FaceMoments:
-    """N faces. features: (N, C) of the tower. actions: (N, 104), facial actions and the same against the person's own
-    rest, zeros where `is_measured` (N,) is False. times: (N,) seconds, 0 of a photograph."""
+class FaceFeatures:
+    """Features of N face crops.
+
+    Args:
+        features: (N, C) features of the face tower.
+        actions: (N, 104) facial actions, absolute and relative to the person's resting face; zeros where `is_measured`
+            is False.
+        is_measured: (N,) bool.
+        times: (N,) seconds, 0 for photographs.
+    """
 
     features: np.ndarray
     actions: np.ndarray
@@ -47,10 +53,10 @@ class FaceMoments:
 
 
 @dataclass(frozen=True)
-class LabelledMoments:
-    """`FaceMoments` with labels (N,) int, people (N,) str and weights (N,)."""
+class LabelledFaces:
+    """`FaceFeatures` with labels (N,) int, people (N,) str and weights (N,)."""
 
-    moments: FaceMoments
+    faces: FaceFeatures
     labels: np.ndarray
     people: np.ndarray
     weights: np.ndarray
@@ -58,24 +64,24 @@ class LabelledMoments:
 
 def still_examples(
     folder: Path, *, tower: FaceClassifier, landmarker: FaceLandmarker, cache: Path, progress: Progress
-) -> LabelledMoments:
-    """The photographs of a folder with labels.csv in which a face is found."""
+) -> LabelledFaces:
+    """Examples of the photographs in a folder with labels.csv; photographs without a detected face are left out."""
     rows, path = read_labels(folder), cache / "stills.npz"
     if not path.is_file():
         detector = create_still_detector()
-        crops, actions, measured, kept = [], [], [], []
+        crops, actions, measured, face_rows = [], [], [], []
         for done, row in enumerate(rows, start=1):
-            read = cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)
-            if read is None:
-                raise ValueError(f"labels.csv names {row.file}, but OpenCV can not read {folder / row.file}")
-            picture = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
+            image = cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)
+            if image is None:
+                raise ValueError(f"labels.csv names {row.file}, but OpenCV cannot read {folder / row.file}")
+            picture = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
             aligned = align_still(picture, detector=detector)
             if aligned is not None:
                 mesh = landmarker.analyze(picture, aligned.landmarks)
                 crops.append(aligned.crop)
                 actions.append(np.concatenate([mesh.actions, mesh.actions - USUAL_REST]) * mesh.is_face)
                 measured.append(mesh.is_face)
-                kept.append(done - 1)
+                face_rows.append(done - 1)
             progress("photographs", done, len(rows))
         if not crops:
             raise ValueError(f"folder {folder}: no face was found in any of its {len(rows)} photographs")
@@ -85,52 +91,54 @@ def still_examples(
             features=features,
             actions=np.stack(actions).astype(np.float32),
             measured=np.array(measured),
-            rows=np.array(kept),
+            rows=np.array(face_rows),
         )
     with np.load(path) as stored:
-        chosen = [rows[row] for row in stored["rows"]]
-        moments = FaceMoments(stored["features"], stored["actions"], stored["measured"], np.zeros(len(chosen)))
-    return LabelledMoments(
-        moments,
-        labels=np.array([EXPRESSIONS.index(row.expression) for row in chosen]),
-        people=np.array([row.identity for row in chosen]),
-        weights=np.ones(len(chosen)),
+        rows = [rows[row] for row in stored["rows"]]
+        faces = FaceFeatures(stored["features"], stored["actions"], stored["measured"], np.zeros(len(rows)))
+    return LabelledFaces(
+        faces,
+        labels=np.array([EXPRESSIONS.index(row.expression) for row in rows]),
+        people=np.array([row.identity for row in rows]),
+        weights=np.ones(len(rows)),
     )
 
 
-def clip_moments(path: Path, *, tower: FaceClassifier, landmarker: FaceLandmarker, cache: Path) -> FaceMoments | None:
-    """Every crop of the largest face of a video, 30 a second; None without a face."""
-    kept = cache / f"{path.stem}.npz"
-    if not kept.is_file():
+def clip_faces(path: Path, *, tower: FaceClassifier, landmarker: FaceLandmarker, cache: Path) -> FaceFeatures | None:
+    """Features of the largest face of a video at 30 crops per second; None without a face."""
+    cached = cache / f"{path.stem}.npz"
+    if not cached.is_file():
         reader = ClipReader(READING, landmarker=landmarker, recognizer=None)
         clip = next(iter(reader.read(path, person="largest")))
         if clip.face_crops is None or clip.face_actions is None or clip.face_times is None:
             return None
         grey = np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in clip.face_crops])
         mask = np.asarray(clip.face_actions_mask)
-        both = np.concatenate([clip.face_actions, relative_actions(clip).numpy()], axis=1) * mask[:, None]
+        actions = np.concatenate([clip.face_actions, relative_actions(clip).numpy()], axis=1) * mask[:, None]
         np.savez(
-            kept,
+            cached,
             features=tower_features(tower, grey),
-            actions=both.astype(np.float32),
+            actions=actions.astype(np.float32),
             mask=mask,
             times=clip.face_times,
         )
-    with np.load(kept) as stored:
-        return FaceMoments(stored["features"], stored["actions"], stored["mask"], stored["times"])
+    with np.load(cached) as stored:
+        return FaceFeatures(stored["features"], stored["actions"], stored["mask"], stored["times"])
 
 
 def segment_examples(
-    segments: Sequence[LabelledSegment], moments: dict[str, FaceMoments], *, rate: float, weight: float, most: int
-) -> LabelledMoments:
-    """Crops of the segments, `rate` a second and away from their borders, which are good to some tenths.
+    segments: Sequence[LabelledSegment], clips: dict[str, FaceFeatures], *, rate: float, weight: float, most: int
+) -> LabelledFaces:
+    """Samples `rate` crops per second from the segments. Crops near the borders, which are imprecise, are left out.
 
     Args:
-        weight: of a crop beside a photograph; a segment counts as no more than `most` crops.
+        clips: by file name.
+        weight: of a crop relative to a photograph.
+        most: a segment has the total weight of at most this many crops.
     """
-    parts: list[tuple[FaceMoments, np.ndarray, LabelledSegment]] = []
+    parts: list[tuple[FaceFeatures, np.ndarray, LabelledSegment]] = []
     for segment in segments:
-        clip = moments.get(segment.file)
+        clip = clips.get(segment.file)
         if clip is None:
             continue
         inside = np.flatnonzero(
@@ -141,10 +149,10 @@ def segment_examples(
         if len(rows):
             parts.append((clip, rows, segment))
     if not parts:
-        raise ValueError("in none of the segments a face is seen")
+        raise ValueError(f"no face was found in any of {len(segments)} segments")
     counts = [len(rows) for _, rows, _ in parts]
-    return LabelledMoments(
-        FaceMoments(
+    return LabelledFaces(
+        FaceFeatures(
             *(
                 np.concatenate([getattr(clip, name)[rows] for clip, rows, _ in parts])
                 for name in ("features", "actions", "is_measured", "times")
@@ -158,7 +166,7 @@ def segment_examples(
 
 @torch.inference_mode()
 def tower_features(tower: FaceClassifier, crops: np.ndarray) -> np.ndarray:
-    """(N, C) float32: the mean over the tower's regions of grey crops (N, h, w) uint8."""
+    """Mean-pooled tower features (N, C) float32 of grey crops (N, h, w) uint8."""
     batches = range(0, len(crops), BATCH_SIZE)
     parts = [
         tower.face_tower(normalise_grey(crops[start : start + BATCH_SIZE])).last_hidden_state.mean(dim=(2, 3))

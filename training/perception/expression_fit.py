@@ -1,12 +1,13 @@
-"""Fits the expression classifier on photographs and on real video, over the face tower as it is.
+"""Fits the expression classifier on photographs and real video, on top of the frozen face tower.
 
     python -m microemo.training.perception.expression_fit --stills DIR --clips DIR \
         --out checkpoints/microemo-mini --cache DIR
 
-One linear layer reads the tower's features and, where they were measured, the facial actions of a crop, raw and
-against the person's own rest. Neutral talkers are the negatives: a mouth that speaks is no expression. It is measured
-by folds over people; what is written learns from everybody whose clip declares a licence. --clips is a folder of
-videos with labels.csv (file, person, start_seconds, end_seconds, expression, talking) and sources.csv (file, licence).
+The inputs of the linear classifier are the tower's features and, where measured, facial actions of a crop, absolute
+and relative to the person's resting face. Neutral talkers are the negatives, so that speech is not taken for an
+expression. Figures come from cross-validation over people; the written weights use all clips with a declared licence.
+--clips is a folder of videos with labels.csv (file, person, start_seconds, end_seconds, expression, talking) and
+sources.csv (file, licence).
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from microemo.processing.face_landmarks import FaceLandmarker
 from microemo.processing.facial_events import EXPRESSION_SECONDS, smooth
 from microemo.training.face_tower.classifier import load_face_classifier
 from microemo.training.perception.expression_examples import (
-    FaceMoments,
-    LabelledMoments,
-    clip_moments,
+    FaceFeatures,
+    LabelledFaces,
+    clip_faces,
     segment_examples,
     still_examples,
 )
@@ -50,12 +51,17 @@ STATIC, ACTIONS = "model.face_head.static_expression", "model.face_head.action_e
 
 @dataclass(frozen=True)
 class ExpressionFitRecipe:
-    """All choices of the fit. Tried on the folds themselves: weight_decay 0.01 to 4, class_balance 0.5 to 1,
-    clip_weight 1 to 10, neutral_shift 0.4 to 1.4.
+    """Hyperparameters of the fit.
 
-    class_balance: a class of n counts n^-balance a face. neutral_shift: added to the neutral face's logit, so that a
-    calm talker is neutral; a real face mostly is, the photographs mostly are not. rate, clip_weight, most: see
-    `segment_examples`. temperature: divides the logits, which so strong a penalty leaves too flat.
+    Chosen by cross-validation among weight_decay 0.01 to 4, class_balance 0.5 to 1, clip_weight 1 to 10 and
+    neutral_shift 0.4 to 1.4.
+
+    Args:
+        class_balance: each face of a class with total weight n has weight n^-class_balance.
+        fewest_counted: lower bound of n.
+        neutral_shift: added to the logit of "neutral", as faces in video are neutral more often than in photographs.
+        temperature: divides the logits, which the strong weight decay makes too flat.
+        rate, clip_weight, most: see `segment_examples`.
     """
 
     weight_decay: float = 3.0
@@ -71,30 +77,31 @@ class ExpressionFitRecipe:
 
 @dataclass(frozen=True)
 class FittedExpressions:
-    """Two linear layers whose logits add up: of the features (N, C), and of the actions (N, 104) where measured."""
+    """Two linear layers whose logits are added: one on features (N, C), one on actions (N, 104) where measured."""
 
     feature_weight: np.ndarray
     bias: np.ndarray
     action_weight: np.ndarray
     action_bias: np.ndarray
 
-    def logits(self, moments: FaceMoments) -> np.ndarray:
-        """(N, 8)."""
-        shown = (moments.actions @ self.action_weight.T + self.action_bias) * moments.is_measured[:, None]
-        return moments.features @ self.feature_weight.T + self.bias + shown
+    def logits(self, faces: FaceFeatures) -> np.ndarray:
+        """Logits (N, 8)."""
+        action_logits = (faces.actions @ self.action_weight.T + self.action_bias) * faces.is_measured[:, None]
+        return faces.features @ self.feature_weight.T + self.bias + action_logits
 
 
-def fit_expressions(examples: LabelledMoments, *, recipe: ExpressionFitRecipe) -> FittedExpressions:
-    """Class-weighted logistic regression with a quadratic penalty on standardised inputs."""
-    moments = examples.moments
-    measured = moments.is_measured
-    centre_f, scale_f = moments.features.mean(0), moments.features.std(0) + 1e-2
-    centre_a, scale_a = moments.actions[measured].mean(0), moments.actions[measured].std(0) + 1e-2
-    actions = (moments.actions - centre_a) / scale_a * measured[:, None]
-    inputs = torch.from_numpy(np.concatenate([(moments.features - centre_f) / scale_f, actions], axis=1)).float()
-    mass = np.bincount(examples.labels, weights=examples.weights, minlength=len(EXPRESSIONS))
-    weights = examples.weights * np.maximum(mass, recipe.fewest_counted)[examples.labels] ** -recipe.class_balance
-    targets, counted = torch.from_numpy(examples.labels), torch.from_numpy(weights / weights.sum()).float()
+def fit_expressions(examples: LabelledFaces, *, recipe: ExpressionFitRecipe) -> FittedExpressions:
+    """Class-weighted logistic regression with an L2 penalty on standardised inputs."""
+    faces = examples.faces
+    measured = faces.is_measured
+    centre_f, scale_f = faces.features.mean(0), faces.features.std(0) + 1e-2
+    centre_a, scale_a = faces.actions[measured].mean(0), faces.actions[measured].std(0) + 1e-2
+    actions = (faces.actions - centre_a) / scale_a * measured[:, None]
+    inputs = torch.from_numpy(np.concatenate([(faces.features - centre_f) / scale_f, actions], axis=1)).float()
+    class_weights = np.bincount(examples.labels, weights=examples.weights, minlength=len(EXPRESSIONS))
+    class_weights = np.maximum(class_weights, recipe.fewest_counted) ** -recipe.class_balance
+    weights = examples.weights * class_weights[examples.labels]
+    targets, loss_weights = torch.from_numpy(examples.labels), torch.from_numpy(weights / weights.sum()).float()
     weight = torch.zeros(len(EXPRESSIONS), inputs.shape[1], requires_grad=True)
     bias = torch.zeros(len(EXPRESSIONS), requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=recipe.iterations, line_search_fn="strong_wolfe")
@@ -102,68 +109,64 @@ def fit_expressions(examples: LabelledMoments, *, recipe: ExpressionFitRecipe) -
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         losses = torch.nn.functional.cross_entropy(inputs @ weight.T + bias, targets, reduction="none")
-        loss = (losses * counted).sum() + recipe.weight_decay / 2 * weight.square().sum()
+        loss = (losses * loss_weights).sum() + recipe.weight_decay / 2 * weight.square().sum()
         loss.backward()
         return loss
 
     optimizer.step(closure)
     fitted, offset = weight.detach().numpy().astype(np.float64), bias.detach().numpy().astype(np.float64)
-    size = moments.features.shape[1]
-    of_features, of_actions = fitted[:, :size] / scale_f, fitted[:, size:] / scale_a
-    offset = offset - of_features @ centre_f
+    num_features = faces.features.shape[1]
+    feature_weight, action_weight = fitted[:, :num_features] / scale_f, fitted[:, num_features:] / scale_a
+    offset = offset - feature_weight @ centre_f
     offset[NEUTRAL] += recipe.neutral_shift
-    layers = of_features, offset, of_actions, -of_actions @ centre_a
+    layers = feature_weight, offset, action_weight, -action_weight @ centre_a
     return FittedExpressions(*(values / recipe.temperature for values in layers))
 
 
-def taught_examples(
-    segments: Sequence[LabelledSegment], moments: dict[str, FaceMoments], *, recipe: ExpressionFitRecipe
-) -> LabelledMoments:
-    """What video teaches: the segments of clips that declare a licence, and no other."""
+def licensed_examples(
+    segments: Sequence[LabelledSegment], clips: dict[str, FaceFeatures], *, recipe: ExpressionFitRecipe
+) -> LabelledFaces:
+    """Training examples of the segments whose clips declare a licence."""
     licensed = [segment for segment in segments if segment.is_licensed]
-    return segment_examples(licensed, moments, rate=recipe.rate, weight=recipe.clip_weight, most=recipe.most)
+    return segment_examples(licensed, clips, rate=recipe.rate, weight=recipe.clip_weight, most=recipe.most)
 
 
 def cross_validate(
-    stills: LabelledMoments,
+    stills: LabelledFaces,
     segments: tuple[LabelledSegment, ...],
-    moments: dict[str, FaceMoments],
+    clips: dict[str, FaceFeatures],
     *,
     recipe: ExpressionFitRecipe,
 ) -> dict[str, Any]:
-    """The figures of people that no fold learned from. Of photographs the tower itself has seen them: say so."""
+    """Figures of held-out people. The face tower itself was trained on the photographs, so theirs are optimistic."""
     folds = identity_folds(stills.people, folds=FOLDS)
     person_of = {segment.file: segment.person for segment in segments}
     still_logits, curves = np.zeros((len(folds), len(EXPRESSIONS))), {}
     for fold in range(FOLDS):
-        fitted = fit_expressions(
-            joined(
-                subset(stills, folds != fold),
-                taught_examples([one for one in segments if _fold(one.person) != fold], moments, recipe=recipe),
-            ),
-            recipe=recipe,
-        )
-        still_logits[folds == fold] = fitted.logits(subset(stills, folds == fold).moments)
-        for file, clip in moments.items():
+        training_segments = [segment for segment in segments if _fold(segment.person) != fold]
+        training_clips = licensed_examples(training_segments, clips, recipe=recipe)
+        fitted = fit_expressions(joined(subset(stills, folds != fold), training_clips), recipe=recipe)
+        still_logits[folds == fold] = fitted.logits(subset(stills, folds == fold).faces)
+        for file, clip in clips.items():
             if _fold(person_of[file]) == fold:
                 curves[file] = smooth(clip.times, _softmax(fitted.logits(clip)), seconds=EXPRESSION_SECONDS)
     return {
         "photographs": {"recall_among_five": mean_recall(still_logits, labels=stills.labels)},
-        "clips": clip_figures(segments, moments, curves),
+        "clips": clip_figures(segments, clips, curves),
     }
 
 
 def clip_figures(
-    segments: tuple[LabelledSegment, ...], moments: dict[str, FaceMoments], curves: dict[str, np.ndarray]
+    segments: tuple[LabelledSegment, ...], clips: dict[str, FaceFeatures], curves: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    """How the curves (F, 8) of clips agree with the labels: shares of neutral talkers' time, recall of segments."""
-    seconds, top, other = [], [], []
-    right: dict[str, list[bool]] = {"neutral": [], "happiness": [], "negative": []}
+    """Compares the probabilities (F, 8) of clips with the labels: time shares of neutral talkers, segment recall."""
+    seconds, neutral_shares, other_shares = [], [], []
+    hits: dict[str, list[bool]] = {"neutral": [], "happiness": [], "negative": []}
     confidence, correct = [], []
     for segment in segments:
         if segment.file not in curves:
             continue
-        times = moments[segment.file].times
+        times = clips[segment.file].times
         inside = (times >= segment.start_seconds) & (times < segment.end_seconds)
         curve = curves[segment.file][inside]
         if not len(curve):
@@ -172,27 +175,27 @@ def clip_figures(
         correct.append(curve.argmax(1) == segment.label)
         if segment.label == NEUTRAL and segment.is_talking:
             seconds.append(segment.end_seconds - segment.start_seconds)
-            top.append(np.mean(curve.argmax(1) == NEUTRAL))
-            other.append(np.mean(np.delete(curve, NEUTRAL, axis=1).max(1) >= 0.5))
-        group, said = _group(segment.label), _group(int(curve.mean(0).argmax()))
+            neutral_shares.append(np.mean(curve.argmax(1) == NEUTRAL))
+            other_shares.append(np.mean(np.delete(curve, NEUTRAL, axis=1).max(1) >= 0.5))
+        group, predicted_group = _group(segment.label), _group(int(curve.mean(0).argmax()))
         if group is not None:
-            right[group].append(said == group)
+            hits[group].append(predicted_group == group)
     if not seconds:
-        raise ValueError("labels.csv must hold a neutral person who talks and whose face is found, it holds none")
-    recalls = {group: float(np.mean(hits)) for group, hits in right.items() if hits}
+        raise ValueError("labels.csv must have a neutral talking segment with a detected face, got none")
+    recalls = {group: float(np.mean(group_hits)) for group, group_hits in hits.items() if group_hits}
     return {
         "neutral_talkers_seconds": float(np.sum(seconds)),
-        "neutral_on_top": float(np.average(top, weights=seconds)),
-        "another_at_half": float(np.average(other, weights=seconds)),
+        "neutral_on_top": float(np.average(neutral_shares, weights=seconds)),
+        "another_at_half": float(np.average(other_shares, weights=seconds)),
         "recall_of_three": float(np.mean(list(recalls.values()))),
         "recalls": recalls,
-        "segments": {group: len(hits) for group, hits in right.items()},
+        "segments": {group: len(group_hits) for group, group_hits in hits.items()},
         "calibration_error": _calibration_error(np.concatenate(confidence), np.concatenate(correct)),
     }
 
 
 def write_fit(fitted: FittedExpressions, *, out: Path, entry: dict[str, Any]) -> None:
-    """Puts the layer into the checkpoint's files, and what was done into its record."""
+    """Writes the layers into the checkpoint's files, and `entry` into its record."""
     tower, head = load_file(out / TOWER_FILE), load_file(out / HEAD_FILE)
     tower[f"{STATIC}.weight"] = torch.from_numpy(fitted.feature_weight).to(tower[f"{STATIC}.weight"].dtype)
     tower[f"{STATIC}.bias"] = torch.from_numpy(fitted.bias).to(tower[f"{STATIC}.bias"].dtype)
@@ -208,25 +211,23 @@ def write_fit(fitted: FittedExpressions, *, out: Path, entry: dict[str, Any]) ->
     (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def joined(*parts: LabelledMoments) -> LabelledMoments:
-    """All examples, in this order."""
+def joined(*parts: LabelledFaces) -> LabelledFaces:
+    """Concatenates examples."""
     names = ("features", "actions", "is_measured", "times")
-    return LabelledMoments(
-        FaceMoments(*(np.concatenate([getattr(part.moments, name) for part in parts]) for name in names)),
+    return LabelledFaces(
+        FaceFeatures(*(np.concatenate([getattr(part.faces, name) for part in parts]) for name in names)),
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "people", "weights")),
     )
 
 
-def subset(examples: LabelledMoments, chosen: np.ndarray) -> LabelledMoments:
-    """The examples under the mask `chosen`."""
-    moments = examples.moments
-    return LabelledMoments(
-        FaceMoments(
-            moments.features[chosen], moments.actions[chosen], moments.is_measured[chosen], moments.times[chosen]
-        ),
-        examples.labels[chosen],
-        examples.people[chosen],
-        examples.weights[chosen],
+def subset(examples: LabelledFaces, mask: np.ndarray) -> LabelledFaces:
+    """The examples where `mask` (N,) is True."""
+    faces = examples.faces
+    return LabelledFaces(
+        FaceFeatures(faces.features[mask], faces.actions[mask], faces.is_measured[mask], faces.times[mask]),
+        examples.labels[mask],
+        examples.people[mask],
+        examples.weights[mask],
     )
 
 
@@ -241,21 +242,21 @@ def _group(label: int) -> str | None:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    raised = np.exp(logits - logits.max(-1, keepdims=True))
-    return raised / raised.sum(-1, keepdims=True)
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
 
 
 def _calibration_error(confidence: np.ndarray, correct: np.ndarray, *, bins: int = 15) -> float:
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    indices = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
-        abs(confidence[place == one].mean() - correct[place == one].mean()) * np.mean(place == one)
-        for one in np.unique(place)
+        abs(confidence[indices == index].mean() - correct[indices == index].mean()) * np.mean(indices == index)
+        for index in np.unique(indices)
     ]
     return float(np.sum(gaps))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; exits with 2 and one line on bad input."""
+    """Command line; returns 2 with a one-line error on bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m microemo.training.perception.expression_fit",
         description=__doc__,
@@ -263,9 +264,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--stills", type=Path, required=True, help="photographs with labels.csv")
     parser.add_argument("--clips", type=Path, required=True, help="videos with labels.csv and sources.csv")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to bring up to date")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps what one tower read")
-    parser.add_argument("--measure", action="store_true", help="print the folds' figures and write nothing")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to update")
+    parser.add_argument("--cache", type=Path, required=True, help="feature cache; one folder for each face tower")
+    parser.add_argument("--measure", action="store_true", help="print the figures and write nothing")
     options = parser.parse_args(arguments)
     recipe = ExpressionFitRecipe()
     try:
@@ -276,11 +277,11 @@ def main(arguments: list[str] | None = None) -> int:
         landmarker = FaceLandmarker(options.cache)
         tower = load_face_classifier(options.out / TOWER_FILE)
         files = sorted({segment.file for segment in segments})
-        moments = {}
+        clips = {}
         for file in tqdm(files, desc="clips", file=sys.stderr):
-            clip = clip_moments(options.clips / file, tower=tower, landmarker=landmarker, cache=options.cache)
+            clip = clip_faces(options.clips / file, tower=tower, landmarker=landmarker, cache=options.cache)
             if clip is not None:
-                moments[file] = clip
+                clips[file] = clip
         with tqdm(desc="photographs", file=sys.stderr) as bar:
             stills = still_examples(
                 options.stills,
@@ -289,7 +290,7 @@ def main(arguments: list[str] | None = None) -> int:
                 cache=options.cache,
                 progress=lambda stage, done, total: (bar.update(done - bar.n), None)[1],
             )
-        figures = cross_validate(stills, segments, moments, recipe=recipe)
+        figures = cross_validate(stills, segments, clips, recipe=recipe)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -297,15 +298,15 @@ def main(arguments: list[str] | None = None) -> int:
     if options.measure:
         return 0
     licensed = [segment for segment in segments if segment.is_licensed]
-    taught = taught_examples(segments, moments, recipe=recipe)
-    fitted = fit_expressions(joined(stills, taught), recipe=recipe)
+    video_examples = licensed_examples(segments, clips, recipe=recipe)
+    fitted = fit_expressions(joined(stills, video_examples), recipe=recipe)
     entry = {
         "recipe": vars(recipe),
         "data": {
             "photographs": len(stills.labels),
             "clips": len({segment.file for segment in licensed}),
             "people_filmed": len({segment.person for segment in licensed}),
-            "crops": len(taught.labels),
+            "crops": len(video_examples.labels),
         },
         "split": f"fold = SHA-256(person) mod {FOLDS}; shipped: everybody whose clip declares a licence",
         "figures": figures,

@@ -1,6 +1,6 @@
 import pytest
 
-from microemo.inference.explanation.explanations import shift_times
+from microemo.inference.explanation.time_shift import shift_times
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""From a model's outputs and a clip to plain arrays of that clip alone."""
+"""Converts model outputs to the perception of a single clip, and measures its voices."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .prosody import Prosody, VoiceTrace, measure_prosody, trace_voices
 
 
 def clip_perception(output: Any, clip: Clip, *, row: int = 0) -> Perception:
-    """What was perceived of one clip of a batch, without padding.
+    """Returns the perception of one clip of a batch, without padding.
 
     Args:
         output: of `model.perceive`.
         row: of the batch.
 
-    Raises `ValueError` where it was perceived of another clip.
+    Raises `ValueError` if the output is shorter than the clip.
     """
     crops = 0 if clip.face_times is None else len(clip.face_times)
     counts = dict.fromkeys(("expressions", "micro", "motion", "action_units"), crops)
@@ -30,7 +30,7 @@ def clip_perception(output: Any, clip: Clip, *, row: int = 0) -> Perception:
             continue
         array = values[row].detach().float().cpu().numpy()
         if len(array) < count:
-            raise ValueError(f"perception of {len(array)} {name} does not belong to a clip of {count}")
+            raise ValueError(f"perception has {len(array)} {name}, the clip has {count}")
         arrays[name] = array[:count].clip(0, 1).astype(np.float64)
     labels = output.labels
     return Perception(
@@ -43,19 +43,20 @@ def clip_perception(output: Any, clip: Clip, *, row: int = 0) -> Perception:
 
 
 def clip_traces(clip: Clip) -> tuple[VoiceTrace, ...] | None:
-    """Pitch and loudness of each utterance; None without sound."""
+    """Pitch and loudness over each utterance; None without audio."""
     if clip.waveform is None:
         return None
     spans = [
-        (each.start_seconds - clip.start_seconds, each.end_seconds - clip.start_seconds) for each in clip.utterances
+        (utterance.start_seconds - clip.start_seconds, utterance.end_seconds - clip.start_seconds)
+        for utterance in clip.utterances
     ]
     return trace_voices(clip.waveform, sampling_rate=clip.sampling_rate, spans=spans)
 
 
 def clip_prosody(clip: Clip, *, traces: tuple[VoiceTrace, ...] | None = None) -> tuple[Prosody | None, ...]:
-    """How each utterance is spoken; None where nothing is heard. traces: of `clip_traces`, where they are known."""
+    """Prosody of each utterance, None where it is silent. traces: of `clip_traces`, if known."""
     traces = clip_traces(clip) if traces is None else traces
     if traces is None:
         return (None,) * len(clip.utterances)
-    measured = measure_prosody(traces, speakers=[each.speaker for each in clip.utterances])
-    return tuple(prosody if len(trace.decibels) else None for trace, prosody in zip(traces, measured, strict=True))
+    prosodies = measure_prosody(traces, speakers=[utterance.speaker for utterance in clip.utterances])
+    return tuple(prosody if len(trace.decibels) else None for trace, prosody in zip(traces, prosodies, strict=True))

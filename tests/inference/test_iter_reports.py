@@ -9,6 +9,7 @@ import pytest
 from microemo.generation_cache import CACHE_NAME
 from microemo.inference import chunk_analysis
 from microemo.inference.report.face_curves import boxes_at
+from microemo.inference.request import AnalysisRequest
 from microemo.processing.clip import FaceTrack
 
 
@@ -25,7 +26,7 @@ def known(report):
 
 def test_the_face_comes_first_and_the_complete_report_last(make_analyzer, video, spoken):
     analyzer = make_analyzer()
-    grown = list(analyzer.growing_reports(video, transcript=spoken))
+    grown = list(analyzer.iter_reports(video, AnalysisRequest(transcript=spoken)))
     assert [len(known(report)) for report in grown] == [2, 3, 4]
     assert known(grown[0]) == {"expressions", "micro_expressions"} and "emotions" in known(grown[1])
     assert grown[0].face_curves == grown[-1].face_curves and grown[0].thumbnails
@@ -36,7 +37,7 @@ def test_the_face_comes_first_and_the_complete_report_last(make_analyzer, video,
 def test_explanations_come_batch_by_batch(make_analyzer, video, spoken, monkeypatch):
     monkeypatch.setattr(chunk_analysis, "CACHES_BYTES", 0)
     monkeypatch.setattr(chunk_analysis, "FEWEST_AT_ONCE", 1)
-    grown = list(make_analyzer().growing_reports(video, transcript=spoken))
+    grown = list(make_analyzer().iter_reports(video, AnalysisRequest(transcript=spoken)))
     answered = [sum(one.raw_answer is not None for one in report.utterances) for report in grown]
     assert answered == [0, 0, 0, 1, 2]  # faces, emotions, the clip's answer, then each utterance's
 
@@ -52,7 +53,7 @@ def test_batches_of_questions_are_alike_and_fit(monkeypatch, count, row_bytes, a
 
 def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken, monkeypatch):
     """The clip's own, to the bit: no crop moves to the utterance before on its way through the model."""
-    analyzer, seen = make_analyzer(max_window_seconds=1.5), []
+    analyzer, seen = make_analyzer(max_chunk_seconds=1.5), []
     build = chunk_analysis.utterance_evidence
 
     def watched(perception, clip, *, timelines, prosody):
@@ -67,7 +68,9 @@ def test_faces_and_words_of_a_window_have_one_clock(make_analyzer, video, spoken
 
 
 def test_windows_follow_one_another(make_analyzer, video, spoken):
-    grown = list(make_analyzer(max_window_seconds=1.5).growing_reports(video, transcript=spoken, mode="scores"))
+    grown = list(
+        make_analyzer(max_chunk_seconds=1.5).iter_reports(video, AnalysisRequest(transcript=spoken, mode="scores"))
+    )
     assert [len(report.utterances) for report in grown] == [1, 1, 2, 2]
 
 
@@ -81,7 +84,7 @@ def test_the_face_tower_runs_once(make_analyzer, video, spoken):
 
 def test_arguments_are_checked(make_analyzer, video):
     with pytest.raises(ValueError, match="mode"):
-        next(make_analyzer().growing_reports(video, mode="guess"))
+        next(make_analyzer().iter_reports(video, AnalysisRequest(mode="guess")))
 
 
 def test_the_face_has_its_box(make_analyzer, video, spoken):

@@ -1,4 +1,4 @@
-"""The road of the weights: trained with adapters, written, laid over the public ones, and the same model."""
+"""Saved weights, applied to the public ones, give the model that PEFT merges."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from microemo.conversion.mini.mini_model import build_mini
 from microemo.conversion.mini.trained_parts import TrainedCheckpoint, read_checkpoint
 from microemo.training.adapters import add_lora, merged_adapter
 from microemo.training.recipe import DataRecipe, LoraRecipe, ModelRecipe, PartsRecipe, Recipe, SourceRecipe
-from microemo.training.trained_weights import LORA_FILE, save_trained_weights, write_record
+from microemo.training.run_folder import LORA_FILE, save_trained_weights, write_record
 
 PARTS = ("micro_dynamics", "video_qformer", "video_projector", "emotion_head")
 LORA = LoraRecipe(r=4, alpha=10)
-# float16 keeps 11 bits: a weight is off by 2^-11 of itself, a logit that sums products of both signs by more.
+# float16 has 11 significant bits; a logit, a sum of products of both signs, loses more than a weight.
 HALF_TOLERANCE = 5e-3
 
 
@@ -25,7 +25,7 @@ def _untrained() -> MicroEmoForConditionalGeneration:
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory) -> Path:
-    """An adapter whose matrices and parts are far from those that training began with."""
+    """An adapter whose factors and saved modules differ clearly from their initial values."""
     adapted = add_lora(_untrained(), lora=LORA, parts=PARTS)
     torch.manual_seed(5)
     with torch.no_grad():
@@ -38,23 +38,23 @@ def adapter(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, HALF_TOLERANCE)])
-def test_the_assembled_model_computes_what_peft_computes(adapter, tmp_path, dtype, tolerance):
+def test_assembled_model_equals_the_merged_peft_model(adapter, tmp_path, dtype, tolerance):
     merged, lora = merged_adapter(_untrained(), folder=adapter)
     save_trained_weights(merged.state_dict(), folder=tmp_path, parts=PARTS, lora=lora, dtype=dtype)
     _write_record(tmp_path)
     model, _ = build_mini(tiny_public_parts(), checkpoint=read_checkpoint(tmp_path))
     assert model.dtype == torch.float32 and model.config.trained_parts == ["emotion_head"]
-    expected, found, before = (_outputs(one) for one in (merged, model, _untrained()))
+    expected, assembled, untrained = (_outputs(each) for each in (merged, model, _untrained()))
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=tolerance)
-        assert (before[name] - expected[name]).abs().max() > 20 * HALF_TOLERANCE
+        torch.testing.assert_close(assembled[name], expected[name], rtol=0, atol=tolerance)
+        assert (untrained[name] - expected[name]).abs().max() > 20 * HALF_TOLERANCE
 
 
-def test_a_run_without_lora_leaves_none_of_an_earlier_one(adapter, tmp_path):
+def test_run_without_lora_removes_an_earlier_lora(adapter, tmp_path):
     merged, lora = merged_adapter(_untrained(), folder=adapter)
-    for given in (lora, None):
-        save_trained_weights(merged.state_dict(), folder=tmp_path, parts=["emotion_head"], lora=given)
-        assert (tmp_path / LORA_FILE).is_file() == (given is not None)
+    for saved_lora in (lora, None):
+        save_trained_weights(merged.state_dict(), folder=tmp_path, parts=["emotion_head"], lora=saved_lora)
+        assert (tmp_path / LORA_FILE).is_file() == (saved_lora is not None)
 
 
 def _write_record(folder: Path) -> None:
@@ -69,7 +69,7 @@ def _write_record(folder: Path) -> None:
         folder,
         recipe=recipe,
         trained_parts=["emotion_head"],
-        begun_with={},
+        base_checkpoint={},
         reading_settings={},
         data={"train": "none"},
         curves=[],
@@ -77,7 +77,7 @@ def _write_record(folder: Path) -> None:
 
 
 def _outputs(model: MicroEmoForConditionalGeneration) -> dict[str, torch.Tensor]:
-    """Logits of words, emotions and the face for a clip of noise."""
+    """Language, emotion and face logits of a random clip."""
     generator = torch.Generator().manual_seed(0)
     config = model.config
     words = torch.arange(6, 20)

@@ -1,4 +1,4 @@
-"""A generated explanation on the video's clock."""
+"""Moves the times in a generated explanation from the clock of its chunk to that of the video."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIMES = re.compile(
 
 
 def shift_times(text: str, *, seconds: float) -> str:
-    """`text` with every time in it `seconds` later: the model counts from its window's start, readers from the clip's.
+    """`text` with every time in it `seconds` later: the model counts from its chunk's start, readers from the clip's.
 
     >>> shift_times("She smiles at 1.8 s.", seconds=60.0)
     'She smiles at 61.8 s.'

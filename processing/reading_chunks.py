@@ -1,4 +1,4 @@
-"""How a long clip is cut into windows of whole utterances: arithmetic on times, no media."""
+"""Splits a long clip into chunks of whole utterances. Pure arithmetic on times."""
 
 from __future__ import annotations
 
@@ -8,69 +8,69 @@ from dataclasses import dataclass, replace
 
 from .clip import Utterance
 
-MARGIN_SECONDS = 0.5  # of silence kept before and after a window's speech, where there is as much
+MARGIN_SECONDS = 0.5  # of silence kept before and after a chunk's speech, if there is as much
 
 
 @dataclass(frozen=True)
-class Window:
-    """A stretch of the clip in seconds, with its utterances."""
+class Chunk:
+    """A part of the clip in seconds, with its utterances."""
 
     start_seconds: float
     end_seconds: float
     utterances: tuple[Utterance, ...]
 
 
-def plan_windows(
-    utterances: Sequence[Utterance], *, duration_seconds: float, max_window_seconds: float
-) -> tuple[Window, ...]:
-    """Windows of whole utterances, in order of time; one window for a clip that is no longer than allowed.
+def plan_chunks(
+    utterances: Sequence[Utterance], *, duration_seconds: float, max_chunk_seconds: float
+) -> tuple[Chunk, ...]:
+    """Chunks of whole utterances, in order of time; a single chunk if the clip is not longer than allowed.
 
-    A new window begins with the first utterance that would make the present one too long::
+    An utterance that would make the current chunk too long starts a new one::
 
         clip        |------------------------------------------------------|
         utterances    [--1--] [-2-]              [--3--]   [---4---]
-        windows      [             ]            [                    ]
+        chunks       [             ]            [                    ]
 
-    Silence between windows is in none of them. Utterances must be sorted by start and not longer than
-    `max_window_seconds` (`split_long_utterances`).
+    Silence between chunks belongs to none of them. Utterances must be sorted by start and not longer than
+    `max_chunk_seconds` (`split_long_utterances`).
     """
-    if duration_seconds <= max_window_seconds:
-        return (Window(0.0, duration_seconds, tuple(utterances)),)
+    if duration_seconds <= max_chunk_seconds:
+        return (Chunk(0.0, duration_seconds, tuple(utterances)),)
     groups: list[list[Utterance]] = []
     for utterance in utterances:
-        if groups and _end([*groups[-1], utterance]) - groups[-1][0].start_seconds <= max_window_seconds:
+        if groups and _end([*groups[-1], utterance]) - groups[-1][0].start_seconds <= max_chunk_seconds:
             groups[-1].append(utterance)
         else:
             groups.append([utterance])
-    windows = []
-    for place, group in enumerate(groups):
+    chunks = []
+    for index, group in enumerate(groups):
         start, end = group[0].start_seconds, _end(group)
-        before = start - (_end(groups[place - 1]) if place else 0.0)
-        after = (groups[place + 1][0].start_seconds if place + 1 < len(groups) else duration_seconds) - end
-        spare = max(0.0, (max_window_seconds - (end - start)) / 2)
-        windows.append(
-            Window(
+        before = start - (_end(groups[index - 1]) if index else 0.0)
+        after = (groups[index + 1][0].start_seconds if index + 1 < len(groups) else duration_seconds) - end
+        spare = max(0.0, (max_chunk_seconds - (end - start)) / 2)
+        chunks.append(
+            Chunk(
                 max(0.0, start - min(MARGIN_SECONDS, spare, max(before / 2, 0.0))),
                 end + min(MARGIN_SECONDS, spare, max(after / 2, 0.0)),
                 tuple(group),
             )
         )
-    return tuple(windows)
+    return tuple(chunks)
 
 
 def split_long_utterances(
-    utterances: Sequence[Utterance], *, max_window_seconds: float
+    utterances: Sequence[Utterance], *, max_chunk_seconds: float
 ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
-    """Utterances longer than a window cut into equal parts, their words shared out evenly; and what was cut."""
+    """Splits utterances longer than a chunk into equal parts that share the words evenly; returns warnings too."""
     parts: list[Utterance] = []
     warnings: list[str] = []
     for utterance in utterances:
         seconds = utterance.end_seconds - utterance.start_seconds
-        count = math.ceil(seconds / max_window_seconds)
+        count = math.ceil(seconds / max_chunk_seconds)
         if count > 1:
             warnings.append(
-                f"the utterance at {utterance.start_seconds:.1f} s lasts {seconds:.1f} s, longer than a window "
-                f"({max_window_seconds:g} s): cut into {count} parts"
+                f"the utterance at {utterance.start_seconds:.1f} s lasts {seconds:.1f} s, longer than a chunk "
+                f"({max_chunk_seconds:g} s): cut into {count} parts"
             )
         parts += _equal_parts(utterance, count=max(count, 1))
     return tuple(parts), tuple(warnings)
