@@ -76,6 +76,7 @@ DEV = [
     "types-PyYAML",
     "types-tqdm",
 ]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=1.0"]
 
 setup(
     name="microemo",
@@ -107,7 +108,8 @@ setup(
         "quantize": QUANTIZE,
         "eval": EVAL,
         "dev": DEV,
-        "all": DEMO + TRAIN + EVAL + DEV,
+        "docs": DOCS,
+        "all": DEMO + TRAIN + EVAL + DEV + DOCS,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+from microemo.data.package_weights import WeightDownloadError
 from microemo.inference.analyzer import Mode
 from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.jobs import FAULT, Failed, Grown, Job, News
@@ -17,6 +18,7 @@ from microemo.spaces_demo.private_files import PrivateFiles, add, new_folder
 
 logger = logging.getLogger(__name__)
 NO_CLIP = "Please choose or record a clip first."
+NO_EXAMPLE = "This example cannot be downloaded now. The others need no download."
 NO_CONSENT = "Please confirm the statement above the button first."
 Runner = Callable[[Job], Iterator[News]]
 
@@ -94,8 +96,14 @@ class Session:
     def analyse_example(self, name: str, mode: Mode) -> Iterator[dict[str, Any]]:
         """As `analyse`, for an example; it needs no consent and stays."""
         example = next(example for example in EXAMPLES if example.name == name)
-        job = Job(example.video, mode=mode)
-        for state in page_states(self.run(job), job=job, media=str(example.video)):
+        try:
+            video = example.fetch()
+        except WeightDownloadError:
+            logger.exception("an example could not be fetched")
+            yield PageState(problem=NO_EXAMPLE).as_value()
+            return
+        job = Job(video, mode=mode)
+        for state in page_states(self.run(job), job=job, media=str(video)):
             yield state.as_value()
 
     def report_json(self, video: str | None, transcript: str | None, mode: Mode, person: str, consent: bool) -> str:
