@@ -99,9 +99,7 @@ def test_record_of_other_weights_is_refused(tmp_path: Path) -> None:
 def test_duplicate_key_is_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _tower(), trained_parts=["face_tower"])
     save_file(_tower(), tmp_path / "a_second.safetensors")
-    with pytest.raises(
-        ValueError, match=r"and a_second.safetensors of the checkpoint both have .*bias"
-    ):
+    with pytest.raises(ValueError, match=r"and a_second.safetensors of the checkpoint both have .*bias"):
         read_checkpoint(tmp_path)
 
 
