@@ -32,19 +32,19 @@ def event_evidence(planned: PlannedEvent) -> Evidence:
     )
 
 
-def face_evidence(events: Sequence[PlannedEvent], *, span: Span, on_screen: bool) -> tuple[Evidence, ...]:
+def true_face_evidence(events: Sequence[PlannedEvent], *, span: Span, on_screen: bool) -> tuple[Evidence, ...]:
     """Evidence of the face during an utterance: its events, else a neutral face; no face for a speaker off screen."""
     if not on_screen:
         return (Evidence("scene", NO_FACE, *span),)
     return tuple(event_evidence(planned) for planned in events) or (Evidence("face", NEUTRAL, *span),)
 
 
-def voice_evidence(emotion: str, *, span: Span, is_synthetic: bool) -> Evidence:
+def true_voice_evidence(emotion: str, *, span: Span, is_synthetic: bool) -> Evidence:
     """Evidence of the voice. The manner of speaking is known of synthetic voices only."""
     return Evidence("voice", emotion, *span, signs=TONES[emotion].manner if is_synthetic else ())
 
 
-def words_evidence(emotion: str, *, span: Span) -> Evidence:
+def true_words_evidence(emotion: str, *, span: Span) -> Evidence:
     """Evidence of the words."""
     return Evidence("words", emotion, *span)
 

@@ -13,7 +13,7 @@ from microemo.processing.emotion_parsing import format_emotions, parse_emotions
 from microemo.processing.evidence import Evidence
 from microemo.synthesis.face.head_pose import NUM_POSE
 from microemo.synthesis.script.casting import CastLine, Sources, Speaker, cast_line, cast_speaker
-from microemo.synthesis.script.explanation import face_evidence, reasons, voice_evidence, words_evidence
+from microemo.synthesis.script.explanation import reasons, true_face_evidence, true_voice_evidence, true_words_evidence
 from microemo.synthesis.script.face_events import MICRO_SHARE, MicroDraw, draw_macro, draw_micro
 from microemo.synthesis.script.truth import ClipTruth, Feeling, UtteranceTruth
 from microemo.synthesis.video.augmentation import FRAME_JITTER_SHARE, jitter_times
@@ -251,10 +251,10 @@ def scene_evidence(scene: _Scene) -> tuple[Evidence, ...]:
     """Evidence of an utterance, in the fixed order of face, voice and words."""
     line, span = scene.line, (scene.utterance.start_seconds, scene.utterance.end_seconds)
     is_synthetic = line.speech.source == "espeak-ng"
-    words = (words_evidence(line.words_emotion, span=span),) if line.script_line.text else ()
+    words = (true_words_evidence(line.words_emotion, span=span),) if line.script_line.text else ()
     return (
-        *face_evidence(scene.events, span=span, on_screen=line.on_screen),
-        voice_evidence(line.voice_emotion, span=span, is_synthetic=is_synthetic),
+        *true_face_evidence(scene.events, span=span, on_screen=line.on_screen),
+        true_voice_evidence(line.voice_emotion, span=span, is_synthetic=is_synthetic),
         *words,
     )
 
