@@ -1,4 +1,4 @@
-"""Small labelled clips on disk, in the layouts that data sets are handed out in."""
+"""Writes small labelled clips in the formats of public data sets."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ FACE_SIZE = 24  # px
 
 
 def place_file(path: Path) -> Path:
-    """An empty file, for readers that only look for it."""
+    """Writes an empty file, for readers that only check its existence."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return path
 
 
 def write_clip(path: Path, *, sound: bool = True, frequency: float = 440.0) -> Path:
-    """A two-second video with a tone."""
+    """Writes a two-second video with a tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     waveform = tone(seconds=CLIP_SECONDS, frequency=frequency) if sound else None
     return write_video(path, moving_squares(count=FRAMES, height=48, width=64), waveform=waveform)
 
 
 def write_sound(path: Path, *, seconds: float = 1.5) -> Path:
-    """A tone."""
+    """Writes a tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_wav(path, tone(seconds=seconds))
 
 
 def write_faces(path: Path, *, count: int = FRAMES, seed: int = 0) -> np.ndarray:
-    """Aligned faces as OpenFace gives them, (count, 24, 24, 3) uint8 BGR, saved; returned as well."""
+    """Saves and returns aligned faces as of OpenFace, (count, 24, 24, 3) uint8 BGR."""
     path.parent.mkdir(parents=True, exist_ok=True)
     faces = np.random.default_rng(seed).integers(1, 255, (count, FACE_SIZE, FACE_SIZE, 3), dtype=np.uint8)
     np.save(path, faces)
@@ -46,7 +46,7 @@ def write_faces(path: Path, *, count: int = FRAMES, seed: int = 0) -> np.ndarray
 
 
 def write_csv(path: Path, columns: Sequence[str], *rows: Sequence[str]) -> Path:
-    """A CSV file in UTF-8."""
+    """Writes a CSV file in UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([columns, *rows])
@@ -61,7 +61,7 @@ def write_label_npz(path: Path, **corpora: dict[str, dict[str, Any]]) -> Path:
 
 
 def labelled_record(video: str, *, faces: str | None, number: int = 0) -> dict[str, Any]:
-    """A line with every label: two utterances, a micro-expression, action units, an explanation."""
+    """A JSON line with all labels: two utterances, a micro-expression, action units, an explanation."""
     emotion, words = (("happiness", "at last"), ("sadness", "what a pity"))[number % 2]
     labels = {"happiness": ["happy", "relieved"], "sadness": ["sad"]}[emotion]
     goemotions = {"happiness": ["joy", "relief"], "sadness": ["sadness"]}[emotion]
@@ -93,7 +93,7 @@ def labelled_record(video: str, *, faces: str | None, number: int = 0) -> dict[s
 
 
 def write_labelled_clips(folder: Path, *, count: int = 4) -> Path:
-    """Clips with faces and every label; returns the file of JSON lines."""
+    """Writes clips with faces and all labels; returns the JSON lines file."""
     lines = []
     for number in range(count):
         write_clip(folder / f"clip{number}.mp4", frequency=300.0 + 100 * number)
