@@ -96,7 +96,7 @@ def _steps(numbers: list[int | None]) -> tuple[np.ndarray, tuple[str, ...]]:
     )
     missing = np.setdiff1d(np.arange(steps[-1] + 1), steps)
     if len(missing) > len(numbers):
-        return in_order, ("the frames' numbers are no frame numbers: they are read in order, without gaps",)
+        return in_order, ("the frames' numbers do not count frames: they are read in order, without gaps",)
     if len(missing):
         named = ", ".join(str(int(frame_numbers[0]) + int(each) * step) for each in missing[:MAX_NAMED_NUMBERS])
         more = ", ..." if len(missing) > MAX_NAMED_NUMBERS else ""
