@@ -22,15 +22,11 @@ MACRO_INTENSITY = (0.5, 1.0)
 
 @dataclass(frozen=True)
 class ActionUnit:
-    """One unit of the Facial Action Coding System.
-
-    movement: the visible change as a clause for explanations ("the brows draw down and together").
-    """
+    """One unit of the Facial Action Coding System."""
 
     number: int
     name: str
     muscles: str
-    movement: str
     region: str
 
     @property
@@ -39,24 +35,24 @@ class ActionUnit:
 
 
 ACTION_UNITS = (
-    ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "the inner brows go up", "brow"),
-    ActionUnit(2, "outer brow raiser", "frontalis, pars lateralis", "the outer brows go up", "brow"),
-    ActionUnit(4, "brow lowerer", "corrugator and depressor supercilii", "the brows draw down and together", "brow"),
-    ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "the eyes widen", "eye"),
-    ActionUnit(6, "cheek raiser", "orbicularis oculi, pars orbitalis", "the cheeks lift", "eye"),
-    ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "the lids tighten", "eye"),
-    ActionUnit(9, "nose wrinkler", "levator labii superioris alaeque nasi", "the nose wrinkles", "nose"),
-    ActionUnit(10, "upper lip raiser", "levator labii superioris", "the upper lip lifts", "mouth"),
-    ActionUnit(12, "lip corner puller", "zygomaticus major", "the corners of the mouth pull up", "mouth"),
-    ActionUnit(14, "dimpler", "buccinator", "a corner of the mouth tightens", "mouth"),
-    ActionUnit(15, "lip corner depressor", "depressor anguli oris", "the corners of the mouth turn down", "mouth"),
-    ActionUnit(17, "chin raiser", "mentalis", "the chin pushes up", "mouth"),
-    ActionUnit(20, "lip stretcher", "risorius, platysma", "the lips stretch sideways", "mouth"),
-    ActionUnit(23, "lip tightener", "orbicularis oris", "the lips tighten", "mouth"),
-    ActionUnit(24, "lip pressor", "orbicularis oris", "the lips press together", "mouth"),
-    ActionUnit(25, "lips part", "depressor labii, relaxed mentalis", "the lips part", "mouth"),
-    ActionUnit(26, "jaw drop", "masseter relaxed, internal pterygoid", "the jaw drops", "mouth"),
-    ActionUnit(43, "eyes closed", "levator palpebrae superioris relaxed", "the eyes close", "eye"),
+    ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "brow"),
+    ActionUnit(2, "outer brow raiser", "frontalis, pars lateralis", "brow"),
+    ActionUnit(4, "brow lowerer", "corrugator and depressor supercilii", "brow"),
+    ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "eye"),
+    ActionUnit(6, "cheek raiser", "orbicularis oculi, pars orbitalis", "eye"),
+    ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "eye"),
+    ActionUnit(9, "nose wrinkler", "levator labii superioris alaeque nasi", "nose"),
+    ActionUnit(10, "upper lip raiser", "levator labii superioris", "mouth"),
+    ActionUnit(12, "lip corner puller", "zygomaticus major", "mouth"),
+    ActionUnit(14, "dimpler", "buccinator", "mouth"),
+    ActionUnit(15, "lip corner depressor", "depressor anguli oris", "mouth"),
+    ActionUnit(17, "chin raiser", "mentalis", "mouth"),
+    ActionUnit(20, "lip stretcher", "risorius, platysma", "mouth"),
+    ActionUnit(23, "lip tightener", "orbicularis oris", "mouth"),
+    ActionUnit(24, "lip pressor", "orbicularis oris", "mouth"),
+    ActionUnit(25, "lips part", "depressor labii, relaxed mentalis", "mouth"),
+    ActionUnit(26, "jaw drop", "masseter relaxed, internal pterygoid", "mouth"),
+    ActionUnit(43, "eyes closed", "levator palpebrae superioris relaxed", "eye"),
 )
 LABELS = tuple(unit.label for unit in ACTION_UNITS)
 UNIT_INDEX = {unit.number: index for index, unit in enumerate(ACTION_UNITS)}
