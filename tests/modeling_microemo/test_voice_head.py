@@ -87,7 +87,7 @@ class TestHead:
 
     def test_single_layer_tower_is_refused(self):
         audio = {**tiny_config().audio_config.to_dict(), "encoder_layers": 1, "num_hidden_layers": 1}
-        with pytest.raises(ValueError, match="use_voice_head needs an audio_config of at least 2 layers"):
+        with pytest.raises(ValueError, match="needs an audio_config of at least 2 layers"):
             tiny_config(use_voice_head=True, audio_config=audio)
 
 
