@@ -56,10 +56,10 @@ class Finished:
 News = Stage | Grown | Failed | Finished
 
 
-def work(job: Job, *, analyzer: EmotionAnalyzer, tell: Callable[[News], None]) -> None:
-    """Analyses `job` and tells all news of it, `Finished` or `Failed` last; raises nothing."""
+def work(job: Job, *, loaded: EmotionAnalyzer, tell: Callable[[News], None]) -> None:
+    """Analyses `job` with `loaded` and tells all news of it, `Finished` or `Failed` last; raises nothing."""
     try:
-        for report in analyzer.growing_reports(
+        for report in loaded.growing_reports(
             job.video,
             transcript=job.transcript,
             mode=job.mode,

@@ -14,7 +14,7 @@ def report_row(report: EmotionReport, *, clip_id: int, path: str, fingerprint: s
     """The row of a clip that was analysed, in terms of JSON.
 
     Args:
-        fingerprint: of the model and the settings, see `fingerprint.py`.
+        fingerprint: of the model and the settings, see `settings.row_provenance`.
     """
     return {
         **_identity(clip_id, path=path, fingerprint=fingerprint),

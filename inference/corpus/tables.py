@@ -90,10 +90,10 @@ def read_job(path: Path) -> dict[str, Any]:
     return json.loads(job)
 
 
-def read_clips(path: Path) -> Iterator[pa.Table]:
-    """Yields the table in pieces of at most `GROUP_ROWS` clips."""
+def read_clips(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yields the table, or some of its columns, in pieces of at most `GROUP_ROWS` clips."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=GROUP_ROWS):
+        for batch in file.iter_batches(batch_size=GROUP_ROWS, columns=columns):
             yield pa.Table.from_batches([batch])
 
 
