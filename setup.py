@@ -59,6 +59,7 @@ TRAIN = [
 ]
 QLORA = ["bitsandbytes>=0.50"]
 QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
+CORPUS = ["pandas>=2.2.3", "pyarrow>=17.0"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
@@ -106,10 +107,11 @@ setup(
         "train": TRAIN,
         "qlora": TRAIN + QLORA,
         "quantize": QUANTIZE,
+        "corpus": CORPUS,
         "eval": EVAL,
         "dev": DEV,
         "docs": DOCS,
-        "all": DEMO + TRAIN + EVAL + DEV + DOCS,
+        "all": DEMO + TRAIN + CORPUS + EVAL + DEV + DOCS,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

@@ -34,6 +34,7 @@ class Command:
 
 COMMANDS = (
     Command("analyze", "microemo.cli.analyze", "emotions, faces and words of videos, as a timeline"),
+    Command("corpus", "microemo.cli.corpus", "many clips: a manifest, shards on many machines, one table"),
     Command("demo", "microemo.cli.demo", "the same on a web page, on this machine"),
     Command("evaluate", "microemo.cli.evaluate", "figures of predictions against reference labels"),
     Command("convert", "microemo.cli.convert", "original TimeChat and Video-LLaMA weights to a folder"),

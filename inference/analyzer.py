@@ -205,11 +205,17 @@ class EmotionAnalyzer:
         path = Path(plain).expanduser() if isinstance(plain, (str, Path)) else None
         if path is None or not path.is_file():
             raise ValueError(f"a journal needs a file as source, got {source_name(source)!r}")
-        reader = self.reader
         return {
             "source": path.name,
             "sha256": content_hash(path),
             **request.to_dict(),
+            **self.provenance(),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """What every report of this analyzer depends on, in terms of JSON: weights, libraries, how clips are read."""
+        reader = self.reader
+        return {
             "model": {**asdict(self._model_info()), "weights": weights_fingerprint(self.model)},
             "reading": asdict(reader.settings),
             "detector": type(reader.detector).__name__,

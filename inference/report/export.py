@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from microemo.inference.atomic_file import replaced_file
 from microemo.inference.report.html import to_html
 from microemo.inference.report.report import EmotionReport
 from microemo.inference.report.subtitles import to_srt, to_vtt
@@ -48,20 +47,5 @@ def save_all(report: EmotionReport, folder: str | Path, *, stem: str) -> tuple[P
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 so that readers see the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder: a rename across file systems would not be atomic.
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        os.chmod(draft, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replaced_file(path) as draft:
+        draft.write_text(text, encoding="utf-8", newline="")
