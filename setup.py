@@ -59,7 +59,10 @@ TRAIN = [
 ]
 QLORA = ["bitsandbytes>=0.50"]
 QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
-CORPUS = ["pandas>=2.2.3", "pyarrow>=17.0"]
+TABLES = ["pandas>=2.2.3"]
+CORPUS = [*TABLES, "pyarrow>=17.0"]
+ANNOTATION = ["praatio>=6.2", "pympi-ling>=1.70"]
+PLOT = ["matplotlib>=3.9"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
@@ -107,11 +110,14 @@ setup(
         "train": TRAIN,
         "qlora": TRAIN + QLORA,
         "quantize": QUANTIZE,
+        "tables": TABLES,
         "corpus": CORPUS,
+        "annotation": ANNOTATION,
+        "plot": PLOT,
         "eval": EVAL,
         "dev": DEV,
         "docs": DOCS,
-        "all": DEMO + TRAIN + CORPUS + EVAL + DEV + DOCS,
+        "all": DEMO + TRAIN + CORPUS + ANNOTATION + PLOT + EVAL + DEV + DOCS,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

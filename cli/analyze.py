@@ -41,7 +41,8 @@ examples:
       your own utterances (SRT, VTT, TSV, JSON of any usual recogniser); one page to open in a browser
 
   microemo analyze *.mp4 --out results/
-      every format for every video: .json .csv .faces.csv .srt .vtt .html
+      every format for every video: .json .csv .faces.csv .srt .vtt .html, and .eaf (ELAN) and .TextGrid (Praat)
+      with the extra `annotation`
 
   microemo analyze frames/ --fps 200
       a folder of numbered pictures, as corpora of micro-expressions come
@@ -89,8 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="PATH",
-        help="a file (.json .csv .faces.csv .srt .vtt .html) for one VIDEO, a folder for every format, or a table "
-        "(.parquet) with a row for each clip",
+        help="a file for one VIDEO (.json .csv .faces.csv .srt .vtt .html .eaf .TextGrid), a folder for every format, "
+        "or a table (.parquet) with a row for each clip",
     )
     output.add_argument(
         "--resume",

@@ -65,10 +65,14 @@ def _output_problem(out: Path, *, videos: list[str]) -> str | None:
     if len(set(stems)) < len(stems):
         return "--out needs videos of different names, since the reports are named after them"
     if not is_folder(out):
-        from microemo.inference.report.export import WRITERS  # the check is worth the import only here
+        from microemo.inference.report.export import WRITERS, find_writer  # the check is worth the import only here
 
-        if not out.name.lower().endswith(tuple(WRITERS)):
+        try:
+            find_writer(out)
+        except ValueError:
             return f"--out must end in one of {', '.join(WRITERS)}, or be a folder, got {out}"
+        except ImportError as error:
+            return f"--out {out}: {error}"
     folder = out if is_folder(out) else out.parent
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():

@@ -34,6 +34,8 @@ class Command:
 
 COMMANDS = (
     Command("analyze", "microemo.cli.analyze", "emotions, faces and words of videos, as a timeline"),
+    Command("ask", "microemo.cli.ask", "a question about a video or its report, answered with times"),
+    Command("plot", "microemo.cli.plot", "pictures of reports: timelines, mean emotions, faces at apexes"),
     Command("corpus", "microemo.cli.corpus", "many clips: a manifest, shards on many machines, one table"),
     Command("demo", "microemo.cli.demo", "the same on a web page, on this machine"),
     Command("evaluate", "microemo.cli.evaluate", "figures of predictions against reference labels"),

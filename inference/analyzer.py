@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -15,6 +16,8 @@ import transformers
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
 from microemo.inference.chunk_analysis import WindowFindings, window_steps
 from microemo.inference.model_loading import MINI, load_model, weights_fingerprint
+from microemo.inference.questions.answers import Answer, model_answer
+from microemo.inference.questions.question import UnparsedQuestion, is_parsed
 from microemo.inference.report import building
 from microemo.inference.report.building import HeadLabels
 from microemo.inference.report.report import EmotionReport, ModelInfo, Settings
@@ -130,6 +133,36 @@ class EmotionAnalyzer:
         windows = tuple(self.stream(source, request, journal=journal, progress=clock))
         return replace(self._report(windows, settings=request.settings), timings=clock.timings())
 
+    def ask(
+        self,
+        source: MediaSource,
+        question: str,
+        request: AnalysisRequest | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """The answer to a question about a video, such as "How often does she smile while he speaks?".
+
+        Counts, durations and the like are answered by code from the report (`EmotionReport.ask`), the rest by the
+        model, which reads the evidence.
+
+        Raises:
+            UnparsedQuestion: code does not understand it, and the model was not trained to write.
+            ValueError: the report cannot be asked this; or as for a call.
+        """
+        request = (request or AnalysisRequest()).reusable()
+        written = None if is_parsed(question) else question
+        request = replace(request, mode="scores" if written is None else "explain")
+        steps = self._windows(source, request, question=written, progress=progress)
+        windows = tuple(deque(findings, maxlen=1).pop() for findings in steps)
+        report = self._report(windows, settings=request.settings)
+        try:
+            return report.ask(question)
+        except UnparsedQuestion:
+            if report.summary.raw_answer is None:
+                raise
+        return model_answer(report, question)
+
     def report_clip(self, clip: Clip, *, settings: Settings, progress: Progress | None = None) -> EmotionReport:
         """The report of a clip that was read before: as that of a call which reads the same and is asked the same."""
         clock = StageClock(progress)
@@ -184,6 +217,7 @@ class EmotionAnalyzer:
         request: AnalysisRequest,
         *,
         state: ReadingState | None = None,
+        question: str | None = None,
         progress: Progress | None,
     ) -> Iterator[Iterator[WindowFindings]]:
         """Yields for each window its findings as they grow."""
@@ -197,7 +231,7 @@ class EmotionAnalyzer:
             progress=progress,
         )
         for clip in clips:
-            yield self._steps(clip, mode=request.mode, progress=progress or ignore_progress)
+            yield self._steps(clip, mode=request.mode, question=question, progress=progress or ignore_progress)
 
     def _job(self, source: MediaSource, request: AnalysisRequest) -> dict[str, Any]:
         """What the findings of a call depend on, for its journal."""
@@ -224,10 +258,12 @@ class EmotionAnalyzer:
             "speakers": type(reader.voice_embedder).__name__,
         }
 
-    def _steps(self, clip: Clip, *, mode: Mode, progress: Progress) -> Iterator[WindowFindings]:
-        config = self.model.config
-        outputs = _outputs(config, mode=mode)
-        return window_steps(clip, model=self.model, processor=self.processor, outputs=outputs, progress=progress)
+    def _steps(
+        self, clip: Clip, *, mode: Mode, progress: Progress, question: str | None = None
+    ) -> Iterator[WindowFindings]:
+        outputs = _outputs(self.model.config, mode=mode)
+        parts = {"model": self.model, "processor": self.processor}
+        return window_steps(clip, **parts, outputs=outputs, progress=progress, question=question)
 
     def _report(self, windows: tuple[WindowFindings, ...], *, settings: Settings) -> EmotionReport:
         config = self.model.config

@@ -19,6 +19,7 @@ from microemo.processing.clip import Clip, FaceTrack, Utterance
 from microemo.processing.detection_record import DetectionRecord
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.evidence import Evidence
+from microemo.processing.face_readings import FaceReadings
 from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent
 from microemo.processing.prosody import VoiceTrace
 
@@ -28,6 +29,7 @@ CLASSES = {
         Clip,
         DetectionRecord,
         Evidence,
+        FaceReadings,
         FaceScores,
         FaceTimeline,
         FaceTrack,

@@ -17,6 +17,7 @@ import torch
 
 from microemo import MicroEmoForConditionalGeneration
 from microemo.generation_cache import CACHE_NAME, cache_bytes
+from microemo.inference.explanation.time_shift import shift_times
 from microemo.inference.report.face_curves import strongest_moments
 from microemo.inference.report.report import Thumbnail
 from microemo.inference.stage_timer import Progress
@@ -26,9 +27,10 @@ from microemo.processing.clip import Clip, prompt_words
 from microemo.processing.clip_perception import clip_perception, clip_prosody, clip_traces
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.evidence import Evidence, Perception, face_scores, utterance_evidence
+from microemo.processing.face_readings import FaceReadings
 from microemo.processing.facial_events import FaceScores, FaceTimeline, detect_events
 from microemo.processing.processing_microemo import MicroEmoProcessor
-from microemo.processing.prompt_text import with_utterances
+from microemo.processing.prompt_text import sanitize_text, with_utterances
 from microemo.processing.prosody import VoiceTrace
 
 UTTERANCE_KEYS = ("utterance_times", "utterance_mask")
@@ -45,7 +47,8 @@ JPEG_QUALITY = 85
 class WindowFindings:
     """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
 
-    faces, timelines: of each attended person, on the video's clock; () without a face. evidence: of each utterance,
+    faces, timelines: of each attended person, on the video's clock; () without a face. readings: what was measured of
+    the crops of each of `faces`, () where nothing was. evidence: of each utterance,
     what perception found, which report, prompt and explanations share. voice_emotions (U, V) probabilities of what
     each utterance sounds of, voice_traces its pitch and loudness; None without sound. emotions (U, E) probabilities,
     valence_arousal (U, 2) in [-1, 1], answers: the clip's, then each utterance's as far as they are written; None
@@ -63,6 +66,13 @@ class WindowFindings:
     thumbnails: tuple[Thumbnail, ...] = ()
     voice_emotions: np.ndarray | None = None
     voice_traces: tuple[VoiceTrace, ...] | None = None
+    readings: tuple[FaceReadings, ...] = ()
+
+    def readings_of(self, track_id: int) -> tuple[tuple[np.ndarray, FaceReadings | None], ...]:
+        """Times of one person's crops and what was measured at them; () where the person is not in the window."""
+        readings = self.readings or (None,) * len(self.faces)
+        pairs = zip(self.faces, readings, strict=True)
+        return tuple((face.times, reading) for face, reading in pairs if face.track_id == track_id)
 
 
 @torch.no_grad()
@@ -73,8 +83,11 @@ def window_steps(
     processor: MicroEmoProcessor,
     outputs: TrainedOutputs,
     progress: Progress,
+    question: str | None = None,
 ) -> Iterator[WindowFindings]:
     """Yields what is known of a clip, each time more: what was perceived, the emotions, each batch of explanations.
+
+    A `question` about the clip is answered in the place of explaining the clip and each of its utterances.
 
         read clip -> perceive -> evidence -> prompt -> emotions and answers
 
@@ -100,6 +113,7 @@ def window_steps(
         thumbnails=_thumbnails(clip, timelines),
         voice_emotions=perception.voice,
         voice_traces=traces,
+        readings=_face_readings(clip, faces),
     )
     yield findings
     if outputs.language_model:
@@ -123,7 +137,8 @@ def window_steps(
             yield findings
     progress("model", 1, 1)
     if outputs.explanations:
-        for answers in _growing_answers(fitted, prefix, model=model, processor=processor, progress=progress):
+        questions = processor.default_questions(fitted) if question is None else (_asked(question, fitted, processor),)
+        for answers in _growing_answers(questions, prefix, model=model, processor=processor, progress=progress):
             yield replace(findings, answers=answers)
 
 
@@ -140,16 +155,21 @@ def _shown(perception: Perception, *, outputs: TrainedOutputs) -> Perception:
     )
 
 
+def _asked(question: str, clip: Clip, processor: MicroEmoProcessor) -> str:
+    """A user's question on the clock of a clip, without what would steer the prompt."""
+    harmless = sanitize_text(question, special_tokens=processor.control_tokens)
+    return shift_times(harmless, seconds=-clip.start_seconds)
+
+
 def _growing_answers(
-    clip: Clip,
+    questions: Sequence[str],
     prefix: MicroEmoPrefix,
     *,
     model: MicroEmoForConditionalGeneration,
     processor: MicroEmoProcessor,
     progress: Progress,
 ) -> Iterator[tuple[ParsedEmotions, ...]]:
-    """Yields the answers so far to the questions about the clip and each utterance: from one prefill, greedily."""
-    questions = processor.default_questions(clip)
+    """Yields the answers so far to questions about a clip: from one prefill, greedily."""
     at_once = questions_at_once(len(questions), prefix=prefix)
     answers: list[ParsedEmotions] = []
     progress("explanations", 0, len(questions))
@@ -169,6 +189,15 @@ def questions_at_once(count: int, *, prefix: MicroEmoPrefix) -> int:
     each = cache_bytes(prefix.output[CACHE_NAME])
     most = min(max(CACHES_BYTES // max(each, 1), FEWEST_AT_ONCE), MOST_AT_ONCE)
     return math.ceil(count / math.ceil(count / most))
+
+
+def _face_readings(clip: Clip, faces: Sequence[FaceScores]) -> tuple[FaceReadings, ...]:
+    """What was measured of each person's crops, in the order of `faces`; () where nothing was."""
+    if clip.face_actions is None or clip.head_pose is None or clip.gaze is None or clip.face_actions_mask is None:
+        return ()
+    measured = FaceReadings(clip.face_actions, clip.head_pose, clip.gaze, np.asarray(clip.face_actions_mask, bool))
+    ids = np.asarray(clip.face_track_ids)
+    return tuple(measured.take(ids == face.track_id) for face in faces)
 
 
 def _thumbnails(clip: Clip, timelines: Sequence[FaceTimeline]) -> tuple[Thumbnail, ...]:

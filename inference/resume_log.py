@@ -14,7 +14,7 @@ from microemo.inference.chunk_analysis import WindowFindings
 from microemo.inference.job_log import JobLog
 from microemo.processing.clip_reading import ReadingState
 
-FORMAT = 1
+FORMAT = 2  # raise when the findings of a window hold something new
 
 
 class AnalysisJournal:

@@ -237,7 +237,7 @@ def _macro_expressions(
         for run in contiguous_runs(scores.times, rule.blind_seconds)
         for column in range(curves.shape[1])
         if column != neutral
-        for first, last in _macro_segments(scores.times, curves[:, column], run=run, rule=rule)
+        for first, last in expression_segments(scores.times, curves[:, column], run=run, rule=rule)
     ]
     durations = [round(event.offset_seconds - event.onset_seconds, 6) for event in events]
     long_enough = [event for event, seconds in zip(events, durations, strict=True) if seconds >= rule.shortest_seconds]
@@ -271,7 +271,7 @@ def _macro_expression(
     )
 
 
-def _macro_segments(
+def expression_segments(
     times: np.ndarray, curve: np.ndarray, *, run: tuple[int, int], rule: MacroExpressionRule
 ) -> list[tuple[int, int]]:
     """First and last crop of each segment above `leave` that reaches `enter`, joined over short pauses."""

@@ -33,3 +33,13 @@ def _shifted(match: re.Match[str], seconds: float) -> str:
         return match.group()
     later = f"{float(first) + seconds:.1f}"
     return f"{later} s" if last is None else f"{later}{match['link']}{float(last) + seconds:.1f} s"
+
+
+def named_times(text: str) -> tuple[tuple[float, float], ...]:
+    """The moments and spans that `text` names, in seconds; a moment is a span without length.
+
+    >>> named_times("She smiles at 1.8 s and laughs from 2.0 to 3.5 s.")
+    ((1.8, 1.8), (2.0, 3.5))
+    """
+    found = [match for match in _TIMES.finditer(text) if match["first"] is not None]
+    return tuple((float(match["first"]), float(match["last"] or match["first"])) for match in found)

@@ -15,13 +15,15 @@ from microemo.configuration_microemo import NEUTRAL
 from microemo.inference.chunk_analysis import WindowFindings
 from microemo.inference.explanation.check import CheckedText, check_explanation
 from microemo.inference.explanation.time_shift import shift_times
-from microemo.inference.report.face_curves import boxes_at, expression_scores
+from microemo.inference.report.face_curves import boxes_at, detection_scores_at, expression_scores
+from microemo.inference.report.face_measurements import action_unit_curves, joined_readings, measured_degrees
 from microemo.inference.report.report import (
     ClipSummary,
     EvidenceReport,
     ExpressionCurve,
     FaceCurve,
     LabelScore,
+    MacroExpression,
     MicroExpression,
     Modality,
     ModalityName,
@@ -33,6 +35,7 @@ from microemo.processing.clip import Clip, FaceTrack
 from microemo.processing.emotion_parsing import ParsedEmotions
 from microemo.processing.evidence import Evidence, attended_timeline
 from microemo.processing.evidence_text import evidence_phrase
+from microemo.processing.face_readings import FaceReadings
 from microemo.processing.facial_events import FaceScores, FaceTimeline, FacialEvent, detect_events
 from microemo.processing.prosody import Prosody, VoiceTrace, measure_prosody
 from microemo.processing.spoken_languages import language_name, main_language
@@ -59,6 +62,7 @@ class PersonTimeline:
 
     curve: FaceCurve
     found: FaceTimeline
+    macro_expressions: tuple[MacroExpression, ...] | None
     micro_expressions: tuple[MicroExpression, ...] | None
 
 
@@ -74,7 +78,8 @@ def person_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -
         joined = joined_scores(parts)
         line = found[track_id] if len(parts) == 1 else detect_events(joined, neutral=neutral)
         boxed = [track for track in tracks if track.track_id == track_id]
-        timelines.append(_person_timeline(joined, line, boxed=boxed, labels=labels))
+        readings = joined_readings([part for window in windows for part in window.readings_of(track_id)])
+        timelines.append(_person_timeline(joined, line, readings=readings, boxed=boxed, labels=labels))
     return tuple(timelines)
 
 
@@ -121,15 +126,13 @@ def clip_summary(
 
     A long video has an answer for each window; they stand one after the other, each with its window's times.
     """
-    events = [line.micro_expressions for line in timelines if line.micro_expressions is not None]
-    merged = sorted((event for some in events for event in some), key=lambda event: event.apex_seconds)
     answers = [(window.clip, window.answers[0]) for window in windows if window.answers]
     parsed = [answer for _, answer in answers if answer.is_parsed]
     checked = [(window.clip, _checked_clip(window)) for window in windows]
     known = [(clip, entry) for clip, entry in checked if entry is not None]
     return ClipSummary(
         expressions=_mean_labels(utterances, [utterance.expressions for utterance in utterances]),
-        micro_expressions=tuple(merged) if events else None,
+        micro_expressions=_by_time([line.micro_expressions for line in timelines]),
         emotions=_mean_labels(utterances, [utterance.emotions for utterance in utterances]),
         valence=_mean_number(utterances, [utterance.valence for utterance in utterances]),
         arousal=_mean_number(utterances, [utterance.arousal for utterance in utterances]),
@@ -139,7 +142,16 @@ def clip_summary(
             [(clip, shift_times(answer.raw, seconds=clip.start_seconds)) for clip, answer in answers]
         ),
         unsupported_sentences=sum(len(entry.unsupported) for _, entry in known) if known else None,
+        macro_expressions=_by_time([line.macro_expressions for line in timelines]),
     )
+
+
+def _by_time(events: Sequence[tuple | None]) -> tuple | None:
+    """The facial expressions of all people in order of their apexes; None where none are known."""
+    known = [some for some in events if some is not None]
+    if not known:
+        return None
+    return tuple(sorted((event for some in known for event in some), key=lambda event: event.apex_seconds))
 
 
 def modalities(windows: Sequence[WindowFindings], *, words_from: str) -> tuple[Modality, ...]:
@@ -194,18 +206,42 @@ def joined_scores(parts: Sequence[FaceScores]) -> FaceScores:
 
 
 def _person_timeline(
-    scores: FaceScores, found: FaceTimeline, *, boxed: Sequence[FaceTrack], labels: HeadLabels
+    scores: FaceScores,
+    found: FaceTimeline,
+    *,
+    readings: FaceReadings | None,
+    boxed: Sequence[FaceTrack],
+    labels: HeadLabels,
 ) -> PersonTimeline:
-    events = found.micro_expressions
     curve = FaceCurve(
         track_id=found.track_id,
         times=tuple(found.times.round(3).tolist()),
         expressions=None if found.expressions is None else _expression_curves(found.expressions, labels=labels),
         micro_scores=None if scores.micro is None else tuple(scores.micro.round(4).tolist()),
         boxes=boxes_at(found.times, tracks=boxed),
+        detection_scores=detection_scores_at(found.times, tracks=boxed),
+        action_units=None if readings is None else action_unit_curves(readings, found.times),
+        head_pose=None if readings is None else measured_degrees(readings.head_pose, mask=readings.mask),
+        gaze=None if readings is None else measured_degrees(readings.gaze, mask=readings.mask),
     )
-    micro = None if events is None else tuple(_micro_expression(event, labels=labels) for event in events)
-    return PersonTimeline(curve, found, micro)
+    macro, micro = found.macro_expressions, found.micro_expressions
+    return PersonTimeline(
+        curve,
+        found,
+        macro_expressions=None if macro is None else tuple(_macro_expression(each, labels=labels) for each in macro),
+        micro_expressions=None if micro is None else tuple(_micro_expression(each, labels=labels) for each in micro),
+    )
+
+
+def _macro_expression(event: FacialEvent, *, labels: HeadLabels) -> MacroExpression:
+    return MacroExpression(
+        track_id=event.track_id,
+        onset_seconds=round(event.onset_seconds, 3),
+        apex_seconds=round(event.apex_seconds, 3),
+        offset_seconds=round(event.offset_seconds, 3),
+        probability=round(event.probability, 4),
+        expression=labels.expressions[event.expression],
+    )
 
 
 def _micro_expression(event: FacialEvent, *, labels: HeadLabels) -> MicroExpression:

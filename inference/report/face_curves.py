@@ -44,10 +44,23 @@ def boxes_at(times: np.ndarray, *, tracks: Sequence[FaceTrack]) -> tuple[tuple[i
     """One person's box at each of `times` (F,), between those of the tracks' times; None without tracks."""
     if not tracks:
         return None
+    boxes = _between(times, tracks=tracks, values=[track.boxes for track in tracks])  # (F, 4)
+    return tuple(tuple(box) for box in boxes.round().astype(int).tolist())
+
+
+def detection_scores_at(times: np.ndarray, *, tracks: Sequence[FaceTrack]) -> tuple[float, ...] | None:
+    """How sure the detector is of one person's face at each of `times` (F,); None without tracks."""
+    if not tracks:
+        return None
+    scores = _between(times, tracks=tracks, values=[track.scores[:, None] for track in tracks])[:, 0]
+    return tuple(scores.clip(0, 1).round(3).tolist())
+
+
+def _between(times: np.ndarray, *, tracks: Sequence[FaceTrack], values: Sequence[np.ndarray]) -> np.ndarray:
+    """(F, D) at `times` (F,), interpolated between the tracks' times, where `values` (N, D) of each are known."""
     known, first = np.unique(np.concatenate([track.times for track in tracks]), return_index=True)
-    boxes = np.concatenate([track.boxes for track in tracks])[first]  # (N, 4)
-    columns = [np.interp(times, known, boxes[:, side]).round().astype(int).tolist() for side in range(4)]
-    return tuple(zip(*columns, strict=True))
+    rows = np.concatenate(list(values))[first]
+    return np.stack([np.interp(times, known, column) for column in rows.T], axis=1)
 
 
 def _rounded(value: float) -> float:

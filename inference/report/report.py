@@ -8,13 +8,23 @@ its field is None and `OutputStatus` says "untrained".
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from microemo.processing.prosody import Prosody
 
-SCHEMA_VERSION = "3.0"
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+    from microemo.inference.questions.answers import Answer
+
+SCHEMA_VERSION = "3.1"
+READABLE_VERSIONS = ("3.0", SCHEMA_VERSION)  # 3.1 only added fields
+
+CURVE_ARRAYS = ("micro_scores", "boxes", "detection_scores", "head_pose", "gaze")  # of a `FaceCurve`, one value a time
 
 # The pairs are the JSON schema's constraints.
 Probability = Annotated[float, ("minimum", 0), ("maximum", 1)]
@@ -23,6 +33,11 @@ Signed = Annotated[float, ("minimum", -1), ("maximum", 1)]
 Status = Literal["trained", "untrained", "not_requested"]
 ModalityName = Literal["frames", "faces", "voice", "words"]
 EvidenceKind = Literal["face", "micro_expression", "voice", "words", "scene"]
+
+
+# A list over several lines that holds numbers alone, and one that holds such lists. Strings of JSON have no line ends.
+_NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")
+_ROWS_OF_NUMBERS = re.compile(r"\[\n(?:[^\[\]{}\"]|\[[^\[\]{}\"\n]*\])*\]")
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,28 @@ class MicroExpression:
 
 
 @dataclass(frozen=True)
+class MacroExpression:
+    """A facial expression of one person that lasts: 0.5 s or more from onset to offset.
+
+    probability: its mean from onset to offset. apex_seconds: where it is first as strong as it gets.
+    """
+
+    track_id: int
+    onset_seconds: Seconds
+    apex_seconds: Seconds
+    offset_seconds: Seconds
+    probability: Probability
+    expression: str
+
+    def __post_init__(self) -> None:
+        if not self.onset_seconds <= self.apex_seconds <= self.offset_seconds:
+            raise ValueError(
+                "a macro-expression needs onset <= apex <= offset, "
+                f"got {self.onset_seconds}, {self.apex_seconds}, {self.offset_seconds}"
+            )
+
+
+@dataclass(frozen=True)
 class Modality:
     """One stream of the video: whether it was used, and a note (why not, or what of it was used)."""
 
@@ -111,11 +148,25 @@ class ExpressionCurve:
 
 
 @dataclass(frozen=True)
+class ActionUnitCurve:
+    """A unit of the Facial Action Coding System at each of its face curve's times, such as AU12, "lip corner puller".
+
+    intensities: above the face's own rest, None where the face was not measured.
+    """
+
+    label: str
+    name: str
+    intensities: tuple[Probability | None, ...]
+
+
+@dataclass(frozen=True)
 class FaceCurve:
-    """What one person's face shows over time, and where it is.
+    """What one person's face shows over time, where it is, and where it is turned and looks.
 
     micro_scores: None where micro-expressions are untrained. boxes: left, top, right, bottom at each time, in pixels
-    of the displayed picture; None where they are not known.
+    of the displayed picture; None where they are not known. detection_scores: how sure the detector is of the face.
+    head_pose: pitch, yaw, roll, and gaze: yaw, pitch of the eyes within the head, in degrees as in
+    `microemo.processing.head_pose`; None at times at which the face was not measured, None where it never was.
     """
 
     track_id: int
@@ -123,15 +174,17 @@ class FaceCurve:
     expressions: tuple[ExpressionCurve, ...] | None
     micro_scores: tuple[Probability, ...] | None
     boxes: tuple[tuple[int, ...], ...] | None = None
+    detection_scores: tuple[Probability, ...] | None = None
+    action_units: tuple[ActionUnitCurve, ...] | None = None
+    head_pose: tuple[tuple[float, ...] | None, ...] | None = None
+    gaze: tuple[tuple[float, ...] | None, ...] | None = None
 
     def __post_init__(self) -> None:
-        curves: dict[str, tuple] = {curve.label: curve.probabilities for curve in self.expressions or ()}
-        if self.micro_scores is not None:
-            curves["micro_scores"] = self.micro_scores
-        if self.boxes is not None:
-            curves["boxes"] = self.boxes
+        curves: dict[str, tuple | None] = {curve.label: curve.probabilities for curve in self.expressions or ()}
+        curves |= {unit.label: unit.intensities for unit in self.action_units or ()}
+        curves |= {name: getattr(self, name) for name in CURVE_ARRAYS}
         for name, values in curves.items():
-            if len(values) != len(self.times):
+            if values is not None and len(values) != len(self.times):
                 raise ValueError(
                     f"face curve {self.track_id}: {name} has {len(values)} values for {len(self.times)} times"
                 )
@@ -184,7 +237,10 @@ class UtteranceReport:
 
 @dataclass(frozen=True)
 class ClipSummary:
-    """The same for the whole clip: means over utterances, weighted by duration, and every micro-expression."""
+    """The same for the whole clip: means over utterances, weighted by duration, and every facial expression.
+
+    macro_expressions, micro_expressions: of every attended person, in order of time.
+    """
 
     expressions: tuple[LabelScore, ...] | None = None
     micro_expressions: tuple[MicroExpression, ...] | None = None
@@ -195,6 +251,7 @@ class ClipSummary:
     description: str | None = None
     raw_answer: str | None = None
     unsupported_sentences: int | None = None
+    macro_expressions: tuple[MacroExpression, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -242,7 +299,8 @@ class EmotionReport:
     """The result of analysing one video.
 
     `print(report)` shows the timeline, `report.save("clip.html")` writes it in the format of the name's ending (json,
-    csv, faces.csv, srt, vtt, html), `EmotionReport.from_json(report.to_json())` gives an equal report back.
+    csv, faces.csv, srt, vtt, html, eaf, TextGrid), `to_pandas` and `faces_to_pandas` are tables.
+    `EmotionReport.from_json(report.to_json())` gives an equal report back.
     """
 
     source: str
@@ -264,8 +322,11 @@ class EmotionReport:
         return asdict(self)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The whole report as JSON text; `report.schema.json` describes it."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=indent)
+        """The whole report as JSON text, see `report.schema.json`. Indented, a list of numbers keeps to a line."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=indent)
+        for lines in (_NUMBERS, _ROWS_OF_NUMBERS) if indent is not None else ():
+            text = lines.sub(lambda match: re.sub(r"\s+", " ", match[0]).replace("[ ", "[").replace(" ]", "]"), text)
+        return text
 
     @classmethod
     def from_json(cls, text: str) -> EmotionReport:
@@ -276,6 +337,37 @@ class EmotionReport:
         from microemo.inference.report.schema import decode_report  # it is built on this module's types
 
         return decode_report(json.loads(text))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row for each utterance; needs the extra `tables`. `docs/tables.md` has the columns."""
+        from microemo.inference.report.data_frames import utterances_frame  # pandas is optional
+
+        return utterances_frame(self)
+
+    def faces_to_pandas(self) -> pandas.DataFrame:
+        """One row for each face and moment; needs the extra `tables`. `docs/tables.md` has the columns."""
+        from microemo.inference.report.data_frames import faces_frame  # pandas is optional
+
+        return faces_frame(self)
+
+    def ask(self, question: str) -> Answer:
+        """The answer to a question such as "How often does Anna smile while Ben speaks?", by counting events.
+
+        Raises `UnparsedQuestion`, a `ValueError`, where only a model could answer it (`EmotionAnalyzer.ask`), and
+        `ValueError` where the report does not hold what is asked.
+        """
+        from microemo.inference.questions.answers import answer_question  # it is built on this module's types
+
+        return answer_question(self, question)
+
+    def plot(self) -> Figure:
+        """Its timeline as a matplotlib figure, which notebooks show; `figure.savefig("clip.svg")` saves it.
+
+        Needs the extra `plot`; `microemo.inference.plots` has others.
+        """
+        from microemo.inference.plots.timeline import plot_timeline  # matplotlib is optional
+
+        return plot_timeline([self])
 
     def save(self, path: str | Path) -> Path:
         """Writes the report atomically; the name's ending picks the format. Returns the path."""

@@ -14,7 +14,7 @@ import types
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from microemo.inference.report.report import SCHEMA_VERSION, EmotionReport
+from microemo.inference.report.report import READABLE_VERSIONS, SCHEMA_VERSION, EmotionReport
 
 JSON_TYPES = {str: "string", float: "number", int: "integer", bool: "boolean"}
 
@@ -32,14 +32,14 @@ def report_schema() -> dict[str, Any]:
 
 
 def decode_report(data: Any) -> EmotionReport:
-    """The report in parsed JSON `data`.
+    """The report in parsed JSON `data`; one of an older version that can be read becomes one of today's.
 
     Raises `ValueError` that names the field for a missing, unknown or wrongly typed one, or for another version.
     """
     version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"schema_version must be {SCHEMA_VERSION!r}, got {version!r}")
-    return _decode(EmotionReport, data, "report")
+    if version not in READABLE_VERSIONS:
+        raise ValueError(f"schema_version must be one of {', '.join(READABLE_VERSIONS)}, got {version!r}")
+    return _decode(EmotionReport, {**data, "schema_version": SCHEMA_VERSION}, "report")
 
 
 def _type_schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,19 @@
-"""A report as CSV: one row for each utterance, and one row for each face and moment."""
+"""A report as tables: one row for each utterance as CSV, and its values as `data_frames` takes them."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import asdict, fields
+from typing import Any
 
-from microemo.inference.report.report import EmotionReport, FaceCurve, LabelScore, MicroExpression, UtteranceReport
+from microemo.inference.report.face_table import FaceTable
+from microemo.inference.report.report import EmotionReport, LabelScore, MicroExpression, UtteranceReport
 from microemo.processing.prosody import Prosody
 
+TEXT_COLUMNS = ("source", "speaker", "text", "english", "open_emotions", "description", "evidence")
+LABEL_COLUMNS = ("expressions", "emotions", "voice_emotions")
 UTTERANCE_COLUMNS = (
     "source",
     "utterance",
@@ -40,62 +44,62 @@ def to_csv(report: EmotionReport) -> str:
     An empty cell means "not measured". Cells of text that a spreadsheet would run as a formula begin with an
     apostrophe.
     """
-    rows = [_utterance_row(report, utterance, number) for number, utterance in enumerate(report.utterances, start=1)]
+    rows = [
+        [_cell(name, values[name]) for name in UTTERANCE_COLUMNS]
+        for number, utterance in enumerate(report.utterances, start=1)
+        for values in (utterance_values(report, utterance, number=number),)
+    ]
     return _written(UTTERANCE_COLUMNS, rows)
 
 
 def to_faces_csv(report: EmotionReport) -> str:
-    """One row for each face and moment: source, track_id, seconds, each expression's probability, micro_score."""
-    labels = list(dict.fromkeys(curve.label for face in report.face_curves for curve in face.expressions or ()))
-    rows = [row for face in report.face_curves for row in _face_rows(report, face, labels)]
-    return _written(("source", "track_id", "seconds", *labels, "micro_score"), rows)
+    """One row for each face and moment, with the columns of `FaceTable`; cells as in `to_csv`."""
+    table = FaceTable(report)
+    rows = [[_text(value) if isinstance(value, str) else value for value in row] for row in table.rows()]
+    return _written(table.columns, rows)
 
 
-def _utterance_row(report: EmotionReport, utterance: UtteranceReport, number: int) -> list[object]:
-    events = (
-        ":".join(filter(None, (_event_span(event), event.expression, str(event.score))))
-        for event in utterance.micro_expressions or ()
-    )
-    return [
-        _text(report.source),
-        number,
-        utterance.start_seconds,
-        utterance.end_seconds,
-        _text(utterance.speaker or ""),
-        _text(utterance.text),
-        utterance.language,
-        _text(utterance.english or ""),
-        utterance.track_id,
-        _label_cell(utterance.expressions),
-        _label_cell(utterance.emotions),
-        _text("; ".join(utterance.open_emotions or ())),
-        utterance.valence,
-        utterance.arousal,
-        _text(utterance.description or ""),
-        utterance.unsupported_sentences,
-        ";".join(events),
-        _text("; ".join(f"{evidence.kind}: {evidence.text}" for evidence in utterance.evidence)),
-        _label_cell(None if utterance.voice is None else utterance.voice.emotions),
-        *astuple(Prosody() if utterance.voice is None else utterance.voice.prosody),
-    ]
+def utterance_values(report: EmotionReport, utterance: UtteranceReport, *, number: int) -> dict[str, Any]:
+    """The values of an utterance by `UTTERANCE_COLUMNS`: None where not measured, those of `LABEL_COLUMNS` as scores.
+
+    Args:
+        number: of the utterance, from 1.
+    """
+    voice = utterance.voice
+    events = utterance.micro_expressions
+    return {
+        "source": report.source,
+        "utterance": number,
+        "start_seconds": utterance.start_seconds,
+        "end_seconds": utterance.end_seconds,
+        "speaker": utterance.speaker,
+        "text": utterance.text,
+        "language": utterance.language,
+        "english": utterance.english,
+        "track_id": utterance.track_id,
+        "expressions": utterance.expressions,
+        "emotions": utterance.emotions,
+        "open_emotions": None if utterance.open_emotions is None else "; ".join(utterance.open_emotions),
+        "valence": utterance.valence,
+        "arousal": utterance.arousal,
+        "description": utterance.description,
+        "unsupported_sentences": utterance.unsupported_sentences,
+        "micro_expressions": None if events is None else ";".join(map(_event_cell, events)),
+        "evidence": "; ".join(f"{evidence.kind}: {evidence.text}" for evidence in utterance.evidence),
+        "voice_emotions": None if voice is None else voice.emotions,
+        **asdict(Prosody() if voice is None else voice.prosody),
+    }
 
 
-def _face_rows(report: EmotionReport, face: FaceCurve, labels: Sequence[str]) -> list[list[object]]:
-    curves = {curve.label: curve.probabilities for curve in face.expressions or ()}
-    return [
-        [
-            _text(report.source),
-            face.track_id,
-            seconds,
-            *(curves[label][index] if label in curves else None for label in labels),
-            None if face.micro_scores is None else face.micro_scores[index],
-        ]
-        for index, seconds in enumerate(face.times)
-    ]
+def _cell(name: str, value: Any) -> object:
+    if name in LABEL_COLUMNS:
+        return _label_cell(value)
+    return _text(value or "") if name in TEXT_COLUMNS else value
 
 
-def _event_span(event: MicroExpression) -> str:
-    return f"{event.onset_seconds}-{event.apex_seconds}-{event.offset_seconds}"
+def _event_cell(event: MicroExpression) -> str:
+    span = f"{event.onset_seconds}-{event.apex_seconds}-{event.offset_seconds}"
+    return ":".join(filter(None, (span, event.expression, str(event.score))))
 
 
 def _label_cell(labels: Sequence[LabelScore] | None) -> str:

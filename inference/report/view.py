@@ -16,6 +16,7 @@ from microemo.inference.report.subtitles import to_vtt
 
 # One scope, in this order: each file uses what stands before it.
 SCRIPTS = ("elements", "emotions", "player", "timeline", "cards", "view")
+NOT_DRAWN = ("detection_scores", "action_units", "head_pose", "gaze")  # of a face curve; half of a page otherwise
 NOTICE = (
     "A facial expression is what a face shows, not proof of what a person feels. Not for diagnosis, hiring, work or "
     "school: emotion inference at work and in education is prohibited in the EU (AI Act, Art. 5(1)(f))."
@@ -30,8 +31,12 @@ def element_script() -> str:
 
 
 def view_data(report: EmotionReport) -> dict[str, Any]:
-    """What the element draws: the report, the name to show, and its WebVTT captions."""
-    return {**report.to_dict(), "name": display_name(report.source), "captions": to_vtt(report)}
+    """What the element draws: the report without the numbers it does not draw, the name to show, WebVTT captions."""
+    data = report.to_dict()
+    for curve in data["face_curves"]:
+        for name in NOT_DRAWN:
+            del curve[name]
+    return {**data, "name": display_name(report.source), "captions": to_vtt(report)}
 
 
 def display_name(source: str) -> str:

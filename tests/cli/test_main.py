@@ -77,7 +77,7 @@ def test_out_writes_a_file_or_a_folder(command, video, tmp_path, capsys):
     assert command(["analyze", str(video), "--out", str(folder), "--mode", "scores"]) == 0
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert sorted(path.name for path in folder.iterdir()) == [
-        f"clip{ending}" for ending in (".csv", ".faces.csv", ".html", ".json", ".srt", ".vtt")
+        f"clip{ending}" for ending in (".TextGrid", ".csv", ".eaf", ".faces.csv", ".html", ".json", ".srt", ".vtt")
     ]
     assert f"wrote {page}" in capsys.readouterr().err
 

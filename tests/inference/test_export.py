@@ -88,7 +88,7 @@ def test_csv_has_a_row_for_each_utterance(report):
 def test_faces_csv_has_a_row_for_each_moment(report):
     rows = list(csv.DictReader(io.StringIO(to_faces_csv(report))))
     face = report.face_curves[0]
-    assert [float(row["seconds"]) for row in rows] == list(face.times)
+    assert [float(row["timestamp"]) for row in rows] == list(face.times)
     assert [float(row["happiness"]) for row in rows] == list(face.expressions[1].probabilities)
     assert [float(row["micro_score"]) for row in rows] == list(face.micro_scores)
 

@@ -23,6 +23,31 @@ def test_the_report_comes_back_equal(report):
     assert EmotionReport.from_json(report.to_json(indent=2)) == report
 
 
+def test_a_report_of_the_version_before_is_read(report):
+    added = ("detection_scores", "action_units", "head_pose", "gaze")
+    old = json.loads(report.to_json())
+    old["schema_version"] = "3.0"
+    del old["summary"]["macro_expressions"]
+    for curve in old["face_curves"]:
+        for name in added:
+            del curve[name]
+    read = EmotionReport.from_json(json.dumps(old))
+    curve = replace(report.face_curves[0], **dict.fromkeys(added))
+    summary = replace(report.summary, macro_expressions=None)
+    assert read == replace(report, face_curves=(curve,), summary=summary) and read.schema_version == "3.1"
+
+
+def test_lists_of_numbers_keep_to_a_line(report):
+    told = "a list [\n 1,\n 2\n] in words"
+    changed = replace(report, warnings=(told,))
+    lines = changed.to_json(indent=1).splitlines()
+    curve = report.face_curves[0]
+    assert any(line.strip() == f'"times": {json.dumps(list(curve.times))},' for line in lines)
+    assert any(line.strip().startswith('"boxes": [[100, 50, 180, 150], [100,') for line in lines)
+    assert any(line.strip().startswith('"intensities": [null, 0.0,') for line in lines)
+    assert json.loads("\n".join(lines)) == json.loads(changed.to_json())
+
+
 def test_whole_numbers_are_read_as_seconds(report):
     data = json.loads(report.to_json())
     data["duration_seconds"] = 5
@@ -56,7 +81,7 @@ def test_the_schema_refuses(report, change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda data: data.update(schema_version="0.1"), "schema_version must be '3.0', got '0.1'"),
+        (lambda data: data.update(schema_version="0.1"), "schema_version must be one of 3.0, 3.1, got '0.1'"),
         (lambda data: data.pop("source"), r"report lacks the fields \['source'\]"),
         (lambda data: data["utterances"][0].update(mood="good"), r"report.utterances\[0\] has unknown fields"),
         (lambda data: data["utterances"][1].update(text=3), r"report.utterances\[1\].text must be of type string"),
