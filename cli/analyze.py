@@ -67,7 +67,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VIDEO",
         help="video or audio file, web address, pipe, folder of pictures (with --fps), or - for standard input",
     )
-    source = parser.add_argument_group("what to read")
+    add_reading_arguments(parser.add_argument_group("what to read"))
+    model = parser.add_argument_group("how to analyse")
+    model.add_argument(
+        "--mode", choices=("explain", "scores"), default="explain", help="scores leaves the explanations out (faster)"
+    )
+    add_model_arguments(model)
+    output = parser.add_argument_group("what to write")
+    output.add_argument("--json", action="store_true", help="print reports as JSON, one object a line, nothing else")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="a file (.json .csv .faces.csv .srt .vtt .html) for one VIDEO, or a folder for every format",
+    )
+    output.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="keep each window of a long VIDEO there as it is done; the same command goes on from there after a stop",
+    )
+    output.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def add_reading_arguments(source: argparse._ArgumentGroup) -> None:
+    """Declares how videos are read, for every command that reads them as `analyze` does."""
     source.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")
     source.add_argument(
         "--language",
@@ -93,10 +117,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which of several audio tracks to hear, from 0; else the one in --language, else the default one",
     )
     source.add_argument("--fps", type=float, metavar="RATE", help="pictures a second of VIDEOs that are folders")
-    model = parser.add_argument_group("how to analyse")
-    model.add_argument(
-        "--mode", choices=("explain", "scores"), default="explain", help="scores leaves the explanations out (faster)"
-    )
+
+
+def add_model_arguments(model: argparse._ArgumentGroup) -> None:
+    """Declares which model is loaded, for every command that loads one as `analyze` does."""
     model.add_argument(
         "--model", metavar="PATH_OR_ID", help="folder or Hub id; default: microemo-mini, built on first use"
     )
@@ -106,21 +130,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "float32", "bfloat16", "float16"),
         help="default: float32 on the CPU; auto: bfloat16 where fast",
     )
-    output = parser.add_argument_group("what to write")
-    output.add_argument("--json", action="store_true", help="print reports as JSON, one object a line, nothing else")
-    output.add_argument(
-        "--out",
-        type=Path,
-        metavar="PATH",
-        help="a file (.json .csv .faces.csv .srt .vtt .html) for one VIDEO, or a folder for every format",
-    )
-    output.add_argument(
-        "--resume",
-        type=Path,
-        metavar="FOLDER",
-        help="keep each window of a long VIDEO there as it is done; the same command goes on from there after a stop",
-    )
-    output.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -131,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_BAD_INPUT
     codes = []
     with ProgressBars(enabled=not arguments.quiet) as progress:
-        analyzer = _load(arguments, progress)
+        analyzer = load_analyzer(arguments, progress)
         for video in arguments.videos:
             try:
                 report = _analyze(analyzer, video, arguments, progress)
@@ -145,7 +154,8 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_FAILURE if EXIT_FAILURE in codes else max(codes)
 
 
-def _load(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
+def load_analyzer(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
+    """The analyzer that the arguments of `add_model_arguments` and `add_reading_arguments` name."""
     from microemo.inference.analyzer import EmotionAnalyzer  # seconds of imports that --help must not pay
 
     with _quiet_libraries(enabled=not arguments.debug):
@@ -180,7 +190,7 @@ def _analyze(
 ) -> EmotionReport:
     try:
         report = analyzer(
-            _source(video, fps=arguments.fps),
+            media_source(video, fps=arguments.fps),
             transcript=arguments.transcript,
             mode=arguments.mode,
             person=arguments.person,
@@ -197,7 +207,7 @@ def _analyze(
     return report
 
 
-def _source(video: str, *, fps: float | None) -> MediaSource:
+def media_source(video: str, *, fps: float | None) -> MediaSource:
     """What a VIDEO of the command line stands for."""
     if video == STANDARD_INPUT:
         return sys.stdin.buffer

@@ -34,6 +34,7 @@ class Command:
 
 COMMANDS = (
     Command("analyze", "microemo.cli.analyze", "emotions, faces and words of videos, as a timeline"),
+    Command("prompt", "microemo.cli.prompt", "what was found of a video, as a prompt for any language model"),
     Command("demo", "microemo.cli.demo", "the same on a web page, on this machine"),
     Command("evaluate", "microemo.cli.evaluate", "figures of predictions against reference labels"),
     Command("convert", "microemo.cli.convert", "original TimeChat and Video-LLaMA weights to a folder"),
