@@ -86,10 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _recipe_table(names: Sequence[str]) -> str:
     """A line for mini and each packaged recipe: its name and the first sentence of the comment that it begins with."""
+    from microemo.training.recipe import RECIPES
+
     column = max(map(len, names)) + 2
     lines = [f"{MINI:<{column}}{MINI_SENTENCE}"]
     for name in names:
-        text = (Path(__file__).parent / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        text = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
         sentence, _, _ = text.splitlines()[0].removeprefix("#").strip().partition(". ")
         lines.append(f"{name:<{column}}{sentence.removesuffix('.')}")
     return "\n".join(lines)
