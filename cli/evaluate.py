@@ -30,6 +30,9 @@ examples:
   microemo evaluate --dataset goemotions:DATA,split=dev --threshold fit:goemotions:DATA,split=train,take=2000
       thresholds fitted on other examples than those that are measured
 
+  microemo evaluate --mode answers --dataset emobench:EMOBENCH --model microemo-mini owner/a-vision-language-model
+      accuracy of every task of EmoBench, and their mean; any image-text-to-text model of transformers
+
   microemo evaluate --mode answers --dataset merr:MERR,tasks=emotion --predictions ours.jsonl
       closed-set answers of any model, a line each: {"name": "sample_1", "answer": "She is sad."}
 
@@ -72,7 +75,7 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         choices=("scores", "explain", "answers"),
         default="scores",
         help="explain has explanations written, which takes long; answers has the data set's own questions answered "
-        "(merr with tasks=emotion), by models of any kind or in --predictions; default: %(default)s",
+        "(emobench, merr with tasks=emotion), by models of any kind or in --predictions; default: %(default)s",
     )
     group.add_argument("--take", type=int, metavar="N", help="the first N examples alone")
     group.add_argument(

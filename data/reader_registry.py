@@ -13,6 +13,7 @@ from microemo.data.example import Example
 from microemo.data.readers import (
     conversations,
     emer,
+    emobench,
     emotion_llama,
     jsonl,
     meld,
@@ -56,6 +57,7 @@ READERS = {
     "emer_v1": Reader(emer.read_emer_v1, MER_FIELDS),
     "emer_v2": Reader(emer.read_emer_v2, MER_FIELDS),
     "merr": Reader(emotion_llama.read_merr, (*_MER, "tasks")),
+    "emobench": Reader(emobench.read_emobench, ("task", "media_root")),
     "meld": Reader(meld.read_meld, (*_MER, "dialogues")),
     **{f"{corpus}_prepared": Reader(meld.read_prepared, _MER, {"corpus": corpus}) for corpus in meld.PREPARED},
     "goemotions": Reader(public_corpora.read_goemotions, ("split", "together")),

@@ -2,12 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
+from emobench_files import write_emobench
+from labelled_clips import write_clip
 from merr_files import CLASSES, write_merr
+from PIL import Image
+from tiny_vision_language import write_tiny_vision_language
 
 from microemo.cli.main import main
 from microemo.data.default_wheel import default_wheels
-from microemo.data.example import Turn
+from microemo.data.example import Example, LabelledUtterance, Turn
 from microemo.evaluation import answerers
 from microemo.evaluation.answer_figures import Answer, answer_figures, answers_of
 from microemo.evaluation.evaluate import Interval, score_of
@@ -111,3 +117,62 @@ def test_unusable_arguments_are_named(tmp_path, arguments, words, capsys):
     filled = [text.format(merr=merr, bad=bad) for text in arguments]
     assert main(["evaluate", "--mode", "answers", *filled]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def emobench(tmp_path_factory):
+    folder = write_emobench(tmp_path_factory.mktemp("emobench"))
+    Image.fromarray(np.full((40, 30, 3), 200, np.uint8)).save(folder / "a.jpg")
+    write_clip(folder / "b.mp4")
+    return folder
+
+
+def test_emobench_is_scored_by_task_and_over_all(emobench, tmp_path, capsys):
+    given = {"c0": "joy", "c1": "It is anger.", "o0": "Joyful", "o1": "angry", "i0": "praise", "hate_0": "No."}
+    answers = write_answers(tmp_path / "a.jsonl", {**given, "h0": "yes", "s0": "No"})
+    asked = ["evaluate", "--mode", "answers", "--dataset", f"emobench:{emobench}", "--predictions", str(answers)]
+    assert main([*asked, "--json", "--resamples", "0"]) == 0
+    scores = {entry["metric"]: entry["value"] for entry in json.loads(capsys.readouterr().out)["models"][0]["scores"]}
+    accuracies = [scores[f"{task}: WAR"] for task in ("emo_c", "emo_o", "intent", "hate", "humor", "sarcasm")]
+    assert accuracies == [0.5, 1, 1, 1, 1, 0]
+    assert scores["mean accuracy of 6 tasks"] == pytest.approx(4.5 / 6)
+
+
+def test_any_vision_language_model_is_asked(emobench, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(answerers, "ANSWER_TOKENS", 3)
+    folder = write_tiny_vision_language(tmp_path / "llava")
+    asked = ["evaluate", "--mode", "answers", "--dataset", f"emobench:{emobench},task=intent+sarcasm"]
+    assert main([*asked, "--model", str(folder), "--device", "cpu", "--resamples", "0", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "mean accuracy of 2 tasks" in out and "llava, float32, 8 pictures of a video" in out
+
+
+def test_a_vision_language_model_sees_pictures_and_reads_words(emobench, tmp_path, monkeypatch):
+    answerer = answerers.VisionLanguageAnswerer.from_pretrained(
+        str(write_tiny_vision_language(tmp_path / "llava")), device="cpu"
+    )
+    seen = {}
+
+    def generate(**inputs):
+        seen.update(inputs)
+        more = torch.tensor([answerer.processor.tokenizer("Yes")["input_ids"]])
+        return torch.cat([inputs["input_ids"], more], dim=1)
+
+    monkeypatch.setattr(answerer.model, "generate", generate)
+    turn = Turn("Is it funny?", "yes", options=("yes", "no"))
+    said = (LabelledUtterance("Oh no."),)
+    assert answerer(Example("x", video=str(emobench / "b.mp4"), utterances=said, turn=turn)) == "Yes"
+    assert seen["pixel_values"].shape[0] == 8
+    text = answerer.processor.tokenizer.decode(seen["input_ids"][0])
+    assert 'The person says: "Oh no."\nIs it funny?' in text and text.endswith("assistant\n")
+    answerer(Example("y", video=str(emobench / "a.jpg"), turn=turn))
+    assert seen["pixel_values"].shape[0] == 1
+    with pytest.raises(ValueError, match="example 'z' cannot be read"):
+        answerer(Example("z", video=str(emobench / "missing.mp4"), turn=turn))
+
+
+def test_a_model_that_is_none_is_named(emobench, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    asked = ["evaluate", "--mode", "answers", "--dataset", f"emobench:{emobench}", "--model", str(tmp_path)]
+    assert main(asked) == 2
+    assert "must be a vision-language model" in capsys.readouterr().err
