@@ -27,7 +27,7 @@ def test_tasks_can_be_chosen(tmp_path):
     write_emobench(tmp_path)
     found = [example.turn.task for example in read_examples("emobench", tmp_path, task="hate+intent")]
     assert set(found) == {"hate", "intent"}
-    (tmp_path / "hate.json").unlink()
+    (tmp_path / "hate.jsonl").unlink()
     assert {each.turn.task for each in read_examples("emobench", tmp_path)} == set(TASKS) - {"hate"}
     with pytest.raises(ValueError, match="must hold hate.json"):
         list(read_examples("emobench", tmp_path, task="hate+intent"))
