@@ -60,6 +60,7 @@ TRAIN = [
 QLORA = ["bitsandbytes>=0.50"]
 QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
+LABEL = ["krippendorff>=0.8"]
 DEV = [
     "faster-whisper>=1.1",
     "hypothesis>=6.100",
@@ -106,8 +107,9 @@ setup(
         "qlora": TRAIN + QLORA,
         "quantize": QUANTIZE,
         "eval": EVAL,
+        "label": LABEL,
         "dev": DEV,
-        "all": DEMO + TRAIN + EVAL + DEV,
+        "all": DEMO + TRAIN + EVAL + LABEL + DEV,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

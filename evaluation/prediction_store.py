@@ -41,7 +41,7 @@ class PredictionStore:
         self.path = path
         self._kept: dict[str, str] = {}
         if path is not None and path.is_file():
-            self._kept = {json.loads(line)["key"]: line for line in _whole_lines(path)}
+            self._kept = {json.loads(line)["key"]: line for line in whole_lines(path)}
 
     def __contains__(self, key: str) -> bool:
         return key in self._kept
@@ -74,7 +74,7 @@ def prediction_key(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _whole_lines(path: Path) -> Iterator[str]:
+def whole_lines(path: Path) -> Iterator[str]:
     """The file's lines; what follows the last line's end is taken out of the file."""
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
