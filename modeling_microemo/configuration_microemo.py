@@ -200,6 +200,7 @@ class MicroEmoConfig(PreTrainedConfig):
 
     # Ablation switches
     timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": Video-LLaMA, whose frames know no time
+    visual_projection: Literal["none", "multi_perspective"] = "none"  # of patches before the frame Q-Former
     use_local_branch: bool = True
     use_global_local_attention: bool = True  # frames read the faces that are nearest to them
     use_audio_branch: bool = True
