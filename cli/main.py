@@ -42,6 +42,7 @@ COMMANDS = (
     Command("convert", "microemo.cli.convert", "original TimeChat and Video-LLaMA weights to a folder"),
     Command("export", "microemo.cli.export", "a model as a folder for the Hub, and onto it"),
     Command("train", "microemo.cli.train", "train or fine-tune a model by a recipe"),
+    Command("portrait", "microemo.cli.portrait", "a photograph that says a recording"),
     Command("synthesize", "microemo.cli.synthesize", "clips with known truth, made from photographs"),
 )
 
