@@ -64,6 +64,7 @@ CORPUS = [*TABLES, "pyarrow>=17.0"]
 ANNOTATION = ["praatio>=6.2", "pympi-ling>=1.70"]
 PLOT = ["matplotlib>=3.9"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
+LABEL = ["krippendorff>=0.8"]
 DEV = [
     "faster-whisper>=1.1",
     "hypothesis>=6.100",
@@ -115,9 +116,10 @@ setup(
         "annotation": ANNOTATION,
         "plot": PLOT,
         "eval": EVAL,
+        "label": LABEL,
         "dev": DEV,
         "docs": DOCS,
-        "all": DEMO + TRAIN + CORPUS + ANNOTATION + PLOT + EVAL + DEV + DOCS,
+        "all": DEMO + TRAIN + CORPUS + ANNOTATION + PLOT + EVAL + LABEL + DEV + DOCS,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from microemo.inference.corpus.settings import CorpusSettings
 
 
+def add_video_arguments(group: argparse._ArgumentGroup) -> None:
+    """How the videos of a command line are read."""
+    group.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")
+    add_reading_arguments(group)
+    group.add_argument("--fps", type=float, metavar="RATE", help="pictures a second of VIDEOs that are folders")
+
+
 def add_reading_arguments(group: argparse._ArgumentGroup) -> None:
     """How clips are read."""
     group.add_argument(
@@ -38,11 +45,15 @@ def add_reading_arguments(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_model_arguments(group: argparse._ArgumentGroup) -> None:
-    """Which model, and what it says."""
+def add_mode_argument(group: argparse._ArgumentGroup) -> None:
+    """Whether explanations are written."""
     group.add_argument(
         "--mode", choices=("explain", "scores"), default="explain", help="scores leaves the explanations out (faster)"
     )
+
+
+def add_model_arguments(group: argparse._ArgumentGroup) -> None:
+    """Which model, and where it runs."""
     group.add_argument(
         "--model", metavar="PATH_OR_ID", help="folder or Hub id; default: microemo-mini, built on first use"
     )

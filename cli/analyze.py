@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
-from microemo.cli.analysis_arguments import add_model_arguments, add_reading_arguments, add_time_limit
+from microemo.cli.analysis_arguments import (
+    add_mode_argument,
+    add_model_arguments,
+    add_time_limit,
+    add_video_arguments,
+)
 from microemo.cli.analyze_table import makes_table, table_problem
 from microemo.cli.analyze_table import run as run_table
 from microemo.cli.analyze_usage import STANDARD_INPUT, is_folder, usage_problem
@@ -78,10 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("what to read")
     source.add_argument("--manifest", type=Path, metavar="FILE", help="clips of `microemo corpus manifest`, no VIDEOs")
     source.add_argument("--shard", metavar="NUMBER/COUNT", help="of the manifest, such as 3/16; default: all of it")
-    source.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")
-    add_reading_arguments(source)
-    source.add_argument("--fps", type=float, metavar="RATE", help="pictures a second of VIDEOs that are folders")
+    add_video_arguments(source)
     model = parser.add_argument_group("how to analyse")
+    add_mode_argument(model)
     add_model_arguments(model)
     add_time_limit(model)
     output = parser.add_argument_group("what to write")
@@ -113,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         return run_table(arguments)
     codes = []
     with ProgressBars(enabled=not arguments.quiet) as progress:
-        analyzer = _load(arguments, progress)
+        analyzer = load_analyzer(arguments, progress)
         for video in arguments.videos:
             try:
                 report = _analyze(analyzer, video, arguments, progress)
@@ -127,7 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_FAILURE if EXIT_FAILURE in codes else max(codes)
 
 
-def _load(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
+def load_analyzer(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
+    """The analyzer that the arguments of `add_model_arguments` and `add_reading_arguments` name."""
     from microemo.inference.analyzer import EmotionAnalyzer  # seconds of imports that --help must not pay
 
     with _quiet_libraries(enabled=not arguments.debug):
@@ -162,7 +167,7 @@ def _analyze(
 ) -> EmotionReport:
     try:
         report = analyzer(
-            _source(video, fps=arguments.fps),
+            media_source(video, fps=arguments.fps),
             transcript=arguments.transcript,
             mode=arguments.mode,
             person=arguments.person,
@@ -179,7 +184,7 @@ def _analyze(
     return report
 
 
-def _source(video: str, *, fps: float | None) -> MediaSource:
+def media_source(video: str, *, fps: float | None) -> MediaSource:
     """What a VIDEO of the command line stands for."""
     if video == STANDARD_INPUT:
         return sys.stdin.buffer

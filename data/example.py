@@ -97,10 +97,19 @@ class FaceTimeline:
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and its answer from the data set."""
+    """A question and its answer from the data set.
+
+    options: the answers to choose from, () for a free one. task: which of a data set's tasks it belongs to.
+    """
 
     question: str
     answer: str
+    options: tuple[str, ...] = ()
+    task: str = ""
+
+    def __post_init__(self) -> None:
+        if self.options and self.answer not in self.options:
+            raise ValueError(f"answer ({self.answer!r}) must be one of the options {', '.join(self.options)}")
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,7 @@ class Example:
             ),
             targets=_targets(row["targets"]),
             timeline=None if timeline is None else _timeline(timeline),
-            turn=None if turn is None else Turn(**turn),
+            turn=None if turn is None else Turn(**{**turn, "options": tuple(turn["options"])}),
         )
 
 

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from microemo.data.answers import spread_questions
 from microemo.data.example import Example
-from microemo.data.readers import conversations, emer, jsonl, labelled_faces, meld, mer, public_corpora
+from microemo.data.readers import (
+    conversations,
+    emer,
+    emobench,
+    emotion_llama,
+    jsonl,
+    labelled_faces,
+    meld,
+    mer,
+    public_corpora,
+)
 from microemo.data.readers.mer import MerOptions
 
 try:
@@ -45,7 +55,8 @@ READERS = {
     "ovmerd_plus": Reader(mer.read_mer_tables, MER_FIELDS, {"split": "ovlabel"}),
     "emer_v1": Reader(emer.read_emer_v1, MER_FIELDS),
     "emer_v2": Reader(emer.read_emer_v2, MER_FIELDS),
-    "merr": Reader(conversations.read_merr, _MER),
+    "merr": Reader(emotion_llama.read_merr, (*_MER, "tasks")),
+    "emobench": Reader(emobench.read_emobench, ("task", "media_root")),
     "meld": Reader(meld.read_meld, (*_MER, "dialogues")),
     **{f"{corpus}_prepared": Reader(meld.read_prepared, _MER, {"corpus": corpus}) for corpus in meld.PREPARED},
     "goemotions": Reader(public_corpora.read_goemotions, ("split", "together")),
@@ -156,7 +167,7 @@ def example_features() -> Features:
             "utterances": datasets.List(utterance),
             "targets": targets,
             "timeline": timeline,
-            "turn": {"question": text, "answer": text},
+            "turn": {"question": text, "answer": text, "options": datasets.List(text), "task": text},
             "question_index": datasets.Value("int64"),
         }
     )

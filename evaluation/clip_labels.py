@@ -28,6 +28,7 @@ from microemo.evaluation.metrics.label_parsing import parse_labels
 NAME_COLUMNS = ("name", "names", "filename")
 LABEL_COLUMNS = ("openset", "labels", "emotions")
 TEXT_COLUMNS = ("reason", "reasons", "description", "text")
+ANSWER_COLUMNS = ("answer", "prediction", "output", "text")
 EMOTION_COLUMNS = ("discrete", "emotion", "emo")
 SENTIMENT_COLUMNS = ("sentiment", "val")
 
@@ -63,13 +64,8 @@ def read_clip_labels(
         extract: extracts labels from free text.
     """
     path = Path(path)
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".npz": _npz_rows}
-    if path.suffix.lower() not in readers:
-        raise ValueError(f"path ({path}) must end in {', '.join(readers)}")
-    if not path.is_file():
-        raise ValueError(f"path ({path}) must be a file; there is none")
     clips: dict[str, ClipLabels] = {}
-    for number, row in enumerate(readers[path.suffix.lower()](path), start=1):
+    for number, row in enumerate(read_rows(path), start=1):
         try:
             clip = _clip(row, extract=extract)
         except ValueError as error:
@@ -80,6 +76,35 @@ def read_clip_labels(
     if not clips:
         raise ValueError(f"path ({path}) must hold at least one clip")
     return clips
+
+
+def read_answers(path: str | Path) -> dict[str, str]:
+    """Returns name of the question -> what a model answered, of a .csv or .jsonl file with an answer a row.
+
+    The name stands in a column of `NAME_COLUMNS` or "id", the answer in one of `ANSWER_COLUMNS`.
+    """
+    answers: dict[str, str] = {}
+    for number, row in enumerate(read_rows(Path(path)), start=1):
+        name, text = _first(row, (*NAME_COLUMNS, "id")), _first(row, ANSWER_COLUMNS)
+        if name in (None, "") or text is None:
+            raise ValueError(
+                f"{path}, entry {number} must have a name ({', '.join((*NAME_COLUMNS, 'id'))}) and an answer "
+                f"({', '.join(ANSWER_COLUMNS)}), got {sorted(map(str, row))}"
+            )
+        if str(name) in answers:
+            raise ValueError(f"{path}, entry {number}: {name!r} must be answered once only")
+        answers[str(name)] = str(text)
+    return answers
+
+
+def read_rows(path: Path) -> Iterable[Mapping[str, Any]]:
+    """Returns the entries of a .csv, .jsonl or .npz file."""
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".npz": _npz_rows}
+    if path.suffix.lower() not in readers:
+        raise ValueError(f"path ({path}) must end in {', '.join(readers)}")
+    if not path.is_file():
+        raise ValueError(f"path ({path}) must be a file; there is none")
+    return readers[path.suffix.lower()](path)
 
 
 def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:

@@ -78,10 +78,7 @@ def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
     """Returns the score table for the arguments of `microemo evaluate` on files."""
     families = label_families(arguments.metrics)
     references = read_clip_labels(arguments.references)
-    files = [_named_file(item) for item in arguments.predictions]
-    names = [name for name, _ in files]
-    if len(set(names)) < len(names):
-        raise ValueError(f"--predictions must have different model names (MODEL=FILE), got {names}")
+    files = prediction_files(arguments.predictions)
     if arguments.stored_groups and len(files) > 1:
         raise ValueError(f"--stored-groups holds the groups of one model, got {len(files)} prediction files")
     matching = matching_of(arguments)
@@ -100,8 +97,8 @@ def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
     ]
     settings = {
         "microemo": version("microemo"),
-        "references": _identity(arguments.references, clips=len(references)),
-        **{f"predictions of {name}": _identity(path) for name, path in files},
+        "references": file_identity(arguments.references, clips=len(references)),
+        **{f"predictions of {name}": file_identity(path) for name, path in files},
         "wheels": matching.wheels.name,
         "grouping": "stored groups" if arguments.stored_groups else arguments.grouping,
         "clips without prediction": arguments.missing,
@@ -144,13 +141,22 @@ def matching_of(arguments: argparse.Namespace) -> Matching:
     return Matching(wheels=wheels, grouping=grouping, stored_groups=stored)
 
 
+def prediction_files(items: Sequence[str]) -> list[tuple[str, Path]]:
+    """Returns model name and path of each "MODEL=FILE" or "FILE"; raises `ValueError` for one name twice."""
+    files = [_named_file(item) for item in items]
+    names = [name for name, _ in files]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--predictions must have different model names (MODEL=FILE), got {names}")
+    return files
+
+
 def _named_file(item: str) -> tuple[str, Path]:
-    """Returns model name and path of "MODEL=FILE" or "FILE"."""
     name, separator, path = item.partition("=")
     return (name, Path(path)) if separator and name else (Path(item).stem.removesuffix("-openset"), Path(item))
 
 
-def _identity(path: Path, *, clips: int | None = None) -> str:
+def file_identity(path: Path, *, clips: int | None = None) -> str:
+    """Returns a file's name with the beginning of its hash, as tables state what they were made of."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return f"{path.name} (sha256 {digest}{f', {clips} clips' if clips is not None else ''})"
 

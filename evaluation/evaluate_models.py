@@ -69,12 +69,18 @@ class Column:
     figures: Sequence[Figure]
 
 
-def evaluate_models(arguments: argparse.Namespace, *, progress: Progress | None = None) -> ScoreTable:
-    """Returns the score table for the arguments of `microemo evaluate` on a data set."""
-    models = [NamedModel.parse(text) for text in arguments.model or [MINI]]
+def named_models(texts: Sequence[str] | None) -> list[NamedModel]:
+    """The models that --model names, microemo-mini where it is absent; raises `ValueError` for one name twice."""
+    models = [NamedModel.parse(text) for text in texts or [MINI]]
     names = [model.name for model in models]
     if len(set(names)) < len(names):
         raise ValueError(f"--model must give different names (NAME=FOLDER_OR_ID), got {names}")
+    return models
+
+
+def evaluate_models(arguments: argparse.Namespace, *, progress: Progress | None = None) -> ScoreTable:
+    """Returns the table that the arguments of `microemo evaluate` ask for."""
+    models = named_models(arguments.model)
     dataset = DatasetChoice.parse(arguments.dataset, take=arguments.take)
     measurement = measurement_of(arguments, dataset=dataset)
     store = PredictionStore(predictions_path(arguments.output))

@@ -40,7 +40,7 @@ class PredictionStore:
         self.path = path
         self._lines: dict[str, str] = {}
         if path is not None and path.is_file():
-            self._lines = {json.loads(line)["key"]: line for line in _whole_lines(path)}
+            self._lines = {json.loads(line)["key"]: line for line in whole_lines(path)}
 
     def __contains__(self, key: str) -> bool:
         return key in self._lines
@@ -73,7 +73,7 @@ def prediction_key(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _whole_lines(path: Path) -> Iterator[str]:
+def whole_lines(path: Path) -> Iterator[str]:
     """Yields the complete lines of the file and truncates an incomplete last line."""
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]

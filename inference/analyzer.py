@@ -195,6 +195,13 @@ class EmotionAnalyzer:
                     kept.append(findings)
                 yield findings
 
+    def perceive(
+        self, source: MediaSource, request: AnalysisRequest | None = None, *, progress: Progress | None = None
+    ) -> Iterator[WindowFindings]:
+        """Yields what the streams of each window show by themselves; the language model is asked no question."""
+        for steps in self._windows(source, request or AnalysisRequest(), progress=progress):
+            yield next(steps)
+
     def iter_reports(
         self, source: MediaSource, request: AnalysisRequest | None = None, *, progress: Progress | None = None
     ) -> Iterator[EmotionReport]:

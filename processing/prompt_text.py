@@ -207,6 +207,26 @@ def clip_conversation(
     return messages
 
 
+def conversation_text(conversation: Sequence[dict[str, Any]]) -> str:
+    """Returns the words of a conversation in the chat template's layout, without control tokens and streams.
+
+    A language model of another family is given them in its own chat template.
+    """
+    blocks = [block for message in conversation for block in message["content"]]
+    lines: list[str] = []
+    number = 0
+    for block in blocks:
+        if block["type"] == "text":
+            lines.append(block["text"])
+        elif block["type"] == "utterance":
+            number += 1
+            speaker = f"{block['speaker']}: " if block["speaker"] else ""
+            words = f'"{block["text"]}"' if block["text"] else ""
+            lines.append(f"[{number}] {block['start']:.1f}-{block['end']:.1f} s {speaker}{words}".rstrip())
+            lines += block["evidence"]
+    return "\n".join(lines)
+
+
 def utterance_block(utterance: Utterance, *, offset: float = 0.0, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:
     """Returns the content block of an utterance, with times `offset` seconds earlier.
 

@@ -94,13 +94,18 @@ def create_maker(settings: RunSettings, *, models: FaceModels) -> ClipMaker:
     return ClipMaker(
         seed=settings.seed,
         people=people,
-        tools=FaceTools(
-            detect=create_detector("centerface").detect,
-            mesh=FaceMesh(models.face_mesh),
-            segment=PersonMask(models.person_mask),
-        ),
+        tools=face_tools(models),
         sources=sources,
         settings=settings.clip_settings(),
+    )
+
+
+def face_tools(models: FaceModels) -> FaceTools:
+    """Detector, mesh and mask that look at photographs."""
+    return FaceTools(
+        detect=create_detector("centerface").detect,
+        mesh=FaceMesh(models.face_mesh),
+        segment=PersonMask(models.person_mask),
     )
 
 

@@ -29,6 +29,7 @@ SUBTITLE_FILES = (
     "transcription-merge.csv",
     "transcription_merge.csv",
     "label-transcription.csv",
+    "transcription_en_all.csv",
 )
 LANGUAGE_COLUMNS = {
     "english": ("english", "sentence", "chinese"),
