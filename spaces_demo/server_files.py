@@ -3,6 +3,7 @@
     <temporary folder>/microemo-demo-3f9a2c.lock     locked while that server lives
     <temporary folder>/microemo-demo-3f9a2c/         for its user alone
         uploads/                                     what the web server stores (Gradio's `GRADIO_TEMP_DIR`)
+            tmpk2x9ab_                               one that is on its way; Gradio forgets it when a visitor hangs up
         requests/                                    copies that single requests own (`private_files`)
 
 A server that ends by Ctrl-C, by SIGTERM (the ordinary end of a container), by SIGHUP or by an error removes its
@@ -17,6 +18,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ from filelock import FileLock, Timeout
 
 GRADIO_FOLDER = "GRADIO_TEMP_DIR"  # the variable by which Gradio learns where to store uploads
 PREFIX = "microemo-demo-"
+SILENT_SECONDS = 600.0  # an upload on its way that got no byte for so long was broken off
+SWEEP_SECONDS = 60.0
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
@@ -55,7 +59,7 @@ def server_files() -> Iterator[ServerFiles]:
             folder.mkdir(mode=0o700)
             files.uploads.mkdir()
             files.requests.mkdir()
-            with _environment(GRADIO_FOLDER, str(files.uploads)):
+            with _environment(GRADIO_FOLDER, str(files.uploads)), _removing_abandoned(files.uploads):
                 yield files
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -68,6 +72,29 @@ def sweep(parent: Path) -> None:
         with suppress(Timeout, OSError), FileLock(lock_file, timeout=0):
             shutil.rmtree(lock_file.with_suffix(""), ignore_errors=True)
             lock_file.unlink(missing_ok=True)
+
+
+def remove_abandoned(uploads: Path, *, silent_seconds: float = SILENT_SECONDS) -> None:
+    """Removes unfinished uploads, and empty files that Gradio leaves, to which nothing was written for so long."""
+    for path in uploads.glob("tmp*"):
+        with suppress(FileNotFoundError):  # it has just been finished
+            if path.is_file() and time.time() - path.stat().st_mtime >= silent_seconds:
+                path.unlink()
+
+
+@contextmanager
+def _removing_abandoned(uploads: Path) -> Iterator[None]:
+    is_over = threading.Event()
+
+    def keep_clean() -> None:
+        while not is_over.wait(SWEEP_SECONDS):
+            remove_abandoned(uploads)
+
+    threading.Thread(target=keep_clean, daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def _lock_file(folder: Path) -> Path:

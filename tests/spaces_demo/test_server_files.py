@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from microemo.spaces_demo.server_files import GRADIO_FOLDER, server_files, sweep
+from microemo.spaces_demo import server_files as module
+from microemo.spaces_demo.server_files import GRADIO_FOLDER, remove_abandoned, server_files, sweep
 
 PATIENCE_SECONDS = 60
 SERVER = """
@@ -90,6 +91,25 @@ def test_an_error_leaves_nothing_and_restores_the_surroundings(parent):
         raise RuntimeError
     assert not any(parent.iterdir())
     assert os.environ[GRADIO_FOLDER] == str(parent) and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_uploads_that_were_broken_off_go_while_the_server_runs(monkeypatch):
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.05)
+    with server_files() as files:
+        half, fresh = files.uploads / "tmphalf", files.uploads / "tmpfresh"
+        whole = files.uploads / "hash" / "tmp.mp4"
+        whole.parent.mkdir()
+        for path in (half, fresh, whole):
+            path.write_bytes(b"a face")
+        for path in (half, whole):
+            os.utime(path, (0, 0))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while half.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert fresh.exists() and whole.exists()
+        remove_abandoned(files.uploads, silent_seconds=0)
+        assert not fresh.exists() and whole.exists()
 
 
 def test_an_ignored_signal_stays_ignored():
