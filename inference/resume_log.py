@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from microemo.inference.array_json import from_plain, to_plain
 from microemo.inference.chunk_analysis import WindowFindings
@@ -27,21 +30,36 @@ class AnalysisJournal:
         job: what the findings depend on, in terms of JSON.
 
     Raises:
-        ValueError: the file belongs to another job, or is no journal.
+        ValueError: the file belongs to another job, is no journal, is damaged, or another process writes to it.
     """
 
     def __init__(self, path: str | Path, *, job: Mapping[str, Any]) -> None:
         self.path = Path(path).expanduser()
-        lines = self._whole_lines()
-        self._check(lines[:1], job={"format": FORMAT, **job})
-        spoken = from_plain(lines[1]["spoken"]) if len(lines) > 1 else None
-        self.findings: tuple[WindowFindings, ...] = tuple(from_plain(line["findings"]) for line in lines[2:])
-        detections = tuple(from_plain(line["detections"]) for line in lines[2:])
-        self.state = ReadingState(spoken=spoken, windows_read=detections, when_heard=self._heard)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ValueError(f"{self.path} is in use by another analysis, which writes to it") from None
+        try:
+            self._open({"format": FORMAT, **job})
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, job: Mapping[str, Any]) -> None:
+        lines = self._whole_lines()
+        try:
+            self._check(lines[:1], job=job)
+            spoken = from_plain(lines[1]["spoken"]) if len(lines) > 1 else None
+            self.findings: tuple[WindowFindings, ...] = tuple(from_plain(line["findings"]) for line in lines[2:])
+            detections = tuple(from_plain(line["detections"]) for line in lines[2:])
+        except (KeyError, TypeError, AttributeError, zlib.error, EOFError) as error:
+            raise ValueError(f"{self.path} is damaged: {type(error).__name__} {error}") from error
+        self.state = ReadingState(spoken=spoken, windows_read=detections, when_heard=self._heard)
         self._file = self.path.open("a", encoding="utf-8")
         if not lines:
-            self._write({"job": {"format": FORMAT, **job}})
+            self._write({"job": job})
 
     def append(self, findings: WindowFindings) -> None:
         """Keeps what the window that was read last shows."""
@@ -65,7 +83,7 @@ class AnalysisJournal:
             raise ValueError(f"{self.path} is no journal of an analysis")
         try:
             lines = [json.loads(line) for line in data[:end].splitlines()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.path} is damaged: {error}") from error
         if end < len(data):
             os.truncate(self.path, end)
@@ -86,3 +104,4 @@ class AnalysisJournal:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
+        self._lock.release()

@@ -275,7 +275,11 @@ class EmotionReport:
         """
         from microemo.inference.report.schema import decode_report  # it is built on this module's types
 
-        return decode_report(json.loads(text))
+        try:
+            data = json.loads(text)
+        except RecursionError:
+            raise ValueError("text is no report: its lists are nested too deeply") from None
+        return decode_report(data)
 
     def save(self, path: str | Path) -> Path:
         """Writes the report atomically; the name's ending picks the format. Returns the path."""
