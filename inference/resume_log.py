@@ -49,12 +49,12 @@ class AnalysisJournal:
 
     def _open(self, job: Mapping[str, Any]) -> None:
         lines = self._whole_lines()
+        self._check(lines[:1], job=job)
         try:
-            self._check(lines[:1], job=job)
             spoken = from_plain(lines[1]["spoken"]) if len(lines) > 1 else None
             self.findings: tuple[WindowFindings, ...] = tuple(from_plain(line["findings"]) for line in lines[2:])
             detections = tuple(from_plain(line["detections"]) for line in lines[2:])
-        except (KeyError, TypeError, AttributeError, zlib.error, EOFError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, EOFError) as error:
             raise ValueError(f"{self.path} is damaged: {type(error).__name__} {error}") from error
         self.state = ReadingState(spoken=spoken, windows_read=detections, when_heard=self._heard)
         self._file = self.path.open("a", encoding="utf-8")
@@ -92,7 +92,9 @@ class AnalysisJournal:
     def _check(self, first: list[dict[str, Any]], *, job: Mapping[str, Any]) -> None:
         if not first:
             return
-        written = first[0]["job"]
+        written = first[0]["job"]  # `_whole_lines` has looked at the beginning
+        if not isinstance(written, Mapping):
+            raise ValueError(f"{self.path} is damaged: its job is {written!r}")
         wanted = json.loads(json.dumps(job))
         changed = [name for name in sorted({*written, *wanted}) if written.get(name) != wanted.get(name)]
         if changed:

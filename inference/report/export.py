@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from microemo.inference.report.html import to_html
 from microemo.inference.report.report import EmotionReport
 from microemo.inference.report.subtitles import to_srt, to_vtt
 from microemo.inference.report.tables import to_csv, to_faces_csv
+
+DRAFT_ENDING = ".draft"
+LEFTOVER_SECONDS = 3600.0  # no report takes so long to write
 
 
 def _to_json(report: EmotionReport) -> str:
@@ -49,8 +55,9 @@ def save_all(report: EmotionReport, folder: str | Path, *, stem: str) -> tuple[P
 def write_atomically(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 so that readers see the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_drafts(path)
     # In the same folder: a rename across file systems would not be atomic.
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=DRAFT_ENDING)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             stream.write(text)
@@ -59,6 +66,14 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def _sweep_drafts(path: Path) -> None:
+    """Removes old drafts of `path`, which a killed process left; a young one may be another process's."""
+    for draft in path.parent.glob(f".{escape(path.name)}.*{DRAFT_ENDING}"):
+        with suppress(FileNotFoundError):  # its process has just finished
+            if time.time() - draft.stat().st_mtime > LEFTOVER_SECONDS:
+                draft.unlink()
 
 
 def _umask() -> int:
