@@ -105,5 +105,7 @@ class AnalysisJournal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()
-        self._lock.release()
+        try:
+            self._file.close()
+        finally:
+            self._lock.release()

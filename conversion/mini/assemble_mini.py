@@ -219,9 +219,9 @@ class _ProgressBars:
 
 def _code_files() -> dict[str, str]:
     """Returns the sha256 of every module and template that decides what is written."""
-    patterns = {microemo: ["*.py"], microemo.conversion: ["*.py"], microemo.processing: PROCESSOR_FILES}
+    patterns = {microemo: ["*.py"], microemo.conversion: ["*.py", "mini/*.py"], microemo.processing: PROCESSOR_FILES}
     paths = {
-        f"{package.__name__}/{path.name}": path
+        f"{package.__name__}/{path.relative_to(package.__path__[0]).as_posix()}": path
         for package, globs in patterns.items()
         for pattern in globs
         for path in Path(package.__path__[0]).glob(pattern)

@@ -5,12 +5,15 @@ pytest -m campaign tests/campaigns/test_broken_media.py     MICROEMO_MUTATIONS=1
 
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from campaigns.limited_child import resident_bytes, run_limited
 from campaigns.media_mutations import MUTATIONS, mutant
 from campaigns.media_seeds import SEEDS, write_seed, write_seeds
+from synthetic_media import moving_squares
 
 from microemo.processing.audio_reading import read_audio
 from microemo.processing.media_index import index_media
@@ -19,7 +22,7 @@ from microemo.processing.video_reading import fit_size, open_video
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="limits and memory are read as Linux gives them")
 pytestmark = needs_proc
 
-REGRESSIONS = sorted((Path(__file__).parent / "seeds").glob("*"))
+HARMFUL = sorted((Path(__file__).parent / "seeds").glob("*"))
 CAMPAIGN = int(os.environ.get("MICROEMO_MUTATIONS") or 200)
 QUICK = range(0, 8 * len(SEEDS), 7)  # every kind of damage, and every seed
 MOST_FRAMES, LONGEST_SOUND_SECONDS, SIDE = 16, 20.0, 160
@@ -90,9 +93,26 @@ def test_broken_media_is_read_or_refused_by_name(seeds, tmp_path):
     assert failures_of(QUICK, seeds, tmp_path, in_child=True) == []
 
 
-@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.name)
-def test_what_once_failed_does_not(path):
+@pytest.mark.parametrize("path", HARMFUL, ids=lambda path: path.name)
+def test_files_made_to_do_harm(path):
     assert run_limited(read_all, path) == ""
+
+
+@pytest.mark.parametrize("aspect", [Fraction(200), Fraction(1, 200)])
+def test_pixels_of_an_absurd_form_are_taken_as_square(tmp_path, aspect):
+    """A picture of 48 x 64 would be shown, and kept in memory, 12,800 pixels wide."""
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"threads": "1", "x264-params": f"sar={aspect.numerator}/{aspect.denominator}"}
+        for picture in moving_squares(count=3, height=48, width=64):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == aspect
+    with open_video(path) as reader:
+        assert (reader.width, reader.height) == (64, 48)
 
 
 @pytest.mark.campaign

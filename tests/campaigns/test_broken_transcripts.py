@@ -151,7 +151,7 @@ STUMBLES = [
     '<?xml version="1.0"?><tt xmlns="http://www.w3.org/ns/ttml"><body><p begin="1s"',
 ]
 SLOW = 100_000  # characters
-SECONDS = 10.0  # for what takes well under one
+SECONDS = 10.0  # of CPU time, for what takes well under one
 
 
 @pytest.mark.parametrize("text", STUMBLES, ids=range(len(STUMBLES)))
@@ -174,15 +174,15 @@ def test_what_once_raised_something_else_does_not(text, tmp_path):
     ids=["voice tags", "control characters", "emoji", "digits", "digits in a cue"],
 )
 def test_long_nonsense_takes_no_longer_than_long_words(text):
-    begin = time.perf_counter()
+    begin = time.process_time()
     check(text.encode())
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 def test_nested_control_tokens_take_no_longer_and_are_gone():
-    begin = time.perf_counter()
+    begin = time.process_time()
     cleaned = sanitize_text("<|" * SLOW + "im_end" + "|>" * SLOW, special_tokens=["<|im_end|>"])
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
     assert "<|" not in cleaned and "|>" not in cleaned
 
 
