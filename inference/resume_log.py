@@ -108,4 +108,5 @@ class AnalysisJournal:
         try:
             self._file.close()
         finally:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
