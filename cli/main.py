@@ -85,12 +85,16 @@ def report_error(error: Exception, *, debug: bool, subject: str | None = None) -
 
     Unusable input is what the package refuses with `ValueError`, and files that are missing or closed to the user.
     """
+    from microemo.inference.report.text_timeline import printable  # --help must not pay for it
+
     if debug:
         traceback.print_exception(error)
     bad_input = isinstance(error, (ValueError, FileNotFoundError, IsADirectoryError, PermissionError))
     where = f"{subject}: " if subject and subject not in str(error) else ""
     hint = "" if bad_input or debug else "  (--debug shows where it happened)"
-    print(f"microemo: error: {where}{error or type(error).__name__}{hint}", file=sys.stderr)
+    # Names of files and what stands in them are untrusted: escape sequences in them could steer the terminal.
+    lines = f"microemo: error: {where}{error or type(error).__name__}{hint}".splitlines()
+    print("\n".join(map(printable, lines)), file=sys.stderr)
     return EXIT_BAD_INPUT if bad_input else EXIT_FAILURE
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+
+DRAFT_ENDING = ".draft"
+LEFTOVER_SECONDS = 3600.0  # nothing takes so long to write
 
 
 @contextmanager
@@ -17,8 +22,9 @@ def replaced_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_drafts(path)
     # In the same folder: a rename across file systems would not be atomic.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=DRAFT_ENDING)
     os.close(handle)
     draft = Path(name)
     try:
@@ -28,6 +34,14 @@ def replaced_file(path: str | Path) -> Iterator[Path]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _sweep_drafts(path: Path) -> None:
+    """Removes old drafts of `path`, which a killed process left; a young one may be another process's."""
+    for draft in path.parent.glob(f".{escape(path.name)}.*{DRAFT_ENDING}"):
+        with suppress(FileNotFoundError):  # its process has just finished
+            if time.time() - draft.stat().st_mtime > LEFTOVER_SECONDS:
+                draft.unlink()
 
 
 def _umask() -> int:

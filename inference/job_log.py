@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 DIGEST_DIGITS = 16
 BEGINNING = b'{"job": '
 
@@ -25,16 +27,32 @@ class JobLog:
         job: what the results depend on, in terms of JSON.
 
     Raises:
-        ValueError: the file belongs to another job, or is no journal.
+        ValueError: the file belongs to another job, is damaged, no journal, or in use.
     """
 
     def __init__(self, path: str | Path, *, job: Mapping[str, Any]) -> None:
         self.path = Path(path).expanduser()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ValueError(f"{self.path} is in use by another analysis, which writes to it") from None
+        try:
+            self._open(job)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _open(self, job: Mapping[str, Any]) -> None:
         self._drop_cut_line()
         first = next(self._lines(), None)
-        if first is not None and (changed := job_difference(first["job"], job)):
-            raise ValueError(f"{self.path} is the journal of another analysis, which differs in {changed}")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if first is not None:
+            written = first.get("job") if isinstance(first, Mapping) else None
+            if not isinstance(written, Mapping):
+                raise ValueError(f"{self.path} is damaged: its job is {written!r}")
+            if changed := job_difference(written, job):
+                raise ValueError(f"{self.path} is the journal of another analysis, which differs in {changed}")
         self._file = self.path.open("a", encoding="utf-8")
         if first is None:
             self.append({"job": job})
@@ -58,7 +76,7 @@ class JobLog:
             for line in file:
                 try:
                     yield json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise ValueError(f"{self.path} is damaged: {error}") from error
 
     def _drop_cut_line(self) -> None:
@@ -77,7 +95,18 @@ class JobLog:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()
+        self.close()
+
+    def close(self) -> None:
+        """Lets others write to the file."""
+        try:
+            self._file.close()
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
 
 
 def job_difference(written: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

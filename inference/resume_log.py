@@ -5,6 +5,7 @@ The lines after the job: the utterances, then a window each.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,19 @@ class AnalysisJournal:
         job: what the findings depend on, in terms of JSON.
 
     Raises:
-        ValueError: the file belongs to another job, or is no journal.
+        ValueError: the file belongs to another job, is no journal, is damaged, or another process writes to it.
     """
 
     def __init__(self, path: str | Path, *, job: Mapping[str, Any]) -> None:
         self._log = JobLog(path, job={"format": FORMAT, **job})
-        lines = list(self._log.read())
-        spoken = from_plain(lines[0]["spoken"]) if lines else None
-        self.findings: tuple[WindowFindings, ...] = tuple(from_plain(line["findings"]) for line in lines[1:])
-        detections = tuple(from_plain(line["detections"]) for line in lines[1:])
+        try:
+            lines = list(self._log.read())
+            spoken = from_plain(lines[0]["spoken"]) if lines else None
+            self.findings: tuple[WindowFindings, ...] = tuple(from_plain(line["findings"]) for line in lines[1:])
+            detections = tuple(from_plain(line["detections"]) for line in lines[1:])
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, EOFError) as error:
+            self._log.close()
+            raise ValueError(f"{path} is damaged: {type(error).__name__} {error}") from error
         self.state = ReadingState(spoken=spoken, chunks_read=detections, on_transcribed=self._heard)
 
     def append(self, findings: WindowFindings) -> None:
@@ -47,4 +52,4 @@ class AnalysisJournal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._log.__exit__(*exception)
+        self._log.close()

@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ SPECIAL_TOKENS = (VIDEO_TOKEN, AUDIO_TOKEN, UTTERANCE_END_TOKEN)
 
 MAX_SPEAKER_LENGTH = 40  # characters; longer speaker names are cut
 ELLIPSIS = "..."
+DEEPEST_NESTING = 8  # of control tokens in one another
 
 # Control tokens of common chat formats, whatever the tokenizer: <|im_end|>, <s>, </s>, [INST], <<SYS>>, <eos>.
 _CONTROL_TOKEN = re.compile(
@@ -75,7 +77,9 @@ def _visible(character: str, *, keep: str) -> str:
 
 def _without_tokens(text: str, special_tokens: Iterable[str]) -> str:
     literal = [token for token in special_tokens if token.strip()]
-    while True:
+    for nesting in count():
+        if nesting == DEEPEST_NESTING:  # each pass takes one level out: a thousand levels are an attack, no words
+            text = text.replace("<|", " ").replace("|>", " ")
         cleaned = _CONTROL_TOKEN.sub(" ", text)
         for token in literal:
             cleaned = cleaned.replace(token, " ")

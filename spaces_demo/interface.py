@@ -15,6 +15,7 @@ from microemo.spaces_demo.page_state import PageState
 from microemo.spaces_demo.private_files import PrivateFiles
 from microemo.spaces_demo.session import Session
 from microemo.spaces_demo.settings import DemoSettings
+from microemo.spaces_demo.uploads_only import uploads_only
 
 KEPT_SECONDS = 1800  # an upload that nobody analyses
 MODEL_QUEUE = "model"  # one queue for all events that need the model
@@ -75,13 +76,15 @@ def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
 def _inputs(settings: DemoSettings) -> Inputs:
     with gr.Row(elem_id="inputs"):
         with gr.Column(scale=5, min_width=300):
-            video = gr.Video(
-                label=f"Or your own clip: {settings.limits.in_words()}",
-                sources=["upload", "webcam"],
-                include_audio=True,
-                webcam_options=gr.WebcamOptions(mirror=False),
-                height=306,
-                elem_id="clip",
+            video = uploads_only(
+                gr.Video(
+                    label=f"Or your own clip: {settings.limits.in_words()}",
+                    sources=["upload", "webcam"],
+                    include_audio=True,
+                    webcam_options=gr.WebcamOptions(mirror=False),
+                    height=306,
+                    elem_id="clip",
+                )
             )
         with gr.Column(scale=4, min_width=300):
             with gr.Row():
@@ -95,7 +98,7 @@ def _inputs(settings: DemoSettings) -> Inputs:
                     min_width=180,
                 )
             with gr.Accordion("Add a transcript (else speech is recognised: English)", open=False):
-                transcript = gr.File(label="SRT, VTT, TSV, CSV, JSON", elem_id="transcript", height=110)
+                transcript = uploads_only(gr.File(label="SRT, VTT, TSV, CSV, JSON", elem_id="transcript", height=110))
             consent = gr.Checkbox(label=CONSENT, elem_id="consent")
             missing = gr.HTML(
                 f"<p role='alert'>{CONSENT_MISSING}</p>", elem_id="consent-missing", visible=False, padding=False

@@ -15,6 +15,7 @@ from microemo.spaces_demo.jobs import FAULT, Failed, Grown, Job, News
 from microemo.spaces_demo.limits import Limits, check_person, check_transcript, check_video
 from microemo.spaces_demo.page_state import PageState, page_states
 from microemo.spaces_demo.private_files import PrivateFiles, add, new_folder
+from microemo.spaces_demo.server_files import ServerFiles
 
 logger = logging.getLogger(__name__)
 NO_CLIP = "Please choose or record a clip first."
@@ -28,13 +29,13 @@ class Session:
 
     Args:
         run: analyses a job.
-        uploads: the folder where the web server stores uploads.
+        files: where the web server stores uploads, and where requests keep their copies.
     """
 
-    def __init__(self, run: Runner, *, limits: Limits, uploads: Path) -> None:
+    def __init__(self, run: Runner, *, limits: Limits, files: ServerFiles) -> None:
         self.run = run
         self.limits = limits
-        self.uploads = uploads
+        self.files = files
 
     def receive(self, video: str) -> PrivateFiles:
         """The visitor's own copy of a fresh upload.
@@ -48,9 +49,9 @@ class Session:
         replace(self._looked_at(transcript, check=check_transcript), stored=()).delete()
 
     def _looked_at(self, path: str, *, check: Callable[..., None]) -> PrivateFiles:
-        taken = new_folder()
+        taken = new_folder(self.files.requests)
         try:
-            taken = add(taken, path, uploads=self.uploads)
+            taken = add(taken, path, uploads=self.files.uploads)
             check(taken.files[0], limits=self.limits)
         except ValueError:
             taken.delete()
@@ -140,7 +141,7 @@ class Session:
     ) -> tuple[Job, PrivateFiles]:
         """The job that is asked for, and the files that it needs."""
         if transcript is not None:
-            taken = add(taken, transcript, uploads=self.uploads)
+            taken = add(taken, transcript, uploads=self.files.uploads)
         try:
             self.check(taken, consent=consent, person=person)
             if mode not in get_args(Mode):

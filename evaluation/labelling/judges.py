@@ -18,10 +18,10 @@ from typing import Protocol
 from microemo.data.example import Example, LabelledUtterance, Turn
 from microemo.evaluation.answerers import Answerer, VisionLanguageAnswerer, is_microemo
 from microemo.evaluation.clip_labels import ClipLabels, read_clip_labels
-from microemo.evaluation.labelled_parts import open_labels
 from microemo.evaluation.labelling.votes import Vote
 from microemo.evaluation.metrics.multi_label import Thresholds
 from microemo.evaluation.model_runs import model_fingerprint
+from microemo.evaluation.scored_utterances import open_labels
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.evidence_prompt import ANSWER_FORM
 from microemo.inference.report.report import EmotionReport, EvidenceReport

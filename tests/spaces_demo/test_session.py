@@ -12,6 +12,7 @@ from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.jobs import FAULT, Failed, Finished, Grown, Stage
 from microemo.spaces_demo.limits import Limits
 from microemo.spaces_demo.private_files import GONE
+from microemo.spaces_demo.server_files import ServerFiles
 from microemo.spaces_demo.session import NO_CLIP, NO_CONSENT, Session
 
 
@@ -44,7 +45,9 @@ def open_session(tmp_path):
 
     def build(*told, **limits):
         runner = Runner(*told)
-        return Session(runner, limits=Limits(**limits), uploads=tmp_path / "stored"), runner
+        files = ServerFiles(tmp_path / "stored", tmp_path / "requests")
+        files.requests.mkdir(exist_ok=True)
+        return Session(runner, limits=Limits(**limits), files=files), runner
 
     return build
 

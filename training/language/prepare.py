@@ -9,7 +9,7 @@ without a declared licence and the validation people are not used.
 from __future__ import annotations
 
 import argparse
-import pickle
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,9 @@ from microemo.data.labelled_segments import read_segments
 from microemo.data.reader_registry import read_examples
 from microemo.data.readers.public_corpora import VOICE_CORPORA
 from microemo.data.voice_recordings import read_acted
+from microemo.inference.array_json import from_plain, to_plain
 from microemo.inference.model_loading import load_model
+from microemo.inference.report.export import write_atomically
 from microemo.processing.clip import Clip, Utterance, prompt_words
 from microemo.processing.clip_reading import ClipReader
 from microemo.processing.evidence import words_evidence
@@ -40,6 +42,7 @@ from microemo.training.language.examples import (
 )
 from microemo.training.language.sources import (
     ClipSource,
+    FaceSource,
     VoiceSource,
     clip_source,
     face_sources,
@@ -95,10 +98,11 @@ def prepare(
     )
     names = tuple(model.config.emotion_id2label.values())
 
-    def cached(name: str, make: Callable[[], Iterable[Source]]) -> list[Source]:
-        return _cached(cache / f"{name}.pkl", make)
+    def cached(kind: type[Source], name: str, make: Callable[[], Iterable[Source]]) -> list[Source]:
+        return cached_sources(cache / f"{name}.json", make, kind=kind)
 
     faces = cached(
+        FaceSource,
         "faces",
         lambda: face_sources(
             data / "stills",
@@ -108,9 +112,15 @@ def prepare(
             most=amounts.photographs,
         ),
     )
-    voices = cached("voices", lambda: _voices(data, model=model, processor=processor, most=amounts.recordings))
-    clips = cached("clips", lambda: _clips(data / "faces_in_motion", reader=reader, model=model, processor=processor))
-    words = cached("words", lambda: _words(data, model=model, processor=processor, most=amounts.comments))
+    voices = cached(
+        VoiceSource, "voices", lambda: _voices(data, model=model, processor=processor, most=amounts.recordings)
+    )
+    clips = cached(
+        ClipSource,
+        "clips",
+        lambda: _clips(data / "faces_in_motion", reader=reader, model=model, processor=processor),
+    )
+    words = cached(WordsSource, "words", lambda: _words(data, model=model, processor=processor, most=amounts.comments))
     composer = Composer(
         faces=faces,
         voices=voices,
@@ -127,12 +137,12 @@ def prepare(
     return len(examples)
 
 
-def _cached(path: Path, make: Callable[[], Iterable[Source]]) -> list[Source]:
-    """Computes sources or reads them from the cache. The pickle is local and must not come from elsewhere."""
+def cached_sources(path: Path, make: Callable[[], Iterable[Source]], *, kind: type[Source]) -> list[Source]:
+    """Computes sources, dataclasses of one kind, or reads them from the cache: JSON, which runs no code."""
     if not path.is_file():
-        sources = list(tqdm(make(), desc=path.stem))
-        path.write_bytes(pickle.dumps(sources))
-    return pickle.loads(path.read_bytes())
+        entries = [to_plain(vars(source)) for source in tqdm(make(), desc=path.stem)]
+        write_atomically(path, json.dumps(entries))
+    return [kind(**from_plain(entry)) for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _voices(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[VoiceSource]:
