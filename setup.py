@@ -60,6 +60,7 @@ TRAIN = [
 QLORA = ["bitsandbytes>=0.50"]
 QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
 CORPUS = ["pandas>=2.2.3", "pyarrow>=17.0"]
+RAY = ["ray[data]>=2.50"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 DEV = [
     "faster-whisper>=1.1",
@@ -107,9 +108,10 @@ setup(
         "qlora": TRAIN + QLORA,
         "quantize": QUANTIZE,
         "corpus": CORPUS,
+        "ray": CORPUS + RAY,
         "eval": EVAL,
         "dev": DEV,
-        "all": DEMO + TRAIN + CORPUS + EVAL + DEV,
+        "all": DEMO + TRAIN + CORPUS + RAY + EVAL + DEV,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )
