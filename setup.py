@@ -63,6 +63,7 @@ TABLES = ["pandas>=2.2.3"]
 CORPUS = [*TABLES, "pyarrow>=17.0"]
 ANNOTATION = ["praatio>=6.2", "pympi-ling>=1.70"]
 PLOT = ["matplotlib>=3.9"]
+RAY = [*CORPUS, "ray[data]>=2.50"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
 LABEL = ["krippendorff>=0.8"]
 DEV = [
@@ -113,6 +114,7 @@ setup(
         "quantize": QUANTIZE,
         "tables": TABLES,
         "corpus": CORPUS,
+        "ray": RAY,
         "annotation": ANNOTATION,
         "plot": PLOT,
         "eval": EVAL,

@@ -10,7 +10,7 @@ from microemo.inference.report.report import EmotionReport, EvidenceReport, Utte
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.emotion_parsing import LABELS_MARK, REASON_MARK
 from microemo.processing.evidence import Evidence
-from microemo.processing.prompt_text import clip_conversation, conversation_text, default_questions, harmless_clip
+from microemo.processing.prompt_text import clip_conversation, conversation_text, default_questions, sanitize_clip
 
 # Another model knows neither what the lines mean nor how an answer is read back.
 INTRODUCTION = (
@@ -30,7 +30,7 @@ def evidence_prompt(clip: Clip, evidence: Sequence[Sequence[Evidence]], *, quest
         question: in place of the package's own question about the whole clip, which asks for an answer that
             `parse_emotions` reads.
     """
-    clip = harmless_clip(clip)
+    clip = sanitize_clip(clip)
     asked = f"{default_questions(clip)[0]}\n{ANSWER_FORM}" if question is None else question
     conversation = clip_conversation(clip, evidence=evidence, soft_tokens=False, question=asked)
     return f"{INTRODUCTION}\n\n{conversation_text(conversation)}"

@@ -16,7 +16,7 @@ from microemo.data.emotion_words import (
 )
 from microemo.processing.emotion_parsing import parse_emotions
 from microemo.processing.evidence import Evidence
-from microemo.processing.evidence_text import UNIT_LOOKS
+from microemo.processing.evidence_text import UNIT_DESCRIPTIONS
 from microemo.synthesis.script.casting import Sources
 from microemo.synthesis.script.explanation import micro_expression_relation, reasons
 from microemo.synthesis.script.scenario import CLIP_SECONDS, ClipId, ClipSettings, draw_scenario
@@ -111,8 +111,8 @@ def test_explanations_match_the_truth(scenarios):
             assert parsed.is_parsed and parsed.labels == utterance.feeling.labels
             start, end = utterance.utterance.start_seconds, utterance.utterance.end_seconds
             near = [e for e in truth.events if e.onset_seconds < end and e.offset_seconds > start - 0.2]
-            allowed = {UNIT_LOOKS[unit] for event in near for unit in event.units}
-            mentioned = {looks for looks in UNIT_LOOKS.values() if looks in parsed.description}
+            allowed = {UNIT_DESCRIPTIONS[unit] for event in near for unit in event.units}
+            mentioned = {looks for looks in UNIT_DESCRIPTIONS.values() if looks in parsed.description}
             assert mentioned <= allowed and (utterance.on_screen or not mentioned)
             for event in near:
                 if event.kind == "micro":
