@@ -37,7 +37,7 @@ def evaluate_answers(arguments: argparse.Namespace, *, progress: Progress | None
     settings = RunSettings(reading=reading_changes(arguments.reading), clip_cache=arguments.clip_cache)
     for model in [] if arguments.predictions else named_models(arguments.model):
         answerer = load_answerer(
-            model.place, settings=settings, device=arguments.device, dtype=arguments.dtype, progress=progress
+            model.source, settings=settings, device=arguments.device, dtype=arguments.dtype, progress=progress
         )
         texts[model.name] = _asked(answerer, examples, questions, progress=progress)
         about[f"model {model.name}"] = answerer.identity

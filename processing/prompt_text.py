@@ -86,6 +86,7 @@ def _without_tokens(text: str, special_tokens: Iterable[str]) -> str:
         if cleaned == text:
             return cleaned
         text = cleaned
+    raise AssertionError("each pass shortens the text")
 
 
 def sanitize_utterance(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> Utterance:

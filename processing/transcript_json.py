@@ -88,7 +88,7 @@ def _find(data: Any) -> tuple[list[Any], Unit | None, bool] | None:
     values = list(data)
     informed = [entry.get("sentence_info") for entry in values if isinstance(entry, Mapping)]
     if any(info is not None for info in informed):
-        return [sentence for info in informed if _is_list(info) for sentence in info], "milliseconds", False
+        return [sentence for info in informed if _is_list(info) for sentence in info or ()], "milliseconds", False
     return (values, None, False) if all(not isinstance(entry, (str, bytes)) for entry in values) else None
 
 

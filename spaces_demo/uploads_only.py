@@ -29,7 +29,7 @@ def uploads_only(component: Input) -> Input:
             raise gr.Error(NOT_FETCHED, print_exception=False)
         return await store(path)
 
-    component.async_move_resource_to_block_cache = store_upload  # type: ignore[method-assign]
+    component.async_move_resource_to_block_cache = store_upload  # type: ignore[method-assign,assignment]
     return component
 
 

@@ -75,9 +75,10 @@ class ClipAnalyst:
         """The clip's row, of a report or of an error; raises `LoadingError` where there is no model."""
         fingerprint = job_digest(self.provenance)
         limit = self._time_limit or LIMIT_SECONDS + LIMIT_RATE * (entry.duration_seconds or UNKNOWN_SECONDS)
-        failed: ProcessDied | TimeLimit | None = None
+        failed: Exception = ProcessDied()
         for _ in range(ATTEMPTS):
-            stage, row = BEGINNING, None
+            stage: str = BEGINNING
+            row: dict[str, Any] = {}
             try:
                 for news in self._child.run(entry, max_seconds=limit):
                     if isinstance(news, Stage):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from microemo.inference.corpus.clip_analyst import ClipAnalyst, LoadAnalyzer
@@ -59,7 +60,7 @@ class RayPlan:
             if value is not None and value < least:
                 raise ValueError(f"{name} must be >= {least}, got {value}")
 
-    def resources(self) -> dict[str, float]:
+    def resources(self) -> dict[str, Any]:
         """Of an actor, as Ray names them."""
         return {"num_cpus": self.cpus, **({"num_gpus": self.gpus} if self.gpus else {})}
 
@@ -108,7 +109,7 @@ def run_on_ray(
             **plan.resources(),
         )
         for batch in results.iter_batches(batch_size=None, batch_format="pyarrow"):
-            done += sum(batch["clips"].to_pylist())
+            done += int(np.asarray(batch["clips"]).sum())
             if progress is not None:
                 progress(CLIPS_STAGE, done, len(manifest))
     return merge_parts(manifest, [_part_path(out, shard) for shard in parts], out=out / TABLE_FILE)

@@ -10,7 +10,7 @@ from microemo.inference.report.tables import LABEL_COLUMNS, TEXT_COLUMNS, UTTERA
 try:
     import pandas as pd
 except ImportError:
-    pd = None  # type: ignore[assignment]
+    pd = None
 
 TEXTS = (*TEXT_COLUMNS, "language", "micro_expressions")
 WHOLE_NUMBERS = ("utterance", "track_id", "unsupported_sentences")
