@@ -59,10 +59,13 @@ TRAIN = [
 ]
 QLORA = ["bitsandbytes>=0.50"]
 QUANTIZE = ["bitsandbytes>=0.50", "torchao>=0.18"]
-TABLES = ["pandas>=2.2"]
+TABLES = ["pandas>=2.2.3"]
+CORPUS = [*TABLES, "pyarrow>=17.0"]
 ANNOTATION = ["praatio>=6.2", "pympi-ling>=1.70"]
 PLOT = ["matplotlib>=3.9"]
+RAY = [*CORPUS, "ray[data]>=2.50"]
 EVAL = ["openpyxl>=3.1", "scikit-learn>=1.5"]
+LABEL = ["krippendorff>=0.8"]
 DEV = [
     "faster-whisper>=1.1",
     "hypothesis>=6.100",
@@ -79,6 +82,7 @@ DEV = [
     "types-PyYAML",
     "types-tqdm",
 ]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=1.0"]
 
 setup(
     name="microemo",
@@ -109,11 +113,15 @@ setup(
         "qlora": TRAIN + QLORA,
         "quantize": QUANTIZE,
         "tables": TABLES,
+        "corpus": CORPUS,
+        "ray": RAY,
         "annotation": ANNOTATION,
         "plot": PLOT,
         "eval": EVAL,
+        "label": LABEL,
         "dev": DEV,
-        "all": DEMO + TRAIN + TABLES + ANNOTATION + PLOT + EVAL + DEV,
+        "docs": DOCS,
+        "all": DEMO + TRAIN + CORPUS + ANNOTATION + PLOT + EVAL + LABEL + DEV + DOCS,
     },
     entry_points={"console_scripts": ["microemo=microemo.cli.main:main"]},
 )

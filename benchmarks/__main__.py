@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import comparisons, decoding, stages, whole
+from benchmarks import comparisons, corpus_run, decoding, stages, whole
 from benchmarks.measuring import ROOT, Figure, run_alone
 from benchmarks.tables import machine, to_json, to_markdown
 
 Run = Callable[[], list[Figure]]
-PARTS = ("start", "whole", "stages", "decode", "faces", "model", "memory", "growth")
+PARTS = ("start", "whole", "stages", "decode", "faces", "model", "memory", "growth", "corpus")
 
 
 def main() -> int:
@@ -52,6 +52,7 @@ def _selection(only: tuple[str, ...], *, quick: bool, folder: str) -> Iterator[t
         "model": _model,
         "memory": _memory,
         "growth": _growth,
+        "corpus": _corpus,
     }
     for part in only:
         for number, run in enumerate(steps[part](quick, folder), start=1):
@@ -141,6 +142,10 @@ def _growth(quick: bool, folder: str) -> Iterator[Run]:
         return [*figures, whole.growth(figures, minutes=minutes)]
 
     yield run
+
+
+def _corpus(quick: bool, folder: str) -> Iterator[Run]:
+    yield _alone(corpus_run.scaling, clips=4 if quick else 12, workers=[1, 2], folder=folder)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
+from microemo.cli.analysis_arguments import (
+    add_mode_argument,
+    add_model_arguments,
+    add_time_limit,
+    add_video_arguments,
+)
+from microemo.cli.analyze_table import makes_table, table_problem
+from microemo.cli.analyze_table import run as run_table
 from microemo.cli.analyze_usage import STANDARD_INPUT, is_folder, usage_problem
 from microemo.cli.main import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_OK, report_error
 from microemo.cli.progress_bars import ProgressBars
@@ -53,6 +61,10 @@ examples:
   microemo analyze clip.mp4 --json | jq '.utterances[] | [.start_seconds, .text, .expressions[0].label]'
       one JSON object a video on standard output and nothing else; progress goes to standard error
 
+  microemo analyze *.mp4 --out corpus.parquet
+      a table: a row for each clip, for each utterance, for each event of a face; errors are rows, and the exit code
+      is 0 when every clip has its row. Called again after a stop, it goes on where it was
+
 exit codes:
   0 every video analysed   1 a failure   2 wrong usage or unusable input   130 interrupted
   With several videos the others are still analysed; 1 outweighs 2.
@@ -64,56 +76,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
         "videos",
-        nargs="+",
+        nargs="*",
         metavar="VIDEO",
         help="video or audio file, web address, pipe, folder of pictures (with --fps), or - for standard input",
     )
     source = parser.add_argument_group("what to read")
-    source.add_argument("--transcript", metavar="FILE", help="utterances of the one VIDEO; else speech is recognised")
-    source.add_argument(
-        "--language",
-        metavar="LANGUAGE",
-        help="of the speech and of --transcript: a code or an English name, such as de or german; default: found out",
-    )
-    source.add_argument(
-        "--person",
-        default="speaker",
-        metavar="WHO",
-        help="whose face to attend: speaker (default), largest, or a track number from an earlier report",
-    )
-    source.add_argument(
-        "--speakers",
-        choices=("auto", "none"),
-        default="auto",
-        help="auto (default) tells speakers by their voices where the transcript names none; none does not",
-    )
-    source.add_argument(
-        "--audio-track",
-        type=int,
-        metavar="N",
-        help="which of several audio tracks to hear, from 0; else the one in --language, else the default one",
-    )
-    source.add_argument("--fps", type=float, metavar="RATE", help="pictures a second of VIDEOs that are folders")
+    source.add_argument("--manifest", type=Path, metavar="FILE", help="clips of `microemo corpus manifest`, no VIDEOs")
+    source.add_argument("--shard", metavar="NUMBER/COUNT", help="of the manifest, such as 3/16; default: all of it")
+    add_video_arguments(source)
     model = parser.add_argument_group("how to analyse")
-    model.add_argument(
-        "--mode", choices=("explain", "scores"), default="explain", help="scores leaves the explanations out (faster)"
-    )
-    model.add_argument(
-        "--model", metavar="PATH_OR_ID", help="folder or Hub id; default: microemo-mini, built on first use"
-    )
-    model.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: cuda where there is one, else cpu")
-    model.add_argument(
-        "--dtype",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        help="default: float32 on the CPU; auto: bfloat16 where fast",
-    )
+    add_mode_argument(model)
+    add_model_arguments(model)
+    add_time_limit(model)
     output = parser.add_argument_group("what to write")
     output.add_argument("--json", action="store_true", help="print reports as JSON, one object a line, nothing else")
     output.add_argument(
         "--out",
         type=Path,
         metavar="PATH",
-        help="file for one VIDEO (.json .csv .faces.csv .srt .vtt .html .eaf .TextGrid), or folder for every format",
+        help="a file for one VIDEO (.json .csv .faces.csv .srt .vtt .html .eaf .TextGrid), a folder for every format, "
+        "or a table (.parquet) with a row for each clip",
     )
     output.add_argument(
         "--resume",
@@ -126,13 +108,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Analyses the videos; returns the exit code."""
-    problem = usage_problem(arguments)
+    to_table = makes_table(arguments)
+    problem = table_problem(arguments) if to_table else usage_problem(arguments)
     if problem:
         print(f"microemo: error: {problem}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    if to_table:
+        return run_table(arguments)
     codes = []
     with ProgressBars(enabled=not arguments.quiet) as progress:
-        analyzer = _load(arguments, progress)
+        analyzer = load_analyzer(arguments, progress)
         for video in arguments.videos:
             try:
                 report = _analyze(analyzer, video, arguments, progress)
@@ -146,7 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_FAILURE if EXIT_FAILURE in codes else max(codes)
 
 
-def _load(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
+def load_analyzer(arguments: argparse.Namespace, progress: ProgressBars) -> EmotionAnalyzer:
+    """The analyzer that the arguments of `add_model_arguments` and `add_reading_arguments` name."""
     from microemo.inference.analyzer import EmotionAnalyzer  # seconds of imports that --help must not pay
 
     with _quiet_libraries(enabled=not arguments.debug):
@@ -181,7 +167,7 @@ def _analyze(
 ) -> EmotionReport:
     try:
         report = analyzer(
-            _source(video, fps=arguments.fps),
+            media_source(video, fps=arguments.fps),
             transcript=arguments.transcript,
             mode=arguments.mode,
             person=arguments.person,
@@ -198,7 +184,7 @@ def _analyze(
     return report
 
 
-def _source(video: str, *, fps: float | None) -> MediaSource:
+def media_source(video: str, *, fps: float | None) -> MediaSource:
     """What a VIDEO of the command line stands for."""
     if video == STANDARD_INPUT:
         return sys.stdin.buffer

@@ -13,6 +13,10 @@ STANDARD_INPUT = "-"
 
 def usage_problem(arguments: argparse.Namespace) -> str | None:
     """The first problem in words for the user; None where there is none. What costs least is looked at first."""
+    if not arguments.videos:
+        return "give a VIDEO, or --manifest"
+    if arguments.shard is not None or arguments.time_limit is not None:
+        return "--shard and --time-limit belong to tables: --out must end in .parquet"
     try:
         parse_person(arguments.person)
     except ValueError as error:

@@ -20,7 +20,7 @@ examples:
   microemo demo --host 0.0.0.0 --no-browser       for the machines of your network
 
 exit codes:
-  0 ended by Ctrl-C   1 failure   2 wrong usage or unusable input
+  0 ended by Ctrl-C or SIGTERM   1 failure   2 wrong usage or unusable input
 """
 
 
@@ -44,16 +44,19 @@ def run(arguments: argparse.Namespace) -> int:
         print('microemo: error: the demo needs Gradio: pip install "microemo[demo]"', file=sys.stderr)
         return EXIT_BAD_INPUT
     from microemo.spaces_demo.launching import launch, make_runner
+    from microemo.spaces_demo.server_files import server_files
     from microemo.spaces_demo.settings import DemoSettings
 
     settings = DemoSettings.from_environment()
     settings = replace(settings, model=arguments.model or settings.model, device=arguments.device or settings.device)
     print("loading the model ...", file=sys.stderr, flush=True)
-    launch(
-        make_runner(settings),
-        settings=settings,
-        host=arguments.host,
-        port=arguments.port,
-        open_browser=not arguments.no_browser,
-    )
+    with server_files() as files:
+        launch(
+            make_runner(settings),
+            settings=settings,
+            files=files,
+            host=arguments.host,
+            port=arguments.port,
+            open_browser=not arguments.no_browser,
+        )
     return EXIT_OK

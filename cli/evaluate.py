@@ -30,6 +30,12 @@ examples:
   microemo evaluate --dataset goemotions:DATA,split=dev --threshold fit:goemotions:DATA,split=train,take=2000
       thresholds fitted on other examples than those that are measured
 
+  microemo evaluate --mode answers --dataset emobench:EMOBENCH --model microemo-mini owner/a-vision-language-model
+      accuracy of every task of EmoBench, and their mean; any image-text-to-text model of transformers
+
+  microemo evaluate --mode answers --dataset merr:MERR,tasks=emotion --predictions ours.jsonl
+      closed-set answers of any model, a line each: {"name": "sample_1", "answer": "She is sad."}
+
   microemo evaluate --references truth.csv --predictions base=a.jsonl tuned=b.jsonl --out table.md
       files of predictions
 
@@ -61,13 +67,15 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         "--model",
         nargs="+",
         metavar="[NAME=]FOLDER_OR_ID",
-        help="folders or Hub ids; default: microemo-mini, built on first use",
+        help="folders or Hub ids; default: microemo-mini, built on first use; with --mode answers any "
+        "vision-language model too",
     )
     group.add_argument(
         "--mode",
-        choices=("scores", "explain"),
+        choices=("scores", "explain", "answers"),
         default="scores",
-        help="explain has explanations written, which takes long; default: %(default)s",
+        help="explain has explanations written, which takes long; answers has the data set's own questions answered "
+        "(emobench, merr with tasks=emotion), by models of any kind or in --predictions; default: %(default)s",
     )
     group.add_argument("--take", type=int, metavar="N", help="the first N examples alone")
     group.add_argument(
@@ -175,6 +183,12 @@ def _table(arguments: argparse.Namespace) -> ScoreTable:
     """The table of models, or of files: which of the two is meant shows in the arguments."""
     from microemo.evaluation.evaluate import evaluate_files
 
+    if arguments.mode == "answers":
+        from microemo.cli.progress_bars import ProgressBars
+        from microemo.evaluation.evaluate_answers import evaluate_answers
+
+        with ProgressBars(enabled=not arguments.quiet) as progress:
+            return evaluate_answers(arguments, progress=progress)
     of_files = [name for name in ("references", "predictions") if getattr(arguments, name)]
     if arguments.dataset and not of_files:
         from microemo.cli.progress_bars import ProgressBars

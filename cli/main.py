@@ -36,11 +36,16 @@ COMMANDS = (
     Command("analyze", "microemo.cli.analyze", "emotions, faces and words of videos, as a timeline"),
     Command("ask", "microemo.cli.ask", "a question about a video or its report, answered with times"),
     Command("plot", "microemo.cli.plot", "pictures of reports: timelines, mean emotions, faces at apexes"),
+    Command("prompt", "microemo.cli.prompt", "what was found of a video, as a prompt for any language model"),
+    Command("corpus", "microemo.cli.corpus", "many clips: a manifest, shards on many machines, one table"),
     Command("demo", "microemo.cli.demo", "the same on a web page, on this machine"),
     Command("evaluate", "microemo.cli.evaluate", "figures of predictions against reference labels"),
+    Command("label", "microemo.cli.label", "labels for videos that have none, by several judges"),
+    Command("review", "microemo.cli.review", "what the judges could not settle, on a web page"),
     Command("convert", "microemo.cli.convert", "original TimeChat and Video-LLaMA weights to a folder"),
     Command("export", "microemo.cli.export", "a model as a folder for the Hub, and onto it"),
     Command("train", "microemo.cli.train", "train or fine-tune a model by a recipe"),
+    Command("portrait", "microemo.cli.portrait", "a photograph that says a recording"),
     Command("synthesize", "microemo.cli.synthesize", "clips with known truth, made from photographs"),
 )
 
@@ -80,12 +85,16 @@ def report_error(error: Exception, *, debug: bool, subject: str | None = None) -
 
     Unusable input is what the package refuses with `ValueError`, and files that are missing or closed to the user.
     """
+    from microemo.inference.report.text_timeline import printable  # --help must not pay for it
+
     if debug:
         traceback.print_exception(error)
     bad_input = isinstance(error, (ValueError, FileNotFoundError, IsADirectoryError, PermissionError))
     where = f"{subject}: " if subject and subject not in str(error) else ""
     hint = "" if bad_input or debug else "  (--debug shows where it happened)"
-    print(f"microemo: error: {where}{error or type(error).__name__}{hint}", file=sys.stderr)
+    # Names of files and what stands in them are untrusted: escape sequences in them could steer the terminal.
+    lines = f"microemo: error: {where}{error or type(error).__name__}{hint}".splitlines()
+    print("\n".join(map(printable, lines)), file=sys.stderr)
     return EXIT_BAD_INPUT if bad_input else EXIT_FAILURE
 
 

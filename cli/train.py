@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from microemo.cli.main import EXIT_OK
@@ -86,10 +87,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _recipe_table(names: Sequence[str]) -> str:
     """A line for mini and each packaged recipe: its name and the first sentence of the comment that it begins with."""
+    folder = files("microemo.training") / "recipes"
     column = max(map(len, names)) + 2
     lines = [f"{MINI:<{column}}{MINI_SENTENCE}"]
     for name in names:
-        text = (Path(__file__).parent / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
         sentence, _, _ = text.splitlines()[0].removeprefix("#").strip().partition(". ")
         lines.append(f"{name:<{column}}{sentence.removesuffix('.')}")
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""Values and readers that other rooms share: the emotion wheel."""
+"""Labelled examples, readers of data sets, emotion labels and wheels, and cached clips."""

@@ -1,4 +1,4 @@
-"""Facial action units that carry emotion: what they are, which emotion shows which, and how they run over time.
+"""Facial action units of emotions: definitions, prototypical combinations per emotion, and intensity over time.
 
 Numbers, muscles and appearance follow Ekman, Friesen & Hager, "Facial Action Coding System" (2002). Combinations per
 emotion follow EMFACS (Friesen & Ekman 1983) as tabulated by Matsumoto & Ekman, "Facial expression analysis",
@@ -16,21 +16,17 @@ import numpy as np
 
 MICRO_SECONDS = (0.07, 0.5)  # shortest and longest total duration
 MACRO_SECONDS = (0.6, 4.0)
-MICRO_INTENSITY = (0.3, 0.65)  # of the unit's full movement
+MICRO_INTENSITY = (0.3, 0.65)  # relative to the full movement of the unit
 MACRO_INTENSITY = (0.5, 1.0)
 
 
 @dataclass(frozen=True)
 class ActionUnit:
-    """One unit of the Facial Action Coding System.
-
-    movement: what one sees, as a phrase that completes "... " in an explanation ("the brows are drawn together").
-    """
+    """One unit of the Facial Action Coding System."""
 
     number: int
     name: str
     muscles: str
-    movement: str
     region: str
 
     @property
@@ -39,24 +35,24 @@ class ActionUnit:
 
 
 ACTION_UNITS = (
-    ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "the inner brows go up", "brow"),
-    ActionUnit(2, "outer brow raiser", "frontalis, pars lateralis", "the outer brows go up", "brow"),
-    ActionUnit(4, "brow lowerer", "corrugator and depressor supercilii", "the brows draw down and together", "brow"),
-    ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "the eyes widen", "eye"),
-    ActionUnit(6, "cheek raiser", "orbicularis oculi, pars orbitalis", "the cheeks lift", "eye"),
-    ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "the lids tighten", "eye"),
-    ActionUnit(9, "nose wrinkler", "levator labii superioris alaeque nasi", "the nose wrinkles", "nose"),
-    ActionUnit(10, "upper lip raiser", "levator labii superioris", "the upper lip lifts", "mouth"),
-    ActionUnit(12, "lip corner puller", "zygomaticus major", "the corners of the mouth pull up", "mouth"),
-    ActionUnit(14, "dimpler", "buccinator", "a corner of the mouth tightens", "mouth"),
-    ActionUnit(15, "lip corner depressor", "depressor anguli oris", "the corners of the mouth turn down", "mouth"),
-    ActionUnit(17, "chin raiser", "mentalis", "the chin pushes up", "mouth"),
-    ActionUnit(20, "lip stretcher", "risorius, platysma", "the lips stretch sideways", "mouth"),
-    ActionUnit(23, "lip tightener", "orbicularis oris", "the lips tighten", "mouth"),
-    ActionUnit(24, "lip pressor", "orbicularis oris", "the lips press together", "mouth"),
-    ActionUnit(25, "lips part", "depressor labii, relaxed mentalis", "the lips part", "mouth"),
-    ActionUnit(26, "jaw drop", "masseter relaxed, internal pterygoid", "the jaw drops", "mouth"),
-    ActionUnit(43, "eyes closed", "levator palpebrae superioris relaxed", "the eyes close", "eye"),
+    ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "brow"),
+    ActionUnit(2, "outer brow raiser", "frontalis, pars lateralis", "brow"),
+    ActionUnit(4, "brow lowerer", "corrugator and depressor supercilii", "brow"),
+    ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "eye"),
+    ActionUnit(6, "cheek raiser", "orbicularis oculi, pars orbitalis", "eye"),
+    ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "eye"),
+    ActionUnit(9, "nose wrinkler", "levator labii superioris alaeque nasi", "nose"),
+    ActionUnit(10, "upper lip raiser", "levator labii superioris", "mouth"),
+    ActionUnit(12, "lip corner puller", "zygomaticus major", "mouth"),
+    ActionUnit(14, "dimpler", "buccinator", "mouth"),
+    ActionUnit(15, "lip corner depressor", "depressor anguli oris", "mouth"),
+    ActionUnit(17, "chin raiser", "mentalis", "mouth"),
+    ActionUnit(20, "lip stretcher", "risorius, platysma", "mouth"),
+    ActionUnit(23, "lip tightener", "orbicularis oris", "mouth"),
+    ActionUnit(24, "lip pressor", "orbicularis oris", "mouth"),
+    ActionUnit(25, "lips part", "depressor labii, relaxed mentalis", "mouth"),
+    ActionUnit(26, "jaw drop", "masseter relaxed, internal pterygoid", "mouth"),
+    ActionUnit(43, "eyes closed", "levator palpebrae superioris relaxed", "eye"),
 )
 LABELS = tuple(unit.label for unit in ACTION_UNITS)
 UNIT_INDEX = {unit.number: index for index, unit in enumerate(ACTION_UNITS)}
@@ -85,7 +81,7 @@ ONE_SIDED = frozenset({"contempt"})
 
 
 def unit_vector(variant: dict[int, float]) -> np.ndarray:
-    """(18,) float32 shares of a variant, in the order of `ACTION_UNITS`."""
+    """Returns the shares of a variant, (18,) float32, in the order of `ACTION_UNITS`."""
     vector = np.zeros(NUM_UNITS, np.float32)
     for number, share in variant.items():
         vector[UNIT_INDEX[number]] = share
@@ -93,14 +89,14 @@ def unit_vector(variant: dict[int, float]) -> np.ndarray:
 
 
 def smooth_step(position: np.ndarray) -> np.ndarray:
-    """Minimum-jerk rise from 0 at 0 to 1 at 1: how muscles move (Flash & Hogan 1985)."""
+    """Minimum-jerk rise from 0 at 0 to 1 at 1, a model of muscle movement (Flash & Hogan 1985)."""
     x = np.clip(position, 0.0, 1.0)
     return x**3 * (10 - 15 * x + 6 * x**2)
 
 
 @dataclass(frozen=True)
 class IntensityProfile:
-    """Rise, hold and fall of one event; zero outside onset and offset, in seconds.
+    """Rise, hold and fall of one event, in seconds. The intensity is zero before the onset and after the offset.
 
         1        ______
                 /      \\
@@ -126,7 +122,7 @@ class IntensityProfile:
             )
 
     def __call__(self, times: np.ndarray) -> np.ndarray:
-        """(F,) intensity in [0, 1] at (F,) seconds."""
+        """Returns the intensity (F,) in [0, 1] at times (F,)."""
         rise = (times - self.onset_seconds) / (self.apex_seconds - self.onset_seconds)
         fall_start = self.apex_seconds + self.hold_seconds
         fall = (times - fall_start) / (self.offset_seconds - fall_start)

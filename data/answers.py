@@ -1,4 +1,4 @@
-"""What the language model is asked about an example, and what it shall answer."""
+"""Questions about an example and the reference answers for the language model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microemo.processing.clip import Clip
 from microemo.processing.emotion_parsing import format_emotions
 from microemo.processing.prompt_text import default_questions
 
-# Half an answer must not be learnt as an answer to the whole question: a model that is trained on labels alone stops
+# Separate questions for incomplete answers: a model trained to answer the full question with labels only would stop
 # giving reasons.
 LABELS_QUESTION = "Which emotions are shown? Name them only."
 DESCRIPTION_QUESTION = "Infer the emotional state and give your reasons."
@@ -19,10 +19,10 @@ QUESTION_CHOICES = ("all", "one", "clip", "none")
 
 
 def turn_of(example: Example, *, clip: Clip) -> Turn | None:
-    """The question and answer of an example, None where nothing is asked or there is no answer.
+    """Returns the question and answer of an example; None without a question or without an answer.
 
     Args:
-        clip: as it was read, with the times that the questions name.
+        clip: the clip of the example, with the times that the questions refer to.
     """
     if example.turn is not None:
         return example.turn
@@ -46,11 +46,11 @@ def turn_of(example: Example, *, clip: Clip) -> Turn | None:
 
 
 def spread_questions(examples: Iterable[Example], *, choice: str = "all") -> Iterator[Example]:
-    """Every example once for each question that it is asked, and once where it has no answer.
+    """Yields every example once for each of its questions, or once if it has no answer.
 
     Args:
-        choice: "all" that have an answer, "one" of them (always the same of an example), that about the whole "clip",
-            or "none": the heads learn, the words do not.
+        choice: "all" questions with an answer, "one" of them (deterministic per example), the one about the whole
+            "clip", or "none" to train only the heads.
     """
     if choice not in QUESTION_CHOICES:
         raise ValueError(f"choice ({choice!r}) must be one of {', '.join(QUESTION_CHOICES)}")
@@ -61,15 +61,15 @@ def spread_questions(examples: Iterable[Example], *, choice: str = "all") -> Ite
         elif example.turn is not None or not answered:
             yield example
         elif choice == "one":
-            picked = zlib.crc32(example.example_id.encode()) % len(answered)
-            yield replace(example, question_index=answered[picked])
+            index = zlib.crc32(example.example_id.encode()) % len(answered)
+            yield replace(example, question_index=answered[index])
         else:
-            asked = answered if choice == "all" else answered[:1]
-            yield from (replace(example, question_index=index) for index in asked)
+            questions = answered if choice == "all" else answered[:1]
+            yield from (replace(example, question_index=index) for index in questions)
 
 
 def answered_questions(example: Example) -> tuple[int, ...]:
-    """Numbers of the questions that the example answers: 0 about the clip, u about utterance u."""
+    """Returns the indices of the questions with an answer: 0 about the clip, u about utterance u."""
     targets = (example.targets, *(utterance.targets for utterance in example.utterances))
     return tuple(number for number, entry in enumerate(targets) if _answer(entry))
 

@@ -1,4 +1,4 @@
-"""Reads the clips of examples, with the data set's own sound, faces and words, and keeps them by content."""
+"""Reads the clips of examples, with audio, faces and words from the data set, and caches them by content."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from microemo.processing.transcript_formats import parse_transcript
 from microemo.processing.video_reading import open_video
 
 ARRAYS = ("frames", "frame_times", *FACE_ARRAYS, "waveform")
-SECONDS_A_WORD = 0.4  # how long unspoken words are taken to last
+SECONDS_A_WORD = 0.4  # assumed duration of words without audio
 WORDS_ONLY = "the example has words alone"
 
 
 @dataclass(frozen=True)
 class ReadExample:
-    """An example and its clip. targets: of each of the clip's utterances, in their order."""
+    """An example and its clip. targets: of each utterance of the clip, in their order."""
 
     example: Example
     clip: Clip
@@ -35,16 +35,16 @@ class ReadExample:
 
 
 class ClipLoader:
-    """Reads clips of examples; `load` gives the same clip for the same files and settings.
+    """Reads clips of examples. `load` is deterministic for given files and settings.
 
     Args:
-        settings: how densely and how large videos are read.
-        detector: as `ClipReader` takes it; it is not asked where the data set brings faces.
-        landmarker: measures facial actions, head pose and gaze; None leaves them out.
-        recognizer: makes the utterances of examples that have none; None makes the clip one utterance.
-        person: whose face is attended, "speaker" or "largest".
-        cache_dir: keeps what was read under a hash of the files' contents and of the settings; needs a detector that
-            is named, and a landmarker that has a fingerprint.
+        settings: frame rates and sizes for reading.
+        detector: face detector, see `ClipReader`; not used for examples with face crops from the data set.
+        landmarker: measures facial actions, head pose and gaze; None: not measured.
+        recognizer: transcribes examples without utterances; None: the clip is one utterance.
+        person: whose face is analysed, "speaker" or "largest".
+        cache_dir: folder to cache clips in, by a hash of file contents and settings. Requires a detector given by name
+            and a landmarker with a fingerprint.
     """
 
     def __init__(
@@ -58,12 +58,10 @@ class ClipLoader:
         cache_dir: str | Path | None = None,
     ) -> None:
         if cache_dir is not None and not isinstance(detector, str | None):
-            raise ValueError(f"cache_dir needs a detector that is named, got {type(detector).__name__}")
-        self._looks = None if landmarker is None else getattr(landmarker, "fingerprint", None)
-        if cache_dir is not None and landmarker is not None and self._looks is None:
-            raise ValueError(
-                f"cache_dir needs a landmarker that has a fingerprint, {type(landmarker).__name__} has none"
-            )
+            raise ValueError(f"cache_dir needs a detector given by name, got {type(detector).__name__}")
+        self._landmarker_fingerprint = None if landmarker is None else getattr(landmarker, "fingerprint", None)
+        if cache_dir is not None and landmarker is not None and self._landmarker_fingerprint is None:
+            raise ValueError(f"cache_dir needs a landmarker with a fingerprint, {type(landmarker).__name__} has none")
         self.settings = settings or ReadingSettings()
         self.landmarker = landmarker
         self.detector, self.recognizer, self.person = detector, recognizer, person
@@ -72,36 +70,38 @@ class ClipLoader:
         self._readers: dict[tuple[bool, bool], ClipReader] = {}
 
     def load(self, example: Example) -> ReadExample:
-        """The example's clip with its words.
+        """Reads the clip of an example, with its words.
 
-        Raises `ValueError`, naming the example, when its files cannot be read as one clip.
+        Raises `ValueError` with the example's id if its files cannot be read as one clip.
         """
         try:
-            spoken = _spoken(example)
-            clip = self._cached_clip(example, spoken)
+            labelled = _labelled_utterances(example)
+            clip = self._cached_clip(example, labelled)
         except (ValueError, OSError) as error:
             raise ValueError(f"example {example.example_id!r} cannot be read: {error}") from error
-        return _with_words(example, clip, spoken)
+        return _with_words(example, clip, labelled)
 
-    def _cached_clip(self, example: Example, spoken: tuple[LabelledUtterance, ...]) -> Clip:
-        """The clip with numbers in place of the words, so that mended and sorted utterances are known again."""
+    def _cached_clip(self, example: Example, labelled: tuple[LabelledUtterance, ...]) -> Clip:
+        """Returns the clip with indices instead of words, to identify utterances after they were sorted or cut."""
         if example.video is None and example.audio is None:
-            return _words_only(example, spoken)
+            return _words_only(example, labelled)
         if self.cache is None:
-            return self._read(example, spoken)
-        key = self._key(example, spoken)
+            return self._read(example, labelled)
+        key = self._key(example, labelled)
         stored = self.cache.load(key)
         if stored is None:
-            clip = self._read(example, spoken)
+            clip = self._read(example, labelled)
             self.cache.store(key, arrays_of_clip(clip))
             return clip
         return clip_of_arrays(stored)
 
-    def _key(self, example: Example, spoken: tuple[LabelledUtterance, ...]) -> str:
+    def _key(self, example: Example, labelled: tuple[LabelledUtterance, ...]) -> str:
         files = [None if path is None else self._hash(path) for path in (example.video, example.audio, example.faces)]
-        spans = [(entry.start_seconds, entry.end_seconds) for entry in spoken]
-        recognizes = self.recognizer is not None and not spoken
-        return cache_key("clip", files, spans, self.settings, self.detector, self._looks, self.person, recognizes)
+        spans = [(entry.start_seconds, entry.end_seconds) for entry in labelled]
+        recognizes = self.recognizer is not None and not labelled
+        return cache_key(
+            "clip", files, spans, self.settings, self.detector, self._landmarker_fingerprint, self.person, recognizes
+        )
 
     def _hash(self, path: str) -> str:
         state = Path(path).stat()
@@ -110,16 +110,16 @@ class ClipLoader:
             self._hashes[known] = content_hash(Path(path))
         return self._hashes[known]
 
-    def _read(self, example: Example, spoken: tuple[LabelledUtterance, ...]) -> Clip:
+    def _read(self, example: Example, labelled: tuple[LabelledUtterance, ...]) -> Clip:
         source = example.video or example.audio
         if source is None:
             raise ValueError(f"example {example.example_id} has neither video nor audio to read")
         timed = [
             Utterance(entry.start_seconds, entry.end_seconds, str(number))
-            for number, entry in enumerate(spoken)
+            for number, entry in enumerate(labelled)
             if entry.start_seconds is not None and entry.end_seconds is not None
         ]
-        reader = self._reader(finds_faces=example.faces is None, recognizes=not spoken)
+        reader = self._reader(finds_faces=example.faces is None, recognizes=not labelled)
         clips = list(reader.read(source, transcript=timed or None, person=self.person))
         if len(clips) > 1:
             raise ValueError(
@@ -127,7 +127,7 @@ class ClipLoader:
                 "examples, or raise that setting"
             )
         clip = clips[0]
-        if spoken and not timed:
+        if labelled and not timed:
             clip = replace(clip, utterances=(replace(clip.utterances[0], text="0"),))
         if example.audio is not None and example.video is not None:
             clip = _with_sound(clip, path=example.audio, settings=self.settings)
@@ -144,48 +144,51 @@ class ClipLoader:
         return self._readers[finds_faces, recognizes]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Detectors hold handles that cannot go to a worker process, which makes its own.
+        # Detectors hold handles that cannot be pickled; a worker process creates new readers.
         return {**self.__dict__, "_readers": {}}
 
 
-def _spoken(example: Example) -> tuple[LabelledUtterance, ...]:
-    """The example's utterances, with the times of its transcript where it has one.
+def _labelled_utterances(example: Example) -> tuple[LabelledUtterance, ...]:
+    """Returns the utterances of the example, with those of its transcript if there is one.
 
-    A sample of one utterance that a transcript divides has the sample's labels in every part.
+    If the transcript splits the only utterance of an example, every part gets its labels.
     """
     if example.transcript is None:
-        spoken = example.utterances
+        labelled = example.utterances
     else:
         targets = example.utterances[0].targets if len(example.utterances) == 1 else EmotionTargets()
-        spoken = tuple(
+        labelled = tuple(
             LabelledUtterance(part.text, part.start_seconds, part.end_seconds, part.speaker, targets)
             for part in parse_transcript(Path(example.transcript))
         )
-    untimed = sum(entry.start_seconds is None for entry in spoken)
-    if untimed and len(spoken) > 1:
-        raise ValueError(f"{untimed} of {len(spoken)} utterances have no times; only a single one may go without")
-    return spoken
+    untimed = sum(entry.start_seconds is None for entry in labelled)
+    if untimed and len(labelled) > 1:
+        raise ValueError(
+            f"{untimed} of {len(labelled)} utterances have no times; only a single utterance may have none"
+        )
+    return labelled
 
 
-def _with_words(example: Example, clip: Clip, spoken: tuple[LabelledUtterance, ...]) -> ReadExample:
-    """The numbers in the clip's utterances replaced by the words and speakers that they stand for."""
-    if not spoken:
+def _with_words(example: Example, clip: Clip, labelled: tuple[LabelledUtterance, ...]) -> ReadExample:
+    """Replaces the indices in the clip's utterances by the words and speakers."""
+    if not labelled:
         return ReadExample(example, clip, targets=(example.targets,) * len(clip.utterances))
-    if not all(utterance.text for utterance in clip.utterances):  # no utterance could be kept
+    if not all(utterance.text for utterance in clip.utterances):  # no utterance lies within the clip
         return ReadExample(example, clip, targets=(EmotionTargets(),) * len(clip.utterances))
-    owners = [spoken[int(utterance.text.split()[0])] for utterance in clip.utterances]
+    sources = [labelled[int(utterance.text.split()[0])] for utterance in clip.utterances]
     utterances = tuple(
-        replace(utterance, text=owner.text, speaker=owner.speaker)
-        for utterance, owner in zip(clip.utterances, owners, strict=True)
+        replace(utterance, text=source.text, speaker=source.speaker)
+        for utterance, source in zip(clip.utterances, sources, strict=True)
     )
-    return ReadExample(example, replace(clip, utterances=utterances), targets=tuple(each.targets for each in owners))
+    targets = tuple(source.targets for source in sources)
+    return ReadExample(example, replace(clip, utterances=utterances), targets=targets)
 
 
-def _words_only(example: Example, spoken: tuple[LabelledUtterance, ...]) -> Clip:
-    """A clip without picture and sound, as long as saying the words would take."""
+def _words_only(example: Example, labelled: tuple[LabelledUtterance, ...]) -> Clip:
+    """Returns a clip without video and audio, with an assumed duration of the words."""
     utterances: list[Utterance] = []
     clock = 0.0
-    for number, entry in enumerate(spoken):
+    for number, entry in enumerate(labelled):
         start, end = entry.start_seconds, entry.end_seconds
         if start is None or end is None:
             start, end = clock, clock + SECONDS_A_WORD * max(len(entry.text.split()), 1)
@@ -196,7 +199,7 @@ def _words_only(example: Example, spoken: tuple[LabelledUtterance, ...]) -> Clip
 
 
 def _with_sound(clip: Clip, *, path: str, settings: ReadingSettings) -> Clip:
-    """The clip with the sound of another file, whose first sample is the video's zero."""
+    """Replaces the audio of the clip by that of another file, which starts at time zero of the video."""
     waveform = read_audio(
         Path(path),
         sampling_rate=settings.sampling_rate,
@@ -210,9 +213,9 @@ def _with_sound(clip: Clip, *, path: str, settings: ReadingSettings) -> Clip:
 
 
 def _with_faces(clip: Clip, *, example: Example, settings: ReadingSettings) -> Clip:
-    """The clip with the data set's own face crops."""
+    """Replaces the faces of the clip by the data set's face crops."""
     if example.faces is None or example.video is None:
-        raise ValueError("faces need the video that they were taken from, for their times")
+        raise ValueError("faces need the video that they were cropped from, for their times")
     with open_video(Path(example.video)) as video:
         times = np.asarray(video.times)
     faces = read_face_array(example.faces, frame_times=times, size=settings.face_size, face_fps=settings.face_fps)
@@ -231,11 +234,11 @@ def _with_faces(clip: Clip, *, example: Example, settings: ReadingSettings) -> C
 
 
 def arrays_of_clip(clip: Clip) -> dict[str, np.ndarray]:
-    """A clip as arrays that `clip_of_arrays` reads back; face tracks are left out, training does not use them."""
-    spans = [(each.start_seconds, each.end_seconds) for each in clip.utterances]
+    """Converts a clip to arrays for `clip_of_arrays`, without face tracks, which training does not use."""
+    spans = [(utterance.start_seconds, utterance.end_seconds) for utterance in clip.utterances]
     notes = {
         "source": clip.source,
-        "words": [(each.text, each.speaker) for each in clip.utterances],
+        "words": [(utterance.text, utterance.speaker) for utterance in clip.utterances],
         "utterance_track_ids": clip.utterance_track_ids,
         "absences": clip.missing_reasons,
         "warnings": clip.warnings,
@@ -250,10 +253,10 @@ def arrays_of_clip(clip: Clip) -> dict[str, np.ndarray]:
 
 
 def clip_of_arrays(arrays: dict[str, np.ndarray]) -> Clip:
-    """The clip of `arrays_of_clip`."""
+    """Restores the clip from the output of `arrays_of_clip`."""
     notes = json.loads(str(arrays["notes"]))
     pairs = zip(arrays["spans"], notes["words"], strict=True)
-    utterances = tuple(Utterance(float(start), float(end), text, who) for (start, end), (text, who) in pairs)
+    utterances = tuple(Utterance(float(start), float(end), text, speaker) for (start, end), (text, speaker) in pairs)
     start_seconds, end_seconds = arrays["span"]
     streams: dict[str, Any] = {name: arrays[name] for name in ARRAYS if name in arrays}
     return Clip(

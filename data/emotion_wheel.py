@@ -1,9 +1,9 @@
-"""Emotion wheels: which node of which wheel a word belongs to (OV-MER, MER-UniBench, MER2025, MER2026).
+"""Emotion wheels: map words to nodes of a wheel (OV-MER, MER-UniBench, MER2025, MER2026).
 
-A word goes up in three steps: surface form -> base words ("happily" -> "happy") -> wheel words they are synonyms of
-("cheery" -> "cheerful", "happy") -> node of one wheel at level 1 (family) or level 2. Where a step has several ends,
-the alphabetically first is taken, so that a word always has one node. A word that does not arrive is dropped from its
-set; `neutral` lies on no official wheel, so it is always dropped there.
+A word is mapped in three steps: surface form -> base words ("happily" -> "happy") -> wheel words of which they are
+synonyms ("cheery" -> "cheerful", "happy") -> node of a wheel at level 1 (family) or level 2. If a step has several
+results, the alphabetically first is used, so that a word has a unique node. Words that cannot be mapped are dropped;
+`neutral` is on no official wheel and is always dropped with these.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,8 +20,8 @@ class Rule:
 
     Args:
         stage: "form" is M1, "synonym" is M2, "wheel" is M3.
-        wheel: number of the wheel, from 1; for M3 only.
-        level: 1 or 2; for M3 only.
+        wheel: number of the wheel, from 1; only for M3.
+        level: 1 or 2; only for M3.
     """
 
     stage: Stage
@@ -33,7 +33,7 @@ class Rule:
             raise ValueError(f"stage ({self.stage!r}) must be 'form', 'synonym' or 'wheel'")
         if (self.stage == "wheel") != (self.wheel is not None) or (self.stage == "wheel") != (self.level is not None):
             raise ValueError(
-                f"wheel ({self.wheel}) and level ({self.level}) must be given for stage 'wheel', only there"
+                f"wheel ({self.wheel}) and level ({self.level}) must be given for stage 'wheel' and only for it"
             )
         if self.level not in (None, 1, 2):
             raise ValueError(f"level ({self.level}) must be 1 or 2")
@@ -50,7 +50,7 @@ M2 = Rule("synonym")
 
 @dataclass(frozen=True)
 class Wheel:
-    """One wheel: each of its words -> its node at level 1 and at level 2."""
+    """One wheel: maps its words to nodes at level 1 and at level 2."""
 
     level1: Mapping[str, str]
     level2: Mapping[str, str]
@@ -62,12 +62,12 @@ class Wheel:
 
 @dataclass(frozen=True)
 class EmotionWheels:
-    """Wheels with the two word lists that lead to them.
+    """Wheels with the word lists that map to them.
 
     Args:
-        name: what the figures are reported under.
+        name: name in reports of figures.
         bases: surface form -> base words.
-        wheel_words: base word -> wheel words it is a synonym of (a wheel word is one of its own).
+        wheel_words: base word -> wheel words of which it is a synonym (a wheel word is a synonym of itself).
         wheels: wheel 1, wheel 2, ...
     """
 
@@ -77,7 +77,7 @@ class EmotionWheels:
     wheels: tuple[Wheel, ...]
 
     def map_label(self, label: str, *, rule: Rule) -> str | None:
-        """Returns where the rule takes a label, letter case and outer blanks ignored; None where it drops it."""
+        """Maps a label by the rule, ignoring letter case and outer blanks; None if it is dropped."""
         bases = sorted(self.bases.get(label.lower().strip(), ()))
         if not bases:
             return None
@@ -90,7 +90,7 @@ class EmotionWheels:
         return next((nodes[word] for word in words if word in nodes), None)
 
     def map_labels(self, labels: Iterable[str], *, rule: Rule) -> set[str]:
-        """Returns the set of where the labels go; dropped ones are not in it."""
+        """Maps labels by the rule, without those that are dropped."""
         return {node for label in labels if (node := self.map_label(label, rule=rule)) is not None}
 
     def wheel_rules(self, *, level: int) -> tuple[Rule, ...]:
@@ -113,8 +113,8 @@ class EmotionWheels:
 def wheel_from_rows(rows: Iterable[WheelRow]) -> Wheel:
     """Returns the wheel of its (level 1, level 2, level 3) rows.
 
-    A level-1 word goes to its alphabetically first level-2 child at level 2. Where a word stands in several places,
-    the place read last wins; reading goes family by family in the order of their first rows, children likewise.
+    At level 2, a level-1 word maps to its alphabetically first level-2 child. If a word occurs several times, the last
+    occurrence wins; families and their children are processed in the order of their first rows.
     """
     tree: dict[str, dict[str, list[str]]] = {}
     for first, second, third in rows:

@@ -1,4 +1,4 @@
-"""Words for emotions and words said with them: the package's own lexicon, and GoEmotions where the user has it."""
+"""Emotion words and sentences that express emotions: the package's lexicon and, if available, GoEmotions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CLOSED_LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgus
 STRENGTHS = ("weak", "medium", "strong")
 STRENGTH_LIMITS = (0.45, 0.8)  # intensity below the first is weak, from the second on strong
 
-WORDS_IN_LINE = (3, 16)  # of a GoEmotions comment that can be spoken within a clip
+WORDS_IN_LINE = (3, 16)  # minimum and maximum length of a GoEmotions comment for speech
 SPEAKABLE = re.compile(r"[A-Za-z0-9 ,.!?'\"-]+")
 COARSE = re.compile(r"fuck|shit|cunt|nigg|fag|retard|rape|porn|dick|cock|whore|slut|bitch|kill|suicid", re.IGNORECASE)
 
-# GoEmotions' label -> closed label, after the paper's own grouping (Demszky et al. 2020, table of Ekman's emotions).
+# GoEmotions label -> closed label, after the grouping in the paper (Demszky et al. 2020, table of Ekman's emotions).
 GOEMOTIONS_TO_CLOSED = {
     "anger": "anger", "annoyance": "anger", "disapproval": "anger", "disgust": "disgust", "fear": "fear",
     "nervousness": "fear", "joy": "happiness", "amusement": "happiness", "excitement": "happiness",
@@ -44,7 +44,8 @@ GOEMOTIONS_ADJECTIVES = {
 class EmotionEntry:
     """One closed label in the lexicon.
 
-    labels: open words per strength. goemotions: names in GoEmotions' set that agree. sentences: words for it.
+    labels: open-vocabulary labels by strength. goemotions: corresponding GoEmotions labels. sentences: sentences that
+    express it.
     """
 
     valence: float
@@ -56,7 +57,7 @@ class EmotionEntry:
 
 @dataclass(frozen=True)
 class ScriptLine:
-    """Something to say. goemotions: the labels that people gave to it; empty for the package's own sentences."""
+    """A sentence to speak. goemotions: its annotated labels; empty for sentences of the package."""
 
     text: str
     emotion: str
@@ -68,7 +69,7 @@ Script = dict[str, tuple[ScriptLine, ...]]
 
 @cache
 def load_lexicon() -> dict[str, EmotionEntry]:
-    """The package's lexicon by closed label."""
+    """Returns the package's lexicon by closed label."""
     table = json.loads((Path(__file__).parent / "emotion_lexicon.json").read_text(encoding="utf-8"))
     return {
         emotion: EmotionEntry(
@@ -83,7 +84,7 @@ def load_lexicon() -> dict[str, EmotionEntry]:
 
 
 def own_script() -> Script:
-    """The package's sentences by closed label."""
+    """Returns the package's sentences by closed label."""
     return {
         emotion: tuple(ScriptLine(sentence, emotion) for sentence in entry.sentences)
         for emotion, entry in load_lexicon().items()
@@ -91,30 +92,32 @@ def own_script() -> Script:
 
 
 def read_goemotions(folder: str | Path) -> Script:
-    """Speakable comments of GoEmotions by closed label, all labels of which belong to that one; contempt has ours.
+    """Returns speakable GoEmotions comments by closed label; contempt has the sentences of the package.
+
+    Only comments whose labels all belong to one closed label are used.
 
     Args:
-        folder: with `train.tsv` (text, comma-separated label numbers, comment id) and `labels.txt`.
+        folder: contains `train.tsv` (text, comma-separated label numbers, comment id) and `labels.txt`.
     """
     folder = Path(folder)
     for name in ("train.tsv", "labels.txt"):
         if not (folder / name).is_file():
             raise ValueError(f"the GoEmotions folder ({folder}) must contain {name}")
     names = (folder / "labels.txt").read_text(encoding="utf-8").split()
-    found: dict[str, list[ScriptLine]] = {emotion: [] for emotion in CLOSED_LABELS}
+    comments: dict[str, list[ScriptLine]] = {emotion: [] for emotion in CLOSED_LABELS}
     with (folder / "train.tsv").open(encoding="utf-8", newline="") as file:
         for text, numbers, *_ in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
             labels = tuple(names[int(number)] for number in numbers.split(","))
             families = {GOEMOTIONS_TO_CLOSED[label] for label in labels}
             if len(families) == 1 and is_speakable(text):
                 emotion = families.pop()
-                found[emotion].append(ScriptLine(" ".join(text.split()), emotion, labels))
-    own = own_script()
-    return {emotion: tuple(lines) or own[emotion] for emotion, lines in found.items()}
+                comments[emotion].append(ScriptLine(" ".join(text.split()), emotion, labels))
+    package_script = own_script()
+    return {emotion: tuple(lines) or package_script[emotion] for emotion, lines in comments.items()}
 
 
 def is_speakable(text: str) -> bool:
-    """Whether a written comment can be said aloud: a few plain words, no placeholders, nothing coarse."""
+    """Whether a comment is suitable for speech: short, plain characters, no placeholders, no coarse words."""
     words = len(text.split())
     return (
         WORDS_IN_LINE[0] <= words <= WORDS_IN_LINE[1]
@@ -125,11 +128,11 @@ def is_speakable(text: str) -> bool:
 
 
 def strength_of(intensity: float) -> str:
-    """ "weak", "medium" or "strong" for an intensity in 0..1."""
+    """Returns "weak", "medium" or "strong" for an intensity in 0..1."""
     return STRENGTHS[sum(intensity >= limit for limit in STRENGTH_LIMITS)]
 
 
 def open_labels(emotion: str, *, intensity: float, count: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Up to `count` different words for an emotion of some intensity."""
+    """Draws up to `count` distinct words for an emotion of the given intensity."""
     words = load_lexicon()[emotion].labels[strength_of(intensity)]
     return tuple(str(word) for word in rng.permutation(words)[:count])

@@ -1,4 +1,4 @@
-"""One labelled clip, whatever data set it comes from, and its row in a table of the `datasets` library."""
+"""Labelled clips of any data set, and their rows in tables of the `datasets` library."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NO_QUESTION = -1
 
 @dataclass(frozen=True)
 class EmotionTargets:
-    """What is felt, in every form that a label may have; empty and None are unknown.
+    """Emotion labels in all supported forms. Empty and None are unknown.
 
-    open_labels: words, the most important first. description: why, in free text. closed_label: the one class of a
-    data set ("happy", "anger", ...). emotions: names of the emotion head's labels, all that apply. valence, arousal:
-    -1..1, whatever the data set's own scale.
+    open_labels: words, the most important first. description: explanation in free text. closed_label: class of a data
+    set ("happy", "anger", ...). emotions: all labels of the emotion head that apply. valence, arousal: in -1..1,
+    converted from the scale of the data set.
     """
 
     open_labels: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class EmotionTargets:
 
 @dataclass(frozen=True)
 class LabelledUtterance:
-    """What is said and felt. Without times (both None) it lasts as long as the clip."""
+    """An utterance and its labels. Without times (both None) it spans the clip."""
 
     text: str = ""
     start_seconds: float | None = None
@@ -49,12 +49,15 @@ class LabelledUtterance:
 
     def __post_init__(self) -> None:
         if (self.start_seconds is None) != (self.end_seconds is None):
-            raise ValueError(f"start_seconds and end_seconds go together, got {self.start_seconds}-{self.end_seconds}")
+            raise ValueError(
+                "start_seconds and end_seconds must both be given or both be None, got "
+                f"{self.start_seconds} and {self.end_seconds}"
+            )
 
 
 @dataclass(frozen=True)
 class FaceEvent:
-    """One expression that comes and goes. kind: "micro" or "macro". intensity: at the apex, 0..1."""
+    """A facial expression with onset, apex and offset. kind: "micro" or "macro". intensity: at the apex, 0..1."""
 
     kind: str
     emotion: str
@@ -75,10 +78,10 @@ class FaceEvent:
 
 @dataclass(frozen=True)
 class FaceTimeline:
-    """Everything known of the face over time.
+    """Labels of the face over time.
 
-    events: complete, so that moments outside of them are known to show none. unit_names: of the measured action
-    units. unit_times: (F,) seconds; unit_values: (F, A) in 0..1, A being the number of names.
+    events: complete, so that there is no expression at other times. unit_names: names of the A measured action units.
+    unit_times: (F,) seconds. unit_values: (F, A) in 0..1.
     """
 
     events: tuple[FaceEvent, ...] = ()
@@ -87,27 +90,36 @@ class FaceTimeline:
     unit_values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __post_init__(self) -> None:
-        wanted = (len(self.unit_times), len(self.unit_names))
-        if self.unit_values.shape != wanted:
-            raise ValueError(f"unit_values must have shape {wanted}, got {self.unit_values.shape}")
+        expected = (len(self.unit_times), len(self.unit_names))
+        if self.unit_values.shape != expected:
+            raise ValueError(f"unit_values must have shape {expected}, got {self.unit_values.shape}")
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and its answer that the data set brings itself."""
+    """A question and its answer from the data set.
+
+    options: the answers to choose from, () for a free one. task: which of a data set's tasks it belongs to.
+    """
 
     question: str
     answer: str
+    options: tuple[str, ...] = ()
+    task: str = ""
+
+    def __post_init__(self) -> None:
+        if self.options and self.answer not in self.options:
+            raise ValueError(f"answer ({self.answer!r}) must be one of the options {', '.join(self.options)}")
 
 
 @dataclass(frozen=True)
 class Example:
-    """A labelled clip; paths are kept as text.
+    """A labelled clip. Paths are strings.
 
-    video, audio: files, None where there is none; sound is read from the video when audio is None. faces: array file
-    of aligned face crops. transcript: file with the utterances' times. targets: of the whole clip. turn: what is
-    asked, in place of the package's own questions. question_index: which of the own questions is asked, 0 the one
-    about the clip, u about utterance u, `NO_QUESTION` none; None leaves it open: the first that has an answer.
+    video, audio: files, or None; the audio of the video is used if audio is None. faces: array file of aligned face
+    crops. transcript: file with the utterances' times. targets: labels of the whole clip. turn: question and answer
+    that replace the package's questions. question_index: index of the package's question, 0 about the clip, u about
+    utterance u, `NO_QUESTION` for none; None: the first question with an answer.
     """
 
     example_id: str
@@ -122,8 +134,8 @@ class Example:
     question_index: int | None = None
 
     def __post_init__(self) -> None:
-        if self.video is None and self.audio is None and not any(each.text for each in self.utterances):
-            raise ValueError(f"example {self.example_id!r} has neither video, audio nor words")
+        if self.video is None and self.audio is None and not any(entry.text for entry in self.utterances):
+            raise ValueError(f"example {self.example_id!r} has neither video nor audio nor words")
         if self.question_index is not None and not NO_QUESTION <= self.question_index <= len(self.utterances):
             raise ValueError(
                 f"question_index ({self.question_index}) must be in {NO_QUESTION}..{len(self.utterances)}, the number "
@@ -131,7 +143,7 @@ class Example:
             )
 
     def to_row(self) -> dict[str, Any]:
-        """Plain values for a table of `datasets`; `from_row` reads them back."""
+        """Returns plain values for a table of `datasets`; `from_row` is the inverse."""
         row = asdict(self)
         if self.timeline is not None:
             row["timeline"]["unit_values"] = np.asarray(self.timeline.unit_values, np.float32).reshape(-1).tolist()
@@ -140,7 +152,7 @@ class Example:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Example:
-        """The example of a table's row."""
+        """Creates an example from the row of a table."""
         turn, timeline = row["turn"], row["timeline"]
         plain = ("example_id", "video", "audio", "faces", "transcript", "question_index")
         fields: dict[str, Any] = {name: row[name] for name in plain}
@@ -151,19 +163,19 @@ class Example:
             ),
             targets=_targets(row["targets"]),
             timeline=None if timeline is None else _timeline(timeline),
-            turn=None if turn is None else Turn(**turn),
+            turn=None if turn is None else Turn(**{**turn, "options": tuple(turn["options"])}),
         )
 
 
 def writable_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels as an answer can hold them: lower case, letters, blanks, hyphens and apostrophes, each once.
+    """Normalises labels for answers: lower case, only letters, blanks, hyphens and apostrophes, without duplicates.
 
-    What is left of nothing, or too long to be a label, is dropped.
+    Labels that are empty after this or too long are dropped.
     """
     cleaned = []
     for label in labels:
-        kept = "".join(letter if letter.isalpha() or letter in " '-" else " " for letter in label.lower())
-        word = " ".join(kept.split()).strip("'- ")
+        letters = "".join(letter if letter.isalpha() or letter in " '-" else " " for letter in label.lower())
+        word = " ".join(letters.split()).strip("'- ")
         if word and len(word) <= MAX_LABEL_LENGTH:
             cleaned.append(word)
     return tuple(dict.fromkeys(cleaned))

@@ -1,4 +1,4 @@
-"""Photographs grouped by person, and people divided before anything is drawn."""
+"""Groups photographs by person and assigns people to splits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 @dataclass(frozen=True)
 class Identity:
-    """A person. stills: photographs. sex: of the voice lent to the person, by chance from the name, since photographs
-    do not say."""
+    """A person. stills: photographs. sex: of the synthetic voice, pseudo-random from the name, as photographs have no
+    such label."""
 
     name: str
     stills: tuple[Path, ...]
@@ -30,7 +30,7 @@ def _number(text: str) -> int:
 
 
 def split_of(name: str) -> str:
-    """The split that a person belongs to, by the name alone: no seed and no other photograph can change it."""
+    """Returns the split of a person. It depends only on the name, not on a seed or on other photographs."""
     position = _number(f"split {name}") / 2**64
     for split, end in zip(SPLITS[:-1], (SPLIT_SHARES[0], SPLIT_SHARES[0] + SPLIT_SHARES[1]), strict=True):
         if position < end:
@@ -39,12 +39,12 @@ def split_of(name: str) -> str:
 
 
 def read_identities(folder: str | Path, *, split: str | None = None) -> tuple[Identity, ...]:
-    """The people of a folder of photographs, sorted by name.
+    """Returns the people in a folder of photographs, sorted by name.
 
     Args:
-        folder: with `labels.csv` (file, emotion, identity), of which only the neutral photographs are used: every
-            expression starts from rest. Without it every picture is a person of its own.
-        split: "train", "validation" or "test"; all people where None.
+        folder: may contain `labels.csv` (file, emotion, identity), of which only neutral photographs are used, as
+            synthetic expressions start from a neutral face. Without it every photograph is a separate person.
+        split: "train", "validation" or "test"; None: all people.
     """
     if split is not None and split not in SPLITS:
         raise ValueError(f'split ("{split}") must be one of {", ".join(SPLITS)}')
@@ -52,10 +52,10 @@ def read_identities(folder: str | Path, *, split: str | None = None) -> tuple[Id
     if not folder.is_dir():
         raise ValueError(f"stills ({folder}) must be a folder of photographs")
     people = _labelled(folder) if (folder / "labels.csv").is_file() else _unlabelled(folder)
-    found = [identity for identity in people if split is None or split_of(identity.name) == split]
-    if not found:
+    selected = [identity for identity in people if split is None or split_of(identity.name) == split]
+    if not selected:
         raise ValueError(f"stills ({folder}) has no photographs" + (f' in split "{split}"' if split else ""))
-    return tuple(sorted(found, key=lambda identity: identity.name))
+    return tuple(sorted(selected, key=lambda identity: identity.name))
 
 
 def _labelled(folder: Path) -> list[Identity]:

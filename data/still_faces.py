@@ -1,4 +1,4 @@
-"""A folder of labelled face photographs -> aligned grey crops, cut exactly as inference cuts them from video."""
+"""Aligned grey face crops from a folder of labelled photographs, cropped as in inference on video."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from microemo.processing.face_detection import FaceDetector, create_detector
 # The order of the face head's logits (`MicroEmoConfig.expression_id2label`).
 EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 CROP_SIZE = 112  # px
-SCORE_THRESHOLD = 0.3  # every still shows one face, so a weaker sign of it is believed than in video
-RETRY_PADDING = 0.25  # of the sides: a face that fills the picture is found once it has a margin
+SCORE_THRESHOLD = 0.3  # lower than for video, as every photograph shows a face
+RETRY_PADDING = 0.25  # of the sides; a face that fills the image is detected only with a margin
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,7 +52,7 @@ class StillFaces:
         return len(self.labels)
 
     def subset(self, chosen: np.ndarray) -> StillFaces:
-        """The faces at the indices, or under the mask, `chosen`."""
+        """Returns the faces at the indices or mask `chosen`."""
         return StillFaces(
             self.crops[chosen],
             self.inside[chosen],
@@ -72,7 +72,7 @@ class StillLabel:
 
 
 def read_labels(folder: Path) -> tuple[StillLabel, ...]:
-    """The rows of `folder`/labels.csv, whose columns are file, emotion, identity."""
+    """Reads `folder`/labels.csv with the columns file, emotion, identity."""
     path = folder / "labels.csv"
     if not path.is_file():
         raise ValueError(f"folder must hold labels.csv, but {path} does not exist")
@@ -91,9 +91,9 @@ def read_labels(folder: Path) -> tuple[StillLabel, ...]:
 
 
 def identity_folds(identities: np.ndarray, *, folds: int) -> np.ndarray:
-    """The fold (N,) of each face: SHA-256 of its identity modulo `folds`, so that no person is in two folds.
+    """Returns the fold (N,) of each face: SHA-256 of its identity modulo `folds`.
 
-    The rule looks at nothing but the identity: pictures that are added later never move a person to another fold.
+    No person is in two folds, and adding images does not change the fold of a person.
     """
     if folds < 2:
         raise ValueError(f"folds must be >= 2, got {folds}")
@@ -107,12 +107,12 @@ def load_still_faces(
     detector: FaceDetector | None = None,
     progress: Progress | None = None,
 ) -> StillFaces:
-    """The aligned faces of a folder with labels.csv; photographs in which no face is found are left out.
+    """Returns the aligned faces of a folder with labels.csv, without photographs in which no face is detected.
 
     Args:
         folder: photographs and labels.csv.
-        cache: an .npz that is read when it was made from the same photographs with the same crop, else written.
-        detector: CenterFace unless given; a cache is only shared by runs with the same detector.
+        cache: an .npz file that is read if it was made from the same photographs and crop geometry, else written.
+        detector: CenterFace by default; use a cache only with the same detector.
         progress: called with ("faces", done, total).
     """
     folder = Path(folder)
@@ -131,7 +131,7 @@ def load_still_faces(
 
 
 def stills_fingerprint(folder: Path, *, rows: tuple[StillLabel, ...]) -> str:
-    """SHA-256 over labels, photographs and the crop's geometry."""
+    """Returns the SHA-256 of labels, photographs and crop geometry."""
     digest = hashlib.sha256(repr((CROP_SIZE, face_cropping.CROP_TEMPLATE.tolist())).encode())
     for row in rows:
         digest.update(repr(row).encode())
@@ -141,8 +141,8 @@ def stills_fingerprint(folder: Path, *, rows: tuple[StillLabel, ...]) -> str:
 
 @dataclass(frozen=True)
 class AlignedStill:
-    """The largest face of a picture. crop: (h, w) grey uint8; inside: (h, w) bool, where it lies inside the picture;
-    landmarks: (5, 2) pixels of the picture."""
+    """The largest face of an image. crop: (h, w) grey uint8. inside: (h, w) bool, True inside the image.
+    landmarks: (5, 2) pixels of the image."""
 
     crop: np.ndarray
     inside: np.ndarray
@@ -150,11 +150,11 @@ class AlignedStill:
 
 
 def align_still(picture: np.ndarray, *, detector: FaceDetector) -> AlignedStill | None:
-    """The largest face of a picture; None without one.
+    """Returns the largest face of an image; None if no face is detected.
 
     Args:
         picture: (H, W, 3) uint8 RGB.
-        detector: finds the face; a second time in a padded picture where the first finds none.
+        detector: face detector; it runs again on the padded image if it detects no face.
     """
     landmarks = _largest_face(picture, detector=detector)
     if landmarks is None:
@@ -171,13 +171,13 @@ def align_still(picture: np.ndarray, *, detector: FaceDetector) -> AlignedStill 
 
 
 def crop_still(picture: np.ndarray, *, detector: FaceDetector) -> tuple[np.ndarray, np.ndarray] | None:
-    """The crop of `align_still`, and where it lies inside the picture."""
+    """Returns crop and inside mask of `align_still`."""
     aligned = align_still(picture, detector=detector)
     return None if aligned is None else (aligned.crop, aligned.inside)
 
 
 def create_still_detector() -> FaceDetector:
-    """The detector that finds the face of a photograph."""
+    """Returns the face detector for photographs."""
     return create_detector("centerface", score_threshold=SCORE_THRESHOLD)
 
 
@@ -191,24 +191,24 @@ def _photograph_path(folder: Path, row: StillLabel) -> Path:
 def _align_rows(
     folder: Path, rows: tuple[StillLabel, ...], *, detector: FaceDetector, progress: Progress | None
 ) -> StillFaces:
-    found = []
+    faces = []
     for done, row in enumerate(rows, start=1):
         picture = cv2.imread(str(_photograph_path(folder, row)), cv2.IMREAD_COLOR)
         if picture is None:
-            raise ValueError(f"{folder / row.file} is not a picture that OpenCV can read")
+            raise ValueError(f"{folder / row.file} is not an image that OpenCV can read")
         aligned = crop_still(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), detector=detector)
         if aligned is not None:
-            found.append((row, *aligned))
+            faces.append((row, *aligned))
         if progress is not None:
             progress("faces", done, len(rows))
-    if not found:
-        raise ValueError(f"folder {folder}: no face was found in any of its {len(rows)} photographs")
+    if not faces:
+        raise ValueError(f"folder {folder}: no face was detected in any of its {len(rows)} photographs")
     return StillFaces(
-        crops=np.stack([crop for _, crop, _ in found]),
-        inside=np.stack([inside for _, _, inside in found]),
-        labels=np.array([EXPRESSIONS.index(row.expression) for row, _, _ in found], dtype=np.int64),
-        identities=np.array([row.identity for row, _, _ in found]),
-        files=np.array([row.file for row, _, _ in found]),
+        crops=np.stack([crop for _, crop, _ in faces]),
+        inside=np.stack([inside for _, _, inside in faces]),
+        labels=np.array([EXPRESSIONS.index(row.expression) for row, _, _ in faces], dtype=np.int64),
+        identities=np.array([row.identity for row, _, _ in faces]),
+        files=np.array([row.file for row, _, _ in faces]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Hides streams of a clip at random, so that no stream can be left unused because another one is easier."""
+"""Stream dropout: hides streams of a clip at random in training, so that the model learns to use all of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FACE_RATE = "face_rate"
 
 @dataclass(frozen=True)
 class StreamDropout:
-    """How often each stream of a clip is hidden, 0..1. faces: the crops alone. pictures: frames and crops.
+    """Probability of hiding each stream of a clip, 0..1. faces: only the crops. pictures: frames and crops.
 
-    face_rate: how often every second crop is left out, so that one model serves several rates.
+    face_rate: probability of dropping every second crop, so that the model supports several face rates.
     """
 
     words: float = 0.0
@@ -31,25 +31,25 @@ class StreamDropout:
                 raise ValueError(f"{entry.name} ({getattr(self, entry.name)}) must be in 0..1")
 
     def draw(self) -> frozenset[str]:
-        """Which streams are hidden this time, by torch's generator: a run that is resumed draws the same."""
+        """Draws the streams to hide with torch's generator, so that a resumed run draws the same."""
         names = [entry.name for entry in fields(self)]
         chances = torch.rand(len(names)).tolist()
         return frozenset(name for name, chance in zip(names, chances, strict=True) if chance < getattr(self, name))
 
 
 def hide_streams(clip: Clip, *, hidden: frozenset[str], reason: str = HIDDEN) -> Clip:
-    """The clip without the hidden streams; the one that is left last stays, since an empty clip teaches nothing.
+    """Returns the clip without the hidden streams, or unchanged if no stream would remain.
 
     Args:
-        reason: that the clip names for their absence.
+        reason: recorded in the clip as the reason for the missing streams.
     """
     present = _present(clip)
-    left = present - hidden - ({"faces"} if "pictures" in hidden else frozenset())
-    if not present & hidden or not left:
+    remaining = present - hidden - ({"faces"} if "pictures" in hidden else frozenset())
+    if not present & hidden or not remaining:
         return clip
     missing_reasons = {**clip.missing_reasons}
     if "words" in hidden:
-        clip = replace(clip, utterances=tuple(replace(each, text="") for each in clip.utterances))
+        clip = replace(clip, utterances=tuple(replace(utterance, text="") for utterance in clip.utterances))
     if "voice" in hidden:
         clip = replace(clip, waveform=None)
         missing_reasons["audio"] = reason
@@ -63,15 +63,15 @@ def hide_streams(clip: Clip, *, hidden: frozenset[str], reason: str = HIDDEN) ->
 
 
 def every_second_crop(clip: Clip) -> Clip:
-    """The clip as if its face had been looked at half as often."""
+    """Returns the clip with half the face rate."""
     return clip if clip.face_crops is None else clip.take_faces(slice(None, None, 2))
 
 
 def _present(clip: Clip) -> frozenset[str]:
-    there = {
-        "words": any(each.text for each in clip.utterances),
+    is_present = {
+        "words": any(utterance.text for utterance in clip.utterances),
         "voice": clip.waveform is not None,
         "faces": clip.face_crops is not None,
         "pictures": clip.frames is not None,
     }
-    return frozenset(name for name, is_there in there.items() if is_there)
+    return frozenset(name for name, present in is_present.items() if present)

@@ -1,12 +1,11 @@
-"""Recordings whose voice is labelled: acted (RAVDESS, EmoDB), and natural speech of filmed people.
+"""Voice recordings with emotion labels: acted speech (RAVDESS, EmoDB) and natural speech from videos.
 
-    DATA/ravdess, DATA/emodb           labels.csv beside the recordings, as `public_corpus_readers` reads them
-    DATA/faces_in_motion               labels.csv, labels_extra.csv (file, person, start_seconds, end_seconds,
-                                       expression, talking) and sources.csv (file, licence, sound) beside the clips
+    DATA/ravdess, DATA/emodb           recordings and labels.csv, see `readers.public_corpora`
+    DATA/faces_in_motion               clips, labels.csv, labels_extra.csv (file, person, start_seconds, end_seconds,
+                                       expression, talking) and sources.csv (file, licence, sound)
 
-Actors alone teach that a voice at rest is rare. Of people who talk with a neutral face the voice is taken to be
-neutral; other expressions say too little of a voice. Clips without a declared licence may be measured on and never
-trained on.
+In acted corpora neutral speech is rare. Natural speech with a neutral face is labelled as neutral; with other
+expressions the label of the voice is unknown. Clips without a declared licence are used for evaluation only.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ SAMPLING_RATE = 16_000
 NATURAL = "faces_in_motion"
 NEUTRAL = "neutral"
 NO_LICENCE = "none declared"
-SHORTEST_SECONDS = 0.8  # of natural speech
-LONGEST_SECONDS = 6.0
-LEAST_PAUSE_SECONDS = 0.3  # between two stretches of natural speech
+MIN_SECONDS = 0.8  # of natural speech
+MAX_SECONDS = 6.0
+MIN_PAUSE_SECONDS = 0.3  # between two speech segments
 
 
 @dataclass(frozen=True)
 class VoiceRecording:
     """One utterance: waveform (S,) float32 at 16 kHz.
 
-    emotion: one of the voice's labels, "" where it is not known. expression: of the face, "" where there is no
-    picture. may_train: whether shipped weights may be trained on it.
+    emotion: a label of the voice, "" if unknown. expression: of the face, "" without video. may_train: whether
+    published weights may be trained on it.
     """
 
     name: str
@@ -52,10 +51,10 @@ class VoiceRecording:
 
 
 def read_acted(root: Path, *, corpus: str, labels: Sequence[str]) -> Iterator[VoiceRecording]:
-    """RAVDESS or EmoDB with all of its people.
+    """Reads RAVDESS or EmoDB, all speakers.
 
     Args:
-        labels: of voices; the corpus' words are told by them.
+        labels: labels of the voice head, to which the labels of the corpus are mapped.
     """
     folder, layout = root / corpus, VOICE_CORPORA[corpus]
     for row in read_csv_rows(folder / "labels.csv", required=("file", layout.person, "emotion")):
@@ -63,13 +62,13 @@ def read_acted(root: Path, *, corpus: str, labels: Sequence[str]) -> Iterator[Vo
             name=row["file"],
             corpus=corpus,
             person=f"{corpus}_{row[layout.person]}",
-            waveform=_sound(folder / row["file"]),
+            waveform=_waveform(folder / row["file"]),
             emotion=emotion_of_word(row["emotion"], names=tuple(labels)) or "",
         )
 
 
 def read_natural(root: Path) -> Iterator[VoiceRecording]:
-    """What people say in the clips of `faces_in_motion` that have sound, cut where the face's label changes."""
+    """Reads the speech in the clips of `faces_in_motion` with audio, split where the label of the face changes."""
     folder = root / NATURAL
     sources = {
         row["file"]: row for row in read_csv_rows(folder / "sources.csv", required=("file", "licence", "sound"))
@@ -82,22 +81,22 @@ def read_natural(root: Path) -> Iterator[VoiceRecording]:
     for file, rows in segments.items():
         if sources[file]["sound"] != "yes":
             continue
-        waveform = _sound(folder / file)
+        waveform = _waveform(folder / file)
         speech = silero_vad.get_speech_timestamps(
             torch.from_numpy(waveform.copy()),
             detector,
             sampling_rate=SAMPLING_RATE,
-            min_silence_duration_ms=round(1000 * LEAST_PAUSE_SECONDS),
-            max_speech_duration_s=LONGEST_SECONDS,
+            min_silence_duration_ms=round(1000 * MIN_PAUSE_SECONDS),
+            max_speech_duration_s=MAX_SECONDS,
             return_seconds=True,
         )
         for row in rows:
             if row["talking"] != "yes":
                 continue
-            for each in speech:
-                start = max(float(row["start_seconds"]), each["start"])
-                end = min(float(row["end_seconds"]), each["end"])
-                if end - start < SHORTEST_SECONDS:
+            for span in speech:
+                start = max(float(row["start_seconds"]), span["start"])
+                end = min(float(row["end_seconds"]), span["end"])
+                if end - start < MIN_SECONDS:
                     continue
                 yield VoiceRecording(
                     name=f"{file} {start:.2f}-{end:.2f}",
@@ -111,18 +110,18 @@ def read_natural(root: Path) -> Iterator[VoiceRecording]:
 
 
 def played(recording: VoiceRecording, *, speed: float) -> VoiceRecording:
-    """The recording at another speed, 2.0 in half the time: pitch, formants and pace as of another speaker.
+    """Returns the recording at another speed (2.0 halves the duration), which also changes pitch and formants.
 
     Speed perturbation (Ko et al. 2015, "Audio Augmentation for Speech Recognition").
     """
     if speed == 1:
         return recording
-    moved = librosa.resample(recording.waveform, orig_sr=SAMPLING_RATE, target_sr=SAMPLING_RATE / speed)
-    return replace(recording, waveform=moved)
+    resampled = librosa.resample(recording.waveform, orig_sr=SAMPLING_RATE, target_sr=SAMPLING_RATE / speed)
+    return replace(recording, waveform=resampled)
 
 
-def _sound(path: Path) -> np.ndarray:
+def _waveform(path: Path) -> np.ndarray:
     waveform = read_audio(str(path), sampling_rate=SAMPLING_RATE)
     if waveform is None:
-        raise ValueError(f"{path} must have sound")
+        raise ValueError(f"{path} must have audio")
     return waveform

@@ -1,16 +1,16 @@
-"""The ablations of the paper on one set of weights: what the model says with a part switched off or a stream hidden.
+"""The paper's ablations with one set of weights: parts of the model are switched off or streams are hidden.
 
-| name | what differs |
+| name | difference to the full model |
 |---|---|
-| full | nothing |
-| no_evidence_prompt | what the streams found is not written into the prompt: soft tokens and words alone |
-| no_soft_tokens | the Q-Formers' tokens are not in the prompt: evidence and words alone |
-| no_global_local_attention | the face crops never reach the frames; face evidence stays |
-| no_local_branch | nothing is seen of the face: neither in the frames' tokens nor as evidence |
-| no_utterance_qformer | the Q-Formers see the whole clip alone (`utterance_mode="clip"`) |
-| window_2s | they see fixed windows of two seconds, as TimeChat's (`utterance_mode="window"`) |
-| no_audio, no_words, no_faces, no_pictures | a stream is hidden; the last one that a clip has stays |
-| eight_frames | frames and faces of eight evenly spread moments are all that is seen |
+| full | none |
+| no_evidence_prompt | no evidence in the prompt, only soft tokens and words |
+| no_soft_tokens | no soft tokens in the prompt, only evidence and words |
+| no_global_local_attention | frames do not attend to face crops; face evidence is kept |
+| no_local_branch | no face information, neither in the frame tokens nor as evidence |
+| no_utterance_qformer | the Q-Formers encode only the whole clip (`utterance_mode="clip"`) |
+| window_2s | the Q-Formers encode sliding windows of two seconds as in TimeChat (`utterance_mode="window"`) |
+| no_audio, no_words, no_faces, no_pictures | one stream is hidden, unless it is the only stream of a clip |
+| eight_frames | only the frames and faces at eight evenly spaced times |
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from microemo.evaluation.tower_cache import tower_modules
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.processing.clip import Clip
 
-MOMENT_TOLERANCE_SECONDS = 0.1  # a face seen this near to a moment is seen at it; crops are at most 0.07 s apart
+FACE_TOLERANCE_SECONDS = 0.1  # largest distance of a face crop to a sampled time; crops are at most 0.07 s apart
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """What differs from the full model.
+    """Changes to the full model.
 
-    config: fields of `MicroEmoConfig` with their values. window_seconds: of the sliding windows. hidden: streams, as
-    `hide_streams` takes them. moments: how many evenly spread moments are seen; None for all.
+    config: changed fields of `MicroEmoConfig`. window_seconds: length of the sliding windows. hidden: streams, see
+    `hide_streams`. num_times: number of evenly spaced times to sample frames and faces at; None: all.
     """
 
     name: str
     config: Mapping[str, Any] = field(default_factory=dict)
     window_seconds: float | None = None
     hidden: frozenset[str] = frozenset()
-    moments: int | None = None
+    num_times: int | None = None
 
 
 FULL = Ablation("full")
@@ -61,65 +61,65 @@ ABLATIONS = {
         Ablation("no_words", hidden=frozenset({"words"})),
         Ablation("no_faces", hidden=frozenset({"faces"})),
         Ablation("no_pictures", hidden=frozenset({"pictures"})),
-        Ablation("eight_frames", moments=8),
+        Ablation("eight_frames", num_times=8),
     )
 }
 
 
 class AblatedAnalyzer:
-    """An analyzer with an ablation: the same weights in memory, a config and a processor of its own."""
+    """An analyzer with an ablation. It shares the weights with the original, but not config and processor."""
 
     def __init__(self, analyzer: EmotionAnalyzer, *, ablation: Ablation = FULL) -> None:
         self.ablation = ablation
         self.analyzer = _with_config(analyzer, ablation.config) if ablation.config else analyzer
 
     def prepared(self, clip: Clip) -> tuple[EmotionAnalyzer, Clip]:
-        """The analyzer and the clip as the ablation shows it, for `EmotionAnalyzer.report_clip`."""
-        seen = hide_streams(clip, hidden=self.ablation.hidden, reason="hidden for the ablation")
-        if self.ablation.moments is not None:
-            seen = clip_at_moments(seen, count=self.ablation.moments)
+        """Returns the analyzer and the changed clip, for `EmotionAnalyzer.report_clip`."""
+        changed = hide_streams(clip, hidden=self.ablation.hidden, reason="hidden for the ablation")
+        if self.ablation.num_times is not None:
+            changed = subsample_clip(changed, count=self.ablation.num_times)
         if self.ablation.window_seconds is not None:
-            self._set_window(seen, seconds=self.ablation.window_seconds)
-        return self.analyzer, seen
+            self._set_window(changed, seconds=self.ablation.window_seconds)
+        return self.analyzer, changed
 
     def _set_window(self, clip: Clip, *, seconds: float) -> None:
-        """The frames of a clip are spread over its length, so how many fill a window depends on the clip."""
+        """Sets the window size in frames. Frames are spread over the clip, so it depends on the clip."""
         frames = 0 if clip.frames is None else len(clip.frames)
         count = max(1, round(frames * seconds / (clip.end_seconds - clip.start_seconds)))
-        for owner in (self.analyzer.model.config, self.analyzer.processor):
-            owner.window_frames = owner.window_stride = count
+        for target in (self.analyzer.model.config, self.analyzer.processor):
+            target.window_frames = target.window_stride = count
 
 
-def clip_at_moments(clip: Clip, *, count: int) -> Clip:
-    """The clip as a model sees it that looks at `count` evenly spread moments: their frames and their faces.
+def subsample_clip(clip: Clip, *, count: int) -> Clip:
+    """Returns the clip with only the frames and faces at `count` evenly spaced times.
 
-    |  *  .  .  *  .  .  *  .  .  *  |     count = 4: the middle of each quarter
+    |  *  .  .  *  .  .  *  .  .  *  |     count = 4: the centre of each quarter
     """
     length = clip.end_seconds - clip.start_seconds
-    moments = clip.start_seconds + (np.arange(count) + 0.5) * length / count
+    times = clip.start_seconds + (np.arange(count) + 0.5) * length / count
     if clip.frames is not None and clip.frame_times is not None and len(clip.frames):
-        frames = np.unique([int(np.argmin(np.abs(np.asarray(clip.frame_times) - moment))) for moment in moments])
+        frames = np.unique([int(np.argmin(np.abs(np.asarray(clip.frame_times) - time))) for time in times])
         clip = replace(clip, frames=clip.frames[frames], frame_times=np.asarray(clip.frame_times)[frames])
     if clip.face_crops is None or clip.face_times is None:
         return clip
-    faces = _rows_at(np.asarray(clip.face_times), moments=moments)
+    faces = _nearest_rows(np.asarray(clip.face_times), times=times)
     if len(faces) == 0:
-        missing_reasons = {**clip.missing_reasons, "faces": f"no face at the {count} moments that are seen"}
+        missing_reasons = {**clip.missing_reasons, "faces": f"no face at the {count} sampled times"}
         return replace(clip.without_faces(), missing_reasons=missing_reasons)
     return clip.take_faces(faces)
 
 
-def _rows_at(times: np.ndarray, *, moments: np.ndarray) -> np.ndarray:
-    """Indices of the times (F,) nearest to the moments, of those near enough; each once, in order."""
-    distances = np.abs(times[:, None] - moments[None, :])  # (F, moments)
+def _nearest_rows(face_times: np.ndarray, *, times: np.ndarray) -> np.ndarray:
+    """Returns the sorted indices of the face times (F,) nearest to the times (N,) and within the tolerance."""
+    distances = np.abs(face_times[:, None] - times[None, :])  # (F, N)
     if distances.size == 0:
         return np.zeros(0, dtype=np.int64)
     nearest = distances.argmin(axis=0)
-    return np.unique(nearest[distances.min(axis=0) <= MOMENT_TOLERANCE_SECONDS])
+    return np.unique(nearest[distances.min(axis=0) <= FACE_TOLERANCE_SECONDS])
 
 
 def _with_config(analyzer: EmotionAnalyzer, changes: Mapping[str, Any]) -> EmotionAnalyzer:
-    """The analyzer with fields of the config changed, on the same tensors and the very same towers."""
+    """Returns an analyzer with changed config fields that shares tensors and tower modules with the original."""
     model = analyzer.model
     shared = chain(model.parameters(), model.buffers(), tower_modules(model).values())
     model = copy.deepcopy(model, {id(part): part for part in shared})

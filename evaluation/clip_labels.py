@@ -1,12 +1,12 @@
 """Reads reference labels and predictions from files: CSV, JSON lines, and the `*-openset.npz` of MER2025.
 
-Columns (or keys) are known by the names that the datasets use:
+Columns (or keys) are recognised by the names that the data sets use:
 
-| meaning | names |
+| content | names |
 |---|---|
 | clip | name, names, filename |
 | open-vocabulary labels | openset, labels, emotions |
-| free text, read for labels where no such column is there | reason, reasons, description, text |
+| free text, from which labels are extracted if there is no label column | reason, reasons, description, text |
 | one closed-set label | discrete, emotion, emo |
 | sentiment: a number, or positive, negative, neutral | sentiment, val |
 | valence, arousal | valence, arousal |
@@ -28,21 +28,22 @@ from microemo.evaluation.metrics.label_parsing import parse_labels
 NAME_COLUMNS = ("name", "names", "filename")
 LABEL_COLUMNS = ("openset", "labels", "emotions")
 TEXT_COLUMNS = ("reason", "reasons", "description", "text")
+ANSWER_COLUMNS = ("answer", "prediction", "output", "text")
 EMOTION_COLUMNS = ("discrete", "emotion", "emo")
 SENTIMENT_COLUMNS = ("sentiment", "val")
 
 
 @dataclass(frozen=True)
 class ClipLabels:
-    """What one file says of one clip; None where it says nothing.
+    """The labels or predictions of one clip; None for what the file does not contain.
 
     Args:
-        name: of the clip.
-        labels: open-vocabulary labels, maybe none.
-        emotion: the one closed-set label.
+        name: name of the clip.
+        labels: open-vocabulary labels, possibly empty.
+        emotion: closed-set label.
         sentiment: a number or the name of a sentiment.
-        valence: in the file's own unit.
-        arousal: in the file's own unit.
+        valence: in the unit of the file.
+        arousal: in the unit of the file.
     """
 
     name: str
@@ -59,27 +60,51 @@ def read_clip_labels(
     """Returns clip name -> labels of a file, in the file's order.
 
     Args:
-        path: ends in .csv, .jsonl or .npz.
-        extract: finds labels in free text.
+        path: a .csv, .jsonl or .npz file.
+        extract: extracts labels from free text.
     """
     path = Path(path)
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".npz": _npz_rows}
-    if path.suffix.lower() not in readers:
-        raise ValueError(f"path ({path}) must end in {', '.join(readers)}")
-    if not path.is_file():
-        raise ValueError(f"path ({path}) must be a file; there is none")
     clips: dict[str, ClipLabels] = {}
-    for number, row in enumerate(readers[path.suffix.lower()](path), start=1):
+    for number, row in enumerate(read_rows(path), start=1):
         try:
             clip = _clip(row, extract=extract)
         except ValueError as error:
             raise ValueError(f"{path}, entry {number}: {error}") from error
         if clip.name in clips:
-            raise ValueError(f"{path}, entry {number}: clip {clip.name!r} must be there once only")
+            raise ValueError(f"{path}, entry {number}: clip {clip.name!r} occurs more than once")
         clips[clip.name] = clip
     if not clips:
         raise ValueError(f"path ({path}) must hold at least one clip")
     return clips
+
+
+def read_answers(path: str | Path) -> dict[str, str]:
+    """Returns name of the question -> what a model answered, of a .csv or .jsonl file with an answer a row.
+
+    The name stands in a column of `NAME_COLUMNS` or "id", the answer in one of `ANSWER_COLUMNS`.
+    """
+    answers: dict[str, str] = {}
+    for number, row in enumerate(read_rows(Path(path)), start=1):
+        name, text = _first(row, (*NAME_COLUMNS, "id")), _first(row, ANSWER_COLUMNS)
+        if name in (None, "") or text is None:
+            raise ValueError(
+                f"{path}, entry {number} must have a name ({', '.join((*NAME_COLUMNS, 'id'))}) and an answer "
+                f"({', '.join(ANSWER_COLUMNS)}), got {sorted(map(str, row))}"
+            )
+        if str(name) in answers:
+            raise ValueError(f"{path}, entry {number}: {name!r} must be answered once only")
+        answers[str(name)] = str(text)
+    return answers
+
+
+def read_rows(path: Path) -> Iterable[Mapping[str, Any]]:
+    """Returns the entries of a .csv, .jsonl or .npz file."""
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".npz": _npz_rows}
+    if path.suffix.lower() not in readers:
+        raise ValueError(f"path ({path}) must end in {', '.join(readers)}")
+    if not path.is_file():
+        raise ValueError(f"path ({path}) must be a file; there is none")
+    return readers[path.suffix.lower()](path)
 
 
 def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:

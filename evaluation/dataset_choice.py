@@ -1,4 +1,4 @@
-"""`--dataset READER:PATH[,name=value,...]` of the command: which examples a model is measured on."""
+"""Parses the `--dataset READER:PATH[,name=value,...]` argument and reads the examples it selects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SWITCHES = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class DatasetChoice:
-    """A reader of `microemo.training` with its path and arguments. take: the first that many examples alone."""
+    """A reader of `microemo.data` with its path and arguments. take: number of examples to use, from the first."""
 
     reader: str
     path: str
@@ -23,10 +23,10 @@ class DatasetChoice:
 
     @classmethod
     def parse(cls, text: str, *, take: int | None = None) -> DatasetChoice:
-        """The choice that `text` means, such as "jsonl:clips/truth.jsonl" or "goemotions:data,split=dev,take=500".
+        """Parses a text such as "jsonl:clips/truth.jsonl" or "goemotions:data,split=dev,take=500".
 
         Args:
-            take: of a text that does not say "take" itself.
+            take: default for a text without "take".
         """
         reader, _, rest = text.partition(":")
         path, *settings = rest.split(",")
@@ -45,11 +45,11 @@ class DatasetChoice:
         return cls(reader, path, arguments, take)
 
     def examples(self) -> tuple[Example, ...]:
-        """The examples; raises `ValueError` where there is none."""
-        found = tuple(islice(read_examples(self.reader, self.path, **self.arguments), self.take))
-        if not found:
+        """Reads the examples; raises `ValueError` if there are none."""
+        examples = tuple(islice(read_examples(self.reader, self.path, **self.arguments), self.take))
+        if not examples:
             raise ValueError(f"dataset ({self}) must hold at least one example")
-        return found
+        return examples
 
     def __str__(self) -> str:
         arguments = {**self.arguments, **({} if self.take is None else {"take": self.take})}

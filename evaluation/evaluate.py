@@ -1,4 +1,4 @@
-"""Figures of one or several models' predictions against reference labels, in one table."""
+"""Scores prediction files of one or more models against reference labels."""
 
 import argparse
 import hashlib
@@ -48,40 +48,37 @@ def evaluate_predictions(
     missing: Missing = "error",
     interval: Interval = Interval(),  # noqa: B008  frozen
 ) -> ModelScores:
-    """Returns the figures of one model.
+    """Returns the scores of one model.
 
     Args:
-        references: clip name -> true labels.
-        predictions: clip name -> predicted labels; clips that no reference names are left out.
-        model: what to call it.
+        references: clip name -> reference labels.
+        predictions: clip name -> predicted labels; clips without a reference are ignored.
+        model: name of the model.
         matching: how labels are compared.
-        families: which figures; by default all that both sides hold what they need for, but wheel-columns.
-        missing: a reference clip without prediction is an error, or counts as predicted without any label.
-        interval: of every figure.
+        families: families of figures; None: all that references and predictions allow, except wheel-columns.
+        missing: whether a reference clip without prediction is an error or counts as an empty prediction.
+        interval: settings of the confidence intervals.
     """
     pairs = _pair(references, predictions, missing=missing)
-    wanted = [family for family in FAMILIES if family != "wheel-columns"] if families is None else families
+    selected = [family for family in FAMILIES if family != "wheel-columns"] if families is None else families
     figures: list[Figure] = []
-    for family in wanted:
-        found = figures_of(pairs, family=family, matching=matching)
-        if families is not None and not found:
+    for family in selected:
+        family_figures = figures_of(pairs, family=family, matching=matching)
+        if families is not None and not family_figures:
             raise ValueError(
                 f"families: {family!r} needs labels that references or predictions of {model} do not hold"
             )
-        figures += found
+        figures += family_figures
     if not figures:
         raise ValueError(f"references and predictions of {model} must hold labels of one kind")
     return ModelScores(model=model, scores=[score_of(figure, interval=interval) for figure in figures])
 
 
 def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
-    """Returns the table that the arguments of `microemo evaluate` ask for."""
+    """Returns the score table for the arguments of `microemo evaluate` on files."""
     families = label_families(arguments.metrics)
     references = read_clip_labels(arguments.references)
-    files = [_named_file(item) for item in arguments.predictions]
-    names = [name for name, _ in files]
-    if len(set(names)) < len(names):
-        raise ValueError(f"--predictions must have different model names (MODEL=FILE), got {names}")
+    files = prediction_files(arguments.predictions)
     if arguments.stored_groups and len(files) > 1:
         raise ValueError(f"--stored-groups holds the groups of one model, got {len(files)} prediction files")
     matching = matching_of(arguments)
@@ -100,8 +97,8 @@ def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
     ]
     settings = {
         "microemo": version("microemo"),
-        "references": _identity(arguments.references, clips=len(references)),
-        **{f"predictions of {name}": _identity(path) for name, path in files},
+        "references": file_identity(arguments.references, clips=len(references)),
+        **{f"predictions of {name}": file_identity(path) for name, path in files},
         "wheels": matching.wheels.name,
         "grouping": "stored groups" if arguments.stored_groups else arguments.grouping,
         "clips without prediction": arguments.missing,
@@ -111,22 +108,22 @@ def evaluate_files(arguments: argparse.Namespace) -> ScoreTable:
 
 
 def label_families(names: Sequence[str] | None) -> list[Family] | None:
-    """Returns the families of figures that files of labels have; raises `ValueError` for others."""
+    """Returns the selected families of figures; raises `ValueError` for those that need a model's reports."""
     unknown = [name for name in names or () if name not in FAMILIES]
     if unknown:
         raise ValueError(
-            f"--metrics {', '.join(unknown)} are of a model's reports: give --dataset, not files of labels"
+            f"--metrics {', '.join(unknown)} need a model's reports: use --dataset instead of label files"
         )
     return None if names is None else [family for family in FAMILIES if family in names]
 
 
 def interval_of(arguments: argparse.Namespace) -> Interval:
-    """Returns the settings of the bootstrap that the command's arguments ask for."""
+    """Returns the bootstrap settings from the command's arguments."""
     return Interval(confidence=arguments.confidence, resamples=arguments.resamples, seed=arguments.seed)
 
 
 def matching_of(arguments: argparse.Namespace) -> Matching:
-    """Returns how the command's arguments want labels compared."""
+    """Returns the label matching from the command's arguments."""
     wheels = read_official_wheels(arguments.wheels) if arguments.wheels else default_wheels()
     kind, _, path = arguments.grouping.partition(":")
     grouping: Grouping
@@ -144,13 +141,22 @@ def matching_of(arguments: argparse.Namespace) -> Matching:
     return Matching(wheels=wheels, grouping=grouping, stored_groups=stored)
 
 
+def prediction_files(items: Sequence[str]) -> list[tuple[str, Path]]:
+    """Returns model name and path of each "MODEL=FILE" or "FILE"; raises `ValueError` for one name twice."""
+    files = [_named_file(item) for item in items]
+    names = [name for name, _ in files]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--predictions must have different model names (MODEL=FILE), got {names}")
+    return files
+
+
 def _named_file(item: str) -> tuple[str, Path]:
-    """Returns model name and path of "MODEL=FILE" or "FILE"."""
     name, separator, path = item.partition("=")
     return (name, Path(path)) if separator and name else (Path(item).stem.removesuffix("-openset"), Path(item))
 
 
-def _identity(path: Path, *, clips: int | None = None) -> str:
+def file_identity(path: Path, *, clips: int | None = None) -> str:
+    """Returns a file's name with the beginning of its hash, as tables state what they were made of."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return f"{path.name} (sha256 {digest}{f', {clips} clips' if clips is not None else ''})"
 
@@ -167,11 +173,11 @@ def _pair(references: Mapping[str, ClipLabels], predictions: Mapping[str, ClipLa
     pairs = [(clip, predictions.get(name, ClipLabels(name=name))) for name, clip in references.items()]
     with_labels = any(got.labels is not None for _, got in pairs)
     with_sentiment = any(got.sentiment is not None for _, got in pairs)
-    return [(ref, _filled(got, with_labels=with_labels, with_sentiment=with_sentiment)) for ref, got in pairs]
+    return [(ref, _fill_missing(got, with_labels=with_labels, with_sentiment=with_sentiment)) for ref, got in pairs]
 
 
-def _filled(prediction: ClipLabels, *, with_labels: bool, with_sentiment: bool) -> ClipLabels:
-    """Returns the prediction with what only this clip lacks as given empty, so that it does not go uncounted."""
+def _fill_missing(prediction: ClipLabels, *, with_labels: bool, with_sentiment: bool) -> ClipLabels:
+    """Sets missing fields that other predictions have to empty values, so that the clip counts as a mistake."""
     labels = () if with_labels and prediction.labels is None else prediction.labels
     sentiment = "" if with_sentiment and prediction.sentiment is None else prediction.sentiment
     return replace(prediction, labels=labels, sentiment=sentiment)

@@ -1,4 +1,4 @@
-"""`microemo evaluate --model ... --dataset ...`: several models, whole or with ablations, on one data set."""
+"""Scores models, optionally with ablations, on a data set: `microemo evaluate --model ... --dataset ...`."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from microemo.evaluation.ablation import ABLATIONS, FULL, Ablation
 from microemo.evaluation.dataset_choice import DatasetChoice
 from microemo.evaluation.evaluate import Interval, interval_of, matching_of, score_of
 from microemo.evaluation.figures import Figure, Matching
-from microemo.evaluation.labelled_parts import emotion_arrays, emotion_names, labelled_parts
 from microemo.evaluation.metrics.multi_label import Thresholds, fit_thresholds
 from microemo.evaluation.model_runs import RunSettings, evaluate_examples, model_fingerprint
 from microemo.evaluation.prediction_store import EvaluatedClip, PredictionStore
 from microemo.evaluation.report_figures import report_figures
 from microemo.evaluation.score_table import REPORT_FAMILIES, ModelScores, ReportFamily, ScoreTable
+from microemo.evaluation.scored_utterances import emotion_arrays, emotion_names, scored_utterances
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.stage_timer import Progress
 from microemo.processing.reading_settings import ReadingSettings
 
-ASKED_FOR_ONLY = ("set", "wheel", "wheel-columns", "hit")  # families that say again what others say
+OPT_IN_FAMILIES = ("set", "wheel", "wheel-columns", "hit")  # redundant with other families
 MINI = "microemo-mini"
 PREDICTIONS_SUFFIX = ".predictions.jsonl"
 
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model of the table; `place` is a folder or Hub id, None for the embedded one."""
+    """A model of the table. source: a folder or Hub id; None: the model included in the package."""
 
     name: str
-    place: str | None
+    source: str | None
 
     @classmethod
     def parse(cls, text: str) -> NamedModel:
-        """The model of "NAME=FOLDER_OR_ID" or "FOLDER_OR_ID"."""
-        name, separator, place = text.partition("=")
-        if separator and name and place:
-            return cls(name, None if place == MINI else place)
+        """Parses "NAME=FOLDER_OR_ID" or "FOLDER_OR_ID"."""
+        name, separator, source = text.partition("=")
+        if separator and name and source:
+            return cls(name, None if source == MINI else source)
         return cls(MINI, None) if text == MINI else cls(Path(text).name or text, text)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is measured on which examples. families: None for all that examples and reports allow.
+    """Figures to compute and the examples to compute them on.
 
-    thresholds: fixed, or the examples that they are fitted on.
+    families: None: all that examples and reports allow. thresholds: fixed, or the examples to fit them on.
     """
 
     examples: Sequence[Example]
@@ -69,45 +69,51 @@ class Column:
     figures: Sequence[Figure]
 
 
-def evaluate_models(arguments: argparse.Namespace, *, progress: Progress | None = None) -> ScoreTable:
-    """Returns the table that the arguments of `microemo evaluate` ask for."""
-    models = [NamedModel.parse(text) for text in arguments.model or [MINI]]
+def named_models(texts: Sequence[str] | None) -> list[NamedModel]:
+    """The models that --model names, microemo-mini where it is absent; raises `ValueError` for one name twice."""
+    models = [NamedModel.parse(text) for text in texts or [MINI]]
     names = [model.name for model in models]
     if len(set(names)) < len(names):
         raise ValueError(f"--model must give different names (NAME=FOLDER_OR_ID), got {names}")
+    return models
+
+
+def evaluate_models(arguments: argparse.Namespace, *, progress: Progress | None = None) -> ScoreTable:
+    """Returns the table that the arguments of `microemo evaluate` ask for."""
+    models = named_models(arguments.model)
     dataset = DatasetChoice.parse(arguments.dataset, take=arguments.take)
-    measured = measurement_of(arguments, dataset=dataset)
+    measurement = measurement_of(arguments, dataset=dataset)
     store = PredictionStore(predictions_path(arguments.output))
     models_scores: list[ModelScores] = []
     differences: list[ModelScores] = []
     about: dict[str, object] = {}
     for model in models:
         analyzer = EmotionAnalyzer.from_pretrained(
-            model.place, device=arguments.device, dtype=arguments.dtype, progress=progress
+            model.source, device=arguments.device, dtype=arguments.dtype, progress=progress
         )
         columns, thresholds = measure(
-            analyzer, measured, name=model.name, only=len(models) == 1, store=store, progress=progress
+            analyzer, measurement, name=model.name, only=len(models) == 1, store=store, progress=progress
         )
-        models_scores += [_scores(column, interval=measured.interval) for column in columns]
-        differences += [_differences(column, columns[0], interval=measured.interval) for column in columns[1:]]
+        models_scores += [_scores(column, interval=measurement.interval) for column in columns]
+        differences += [_differences(column, columns[0], interval=measurement.interval) for column in columns[1:]]
         about |= _about(analyzer, name=model.name, thresholds=thresholds)
     settings = {
         "microemo": version("microemo"),
-        "dataset": f"{dataset} ({len(measured.examples)} examples)",
+        "dataset": f"{dataset} ({len(measurement.examples)} examples)",
         **about,
-        **_settings(arguments, measured),
+        **_settings(arguments, measurement),
     }
-    return ScoreTable(models_scores, settings, differences=differences, baseline=measured.ablations[0].name)
+    return ScoreTable(models_scores, settings, differences=differences, baseline=measurement.ablations[0].name)
 
 
 def measurement_of(arguments: argparse.Namespace, *, dataset: DatasetChoice) -> Measurement:
-    """What the arguments ask for; raises `ValueError` for what cannot be, before a model is loaded."""
+    """Returns the measurement from the command's arguments; raises `ValueError` before a model is loaded."""
     if "explanations" in (arguments.metrics or ()) and arguments.mode != "explain":
         raise ValueError("--metrics explanations needs --mode explain")
     unknown = [name for name in arguments.ablation if name not in ABLATIONS]
     if unknown or len(set(arguments.ablation)) < len(arguments.ablation):
         raise ValueError(
-            f"--ablation ({','.join(arguments.ablation)}) must be different ones of {', '.join(ABLATIONS)}"
+            f"--ablation ({','.join(arguments.ablation)}) must be distinct names out of {', '.join(ABLATIONS)}"
         )
     settings = RunSettings(
         mode=arguments.mode, reading=reading_changes(arguments.reading), clip_cache=arguments.clip_cache
@@ -125,81 +131,83 @@ def measurement_of(arguments: argparse.Namespace, *, dataset: DatasetChoice) -> 
 
 def measure(
     analyzer: EmotionAnalyzer,
-    measured: Measurement,
+    measurement: Measurement,
     *,
     name: str = MINI,
     only: bool = True,
     store: PredictionStore | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Column], Thresholds]:
-    """The columns of one model, one for each ablation, and the thresholds that were used.
+    """Returns the columns of one model, one for each ablation, and the thresholds used.
 
     Args:
-        name: of the model.
-        only: whether the table has no other model, so that columns need not name it.
+        name: name of the model.
+        only: whether the table has no other model, so that column titles need no model name.
         store: see `evaluate_examples`.
         progress: called with (stage, done, total).
     """
-    thresholds = measured.thresholds
+    thresholds = measurement.thresholds
     if not isinstance(thresholds, Thresholds):
-        scored = replace(measured.settings, mode="scores")
+        settings = replace(measurement.settings, mode="scores")
         reports = evaluate_examples(
-            analyzer, thresholds, settings=scored, store=store, progress=_renamed(progress, "thresholds")
+            analyzer, thresholds, settings=settings, store=store, progress=_with_stage(progress, "thresholds")
         )
         thresholds = thresholds_of(reports[FULL.name])
     reports = evaluate_examples(
         analyzer,
-        measured.examples,
-        settings=measured.settings,
-        ablations=measured.ablations,
+        measurement.examples,
+        settings=measurement.settings,
+        ablations=measurement.ablations,
         store=store,
         progress=progress,
     )
-    single = len(measured.ablations) == 1
+    single = len(measurement.ablations) == 1
     columns = []
     for ablation, clips in reports.items():
         title = name if single else ablation if only else f"{name}, {ablation}"
-        columns.append(Column(title, column_figures(clips, measured=measured, thresholds=thresholds)))
+        columns.append(Column(title, column_figures(clips, measurement=measurement, thresholds=thresholds)))
     return columns, thresholds
 
 
 def thresholds_of(clips: Sequence[EvaluatedClip]) -> Thresholds:
-    """The thresholds that give each label its highest F1 on these clips, which must not be those of the test."""
-    parts = labelled_parts(clips)
+    """Returns the threshold of each label with the highest F1 on these clips, which must not be test clips."""
+    parts = scored_utterances(clips)
     names = emotion_names(parts)
     if not names:
-        raise ValueError("--threshold fit: needs a model whose emotion head is trained, and examples with labels")
+        raise ValueError("--threshold fit: needs a model with a trained emotion head and examples with labels")
     targets, probabilities = emotion_arrays(parts, names=names)
     return fit_thresholds(targets, probabilities, names=names)
 
 
-def column_figures(clips: Sequence[EvaluatedClip], *, measured: Measurement, thresholds: Thresholds) -> list[Figure]:
-    """The figures of the families that were asked for, or of all that have any."""
-    default = [family for family in REPORT_FAMILIES if family not in ASKED_FOR_ONLY]
+def column_figures(
+    clips: Sequence[EvaluatedClip], *, measurement: Measurement, thresholds: Thresholds
+) -> list[Figure]:
+    """Returns the figures of the selected families, or of all available ones."""
+    default = [family for family in REPORT_FAMILIES if family not in OPT_IN_FAMILIES]
     figures = [
         figure
-        for family in measured.families or default
-        for figure in report_figures(clips, family=family, matching=measured.matching, thresholds=thresholds)
+        for family in measurement.families or default
+        for figure in report_figures(clips, family=family, matching=measurement.matching, thresholds=thresholds)
     ]
-    if measured.families is not None and not figures:
+    if measurement.families is not None and not figures:
         raise ValueError(
-            f"--metrics ({', '.join(measured.families)}): neither examples nor reports hold what they need"
+            f"--metrics ({', '.join(measurement.families)}): neither examples nor reports hold what they need"
         )
     return figures
 
 
 def reading_changes(changes: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """Names and values of "face_fps=30", ...; raises `ValueError` for what `ReadingSettings` does not have."""
+    """Parses "face_fps=30", ... to names and values; raises `ValueError` for names not in `ReadingSettings`."""
     defaults = ReadingSettings()
     kinds: dict[str, type] = {entry.name: type(getattr(defaults, entry.name)) for entry in fields(ReadingSettings)}
-    found = []
+    settings = []
     for change in changes:
         name, separator, value = change.partition("=")
         if not separator or kinds.get(name) not in (int, float):
             numbers = [name for name, kind in kinds.items() if kind in (int, float)]
             raise ValueError(f"--reading ({change}) must be NAME=NUMBER with a name of {', '.join(numbers)}")
-        found.append((name, kinds[name](value)))
-    return tuple(found)
+        settings.append((name, kinds[name](value)))
+    return tuple(settings)
 
 
 def _threshold(text: str) -> Thresholds | tuple[Example, ...]:
@@ -212,11 +220,11 @@ def _threshold(text: str) -> Thresholds | tuple[Example, ...]:
 
 
 def predictions_path(outputs: Sequence[Path]) -> Path | None:
-    """The predictions lie beside the first table that is written."""
+    """Returns the path of the predictions, next to the first output table."""
     return outputs[0].with_suffix(PREDICTIONS_SUFFIX) if outputs else None
 
 
-def _renamed(progress: Progress | None, stage: str) -> Progress | None:
+def _with_stage(progress: Progress | None, stage: str) -> Progress | None:
     return None if progress is None else lambda _, done, total: progress(stage, done, total)
 
 
@@ -225,7 +233,7 @@ def _scores(column: Column, *, interval: Interval) -> ModelScores:
 
 
 def _differences(column: Column, baseline: Column, *, interval: Interval) -> ModelScores:
-    """Each figure minus that of the baseline, both of the same clips in every resample."""
+    """Returns each figure minus that of the baseline, with the same clips in every resample."""
     others = {figure.name: figure for figure in baseline.figures}
     pairs = [(figure, others[figure.name]) for figure in column.figures if figure.name in others]
     return ModelScores(column.name, [score_of(_difference(*pair), interval=interval) for pair in pairs])
@@ -243,7 +251,7 @@ def _difference(figure: Figure, baseline: Figure) -> Figure:
 
 
 def _about(analyzer: EmotionAnalyzer, *, name: str, thresholds: Thresholds) -> dict[str, object]:
-    """The settings of one model."""
+    """Returns the settings of one model."""
     parts = ", ".join(analyzer.model.config.trained_parts) or "nothing"
     dtype = str(analyzer.model.dtype).removeprefix("torch.")
     about: dict[str, object] = {
@@ -257,14 +265,16 @@ def _about(analyzer: EmotionAnalyzer, *, name: str, thresholds: Thresholds) -> d
     return about
 
 
-def _settings(arguments: argparse.Namespace, measured: Measurement) -> dict[str, object]:
-    """The settings that all columns share."""
-    words = "the explanations" if measured.settings.mode == "explain" else "the emotion head, from its thresholds on"
+def _settings(arguments: argparse.Namespace, measurement: Measurement) -> dict[str, object]:
+    """Returns the settings shared by all columns."""
+    words = (
+        "the explanations" if measurement.settings.mode == "explain" else "the emotion head, from its thresholds on"
+    )
     return {
-        "mode": measured.settings.mode,
+        "mode": measurement.settings.mode,
         "reading": ", ".join(arguments.reading) or "as the model's own",
         "emotion counts as given from": arguments.threshold,
         "open-vocabulary labels": words,
-        "wheels": measured.matching.wheels.name,
-        "intervals": f"{measured.interval}, clips drawn",
+        "wheels": measurement.matching.wheels.name,
+        "intervals": f"{measurement.interval}, clips drawn",
     }

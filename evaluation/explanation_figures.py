@@ -1,4 +1,4 @@
-"""Figures of explanations: whether they parse, are backed by evidence, right, and at one with the other outputs."""
+"""Figures of explanations: whether they parse, are supported by evidence, and agree with labels and other outputs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from microemo.data.default_wheel import emotion_family, family_valence
-from microemo.evaluation.explanation_reading import findings, raw_description
 from microemo.evaluation.figures import Figure
-from microemo.evaluation.labelled_parts import labelled_parts
 from microemo.evaluation.prediction_store import EvaluatedClip
+from microemo.evaluation.scored_utterances import scored_utterances
 from microemo.inference.explanation.check import finding_family, is_backed
 from microemo.inference.explanation.claims import read_claims, split_sentences
 from microemo.inference.explanation.vocabulary import family_of
 from microemo.inference.report.report import ClipSummary, UtteranceReport
+from microemo.processing.emotion_parsing import parse_emotions
+from microemo.processing.evidence import Evidence
 
-STRONGEST_EMOTIONS = 2  # of the emotion head; the first label of an answer is expected among them
-MIN_VALENCE = 0.1  # a valence nearer to 0 has no sign
+STRONGEST_EMOTIONS = 2  # the first label of an answer must be among that many top emotions of the emotion head
+MIN_VALENCE = 0.1  # valences closer to 0 have no sign
 
-Counts = tuple[float, float]  # how many it is true of (or the sum of a score), of how many
+Counts = tuple[float, float]  # number of true cases (or sum of scores) and number of cases
 
 
 def explanation_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
-    """Means over answers, sentences or utterances of the clips drawn; none where no explanation was generated.
+    """Returns means over answers, sentences or utterances of the clips; none if no explanation was generated.
 
-    - Answers that parse: of all answers, those about clips and those about utterances.
-    - Sentences backed before, after the check: of the sentences about utterances, those that findings back.
-    - Label F in wheel families: F1 of the answer's labels, over answers about what is labelled with emotions.
+    - Answers that parse: share of all answers, about clips and about utterances.
+    - Sentences backed before, after the check: share of sentences about utterances that findings support.
+    - Label F in wheel families: F1 of the answer's labels, over answers with reference emotions.
     - Utterances with a contradiction: see `has_contradiction`.
     """
     if not any(_answers(clip) for clip in clips):
@@ -46,13 +47,13 @@ def explanation_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
 
 
 def has_contradiction(part: UtteranceReport) -> bool:
-    """Whether the explanation of an utterance speaks against the report's other outputs. One of:
+    """Whether the explanation of an utterance contradicts other outputs of the report. One of:
 
-    - the family of its first label is that of neither of the two strongest emotions;
-    - its labels are pleasant on balance and the valence is negative, or the other way round;
+    - the family of its first label is not among those of the two strongest emotions;
+    - the sign of its labels' total valence is opposite to that of the predicted valence;
     - its text names an emotion of a family that no finding has.
 
-    Words that the wheel does not know contradict nothing.
+    Words that are not on the wheel are ignored.
     """
     labels = [label for label in part.open_emotions or () if emotion_family(label) is not None]
     strongest = {family_of(score.label) for score in (part.emotions or ())[:STRONGEST_EMOTIONS]}
@@ -66,9 +67,31 @@ def has_contradiction(part: UtteranceReport) -> bool:
 
 
 def family_f1(labels: Iterable[str], *, reference: Iterable[str]) -> float | None:
-    """F1 of the wheel families of two sets of labels; None where the wheel knows none of the reference's."""
-    given, true = ({emotion_family(label) for label in each} - {None} for each in (labels, reference))
-    return 2 * len(given & true) / (len(given) + len(true)) if true else None
+    """Returns the F1 of the wheel families of two sets of labels; None if no reference label is on the wheel."""
+    predicted, true = ({emotion_family(label) for label in side} - {None} for side in (labels, reference))
+    return 2 * len(predicted & true) / (len(predicted) + len(true)) if true else None
+
+
+def findings(part: UtteranceReport) -> tuple[Evidence, ...]:
+    """Returns the findings of an utterance from the evidence in its report, in seconds of the video."""
+    return tuple(
+        Evidence(
+            entry.kind,
+            entry.label,
+            entry.start_seconds,
+            entry.end_seconds,
+            certainty=entry.certainty,
+            apex_seconds=entry.apex_seconds,
+            signs=entry.signs,
+            pitch_semitones=entry.pitch_semitones,
+        )
+        for entry in part.evidence
+    )
+
+
+def raw_description(part: UtteranceReport) -> str:
+    """Returns the description as generated, before the check; "" if it is missing or cannot be parsed."""
+    return parse_emotions(part.raw_answer or "").description
 
 
 def _answers(clip: EvaluatedClip) -> tuple[ClipSummary | UtteranceReport, ...]:
@@ -81,21 +104,21 @@ def _explained(clip: EvaluatedClip) -> Iterator[UtteranceReport]:
 
 
 def _backed(clip: EvaluatedClip, text_of: Callable[[UtteranceReport], str]) -> Counts:
-    """The sentences of each utterance against its own findings; its edges may be named as times."""
+    """Counts the sentences of each utterance that its findings support. Times may be the bounds of the utterance."""
     return _share(
-        is_backed(sentence, findings(part), (part.start_seconds, part.end_seconds))
+        is_backed(sentence, findings(part), [(part.start_seconds, part.end_seconds)])
         for part in _explained(clip)
         for sentence in split_sentences(text_of(part))
     )
 
 
 def _label_scores(clips: Sequence[EvaluatedClip]) -> list[list[float]]:
-    """F1 of each answer about what is labelled, by clip; an answer that does not parse has named nothing."""
+    """Returns the F1 of each answer with reference labels, by clip. An answer that does not parse has no labels."""
     scores: list[list[float]] = [[] for _ in clips]
-    for part in labelled_parts(clips):
+    for part in scored_utterances(clips):
         reference = part.targets.open_labels or part.targets.emotions
-        score = family_f1(part.said.open_emotions or (), reference=reference)
-        if part.said.raw_answer is not None and score is not None:
+        score = family_f1(part.prediction.open_emotions or (), reference=reference)
+        if part.prediction.raw_answer is not None and score is not None:
             scores[part.clip].append(score)
     return scores
 
@@ -113,7 +136,7 @@ def _share(results: Iterable[bool]) -> Counts:
 
 
 def _figure(name: str, counts: np.ndarray) -> Figure:
-    """counts (clips, 2): sums and how many they are taken over."""
+    """counts (clips, 2): sums and numbers of cases."""
 
     def statistic(chosen: np.ndarray) -> float:
         part, whole = counts[chosen].sum(axis=0)

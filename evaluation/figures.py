@@ -1,4 +1,4 @@
-"""Figures of reference and predicted clip labels, each as a function of the clips, so that it can be bootstrapped."""
+"""Figures of reference and predicted clip labels, as functions of the clips for the bootstrap."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ class Figure:
     """One score over clips.
 
     Args:
-        name: as in the field's tables.
-        clips: how many it is taken over.
-        statistic: positions of clips, with repeats -> the score.
-        percent: whether tables show it times 100.
+        name: as in published tables.
+        clips: number of clips.
+        statistic: indices of clips, with repetitions -> the score.
+        percent: whether tables show it in percent.
     """
 
     name: str
@@ -57,9 +57,9 @@ class Matching:
     """How labels are compared.
 
     Args:
-        wheels: of the families wheel, wheel-columns and hit.
-        grouping: of the family set.
-        stored_groups: clip name -> text of its groups; takes the place of `grouping`.
+        wheels: for the families wheel, wheel-columns and hit.
+        grouping: for the family set.
+        stored_groups: clip name -> text of its groups; replaces `grouping`.
     """
 
     wheels: EmotionWheels
@@ -68,7 +68,7 @@ class Matching:
 
 
 def figures_of(pairs: Pairs, *, family: Family, matching: Matching) -> list[Figure]:
-    """Returns the figures of a family; none where references and predictions do not hold what it needs."""
+    """Returns the figures of a family; none if references or predictions lack the labels for it."""
     builders: dict[Family, Callable[[Pairs, Matching], list[Figure]]] = {
         "set": _set_figures,
         "wheel": _wheel_figures,
@@ -171,7 +171,7 @@ def _hit_figures(pairs: Pairs, matching: Matching) -> list[Figure]:
 
 
 def _closed_set_figures(pairs: Pairs, matching: Matching) -> list[Figure]:
-    """A clip without a predicted label counts as one of a class of its own, so as a mistake."""
+    """A clip without a predicted label counts as a mistake."""
     if not any(got.emotion is not None for _, got in pairs):
         return []
     pairs = [pair for pair in pairs if pair[0].emotion is not None]
@@ -196,7 +196,7 @@ def _closed_set_figures(pairs: Pairs, matching: Matching) -> list[Figure]:
 
 
 def _sentiment_figures(pairs: Pairs, matching: Matching) -> list[Figure]:
-    """Where a prediction names no sentiment, its open-vocabulary labels decide by MicroEmo's own wheel."""
+    """The sentiment of a prediction without one is derived from its open-vocabulary labels by MicroEmo's wheel."""
     signed = [
         (float(ref.sentiment), _predicted_sentiment(got))
         for ref, got in pairs

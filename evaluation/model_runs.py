@@ -1,4 +1,4 @@
-"""A model over the examples of a data set, by the very path of `EmotionAnalyzer`: one report an example."""
+"""Runs a model and its ablations over the examples of a data set with `EmotionAnalyzer`, one report per example."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from microemo.data.clip_features import ClipLoader, ReadExample
 from microemo.data.example import EmotionTargets, Example
 from microemo.evaluation.ablation import FULL, AblatedAnalyzer, Ablation
 from microemo.evaluation.prediction_store import EvaluatedClip, PredictionStore, prediction_key
-from microemo.evaluation.tower_cache import remembered_towers
+from microemo.evaluation.tower_cache import cached_towers
 from microemo.inference.analyzer import EmotionAnalyzer, Mode
 from microemo.inference.report.report import SCHEMA_VERSION, Settings
 from microemo.inference.stage_timer import Progress
@@ -28,8 +28,8 @@ from microemo.processing.reading_settings import ReadingSettings
 class RunSettings:
     """How examples are analysed.
 
-    mode: as of `EmotionAnalyzer`. person: whose face is attended, "speaker" or "largest". reading: fields of
-    `ReadingSettings` in place of the model's own. clip_cache: folder that keeps what was read of the clips.
+    mode: see `EmotionAnalyzer`. person: whose face is analysed, "speaker" or "largest". reading: changed fields of
+    `ReadingSettings`. clip_cache: folder to cache the clips in after reading.
     """
 
     mode: Mode = "scores"
@@ -38,7 +38,7 @@ class RunSettings:
     clip_cache: Path | None = None
 
     def reading_settings(self, analyzer: EmotionAnalyzer) -> ReadingSettings:
-        """What the examples are read with."""
+        """Returns the settings with which examples are read."""
         return replace(analyzer.reader.settings, **dict(self.reading))
 
 
@@ -51,30 +51,30 @@ def evaluate_examples(
     store: PredictionStore | None = None,
     progress: Progress | None = None,
 ) -> dict[str, tuple[EvaluatedClip, ...]]:
-    """The reports of every example, by name of the ablation; each clip is read, and goes through the towers, once.
+    """Returns the reports of every example by name of the ablation. Each clip is read and encoded by the towers once.
 
     Args:
-        store: of what was analysed before, which is not analysed again, and of what is analysed now.
+        store: predictions of earlier runs, which are reused; new predictions are added.
         progress: called with ("examples", done, total).
 
     Raises:
-        ValueError: an example that cannot be read, named.
+        ValueError: if an example cannot be read; the message names it.
     """
     store = store or PredictionStore()
     runs = _Runs(analyzer, ablations, settings=settings)
-    found: dict[str, list[EvaluatedClip]] = {ablation.name: [] for ablation in ablations}
-    with remembered_towers(analyzer.model) as features:
+    clips: dict[str, list[EvaluatedClip]] = {ablation.name: [] for ablation in ablations}
+    with cached_towers(analyzer.model) as features:
         for number, example in enumerate(examples):
             for name, clip in runs.analyse(example, store=store):
-                found[name].append(clip)
+                clips[name].append(clip)
             features.clear()
             if progress is not None:
                 progress("examples", number + 1, len(examples))
-    return {name: tuple(clips) for name, clips in found.items()}
+    return {name: tuple(evaluated) for name, evaluated in clips.items()}
 
 
 class _Runs:
-    """One model in all its ablations, and how its examples are read."""
+    """One model with all its ablations, and the loader of its examples."""
 
     def __init__(self, analyzer: EmotionAnalyzer, ablations: Iterable[Ablation], *, settings: RunSettings) -> None:
         self.settings = settings
@@ -91,7 +91,7 @@ class _Runs:
         )
 
     def analyse(self, example: Example, *, store: PredictionStore) -> Iterator[tuple[str, EvaluatedClip]]:
-        """The ablations' names and what they say of the example."""
+        """Yields the name of each ablation and its prediction for the example."""
         files = [content_hash(Path(path)) for path in _files(example)]
         row = json.dumps(example.to_row(), sort_keys=True)
         read: ReadExample | None = None
@@ -107,14 +107,14 @@ class _Runs:
 
     def _evaluated(self, read: ReadExample, variant: AblatedAnalyzer) -> EvaluatedClip:
         analyzer, clip = variant.prepared(read.clip)
-        asked = report_settings(read.example, settings=self.settings)
-        report = analyzer.report_clip(clip, settings=asked)
+        settings = report_settings(read.example, settings=self.settings)
+        report = analyzer.report_clip(clip, settings=settings)
         targets = read.targets or (read.example.targets,) * len(report.utterances)
-        return EvaluatedClip(read.example, _filled(targets, example=read.example), report)
+        return EvaluatedClip(read.example, _utterance_targets(targets, example=read.example), report)
 
 
 def clip_loader(analyzer: EmotionAnalyzer, *, settings: RunSettings) -> ClipLoader:
-    """Reads examples with the analyzer's own detector, landmarker, recognizer and settings."""
+    """Returns a loader with the detector, landmarker, recognizer and settings of the analyzer."""
     return ClipLoader(
         settings.reading_settings(analyzer),
         detector=analyzer.reader.detector_name or analyzer.reader.detector,
@@ -126,13 +126,13 @@ def clip_loader(analyzer: EmotionAnalyzer, *, settings: RunSettings) -> ClipLoad
 
 
 def report_settings(example: Example, *, settings: RunSettings) -> Settings:
-    """What a report says of how it was asked for: as if its file and words had been given to the analyzer."""
+    """Returns the settings recorded in a report, as if file and transcript had been passed to the analyzer."""
     transcript = example.transcript or ("given" if example.utterances else None)
     return Settings(mode=settings.mode, person=settings.person, transcript=transcript)
 
 
 def model_fingerprint(analyzer: EmotionAnalyzer) -> str:
-    """SHA-256 of the weights, the config, the landmark nets and what the processor does; not of where they lie."""
+    """Returns the SHA-256 of weights, config, generation config, processor and landmark networks, without paths."""
     digest = hashlib.sha256()
     parts: Mapping[str, Any] = {
         "config": {**analyzer.model.config.to_dict(), "_name_or_path": ""},
@@ -151,7 +151,7 @@ def _files(example: Example) -> list[str]:
     return [path for path in (example.video, example.audio, example.faces, example.transcript) if path is not None]
 
 
-def _filled(targets: tuple[EmotionTargets, ...], *, example: Example) -> tuple[EmotionTargets, ...]:
-    """The only utterance of a clip has the clip's labels where it has none of its own."""
+def _utterance_targets(targets: tuple[EmotionTargets, ...], *, example: Example) -> tuple[EmotionTargets, ...]:
+    """A single utterance without targets gets those of the clip."""
     unknown = EmotionTargets()
     return (example.targets,) if len(targets) == 1 and targets[0] == unknown else targets

@@ -1,4 +1,4 @@
-"""Reports of a measurement as JSON lines that grow while it runs, so that a run that was killed goes on."""
+"""Stores the reports of an evaluation as JSON lines while it runs, so that an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from microemo.inference.report.schema import decode_report
 
 @dataclass(frozen=True)
 class EvaluatedClip:
-    """An example and what a model says of it. targets: of each of the report's utterances."""
+    """An example and the model's report. targets: of each utterance of the report."""
 
     example: Example
     targets: tuple[EmotionTargets, ...]
@@ -25,35 +25,34 @@ class EvaluatedClip:
     def __post_init__(self) -> None:
         if len(self.targets) != len(self.report.utterances):
             raise ValueError(
-                f"targets ({len(self.targets)}) and utterances of the report ({len(self.report.utterances)}) must be "
-                "as many"
+                f"targets ({len(self.targets)}) and utterances of the report ({len(self.report.utterances)}) must "
+                "have the same length"
             )
 
 
 class PredictionStore:
-    """Keeps evaluated clips under keys, in a file where it has a path.
+    """Stores evaluated clips by key, in a file if it has a path.
 
-    A last line that was cut off by the end of a run is dropped, so its clip is analysed again. Pictures and timings
-    are not kept.
+    An incomplete last line is dropped, so that its clip is analysed again. Thumbnails and timings are not stored.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._kept: dict[str, str] = {}
+        self._lines: dict[str, str] = {}
         if path is not None and path.is_file():
-            self._kept = {json.loads(line)["key"]: line for line in _whole_lines(path)}
+            self._lines = {json.loads(line)["key"]: line for line in whole_lines(path)}
 
     def __contains__(self, key: str) -> bool:
-        return key in self._kept
+        return key in self._lines
 
     def get(self, key: str, *, example: Example) -> EvaluatedClip:
-        """What was kept under `key`, which belongs to `example`."""
-        record = json.loads(self._kept[key])
+        """Returns the evaluated clip of `key`, which belongs to `example`."""
+        record = json.loads(self._lines[key])
         targets = tuple(_targets(entry) for entry in record["targets"])
         return EvaluatedClip(example, targets, decode_report(record["report"]))
 
     def add(self, key: str, clip: EvaluatedClip) -> None:
-        """Keeps a clip, on disk before it returns."""
+        """Adds a clip and writes it to the file."""
         report = replace(clip.report, thumbnails=(), timings=())
         record = {
             "key": key,
@@ -62,7 +61,7 @@ class PredictionStore:
             "report": report.to_dict(),
         }
         line = json.dumps(record, ensure_ascii=False, allow_nan=False)
-        self._kept[key] = line
+        self._lines[key] = line
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
@@ -70,12 +69,12 @@ class PredictionStore:
 
 
 def prediction_key(*parts: object) -> str:
-    """One hash of all that a prediction depends on; the parts are told apart by their `repr`."""
+    """Returns a hash of the `repr` of everything that a prediction depends on."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _whole_lines(path: Path) -> Iterator[str]:
-    """The file's lines; what follows the last line's end is taken out of the file."""
+def whole_lines(path: Path) -> Iterator[str]:
+    """Yields the complete lines of the file and truncates an incomplete last line."""
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
     if len(whole) < len(text):

@@ -1,6 +1,6 @@
-"""Figures of a model's reports against the truth of their examples, each as a function of the clips to draw from.
+"""Figures of a model's reports against reference labels, as functions of the clips for the bootstrap.
 
-Utterances are scored and clips are drawn for the intervals, since the utterances of one clip are not independent.
+Scores are over utterances, but resamples are over clips, as the utterances of one clip are not independent.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 
 from microemo.evaluation.explanation_figures import explanation_figures
 from microemo.evaluation.figures import Figure, Matching, Pairs, figures_of
-from microemo.evaluation.labelled_parts import (
-    LabelledPart,
-    emotion_arrays,
-    emotion_names,
-    expression_pairs,
-    label_pairs,
-    labelled_parts,
-)
 from microemo.evaluation.metrics.calibration import bin_sums, calibration_error_of_sums
 from microemo.evaluation.metrics.multi_label import UNKNOWN, Thresholds, label_counts, macro_f1, micro_f1
 from microemo.evaluation.metrics.wheel_metrics import clip_wheel_scores, mean_of_rules
 from microemo.evaluation.prediction_store import EvaluatedClip
 from microemo.evaluation.score_table import Family, ReportFamily
+from microemo.evaluation.scored_utterances import (
+    ScoredUtterance,
+    emotion_arrays,
+    emotion_names,
+    expression_pairs,
+    label_pairs,
+    scored_utterances,
+)
 from microemo.evaluation.spotting_figures import spotting_figures
 
 LABEL_NEEDED = {
@@ -40,17 +40,17 @@ LABEL_NEEDED = {
 def report_figures(
     clips: Sequence[EvaluatedClip], *, family: ReportFamily, matching: Matching, thresholds: Thresholds
 ) -> list[Figure]:
-    """The figures of a family; none where the examples' truth or the model's reports lack what it needs.
+    """Returns the figures of a family; none if references or reports lack the values for it.
 
     Args:
         matching: how open-vocabulary labels are compared.
-        thresholds: from which probability on an emotion counts as given.
+        thresholds: probability from which an emotion counts as predicted.
     """
     if family == "spotting":
         return spotting_figures(clips)
     if family == "explanations":
         return explanation_figures(clips)
-    parts = labelled_parts(clips)
+    parts = scored_utterances(clips)
     if not parts:
         return []
     if family == "emotions":
@@ -68,8 +68,8 @@ def report_figures(
     return list(_label_figures(pairs, owners, family=family, matching=matching, clips=len(clips)))
 
 
-def _emotion_figures(parts: Sequence[LabelledPart], *, thresholds: Thresholds, clips: int) -> Iterator[Figure]:
-    """F1 over the head's labels that the examples say something of."""
+def _emotion_figures(parts: Sequence[ScoredUtterance], *, thresholds: Thresholds, clips: int) -> Iterator[Figure]:
+    """F1 over the emotion head's labels that occur in the references."""
     names = emotion_names(parts)
     if not names:
         return
@@ -83,8 +83,8 @@ def _emotion_figures(parts: Sequence[LabelledPart], *, thresholds: Thresholds, c
     yield Figure("Emotions macro F1", clips, lambda chosen: macro_f1(_drawn_sum(by_clip, chosen), labels=present))
 
 
-def _leak_figures(parts: Sequence[LabelledPart], *, thresholds: Thresholds, clips: int) -> Iterator[Figure]:
-    """Micro F1 where a micro-expression contradicts what is felt, and where none does."""
+def _leak_figures(parts: Sequence[ScoredUtterance], *, thresholds: Thresholds, clips: int) -> Iterator[Figure]:
+    """Micro F1 of utterances with a micro-expression that contradicts the label, and of the others."""
     for leaks, name in ((True, "utterances with a leak"), (False, "utterances without a leak")):
         chosen = [part for part in parts if part.leaks is leaks]
         if chosen and any(part.leaks for part in parts):
@@ -92,8 +92,8 @@ def _leak_figures(parts: Sequence[LabelledPart], *, thresholds: Thresholds, clip
                 yield replace(figure, name=f"{figure.name}, {name}")
 
 
-def _calibration_figures(parts: Sequence[LabelledPart], *, clips: int) -> Iterator[Figure]:
-    """ECE and Brier score of every probability of the emotion head whose truth is known."""
+def _calibration_figures(parts: Sequence[ScoredUtterance], *, clips: int) -> Iterator[Figure]:
+    """ECE and Brier score of the emotion head's probabilities with a known reference."""
     names = emotion_names(parts)
     if not names:
         return
@@ -103,7 +103,7 @@ def _calibration_figures(parts: Sequence[LabelledPart], *, clips: int) -> Iterat
         return
     owners = [part.clip for part in parts]
     rows = zip(probabilities, targets > 0.5, known, strict=True)
-    bins = np.stack([bin_sums(given[row], true[row]) for given, true, row in rows])
+    bins = np.stack([bin_sums(predicted[row], true[row]) for predicted, true, row in rows])
     squares = np.where(known, (probabilities - (targets > 0.5)) ** 2, 0.0)
     errors = np.stack([squares.sum(axis=1), known.sum(axis=1)], axis=1)
     bins_of_clip = _sums_by_clip(bins, owners=owners, clips=clips)
@@ -122,25 +122,29 @@ def _calibration_figures(parts: Sequence[LabelledPart], *, clips: int) -> Iterat
     yield Figure("Emotions Brier score", clips, brier, percent=False)
 
 
-def _expression_figures(parts: Sequence[LabelledPart], *, matching: Matching, clips: int) -> Iterator[Figure]:
-    """Closed-set scores of the face alone, over the utterances that show one."""
-    seen = [part for part in parts if part.said.expressions is not None and part.targets.closed_label is not None]
-    if not seen:
+def _expression_figures(parts: Sequence[ScoredUtterance], *, matching: Matching, clips: int) -> Iterator[Figure]:
+    """Closed-set scores of the face alone, over the utterances with a face."""
+    with_face = [
+        part for part in parts if part.prediction.expressions is not None and part.targets.closed_label is not None
+    ]
+    if not with_face:
         return
-    for figure in figures_of(expression_pairs(seen), family="closed-set", matching=matching):
-        yield replace(_drawn(figure, [part.clip for part in seen], clips=clips), name=f"Face alone {figure.name}")
+    for figure in figures_of(expression_pairs(with_face), family="closed-set", matching=matching):
+        yield replace(
+            _over_clips(figure, [part.clip for part in with_face], clips=clips), name=f"Face alone {figure.name}"
+        )
 
 
 def _open_vocabulary_figures(
     pairs: Pairs, owners: Sequence[int], *, matching: Matching, clips: int
 ) -> Iterator[Figure]:
-    """F_S at the wheel's families; utterances whose labels the wheel does not know are left out."""
-    kept = [row for row, (reference, got) in enumerate(pairs) if reference.labels and got.labels is not None]
-    if not kept:
+    """F_S at the level of wheel families; utterances whose reference labels are not on the wheel are skipped."""
+    rows = [row for row, (reference, got) in enumerate(pairs) if reference.labels and got.labels is not None]
+    if not rows:
         return
     scores = clip_wheel_scores(
-        [pairs[row][0].labels for row in kept],
-        [pairs[row][1].labels for row in kept],
+        [pairs[row][0].labels for row in rows],
+        [pairs[row][1].labels for row in rows],
         wheels=matching.wheels,
         rules=matching.wheels.wheel_rules(level=1),
     )
@@ -150,51 +154,51 @@ def _open_vocabulary_figures(
         "Recall_S": lambda chosen: mean_of_rules(scores[chosen]).recall,
     }
     for name, value in values.items():
-        figure = Figure(f"Open-vocabulary {name} (wheel families)", len(kept), value)
-        yield _drawn(figure, [owners[row] for row in kept], clips=clips)
+        figure = Figure(f"Open-vocabulary {name} (wheel families)", len(rows), value)
+        yield _over_clips(figure, [owners[row] for row in rows], clips=clips)
 
 
 def _label_figures(
     pairs: Pairs, owners: Sequence[int], *, family: Family, matching: Matching, clips: int
 ) -> Iterator[Figure]:
-    """The figures that files of labels have as well."""
-    for kept, part in _scored_pairs(pairs, family=family):
-        for figure in figures_of(part, family=family, matching=matching) if part else ():
-            yield _drawn(figure, [owners[row] for row in kept], clips=clips)
+    """The figures that are also available for label files."""
+    for rows, scored in _scored_pairs(pairs, family=family):
+        for figure in figures_of(scored, family=family, matching=matching) if scored else ():
+            yield _over_clips(figure, [owners[row] for row in rows], clips=clips)
 
 
 def _scored_pairs(pairs: Pairs, *, family: Family) -> Iterator[tuple[list[int], Pairs]]:
-    """The pairs that the family scores, all of them, with their places: figures must not leave out more."""
+    """Yields the indices and pairs that the family scores. The figures must not skip any of them."""
     if family == "valence-arousal":
-        kept = [row for row, (reference, _) in enumerate(pairs) if reference.valence is not None]
-        yield kept, [(replace(pairs[row][0], arousal=None), pairs[row][1]) for row in kept]
-        kept = [row for row, (reference, _) in enumerate(pairs) if reference.arousal is not None]
-        yield kept, [(replace(pairs[row][0], valence=None), pairs[row][1]) for row in kept]
+        rows = [row for row, (reference, _) in enumerate(pairs) if reference.valence is not None]
+        yield rows, [(replace(pairs[row][0], arousal=None), pairs[row][1]) for row in rows]
+        rows = [row for row, (reference, _) in enumerate(pairs) if reference.arousal is not None]
+        yield rows, [(replace(pairs[row][0], valence=None), pairs[row][1]) for row in rows]
         return
     if family == "sentiment":
-        kept = [row for row, (reference, _) in enumerate(pairs) if reference.sentiment]
+        rows = [row for row, (reference, _) in enumerate(pairs) if reference.sentiment]
     else:
-        kept = [row for row, (reference, _) in enumerate(pairs) if getattr(reference, LABEL_NEEDED[family])]
-    yield kept, [pairs[row] for row in kept]
+        rows = [row for row, (reference, _) in enumerate(pairs) if getattr(reference, LABEL_NEEDED[family])]
+    yield rows, [pairs[row] for row in rows]
 
 
 def _sums_by_clip(values: np.ndarray, *, owners: Sequence[int], clips: int) -> np.ndarray:
-    """(clips, ...) sums of the rows (parts, ...) that belong to each clip."""
+    """Returns the sums (clips, ...) of the rows (utterances, ...) of each clip."""
     sums = np.zeros((clips, *values.shape[1:]))
     np.add.at(sums, np.asarray(owners), values)
     return sums
 
 
 def _drawn_sum(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The sum (...) of the rows (clips, ...) that were drawn, some of them several times."""
-    times = np.bincount(chosen, minlength=len(values)).astype(np.float64)
-    return np.tensordot(times, values, axes=1)
+    """Returns the sum (...) of the chosen rows (clips, ...), with repetitions."""
+    counts = np.bincount(chosen, minlength=len(values)).astype(np.float64)
+    return np.tensordot(counts, values, axes=1)
 
 
-def _drawn(figure: Figure, owners: Sequence[int], *, clips: int) -> Figure:
-    """A figure over parts as one over the clips that own them: a clip that is drawn brings all its parts."""
+def _over_clips(figure: Figure, owners: Sequence[int], *, clips: int) -> Figure:
+    """Converts a figure over utterances to one over clips: a chosen clip contributes all its utterances."""
     if figure.clips != len(owners):
-        raise ValueError(f"{figure.name} is over {figure.clips} parts, but {len(owners)} have an owner")
+        raise ValueError(f"{figure.name} is over {figure.clips} utterances, but owners has {len(owners)}")
     parts_of: list[list[int]] = [[] for _ in range(clips)]
     for part, clip in enumerate(owners):
         parts_of[clip].append(part)

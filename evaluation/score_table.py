@@ -1,4 +1,4 @@
-"""The result of an evaluation: figures of several models side by side, as Markdown and as JSON."""
+"""Score tables: figures of several models side by side, as Markdown and JSON."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from microemo.evaluation.metrics.bootstrap import Estimate
 
-# Families of figures that can be asked for: `figures` makes those of files of labels, `report_figures` a model's.
+# Families of figures that can be selected: those of `figures` for label files, those of `report_figures` for models.
 Family = Literal["set", "wheel", "wheel-columns", "hit", "closed-set", "sentiment", "valence-arousal"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 ReportFamily = Literal[
@@ -19,7 +19,7 @@ REPORT_FAMILIES: tuple[ReportFamily, ...] = get_args(ReportFamily)
 
 @dataclass(frozen=True)
 class Score:
-    """A figure of one model. `estimate` holds plain values, not percent."""
+    """A figure of one model. The values of `estimate` are not in percent."""
 
     name: str
     estimate: Estimate
@@ -35,9 +35,9 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of models, with the settings that they were made with.
+    """Scores of models and the settings of the evaluation.
 
-    differences: of models from the one that `baseline` names, on the same resamples.
+    differences: differences of models from the model named `baseline`, on the same resamples.
     """
 
     models: Sequence[ModelScores]
@@ -54,7 +54,7 @@ class ScoreTable:
         return "\n".join(lines)
 
     def to_json(self) -> str:
-        """Returns the same as JSON, figures as plain values with full precision; NaN as null."""
+        """Returns the table as JSON, with figures in full precision, not in percent, and NaN as null."""
         record = {
             "settings": dict(self.settings),
             "models": [_record(model) for model in self.models],
@@ -69,13 +69,13 @@ class ScoreTable:
 
 def _table(corner: str, models: Sequence[ModelScores]) -> list[str]:
     names = list(dict.fromkeys(score.name for model in models for score in model.scores))
-    found = [{score.name: score for score in model.scores} for model in models]
+    by_name = [{score.name: score for score in model.scores} for model in models]
     lines = [
         f"| {corner} | " + " | ".join(_escaped(model.model) for model in models) + " |",
         "|---|" + "---:|" * len(models),
     ]
     for name in names:
-        cells = [_cell(scores[name]) if name in scores else "-" for scores in found]
+        cells = [_cell(scores[name]) if name in scores else "-" for scores in by_name]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 

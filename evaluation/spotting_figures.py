@@ -1,4 +1,4 @@
-"""Figures of the micro-expressions in reports against the timelines of their examples."""
+"""Figures of micro-expression spotting: events in reports against the reference timelines."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from microemo.evaluation.figures import Figure
-from microemo.evaluation.labelled_parts import true_events
 from microemo.evaluation.metrics.open_vocabulary import harmonic_mean
 from microemo.evaluation.metrics.spotting import ExpressionInterval, Match, match_intervals, recognition_scores
 from microemo.evaluation.prediction_store import EvaluatedClip
+from microemo.evaluation.scored_utterances import true_events
 from microemo.inference.report.report import EmotionReport
 
 RIGHT, TRUE, SPOTTED = range(3)  # columns of the counts
 
 
 def spotting_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
-    """F1 at IoU 0.5, errors in ms, and STRS, over the clips whose timeline is known; none where spotting is untrained.
+    """Returns F1 at IoU 0.5, errors in ms and STRS over the clips with a timeline; none if spotting is not trained.
 
-    A micro-expression's class is the expression that its report gives it.
+    The class of a micro-expression is its expression in the report.
     """
     rows = [number for number, clip in enumerate(clips) if clip.example.timeline is not None]
     if not rows:
@@ -32,9 +32,9 @@ def spotting_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
     matches = [match_intervals(*pair) for pair in zip(truths, spotted, strict=True)]
     counts = np.zeros((len(clips), 3))
     matches_of: list[list[Match]] = [[] for _ in clips]
-    for row, true, got, found in zip(rows, truths, spotted, matches, strict=True):
-        counts[row] = len(found), len(true), len(got)
-        matches_of[row] = found
+    for row, true, predicted, clip_matches in zip(rows, truths, spotted, matches, strict=True):
+        counts[row] = len(clip_matches), len(true), len(predicted)
+        matches_of[row] = clip_matches
     classes = sorted({str(interval.label) for video in truths for interval in video})
 
     def figure(name: str, value: Callable[[np.ndarray], float], *, percent: bool = True) -> Figure:
@@ -59,7 +59,7 @@ def spotting_figures(clips: Sequence[EvaluatedClip]) -> list[Figure]:
 
 
 def true_intervals(clip: EvaluatedClip) -> list[ExpressionInterval]:
-    """The micro-expressions of the truth, seconds."""
+    """Returns the reference micro-expressions, in seconds."""
     return [
         ExpressionInterval(event.onset_seconds, event.offset_seconds, apex=event.apex_seconds, label=event.emotion)
         for event in true_events(clip, kind="micro")
@@ -67,7 +67,7 @@ def true_intervals(clip: EvaluatedClip) -> list[ExpressionInterval]:
 
 
 def spotted_intervals(report: EmotionReport) -> list[ExpressionInterval]:
-    """The micro-expressions that a report found, seconds."""
+    """Returns the micro-expressions in a report, in seconds."""
     return [
         ExpressionInterval(event.onset_seconds, event.offset_seconds, apex=event.apex_seconds, label=event.expression)
         for event in report.summary.micro_expressions or ()
@@ -75,7 +75,7 @@ def spotted_intervals(report: EmotionReport) -> list[ExpressionInterval]:
 
 
 def _mean_error(matches_of: Sequence[Sequence[Match]], *, point: str) -> Callable[[np.ndarray], float]:
-    """Mean absolute error in ms of one point of the matches of the chosen clips; NaN where there is no match."""
+    """Mean absolute error in ms of onset, apex or offset over the matches of the chosen clips; NaN without matches."""
     sums, counts = np.zeros(len(matches_of)), np.zeros(len(matches_of))
     for row, matches in enumerate(matches_of):
         for match in matches:

@@ -1,4 +1,4 @@
-"""The towers' features of one clip, computed once for all ablations that look at the same pictures and sound."""
+"""Caches the tower features of one clip, so that ablations with the same images and audio share them."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ TOWERS = ("frame_tower", "face_tower", "audio_tower")
 
 
 class TowerCache:
-    """What towers answered, by content of what they were given; `clear` it for the next clip."""
+    """Tower outputs by content of the inputs. Call `clear` before the next clip."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
 
     def clear(self) -> None:
-        self._answers.clear()
+        self._outputs.clear()
 
-    def remembering(self, forward: Callable[..., Any], *, name: str) -> Callable[..., Any]:
-        """`forward` of the tower `name`, run once for each input."""
+    def wrap(self, forward: Callable[..., Any], *, name: str) -> Callable[..., Any]:
+        """Returns the cached `forward` of the tower `name`."""
 
-        def remembered(*inputs: Any, **options: Any) -> Any:
+        def cached_forward(*inputs: Any, **options: Any) -> Any:
             key = _key(name, *inputs, *(part for item in sorted(options.items()) for part in item))
-            if key not in self._answers:
-                self._answers[key] = forward(*inputs, **options)
-            return self._answers[key]
+            if key not in self._outputs:
+                self._outputs[key] = forward(*inputs, **options)
+            return self._outputs[key]
 
-        return remembered
+        return cached_forward
 
 
 def tower_modules(model: MicroEmoForConditionalGeneration) -> dict[str, nn.Module]:
-    """The model's towers by name."""
-    found = {name: getattr(model.model, name, None) for name in TOWERS}
-    return {name: tower for name, tower in found.items() if tower is not None}
+    """Returns the model's towers by name."""
+    towers = {name: getattr(model.model, name, None) for name in TOWERS}
+    return {name: tower for name, tower in towers.items() if tower is not None}
 
 
 @contextmanager
-def remembered_towers(model: MicroEmoForConditionalGeneration) -> Iterator[TowerCache]:
-    """Has the towers of `model`, and of what shares them, answer from a cache inside the block."""
+def cached_towers(model: MicroEmoForConditionalGeneration) -> Iterator[TowerCache]:
+    """Context manager in which the towers of `model`, and of models that share them, use a cache."""
     cache, towers = TowerCache(), tower_modules(model)
     for name, tower in towers.items():
-        tower.forward = cache.remembering(tower.forward, name=name)
+        tower.forward = cache.wrap(tower.forward, name=name)
     try:
         yield cache
     finally:
         for tower in towers.values():
-            del tower.forward  # the class's own is there again
+            del tower.forward  # restores the method of the class
 
 
 def _key(*parts: Any) -> str:

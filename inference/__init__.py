@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from microemo.inference.analyzer import EmotionAnalyzer
+    from microemo.inference.corpus.tables import report_table
     from microemo.inference.report.export import save_all, save_report
     from microemo.inference.report.report import EmotionReport, UtteranceReport
 
@@ -15,10 +16,11 @@ _MODULES = {
     "EmotionAnalyzer": "microemo.inference.analyzer",
     "EmotionReport": "microemo.inference.report.report",
     "UtteranceReport": "microemo.inference.report.report",
+    "report_table": "microemo.inference.corpus.tables",
     "save_all": "microemo.inference.report.export",
     "save_report": "microemo.inference.report.export",
 }
-__all__ = ["EmotionAnalyzer", "EmotionReport", "UtteranceReport", "save_all", "save_report"]
+__all__ = ["EmotionAnalyzer", "EmotionReport", "UtteranceReport", "report_table", "save_all", "save_report"]
 
 
 def __getattr__(name: str) -> Any:

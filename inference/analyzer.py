@@ -195,6 +195,13 @@ class EmotionAnalyzer:
                     kept.append(findings)
                 yield findings
 
+    def perceive(
+        self, source: MediaSource, request: AnalysisRequest | None = None, *, progress: Progress | None = None
+    ) -> Iterator[WindowFindings]:
+        """Yields what the streams of each window show by themselves; the language model is asked no question."""
+        for steps in self._windows(source, request or AnalysisRequest(), progress=progress):
+            yield next(steps)
+
     def iter_reports(
         self, source: MediaSource, request: AnalysisRequest | None = None, *, progress: Progress | None = None
     ) -> Iterator[EmotionReport]:
@@ -239,11 +246,17 @@ class EmotionAnalyzer:
         path = Path(plain).expanduser() if isinstance(plain, (str, Path)) else None
         if path is None or not path.is_file():
             raise ValueError(f"a journal needs a file as source, got {source_name(source)!r}")
-        reader = self.reader
         return {
             "source": path.name,
             "sha256": content_hash(path),
             **request.to_dict(),
+            **self.provenance(),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """What every report of this analyzer depends on, in terms of JSON: weights, libraries, how clips are read."""
+        reader = self.reader
+        return {
             "model": {**asdict(self._model_info()), "weights": weights_fingerprint(self.model)},
             "reading": asdict(reader.settings),
             "detector": type(reader.detector).__name__,

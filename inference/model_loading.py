@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from microemo.processing.speech_recognition import SpeechRecognizer
 from microemo.strict_loading import refuse_unmatched
 
 MINI = "microemo-mini"
+LONGEST_REASON = 500  # characters of a loader's message
 SPEECH_RECOGNITION = "speech_recognition"  # subfolder of a model that brings its recognizer
 FACE_LANDMARKS = "face_landmarks"  # and of one that brings landmark nets
 SPEAKER_EMBEDDING = "speaker_embedding"  # the same for what tells voices apart
@@ -82,8 +85,9 @@ def load_model(
         for tower in (model.model.frame_tower, model.model.face_tower):
             if tower is not None:
                 lay_out_for_cpu(tower)
-        processor = MicroEmoProcessor.from_pretrained(folder)
-        reading = load_reading_models(folder, device=device, speakers=speakers)
+        with _naming(folder):
+            processor = MicroEmoProcessor.from_pretrained(folder)
+            reading = load_reading_models(folder, device=device, speakers=speakers)
     if progress is not None:
         progress("loading the model", 1, 1)
     return LoadedModel(model_id, model, processor, reading)
@@ -108,7 +112,8 @@ def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForCondit
     """
     _check_model_type(folder)
     # transformers types this call as a model alone.
-    loaded: Any = MicroEmoForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    with _naming(folder):
+        loaded: Any = MicroEmoForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
     model, found = loaded
     problems = {
         "lacks weights that the model needs": found["missing_keys"],
@@ -117,6 +122,23 @@ def load_weights(folder: Path, *, dtype: torch.dtype | str) -> MicroEmoForCondit
     }
     refuse_unmatched(problems, source=str(folder))
     return model
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Whatever a damaged folder makes the loaders raise becomes a `ValueError` that names it.
+
+    What is no fault of the folder stays as it is: a missing package, memory that is not there.
+    """
+    try:
+        yield
+    except (ImportError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and str(folder) in str(error):
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0][:LONGEST_REASON]
+        raise ValueError(f"{folder} cannot be loaded: {type(error).__name__}: {reason}") from error
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
@@ -174,6 +196,8 @@ def _folder(
 def _check_model_type(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} is no model folder: it has no config.json")
-    settings, _ = MicroEmoConfig.get_config_dict(folder)
+    with _naming(folder):
+        settings, _ = MicroEmoConfig.get_config_dict(folder)
+        settings = dict(settings)
     if settings.get("model_type") != MicroEmoConfig.model_type:
         raise ValueError(f"{folder} holds a model of type {settings.get('model_type')!r}, not 'microemo'")

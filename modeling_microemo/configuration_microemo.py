@@ -201,6 +201,7 @@ class MicroEmoConfig(PreTrainedConfig):
 
     # Ablation switches
     timestamp: Literal["fourier", "text", "none"] = "fourier"  # "none": as in Video-LLaMA
+    visual_projection: Literal["none", "multi_perspective"] = "none"  # of patches before the frame Q-Former
     use_local_branch: bool = True
     use_global_local_attention: bool = True  # frames attend to the face crops nearest in time
     use_audio_branch: bool = True

@@ -60,7 +60,7 @@ class FlowStem(nn.Module):
             levels = image_levels(_to_grey(pixel_values))
             chunks = zip(pairs.first.split(size), pairs.second.split(size), strict=True)
             maps, head_motion = map(torch.cat, zip(*(_flow_maps(levels, *chunk) for chunk in chunks), strict=True))
-        chunks = zip(pairs.index.split(size), pairs.is_first.split(size), strict=True)
+        chunks = zip(pairs.pair.split(size), pairs.is_first.split(size), strict=True)
         return torch.cat([self._encode(*_gather_maps(maps, head_motion, *chunk)) for chunk in chunks])
 
     def _encode(self, maps: torch.Tensor, head_motion: torch.Tensor) -> torch.Tensor:

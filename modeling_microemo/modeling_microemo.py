@@ -38,6 +38,7 @@ from .segment_qformer import SegmentQFormer
 from .stream_features import StreamFeaturesMixin, all_true
 from .strict_loading import StrictLoadingMixin
 from .visual_encoder import FrameQFormer, build_tower
+from .visual_projection import MultiPerspectiveProjection
 from .voice_head import VoiceHead
 
 logger = logging.get_logger(__name__)
@@ -63,6 +64,8 @@ class MicroEmoPreTrainedModel(StrictLoadingMixin, PreTrainedModel):
         std = self.config.initializer_range
         if isinstance(module, FrameQFormer):
             init.normal_(module.queries, mean=0.0, std=std)
+        elif isinstance(module, MultiPerspectiveProjection):
+            module.reset_queries(std)
         elif isinstance(module, SegmentQFormer):
             init.normal_(module.queries, mean=0.0, std=std)
             init.normal_(module.null_key, mean=0.0, std=std)
@@ -83,7 +86,9 @@ class MicroEmoModel(StreamFeaturesMixin, MicroEmoPreTrainedModel):
     def __init__(self, config: MicroEmoConfig):
         super().__init__(config)
         self.frame_tower = build_tower(config.vision_config, output_norm_eps=config.vision_output_norm_eps)
-        self.frame_qformer = FrameQFormer(config.qformer_config, timestamp=config.timestamp)
+        self.frame_qformer = FrameQFormer(
+            config.qformer_config, timestamp=config.timestamp, visual_projection=config.visual_projection
+        )
         if config.use_local_branch:
             self.face_tower = None if config.face_config is None else build_tower(config.face_config)
             self.micro_dynamics = MicroDynamics(config.dynamics_config)

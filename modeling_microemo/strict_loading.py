@@ -52,7 +52,7 @@ class StrictLoadingMixin:
         if "state_dict" not in kwargs:
             problems = {
                 "lacks weights that the model needs": info["missing_keys"],
-                "has weights that the model does not use": info["unexpected_keys"],
+                "has weights that the model has no place for": info["unexpected_keys"],
             }
             refuse_unmatched(problems, source=str(pretrained_model_name_or_path))
         return model

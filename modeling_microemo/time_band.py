@@ -114,13 +114,13 @@ def lagged_indices(times: torch.Tensor, groups: torch.Tensor, *, seconds: float)
 class LaggedPairs(NamedTuple):
     """N time steps, each compared with L others, in P distinct pairs.
 
-    first, second: (P,) long, first <= second. index: (N, L) long, the pair of a step and its l-th other step.
+    first, second: (P,) long, first <= second. pair: (N, L) long, the pair of a step and its l-th other step.
     is_first: (N, L) bool, whether the step is the first of that pair.
     """
 
     first: torch.Tensor
     second: torch.Tensor
-    index: torch.Tensor
+    pair: torch.Tensor
     is_first: torch.Tensor
 
 
@@ -130,8 +130,8 @@ def lagged_pairs(times: torch.Tensor, groups: torch.Tensor, *, lags_seconds: Seq
     others = torch.stack([lagged_indices(times, groups, seconds=lag) for lag in lags_seconds], dim=1)
     steps = torch.arange(count, device=others.device).unsqueeze(1).expand_as(others)
     keys = torch.minimum(steps, others) * count + torch.maximum(steps, others)
-    pairs, index = torch.unique(keys, return_inverse=True)
-    return LaggedPairs(pairs // count, pairs % count, index, steps <= others)
+    pairs, pair = torch.unique(keys, return_inverse=True)
+    return LaggedPairs(pairs // count, pairs % count, pair, steps <= others)
 
 
 def farthest_neighbour(times: torch.Tensor, groups: torch.Tensor, *, window_seconds: float) -> int:

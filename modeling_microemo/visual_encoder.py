@@ -20,6 +20,7 @@ from .configuration_microemo import MicroEmoQFormerConfig
 from .placement import match_weight
 from .qformer import QFormerEncoder
 from .time_embedding import TimeEmbedding
+from .visual_projection import MultiPerspectiveProjection
 
 # Towers in transformers that AutoModel does not support.
 OTHER_TOWERS: dict[type[PreTrainedConfig], Any] = {InstructBlipVisionConfig: InstructBlipVisionModel}
@@ -117,11 +118,15 @@ class FrameQFormer(nn.Module):
 
     timestamp "fourier" adds an embedding of the seconds to the queries. With "text" the queries attend to a tokenised
     sentence ("This frame is sampled at 1.5 second."), as in TimeChat. With "none" the time is not used.
+    visual_projection: see `MicroEmoConfig`.
     """
 
-    def __init__(self, config: MicroEmoQFormerConfig, *, timestamp: str):
+    def __init__(self, config: MicroEmoQFormerConfig, *, timestamp: str, visual_projection: str = "none"):
         super().__init__()
         self.config = config
+        self.projection: nn.Module | None = None
+        if visual_projection == "multi_perspective":
+            self.projection = MultiPerspectiveProjection(config)
         has_text = timestamp == "text"
         self.queries = nn.Parameter(torch.empty(1, config.num_query_tokens, config.hidden_size))
         self.timestamp: nn.Module | None = SentenceEmbedding(config) if has_text else None
@@ -147,6 +152,8 @@ class FrameQFormer(nn.Module):
             input_ids, attention_mask: (M, L), the time as a sentence; required if timestamp is "text".
         """
         patches = patches.to(self.queries)  # a frozen tower may have another dtype or device
+        if self.projection is not None:
+            patches = self.projection(patches)
         queries = self.queries.expand(len(patches), -1, -1)  # (M, Q, D)
         valid = torch.ones(queries.shape[:2], dtype=torch.bool, device=patches.device)
         self_mask = None

@@ -68,7 +68,7 @@ class VoiceHead(nn.Module):
 class _Moments(NamedTuple):
     """Count, sum and sum of squares of states (L * C,)."""
 
-    count: int
+    num_states: int
     total: torch.Tensor
     squares: torch.Tensor
 
@@ -153,7 +153,7 @@ def _valid_lengths(windows: torch.Tensor, mask: torch.Tensor | None) -> list[int
 
 
 def _mean_and_deviation(parts: list[_Moments]) -> torch.Tensor:
-    count = sum(part.count for part in parts)
+    count = sum(part.num_states for part in parts)
     mean = torch.stack([part.total for part in parts]).sum(0) / count
     squares = torch.stack([part.squares for part in parts]).sum(0) / count
     return torch.cat((mean, (squares - mean.square()).clamp(min=0).sqrt())).float()

@@ -33,8 +33,10 @@ def webp_times(path: Path) -> tuple[np.ndarray, float]:
     with path.open("rb") as file:
         # A frame starts with x, y, width, height and duration in milliseconds, three bytes each.
         durations = [int.from_bytes(head[12:15], "little") for kind, head in _chunks(file) if kind == b"ANMF"]
-    shown = np.where(np.array(durations) <= MIN_MILLISECONDS, SHOWN_MILLISECONDS, durations)
-    ends = np.cumsum(shown) / MILLISECONDS
+    if not durations:
+        raise ValueError(f"{path.name} is an animated WebP without a frame")
+    durations_shown = np.where(np.array(durations) <= MIN_MILLISECONDS, SHOWN_MILLISECONDS, durations)
+    ends = np.cumsum(durations_shown) / MILLISECONDS
     return np.concatenate([[0.0], ends[:-1]]), float(ends[-1])
 
 
@@ -59,7 +61,10 @@ class WebPDecoder:
     def __init__(self, path: Path) -> None:
         if Image is None:
             raise ImportError("reading animated WebP needs Pillow: pip install pillow")
-        self.animation: Any = Image.open(path)
+        try:
+            self.animation: Any = Image.open(path)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError(f"{path.name} is not a readable WebP picture: {error}") from error
 
     @property
     def size(self) -> tuple[int, int]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from .frame_folder import FrameFolder
 from .media_clock import PartFollower
-from .media_index import MediaIndex, index_sound, open_container
-from .media_source import MediaSource, VideoArray, local_file, plain_source
+from .media_index import LONGEST_SECONDS, MediaIndex, index_sound, open_container
+from .media_source import MediaSource, VideoArray, local_file, plain_source, source_name
 
 try:
     import av
@@ -68,8 +68,11 @@ def read_audio(
         if decoded is None:
             return None
         pieces = decoded
+    last = max((seconds + len(samples) / sampling_rate for seconds, samples in pieces), default=0.0)
+    if end_seconds is None and last > LONGEST_SECONDS:
+        raise ValueError(f"{source_name(source)} is damaged: its sound goes on until {last:.0f} s")
     waveform = lay_pieces(pieces, sampling_rate=sampling_rate, start_seconds=start_seconds, end_seconds=end_seconds)
-    return np.clip(waveform, -1, 1)
+    return np.clip(waveform, -1, 1, out=waveform)
 
 
 def lay_pieces(

@@ -206,9 +206,9 @@ class _ChunkPass:
 
     def run(self, *, size: tuple[int, int], progress: Progress | None) -> None:
         plan, times = self.plan, self.reader.video.times
-        wanted = np.union1d(np.union1d(plan.frames, plan.faces), plan.detections)
+        needed = np.union1d(np.union1d(plan.frames, plan.faces), plan.detections)
         done = detected_count = 0
-        with closing(prefetch(self.reader.video.read(wanted, size=size))) as batches:
+        with closing(prefetch(self.reader.video.read(needed, size=size))) as batches:
             for indices, pictures in batches:
                 for index, picture in zip(indices, pictures, strict=True):
                     if _contains(plan.frames, index):
@@ -217,7 +217,7 @@ class _ChunkPass:
                         self.pending.append((times[index], picture))
                 done += len(indices)
                 if progress is not None:
-                    progress("frames", done, len(wanted))
+                    progress("frames", done, len(needed))
                 detected = np.isin(indices, plan.detections)
                 self._detect(times[indices[detected]], pictures[detected])
                 self._crop_pending()

@@ -43,14 +43,14 @@ def assemble_clip(
             pictures.faces, utterances=utterances, track_ids=track_ids, everywhere=settings.faces_everywhere
         )
         if person == "speaker" and waveform is None and len(tracks) > 1:
-            warnings.append("several faces and no sound: the largest face is taken for the speaker")
+            warnings.append("several faces and no audio: the largest face is attended")
         if person == "speaker" and waveform is not None:
             warnings += _unseen_speaker_warnings(track_ids, tracks=tracks, utterances=utterances)
         if isinstance(person, int) and tracks:
             warnings += _unknown_person_warnings(person, tracks=tracks, chunk=chunk)
         if len(faces.times) == 0:
             faces = None
-            missing_reasons.setdefault("faces", "the person asked for is not seen" if tracks else "no face found")
+            missing_reasons.setdefault("faces", "the requested person is not visible" if tracks else "no face found")
         warnings += blind_warnings(pictures.sampled_times, utterances=utterances, settings=settings) if tracks else []
     frames = pictures if pictures is not None and len(pictures.frame_times) else None
     readings = None if faces is None else faces.readings
@@ -84,8 +84,8 @@ def _unseen_speaker_warnings(
 ) -> list[str]:
     """Warnings for utterances in which faces are visible but none is known to be the speaker's."""
     return [
-        f"{each.start_seconds:.1f}-{each.end_seconds:.1f} s: the speaker is not seen, or it cannot be told which face "
-        "is the speaker's; no face is attended"
+        f"{each.start_seconds:.1f}-{each.end_seconds:.1f} s: the speaker's face is not visible or cannot be "
+        "identified; no face is attended"
         for each, track_id in zip(utterances, track_ids, strict=True)
         if track_id is None and any(visible_size(track, utterance=each) > 0 for track in tracks)
     ]
@@ -160,7 +160,7 @@ def blind_warnings(
     gap = largest_gap_seconds(sampled_times, utterances=utterances)
     if gap <= settings.max_blind_seconds:
         return []
-    spacing = "an utterance holds no frame at all" if math.isinf(gap) else f"up to {gap:.2f} s lie between two frames"
+    spacing = "an utterance contains no frame" if math.isinf(gap) else f"up to {gap:.2f} s lie between two frames"
     return [
         f"{spacing}, more than max_blind_seconds ({settings.max_blind_seconds:g}): "
         "micro-expressions (<= 0.5 s) can be missed"

@@ -164,11 +164,11 @@ class ClipReader:
         duration = media.index.end_seconds
         whole = (Utterance(0.0, duration),)
         if transcript is not None:
-            given = parse_transcript(transcript, duration_seconds=duration, frame_rate=_frame_rate(media.video))
-            aligned, notes = align_utterances(given, duration_seconds=duration)
-            notes = (*given.warnings, *notes)
+            parsed = parse_transcript(transcript, duration_seconds=duration, frame_rate=_frame_rate(media.video))
+            aligned, notes = align_utterances(parsed, duration_seconds=duration)
+            notes = (*parsed.warnings, *notes)
             if not aligned:
-                return whole, (*notes, "the transcript holds no utterance")
+                return whole, (*notes, "the transcript contains no utterance")
             read = (
                 None if not media.index.has_audio else _sound_reader(media, sampling_rate=self.settings.sampling_rate)
             )
@@ -202,11 +202,11 @@ class ClipReader:
         self, utterances: tuple[Utterance, ...], notes: tuple[str, ...], *, media: _Media
     ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
         """The utterances with speakers labelled by voice, and the notes with one about it."""
-        spoken = any(each.text for each in utterances)
+        has_words = any(each.text for each in utterances)
         if (
             self.voice_embedder is None
             or not media.index.has_audio
-            or not spoken
+            or not has_words
             or any(u.speaker for u in utterances)
         ):
             return utterances, notes
@@ -251,18 +251,18 @@ class ClipReader:
         )
         pictures = None
         if reader is None:
-            missing_reasons["frames"] = missing_reasons["faces"] = "the file holds sound only"
+            missing_reasons["frames"] = missing_reasons["faces"] = "the file contains audio only"
             if media.index.warnings:
                 missing_reasons["frames"] = missing_reasons["faces"] = media.index.warnings[-1]
         else:
             pictures = reader.read(chunk, progress=progress)
             warnings = reader.video.warnings[len(media.index.warnings) :]
             if self.detector is None and not reader.boxed_tracks:
-                missing_reasons["faces"] = "faces were not looked for"
+                missing_reasons["faces"] = "face detection is disabled"
             if len(pictures.frame_times) == 0:
-                missing_reasons["frames"] = "no frame in this part of the video can be read"
+                missing_reasons["frames"] = "no frame of this part of the video can be read"
         if waveform is None and (pictures is None or len(pictures.frame_times) == 0):
-            raise ValueError(f"{media.name} holds neither picture nor sound that can be used: {missing_reasons}")
+            raise ValueError(f"{media.name} contains neither readable frames nor audio: {missing_reasons}")
         if waveform is not None and not has_speech:
             # Without speech, the model would assign a vocal emotion to music or noise.
             waveform, missing_reasons["audio"] = None, "no speech"
@@ -310,7 +310,7 @@ def _open_media(
     path = resources.enter_context(local_file(source))
     index = index_media(path, audio_track=audio_track, language=language)
     if index.end_seconds <= 0:
-        raise ValueError(f"{name} holds no sound and no picture that lasts")
+        raise ValueError(f"{name} contains neither audio nor video of any duration")
     reader = None
     if index.video is not None:
         reader = resources.enter_context(open_video(path, backend=backend, index=index))

@@ -94,10 +94,10 @@ def face_tensors(
 
     If faces were measured, also `face_actions`, `relative_face_actions`, `head_pose`, `gaze` and `face_actions_mask`.
     """
-    seen = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
-    if not any(seen):
+    present = [clip.face_crops is not None and len(clip.face_crops) > 0 for clip in clips]
+    if not any(present):
         return {}
-    with_faces = [clip for clip, has_faces in zip(clips, seen, strict=True) if has_faces]
+    with_faces = [clip for clip, has_faces in zip(clips, present, strict=True) if has_faces]
     pixels = [preprocess(clip.face_crops) for clip in with_faces if clip.face_crops is not None]
     times = [torch.tensor(relative_times(clip.face_times, clip), dtype=torch.float32) for clip in with_faces]
     tensors = {
@@ -109,7 +109,7 @@ def face_tensors(
     if any(clip.face_actions is not None for clip in with_faces):
         tensors |= _reading_tensors(with_faces)
         tensors["relative_face_actions"] = pad_rows([relative_actions(clip) for clip in with_faces])
-    return {name: scatter_rows(value, present=seen) for name, value in tensors.items()}
+    return {name: scatter_rows(value, present=present) for name, value in tensors.items()}
 
 
 def _reading_tensors(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:

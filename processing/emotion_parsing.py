@@ -14,13 +14,6 @@ MAX_LABEL_LENGTH = 40  # characters; longer text is a sentence, not a label
 LABELS_MARK = "Emotions:"
 LABELS_SEPARATOR = ","
 REASON_MARK = "Reason:"
-QUOTE = '"'
-QUOTED_WORDS = 6
-# Nouns used in texts for the facial expressions.
-EXPRESSION_NOUNS = {
-    "neutral": "calm", "happiness": "joy", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
-    "disgust": "disgust", "fear": "fear", "contempt": "contempt",
-}  # fmt: skip
 
 _ANSWER = re.compile(
     rf"\s*{LABELS_MARK}[ \t]*(?P<labels>[^\n]+?)\.?[ \t]*(?:\n\s*{REASON_MARK}\s*(?P<reason>.+?))?\s*", re.DOTALL
@@ -59,16 +52,6 @@ def parse_emotions(text: str) -> ParsedEmotions:
         return ParsedEmotions(labels=(), description="", raw=text, is_parsed=False)
     description = (match["reason"] or "").strip()
     return ParsedEmotions(tuple(dict.fromkeys(labels)), description, raw=text, is_parsed=True)
-
-
-def quotation(text: str) -> str:
-    """Quotes speech in an answer by its first words, without quotation marks.
-
-    >>> quotation("I am not nervous. We have trained for this.")
-    'I am not nervous. We have...'
-    """
-    words = text.replace(QUOTE, "'").split()
-    return " ".join(words[:QUOTED_WORDS]).rstrip(".,;") + ("..." if len(words) > QUOTED_WORDS else "")
 
 
 def _is_label(label: str) -> bool:

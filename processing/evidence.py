@@ -121,9 +121,9 @@ def face_scores(perception: Perception, clip: Clip) -> tuple[FaceScores, ...]:
         return ()
     times, ids = np.asarray(clip.face_times, dtype=np.float64), np.asarray(clip.face_track_ids)
     names = ("expressions", "micro", "motion", "action_units")
-    known = {name: getattr(perception, name) for name in names if getattr(perception, name) is not None}
+    available = {name: getattr(perception, name) for name in names if getattr(perception, name) is not None}
     return tuple(
-        FaceScores(track, times[ids == track], **{name: values[ids == track] for name, values in known.items()})
+        FaceScores(track, times[ids == track], **{name: values[ids == track] for name, values in available.items()})
         for track in np.unique(ids).tolist()
     )
 
@@ -278,11 +278,11 @@ def _micro_evidence(timeline: FaceTimeline, span: tuple[float, float], *, percep
 
 def _absence_evidence(times: np.ndarray, span: tuple[float, float]) -> list[Evidence]:
     """The longest part of a span without the face, visible at `times` (F,), if it exceeds `BLIND_SECONDS`."""
-    seen = np.concatenate([[span[0]], times[rows_between(times, *span)], [span[1]]])
-    longest = int(np.argmax(np.diff(seen)))
-    if seen[longest + 1] - seen[longest] <= BLIND_SECONDS:
+    visible_times = np.concatenate([[span[0]], times[rows_between(times, *span)], [span[1]]])
+    longest = int(np.argmax(np.diff(visible_times)))
+    if visible_times[longest + 1] - visible_times[longest] <= BLIND_SECONDS:
         return []
-    return [Evidence("scene", NO_FACE, _rounded(seen[longest]), _rounded(seen[longest + 1]))]
+    return [Evidence("scene", NO_FACE, _rounded(visible_times[longest]), _rounded(visible_times[longest + 1]))]
 
 
 def _relative_units(clip: Clip) -> dict[int, np.ndarray]:

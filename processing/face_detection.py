@@ -247,10 +247,10 @@ def square_around(frame: np.ndarray, *, box: np.ndarray, reach: float) -> tuple[
         region (h, w, 3), a view of the frame, and its upper left corner (x, y) in the frame.
     """
     limit = np.array([frame.shape[1], frame.shape[0]])
-    middle = np.clip((box[:2] + box[2:]) / 2, 0, limit)
+    centre = np.clip((box[:2] + box[2:]) / 2, 0, limit)
     half = max(float(np.max(box[2:] - box[:2])) * reach / 2, 1.0)
-    low = np.clip(np.floor(middle - half), 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(middle + half), low + 1, limit).astype(int)
+    low = np.clip(np.floor(centre - half), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(centre + half), low + 1, limit).astype(int)
     return frame[low[1] : high[1], low[0] : high[0]], low
 
 

@@ -104,8 +104,10 @@ class FaceLandmarker:
     """Measures landmarks and actions of a face at a known position. Thread-safe."""
 
     def __init__(self, model_file: str | Path) -> None:
-        """Args:
-        model_file: MediaPipe's `face_landmarker.task`, or its folder.
+        """Loads both networks.
+
+        Args:
+            model_file: MediaPipe's `face_landmarker.task`, or its folder.
         """
         if Interpreter is None:
             raise ImportError("face landmarks need the package ai-edge-litert: pip install ai-edge-litert")

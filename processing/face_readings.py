@@ -109,14 +109,18 @@ def interpolate(
     Returns:
         (F, D) float32, zero where unknown, and (F,) bool, True where known.
     """
-    known, values = np.asarray(measured_times, dtype=np.float64), np.asarray(measured, dtype=np.float64)
-    after = np.searchsorted(known, times)
-    before = np.clip(np.where(known[np.minimum(after, len(known) - 1)] == times, after, after - 1), 0, len(known) - 1)
-    after = np.clip(after, 0, len(known) - 1)
-    gap = known[after] - known[before]
-    nearest = np.where(np.abs(times - known[before]) <= np.abs(times - known[after]), before, after)
+    known_times, values = np.asarray(measured_times, dtype=np.float64), np.asarray(measured, dtype=np.float64)
+    after = np.searchsorted(known_times, times)
+    before = np.clip(
+        np.where(known_times[np.minimum(after, len(known_times) - 1)] == times, after, after - 1),
+        0,
+        len(known_times) - 1,
+    )
+    after = np.clip(after, 0, len(known_times) - 1)
+    gap = known_times[after] - known_times[before]
+    nearest = np.where(np.abs(times - known_times[before]) <= np.abs(times - known_times[after]), before, after)
     between = (gap > 0) & (gap <= MAX_GAP_SECONDS)
-    fraction = np.where(between, (times - known[before]) / np.where(gap > 0, gap, 1), 0.0)[:, None]
+    fraction = np.where(between, (times - known_times[before]) / np.where(gap > 0, gap, 1), 0.0)[:, None]
     rows = np.where(between[:, None], (1 - fraction) * values[before] + fraction * values[after], values[nearest])
-    mask = between | (np.abs(times - known[nearest]) <= HOLD_SECONDS)
+    mask = between | (np.abs(times - known_times[nearest]) <= HOLD_SECONDS)
     return np.where(mask[:, None], rows, 0).astype(np.float32), mask

@@ -86,19 +86,19 @@ def _steps(numbers: list[int | None]) -> tuple[np.ndarray, tuple[str, ...]]:
     in_order = np.arange(len(numbers))
     if len(numbers) < 2:
         return in_order, ()
-    known = np.array([number for number in numbers if number is not None], dtype=np.int64)
-    if len(known) < len(numbers) or np.any(np.diff(known) <= 0):
+    frame_numbers = np.array([number for number in numbers if number is not None], dtype=np.int64)
+    if len(frame_numbers) < len(numbers) or np.any(np.diff(frame_numbers) <= 0):
         return in_order, ("the frames' names have no increasing numbers: they are read in order, without gaps",)
-    step = int(np.diff(known).min())
-    steps = (known - known[0]) // step
+    step = int(np.diff(frame_numbers).min())
+    steps = (frame_numbers - frame_numbers[0]) // step
     warnings = (
         () if step == 1 else (f"the frames are numbered in steps of {step}: they are read as consecutive frames",)
     )
     missing = np.setdiff1d(np.arange(steps[-1] + 1), steps)
     if len(missing) > len(numbers):
-        return in_order, ("the frames' numbers are no frame numbers: they are read in order, without gaps",)
+        return in_order, ("the frames' numbers do not count frames: they are read in order, without gaps",)
     if len(missing):
-        named = ", ".join(str(int(known[0]) + int(each) * step) for each in missing[:MAX_NAMED_NUMBERS])
+        named = ", ".join(str(int(frame_numbers[0]) + int(each) * step) for each in missing[:MAX_NAMED_NUMBERS])
         more = ", ..." if len(missing) > MAX_NAMED_NUMBERS else ""
         total = int(steps[-1]) + 1
         warnings = (*warnings, f"{len(missing)} of {total} frames are missing ({named}{more}): gaps are left for them")

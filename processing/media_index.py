@@ -26,6 +26,7 @@ try:
 except ImportError:
     av = None  # type: ignore[assignment]
 
+CONCAT_MARK = b"ffconcat version"  # FFmpeg's list of files to open one after the other
 FILES_ONLY = {"protocol_whitelist": "file,crypto,data"}
 MICROSECONDS = 1_000_000  # of the container's own start and duration
 ARBITRARY_ZERO_FORMATS = ("mpegts", "mpeg", "hls")
@@ -37,6 +38,9 @@ ORDINARY_START_SECONDS = 10.0  # transport streams begin at 1.4 s; a later start
 TIMES_MAY_JUMP = 0x0200  # FFmpeg's AVFMT_TS_DISCONT
 JOINT_PACKETS = 3  # of a stream before a joint, which FFmpeg may call corrupt because of what follows
 CUT_SECONDS = 1.0  # packets that end this much before the announced end mean a cut file
+LONGEST_SECONDS = 100 * 3600.0  # times beyond it are damage, and would be waited for and filled with silence
+MOST_PIXELS = 1 << 26  # of a displayed frame: twice 8K; more is damage, and would not fit in memory
+PIXEL_ASPECTS = (1 / 16, 16.0)  # width over height of a pixel; beyond it is damage
 FALLBACK_FRAME_RATE = 25.0  # where neither packets nor stream say one
 # (right, down) of the picture's first axis in a display matrix -> quarter turns to the left that np.rot90 needs
 QUARTER_TURNS = {(1, 0): 0, (0, 1): 3, (-1, 0): 2, (0, -1): 1}
@@ -95,6 +99,8 @@ def open_container(path: Path):
     """
     if av is None:
         raise ImportError("reading video and audio needs PyAV: pip install av")
+    if _begins_with(path, CONCAT_MARK):  # one that names itself is opened until the process can open no file at all
+        raise ValueError(f"{path.name} is a list of other files (ffconcat), not a video; name the files themselves")
     try:
         # Named as a file, so that no name ("scene:1.mp4", "concat:a|b") acts as a protocol, and no playlist leaves it.
         return av.open(f"file:{path.absolute()}", options=dict(FILES_ONLY), metadata_errors="replace")
@@ -107,8 +113,12 @@ def open_container(path: Path):
 
 def _begins_like_mp4(path: Path) -> bool:
     """True for files whose first box, after its four bytes of length, is `ftyp`: mp4, mov, m4a."""
+    return _begins_with(path, b"ftyp", offset=4)
+
+
+def _begins_with(path: Path, mark: bytes, *, offset: int = 0) -> bool:
     with path.open("rb") as file:
-        return file.read(8)[4:] == b"ftyp"
+        return file.read(offset + len(mark))[offset:] == mark
 
 
 def clock_zero_seconds(container) -> float:
@@ -154,6 +164,7 @@ def index_media(path: Path, *, audio_track: int | None = None, language: str | N
         notes = _stream_notes(container, track=track)
         warnings = (*_start_notes(container), *packets.warnings, *notes)
         sound = MediaIndex(None, has_audio, packets.end_seconds, warnings, packets.clock, track)
+        _check_times(path, packets.end_seconds)
         if stream is None:
             return sound
         first_frame = _decode_first_frame(path)
@@ -162,6 +173,11 @@ def index_media(path: Path, *, audio_track: int | None = None, language: str | N
                 raise ValueError(f"no frame of {path.name} can be decoded")
             return replace(sound, warnings=(*warnings, "no frame of the video can be decoded"))
         video, notes = _video_index(stream, packets, first_frame)
+        _check_times(path, video.end_seconds)
+        if video.width * video.height > MOST_PIXELS:
+            raise ValueError(
+                f"{path.name} has frames of {video.width} x {video.height} pixels, more than {MOST_PIXELS}"
+            )
     end = max(sound.end_seconds, video.end_seconds)
     return replace(sound, video=video, end_seconds=end, warnings=(*warnings, *notes))
 
@@ -173,6 +189,13 @@ def _stream_notes(container, *, track: int) -> tuple[str, ...]:
         notes = (f"of {count} video streams the first one is read",)
     tracks = container.streams.audio
     return (*notes, audio_track_note(tracks, number=track)) if len(tracks) > 1 else notes
+
+
+def _check_times(path: Path, end_seconds: float) -> None:
+    if not end_seconds <= LONGEST_SECONDS:
+        raise ValueError(
+            f"{path.name} is damaged: its times go on until {end_seconds:.0f} s, more than {LONGEST_SECONDS:.0f} s"
+        )
 
 
 def index_sound(path: Path, *, audio_track: int | None = None, language: str | None = None) -> MediaIndex:
@@ -367,6 +390,8 @@ def _picture_notes(stream, frame) -> tuple[str, ...]:
 
 
 def _display_size(stream, frame, *, quarter_turns: int) -> tuple[int, int]:
-    pixel_aspect = stream.sample_aspect_ratio
-    width = round(frame.width * float(pixel_aspect)) if pixel_aspect else frame.width
+    pixel_aspect = float(stream.sample_aspect_ratio or 1)
+    if not PIXEL_ASPECTS[0] <= pixel_aspect <= PIXEL_ASPECTS[1]:
+        pixel_aspect = 1.0
+    width = max(1, round(frame.width * pixel_aspect))
     return (frame.height, width) if quarter_turns % 2 else (width, frame.height)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,6 +21,8 @@ from .frame_folder import FrameFolder
 from .waveforms import float_waveform
 
 DOWNLOAD_TIMEOUT_SECONDS = 30.0  # without a byte
+LONGEST_DOWNLOAD_SECONDS = 4 * 3600.0  # a server may send a byte now and then for ever
+LARGEST_DOWNLOAD_BYTES = 32 << 30  # and without end: a film of two hours has 2 to 20 GB
 COPY_BYTES = 1 << 20
 
 
@@ -152,12 +155,35 @@ def _checked(path: Path, *, name: str | None = None) -> Path:
     return path
 
 
+class _WebRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows an address to http and https alone; urllib would go on to ftp."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not is_url(newurl):
+            raise urllib.error.HTTPError(newurl, code, f"redirected to {newurl!r}, no web address", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _download(url: str, file: BinaryIO) -> None:
+    opener = urllib.request.build_opener(_WebRedirects)
     try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response:
+        with opener.open(url, timeout=DOWNLOAD_TIMEOUT_SECONDS) as response:
             expected = response.headers.get("Content-Length")
-            shutil.copyfileobj(response, file, COPY_BYTES)
+            _copy_within_limits(response, file, url=url)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise OSError(f"{url} could not be downloaded: {error}") from error
     if expected is not None and file.tell() < int(expected):
         raise OSError(f"the download of {url} ended after {file.tell()} of {expected} bytes")
+
+
+def _copy_within_limits(response: Any, file: BinaryIO, *, url: str) -> None:
+    deadline = time.monotonic() + LONGEST_DOWNLOAD_SECONDS
+    while block := response.read1(COPY_BYTES):
+        file.write(block)
+        if file.tell() > LARGEST_DOWNLOAD_BYTES:
+            raise ValueError(f"{url} is larger than {LARGEST_DOWNLOAD_BYTES} bytes, the most that is downloaded")
+        if time.monotonic() > deadline:
+            raise ValueError(
+                f"the download of {url} took more than {LONGEST_DOWNLOAD_SECONDS:.0f} s and was given up after "
+                f"{file.tell()} bytes"
+            )

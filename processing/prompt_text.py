@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ SPECIAL_TOKENS = (VIDEO_TOKEN, AUDIO_TOKEN, UTTERANCE_END_TOKEN)
 
 MAX_SPEAKER_LENGTH = 40  # characters; longer speaker names are cut
 ELLIPSIS = "..."
+DEEPEST_NESTING = 8  # of control tokens in one another
 
 # Control tokens of common chat formats, whatever the tokenizer: <|im_end|>, <s>, </s>, [INST], <<SYS>>, <eos>.
 _CONTROL_TOKEN = re.compile(
@@ -75,13 +77,16 @@ def _visible(character: str, *, keep: str) -> str:
 
 def _without_tokens(text: str, special_tokens: Iterable[str]) -> str:
     literal = [token for token in special_tokens if token.strip()]
-    while True:
+    for nesting in count():
+        if nesting == DEEPEST_NESTING:  # each pass takes one level out: a thousand levels are an attack, no words
+            text = text.replace("<|", " ").replace("|>", " ")
         cleaned = _CONTROL_TOKEN.sub(" ", text)
         for token in literal:
             cleaned = cleaned.replace(token, " ")
         if cleaned == text:
             return cleaned
         text = cleaned
+    raise AssertionError("each pass shortens the text")
 
 
 def sanitize_utterance(utterance: Utterance, *, special_tokens: Iterable[str] = ()) -> Utterance:
@@ -205,6 +210,26 @@ def clip_conversation(
     if answer is not None:
         messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
     return messages
+
+
+def conversation_text(conversation: Sequence[dict[str, Any]]) -> str:
+    """Returns the words of a conversation in the chat template's layout, without control tokens and streams.
+
+    A language model of another family is given them in its own chat template.
+    """
+    blocks = [block for message in conversation for block in message["content"]]
+    lines: list[str] = []
+    number = 0
+    for block in blocks:
+        if block["type"] == "text":
+            lines.append(block["text"])
+        elif block["type"] == "utterance":
+            number += 1
+            speaker = f"{block['speaker']}: " if block["speaker"] else ""
+            words = f'"{block["text"]}"' if block["text"] else ""
+            lines.append(f"[{number}] {block['start']:.1f}-{block['end']:.1f} s {speaker}{words}".rstrip())
+            lines += block["evidence"]
+    return "\n".join(lines)
 
 
 def utterance_block(utterance: Utterance, *, offset: float = 0.0, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:

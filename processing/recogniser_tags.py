@@ -40,7 +40,6 @@ _PIPED = re.compile(rf"<\|(?!{_CHAT_TOKEN})\s*([^<>|]{{1,40}}?)\s*\|>", re.IGNOR
 _LEADING = re.compile(r"^\s*(?:<(?!(?:bos|eos|pad|unk)>)(?:[A-Za-z]{2,12}|\d+\.\d+)>\s*){2,}")
 _TRAILING = re.compile(r"\s*<\d+\.\d+>\s*$")
 _WHISPER_CPP = re.compile(r"\[(_BEG_|_TT_\d+|_SOT_|_EOT_|BLANK_AUDIO)\]")
-_EMOJI_ENDS = re.compile(rf"^\s*(?:[{''.join(EMOJI_TAGS)}]\s*)+|(?:\s*[{''.join(EMOJI_TAGS)}])+\s*$")
 _ANGLED = re.compile(r"<([^<>]+)>")
 _TIME = re.compile(r"\d+\.\d+|_TT_\d+|_BEG_")  # a timestamp, redundant with the utterance's times
 MAX_NAMED_TAGS = 8  # in the warning
@@ -58,16 +57,27 @@ def strip_tags(text: str) -> tuple[str, tuple[str, ...]]:
         tags.extend(_ANGLED.findall(match[0]))
         return " "
 
-    def emoji(match: re.Match[str]) -> str:
-        tags.extend(EMOJI_TAGS[character] for character in match[0] if character in EMOJI_TAGS)
-        return " "
-
     stripped = _WHISPER_CPP.sub(piped, _PIPED.sub(piped, text))
     stripped = _TRAILING.sub("", _LEADING.sub(angled, stripped))
-    stripped = _EMOJI_ENDS.sub(emoji, stripped)
+    start, end = _emoji_ends(stripped)
+    tags += [EMOJI_TAGS[sign] for sign in stripped[:start] + stripped[end:] if sign in EMOJI_TAGS]
+    stripped = stripped[start:end]
     if stripped == text:
         return text, ()
     return " ".join(stripped.split()), tuple(dict.fromkeys(tag for tag in tags if not _TIME.fullmatch(tag)))
+
+
+def _emoji_ends(text: str) -> tuple[int, int]:
+    """Where the words begin and end between the emoji at both ends; blanks are left where no emoji stands there."""
+    start, end = 0, len(text)
+    while start < end and (text[start].isspace() or text[start] in EMOJI_TAGS):
+        start += 1
+    while end > start and (text[end - 1].isspace() or text[end - 1] in EMOJI_TAGS):
+        end -= 1
+    return (
+        start if not text[:start].isspace() else 0,
+        end if not text[end:].isspace() else len(text),
+    )
 
 
 def without_tags(utterance: Utterance) -> Utterance:

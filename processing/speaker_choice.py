@@ -190,11 +190,11 @@ def mouth_opening_curve(crops: np.ndarray, times: np.ndarray) -> Curve:
 
 def voice_energy_curve(waveform: np.ndarray, *, sampling_rate: int, start_seconds: float = 0.0) -> Curve:
     """Loudness in dB of a mono waveform that starts at `start_seconds`, one value per `ENERGY_WINDOW_SECONDS`."""
-    window = max(1, round(ENERGY_WINDOW_SECONDS * sampling_rate))
-    count = len(waveform) // window
-    blocks = waveform[: count * window].reshape(count, window).astype(np.float64)
+    samples_per_value = max(1, round(ENERGY_WINDOW_SECONDS * sampling_rate))
+    count = len(waveform) // samples_per_value
+    blocks = waveform[: count * samples_per_value].reshape(count, samples_per_value).astype(np.float64)
     levels = 20 * np.log10(np.maximum(np.sqrt(np.mean(blocks**2, axis=1)), SILENCE))
-    return Curve(start_seconds + (np.arange(count) + 0.5) * window / sampling_rate, levels)
+    return Curve(start_seconds + (np.arange(count) + 0.5) * samples_per_value / sampling_rate, levels)
 
 
 def _region(points: np.ndarray, *, reach: tuple[float, float], side: int) -> tuple[slice, slice]:

@@ -109,9 +109,11 @@ def group_voices(vectors: np.ndarray, *, seconds: np.ndarray) -> np.ndarray:
         return np.zeros(len(vectors), dtype=int)
     tree = linkage(vectors, "average", metric="cosine")
     groups = fcluster(tree, MAX_SPEAKER_DISTANCE, "monocrit", monocrit=normalized_distances(tree))
-    spoken = np.bincount(groups, weights=seconds)
+    speech_seconds = np.bincount(groups, weights=seconds)
     required = min(MIN_SPEAKER_SECONDS, MIN_SPEAKER_SHARE * float(seconds.sum()))
-    large = [group for group in np.unique(groups) if spoken[group] >= required] or [int(np.argmax(spoken))]
+    large = [group for group in np.unique(groups) if speech_seconds[group] >= required] or [
+        int(np.argmax(speech_seconds))
+    ]
     distances = np.stack([1 - (vectors @ vectors[groups == group].T).mean(axis=1) for group in large], axis=1)
     joined = groups.copy()
     for group in np.setdiff1d(groups, large):
@@ -201,9 +203,11 @@ def _segments(waveform: np.ndarray, start: float, end: float) -> list[tuple[floa
 
 def _levels(waveform: np.ndarray) -> np.ndarray:
     """Power over time, one value per `LEVEL_SECONDS`, smoothed."""
-    window = round(LEVEL_SECONDS * SAMPLING_RATE)
-    count = len(waveform) // window
-    power = np.mean(waveform[: count * window].reshape(count, window) ** 2, axis=1, dtype=np.float64)
+    samples_per_level = round(LEVEL_SECONDS * SAMPLING_RATE)
+    count = len(waveform) // samples_per_level
+    power = np.mean(
+        waveform[: count * samples_per_level].reshape(count, samples_per_level) ** 2, axis=1, dtype=np.float64
+    )
     return np.convolve(power, np.hanning(SMOOTHED_LEVELS + 2)[1:-1], mode="same")
 
 

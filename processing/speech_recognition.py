@@ -114,9 +114,11 @@ class SpeechRecognizer:
     """Recognises utterances in audio; greedy decoding, so results are reproducible."""
 
     def __init__(self, whisper: Whisper, *, voice_embedder: VoiceEmbedder | None = None):
-        """Args:
-        whisper: recognises words and languages.
-        voice_embedder: splits segments at speaker changes without a pause; None does not split.
+        """Creates a recogniser.
+
+        Args:
+            whisper: recognises words and languages.
+            voice_embedder: splits segments at speaker changes without a pause; None does not split.
         """
         if silero_vad is None:
             raise ImportError("speech recognition needs the package silero-vad")
@@ -213,7 +215,7 @@ class SpeechRecognizer:
         With a `voice_embedder`, segments are split at speaker changes.
         """
         with self._vad_lock, _single_thread():
-            found = silero_vad.get_speech_timestamps(
+            timestamps = silero_vad.get_speech_timestamps(
                 torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32)),
                 self._vad,
                 threshold=SPEECH_THRESHOLD,
@@ -223,7 +225,7 @@ class SpeechRecognizer:
                 min_silence_duration_ms=MIN_PAUSE_MS,
                 speech_pad_ms=PADDING_MS,
             )
-        spans = [(entry["start"] / SAMPLING_RATE, entry["end"] / SAMPLING_RATE) for entry in found]
+        spans = [(entry["start"] / SAMPLING_RATE, entry["end"] / SAMPLING_RATE) for entry in timestamps]
         segments = join_short_spans(spans)
         if self.voice_embedder is None:
             return segments
@@ -286,8 +288,8 @@ class SpeechRecognizer:
 
         Segments with low confidence are decoded again with full context. task: None gives English for any language.
         """
-        found = self._decode(segments, languages, task=task)
-        retries = [index for index, (words, reason) in enumerate(found) if reason is not None and words.text]
+        results = self._decode(segments, languages, task=task)
+        retries = [index for index, (words, reason) in enumerate(results) if reason is not None and words.text]
         if retries:
             waveforms = [
                 _cut(waveform, segments[index].start_seconds, segments[index].end_seconds) for index in retries
@@ -299,8 +301,8 @@ class SpeechRecognizer:
             ]
             second = self._decode(full_context, [languages[index] for index in retries], task=task)
             for index, result in zip(retries, second, strict=True):
-                found[index] = result
-        return found
+                results[index] = result
+        return results
 
     def _decode(
         self, segments: Sequence[_Segment], languages: Sequence[str], *, task: str | None

@@ -24,12 +24,12 @@ SUBTITLE_SUFFIXES = {".srt", ".vtt", ".ass", ".ssa", ".sub", ".smi", ".sami", ".
 
 _TIMING = re.compile(r"\s*(?P<start>\S[^<>]{0,20}?)\s*-->\s*(?P<end>[^\s<>]\S*)(?:\s.*)?$")
 _NOTES = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]+)>")  # no [^>]+: a text of "<v <v <v" would take its length squared
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|\{\\[^{}]*\}")
 _TIME_TAG = re.compile(r"<(\d[\d:.]*)>")
 # "Anna:", "DR. MILLER:", "[SPEAKER_00]:": up to three capitalised words. Marked voices of VTT stand in \x02...\x03.
 _SPEAKER = re.compile(
-    r"\s*(?:\x02(?P<voice>[^\x03]+)\x03"
+    r"\s*(?:\x02(?P<voice>[^\x02\x03]+)\x03"
     r"|\[(?P<label>[^\]:]{1,40})\]\s*[::]"
     r"|(?P<name>[^\W\d_a-z][\w.'-]*(?: [^\W\d_a-z][\w.'-]*){0,2})\s*[::](?=\s|$))\s*"
 )
@@ -81,8 +81,8 @@ def subtitle_entries(text: str, *, name: str, frame_rate: float | None) -> Entry
     known = "ass" if text.startswith("[Script Info]") else None
     try:
         file = pysubs2.SSAFile.from_string(text, format_=known, fps=frame_rate)
-    except (pysubs2.Pysubs2Error, ValueError) as error:
-        raise ValueError(f"{name} cannot be read as subtitles: {error}") from None
+    except Exception as error:  # its readers raise whatever a broken file makes them stumble over
+        raise ValueError(f"{name} cannot be read as subtitles: {error or type(error).__name__}") from None
     entries = []
     for event in file:
         if event.is_comment:
@@ -97,7 +97,7 @@ def split_speaker(text: str) -> tuple[str | None, str]:
     match = _SPEAKER.match(text)
     speaker = match and (match["voice"] or match["label"] or match["name"])
     words = text[match.end() :] if match and speaker else text
-    words = re.sub(r"\s*\x02([^\x03]+)\x03", r" \1: ", words)
+    words = re.sub(r"\x02([^\x02\x03]+)\x03", r" \1: ", words)
     return (speaker.strip() if speaker else None), " ".join(words.split())
 
 

@@ -133,9 +133,9 @@ def transcript_question(question: str, *, utterances: Sequence[Utterance]) -> st
         f"{line.start_seconds:.1f} - {line.end_seconds:.1f} seconds, {sanitize_text(line.text)}. "
         for line in utterances[1::step]
     ]
-    spoken = "".join(lines) or "None."
+    transcript = "".join(lines) or "None."
     return (
-        f"Transcribed speech: {spoken} "
+        f"Transcribed speech: {transcript} "
         f"Based on the video content and possible transcribed speech, {question[:1].lower()}{question[1:]}"
     )
 

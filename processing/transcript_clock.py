@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ DROP_FRAME_RATE = 30_000 / 1001
 # and none shorter than 100 ms.
 LONGEST_TYPICAL_SECONDS = 100
 SHORTEST_WORD_MILLISECONDS = 20
+LARGEST_NUMBER = 1e10  # in seconds or milliseconds: beyond it a number is no time, and sums lose their fraction
+LONGEST_TEXT = 40  # characters of a time; matching a longer text of digits would take its length squared
 FASTEST_SPEECH = 100  # characters a second; people reach 25
 
 
@@ -48,9 +49,16 @@ def read_time(value: Any, *, frame_rate: float | None = None) -> Time | None:
         value: As it stands in the transcript.
         frame_rate: Frames a second of clock times that count frames; see `choose_frame_rate`.
     """
+    time = _read_time(value, frame_rate=frame_rate)
+    return time if time is not None and abs(time.value) <= LARGEST_NUMBER else None
+
+
+def _read_time(value: Any, *, frame_rate: float | None) -> Time | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Time(float(value)) if math.isfinite(value) else None
-    text = str(value if value is not None else "").strip()
+        return Time(float(value)) if -LARGEST_NUMBER <= value <= LARGEST_NUMBER else None
+    text = "" if value is None else str(value).strip()
+    if len(text) > LONGEST_TEXT:
+        return None
     if clock := _CLOCK.fullmatch(text):
         minutes = int(clock["hours"] or 0) * 60 + int(clock["minutes"])
         return Time(minutes * 60 + float(clock["seconds"].replace(",", ".")), unit_is_known=True)

@@ -113,10 +113,10 @@ def _text_entries(text: str, *, suffix: str, name: str, media: MediaFacts) -> En
 def _load_json(text: str, *, name: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as whole:
+    except (ValueError, RecursionError) as whole:  # also for a number of too many digits, and lists nested too deeply
         try:
             return [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise ValueError(f"{name} is broken JSON: {whole}") from None
 
 

@@ -83,27 +83,37 @@ def _find(data: Any) -> tuple[list[Any], Unit | None, bool] | None:
             if _is_list(data.get(key)):
                 return list(data[key]), unit, False
         return (list(data["words"]), None, True) if _is_list(data.get("words")) else None
-    if any(isinstance(entry, Mapping) and "sentence_info" in entry for entry in data):
-        return [sentence for entry in data for sentence in entry.get("sentence_info", ())], "milliseconds", False
-    return (list(data), None, False) if all(not isinstance(entry, (str, bytes)) for entry in data) else None
+    if not _is_list(data):
+        return None
+    values = list(data)
+    informed = [entry.get("sentence_info") for entry in values if isinstance(entry, Mapping)]
+    if any(info is not None for info in informed):
+        return [sentence for info in informed if _is_list(info) for sentence in info or ()], "milliseconds", False
+    return (values, None, False) if all(not isinstance(entry, (str, bytes)) for entry in values) else None
 
 
 def _find_channel(results: Mapping[str, Any]) -> tuple[list[Any], Unit | None, bool] | None:
     """Deepgram's words, where no utterances were asked for."""
     channels = results.get("channels")
-    alternatives = channels[0].get("alternatives") if _is_list(channels) and channels else None
-    return _find(alternatives[0]) if _is_list(alternatives) and alternatives else None
+    first = channels[0] if isinstance(channels, Sequence) and channels else None
+    alternatives = first.get("alternatives") if isinstance(first, Mapping) else None
+    return _find(alternatives[0]) if isinstance(alternatives, Sequence) and alternatives else None
 
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, (Sequence, Iterator)) and not isinstance(value, (str, bytes))
 
 
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value) == 2
+
+
 def _look_like_words(values: Sequence[Any]) -> bool:
     """Whether each chunk is one short word: transformers gives words and sentences in the same form."""
-    texts = [words_of(value) for value in values if isinstance(value, Mapping) and "timestamp" in value]
+    marked = [value for value in values if isinstance(value, Mapping) and _is_pair(value.get("timestamp"))]
+    texts = [words_of(value) for value in marked]
     if len(texts) < max(FEWEST_WORDS, len(values)) or any(len((text or "").split()) > 1 for text in texts):
         return False
-    times = [(read_time(value["timestamp"][0]), read_time(value["timestamp"][1])) for value in values]
+    times = [(read_time(value["timestamp"][0]), read_time(value["timestamp"][1])) for value in marked]
     lengths = [end.value - start.value for start, end in times if start is not None and end is not None]
     return bool(lengths) and float(np.median(lengths)) < LONGEST_TYPICAL_WORD_SECONDS

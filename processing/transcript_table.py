@@ -18,7 +18,10 @@ def table_entries(text: str, *, name: str, formats: str) -> EntryList:
     """
     lines = [line for line in text.splitlines() if line.strip()]
     delimiter = max("\t;,|", key=lambda mark: min(line.count(mark) for line in lines[:20]))
-    rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    except csv.Error as error:  # such as a cell without end, after a quote that nothing closes
+        raise ValueError(f"{name} is a table that cannot be read: {error}") from None
     header = [cell.strip().lower() for cell in rows[0]]
     if set(header) & set(START_NAMES):
         body = rows[1:]

@@ -41,8 +41,8 @@ def align_utterances(
     untagged = [without_tags(utterance) for utterance in utterances]
     tags = tags_warning(untagged)
     warnings = [] if tags is None else [tags]
-    spoken = _drop_empty(untagged, warnings)
-    ordered = _sort(spoken, warnings)
+    with_words = _drop_empty(untagged, warnings)
+    ordered = _sort(with_words, warnings)
     inside = _clip_to_end(ordered, duration_seconds, warnings)
     separate = _split_overlaps(_drop_duplicates(inside, warnings), warnings)
     aligned = _lengthen(separate, duration_seconds, warnings)
@@ -96,7 +96,7 @@ def _split_overlaps(utterances: list[Utterance], warnings: list[str]) -> list[Ut
         overlap = first.end_seconds - second.start_seconds
         if overlap <= 0:
             continue
-        middle = (second.start_seconds + first.end_seconds) / 2
+        midpoint = (second.start_seconds + first.end_seconds) / 2
         two_speakers = first.speaker and second.speaker and first.speaker != second.speaker
         if two_speakers or second.end_seconds <= first.end_seconds or first.start_seconds == second.start_seconds:
             warnings.append(
@@ -104,9 +104,9 @@ def _split_overlaps(utterances: list[Utterance], warnings: list[str]) -> list[Ut
             )
             continue
         if overlap > TOLERANCE_SECONDS:
-            warnings.append(f"{_span(first)} and {_span(second)} overlap: they now meet at {middle:.2f} s")
-        separate[index] = replace(first, end_seconds=middle)
-        separate[index + 1] = replace(second, start_seconds=middle)
+            warnings.append(f"{_span(first)} and {_span(second)} overlap: they now meet at {midpoint:.2f} s")
+        separate[index] = replace(first, end_seconds=midpoint)
+        separate[index + 1] = replace(second, start_seconds=midpoint)
     return separate
 
 

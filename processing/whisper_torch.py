@@ -56,7 +56,7 @@ class TorchWhisper:
 
     @torch.inference_mode()
     def encode(self, waveforms: Sequence[np.ndarray], *, context_seconds: int) -> list[torch.Tensor]:
-        """Returns encoder states (1, T, D) of each waveform; `context_seconds` is ignored, the input is always 30 s."""
+        """Returns encoder states (1, T, D) of each waveform; `context_seconds` is ignored, inputs are 30 s."""
         inputs = self.processor.feature_extractor(waveforms, sampling_rate=SAMPLING_RATE, return_tensors="pt")
         features = inputs["input_features"].to(self.model.device, self.model.dtype)
         return list(self.model.get_encoder()(features).last_hidden_state.split(1))

@@ -15,12 +15,14 @@ from microemo.spaces_demo.page_state import PageState
 from microemo.spaces_demo.private_files import PrivateFiles
 from microemo.spaces_demo.session import Session
 from microemo.spaces_demo.settings import DemoSettings
+from microemo.spaces_demo.uploads_only import uploads_only
 
 KEPT_SECONDS = 1800  # an upload that nobody analyses
 MODEL_QUEUE = "model"  # one queue for all events that need the model
 CONSENT = (
     "I may use this recording and its people agreed. I will not use the result at work, in education or for diagnosis."
 )
+CONSENT_MISSING = "Nothing was started: this box has to be ticked first."
 PROMISE = (
     "Your files serve this one answer and are then deleted from the server, also after an error. The video that plays "
     "below is your browser's own copy."
@@ -41,6 +43,7 @@ class Inputs:
     mode: gr.Dropdown
     person: gr.Dropdown
     consent: gr.Checkbox
+    consent_missing: gr.HTML
     button: gr.Button
 
 
@@ -48,7 +51,10 @@ def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
     """The page of `session`."""
     cleaning = (KEPT_SECONDS // 3, KEPT_SECONDS)  # how often, and from which age on
     with gr.Blocks(
-        title="MicroEmo: who felt what, when, and why", analytics_enabled=False, fill_width=True, delete_cache=cleaning
+        title="MicroEmo: what face, voice and words show, and when",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=cleaning,
     ) as page:
         gr.HTML(resource("intro.html"), elem_id="intro")
         with gr.Row(elem_id="examples"):
@@ -70,13 +76,15 @@ def build(session: Session, *, settings: DemoSettings) -> gr.Blocks:
 def _inputs(settings: DemoSettings) -> Inputs:
     with gr.Row(elem_id="inputs"):
         with gr.Column(scale=5, min_width=300):
-            video = gr.Video(
-                label=f"Or your own clip: {settings.limits.in_words()}",
-                sources=["upload", "webcam"],
-                include_audio=True,
-                webcam_options=gr.WebcamOptions(mirror=False),
-                height=306,
-                elem_id="clip",
+            video = uploads_only(
+                gr.Video(
+                    label=f"Or your own clip: {settings.limits.in_words()}",
+                    sources=["upload", "webcam"],
+                    include_audio=True,
+                    webcam_options=gr.WebcamOptions(mirror=False),
+                    height=306,
+                    elem_id="clip",
+                )
             )
         with gr.Column(scale=4, min_width=300):
             with gr.Row():
@@ -90,11 +98,14 @@ def _inputs(settings: DemoSettings) -> Inputs:
                     min_width=180,
                 )
             with gr.Accordion("Add a transcript (else speech is recognised: English)", open=False):
-                transcript = gr.File(label="SRT, VTT, TSV, CSV, JSON", elem_id="transcript", height=110)
+                transcript = uploads_only(gr.File(label="SRT, VTT, TSV, CSV, JSON", elem_id="transcript", height=110))
             consent = gr.Checkbox(label=CONSENT, elem_id="consent")
+            missing = gr.HTML(
+                f"<p role='alert'>{CONSENT_MISSING}</p>", elem_id="consent-missing", visible=False, padding=False
+            )
             button = gr.Button("Analyse", variant="primary", elem_id="analyse")
             gr.HTML(f"<p>{PROMISE}</p>", elem_id="promise")
-    return Inputs(video, transcript, mode, person, consent, button)
+    return Inputs(video, transcript, mode, person, consent, missing, button)
 
 
 def _connect(
@@ -119,6 +130,9 @@ def _connect(
     )
     inputs.video.clear(_forget, [taken], [taken], **aside)
     words.upload(partial(_receive_words, session), [words], [words, view], **aside)
+    # Beside the box, and for as long as it is missing: the message of `_check` goes away by itself.
+    inputs.button.click(_consent_missing, [consent], [inputs.consent_missing], **aside)
+    consent.change(_consent_given, [consent], [inputs.consent_missing], **aside)
     inputs.button.click(partial(_check, session), [taken, inputs.video, consent, person], None, **asked).success(
         session.analyse, [taken, words, inputs.mode, person, consent, media], [view], **shown
     ).success(lambda: (None, None, None), None, [taken, inputs.video, words], **aside)
@@ -161,6 +175,14 @@ def _check(session: Session, taken: PrivateFiles | None, video: str | None, cons
         session.check(taken, consent=consent, person=person)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
+
+
+def _consent_missing(consent: bool) -> dict[str, Any]:
+    return gr.update(visible=not consent)
+
+
+def _consent_given(consent: bool) -> dict[str, Any]:
+    return gr.update(visible=False) if consent else gr.skip()
 
 
 def _forget(files: PrivateFiles | None) -> None:

@@ -57,11 +57,11 @@ class Finished:
 News = Stage | Grown | Failed | Finished
 
 
-def work(job: Job, *, analyzer: EmotionAnalyzer, tell: Callable[[News], None]) -> None:
-    """Analyses `job` and tells all news of it, `Finished` or `Failed` last; raises nothing."""
+def work(job: Job, *, loaded: EmotionAnalyzer, tell: Callable[[News], None]) -> None:
+    """Analyses `job` with `loaded` and tells all news of it, `Finished` or `Failed` last; raises nothing."""
     try:
         request = AnalysisRequest(transcript=job.transcript, mode=job.mode, person=job.person)
-        news = analyzer.iter_reports(
+        news = loaded.iter_reports(
             job.video, request, progress=lambda name, done, total: tell(Stage(name, done, total))
         )
         for report in news:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.spaces_demo import appearance, interface
 from microemo.spaces_demo.examples import EXAMPLES
+from microemo.spaces_demo.server_files import ServerFiles
 from microemo.spaces_demo.session import Runner, Session
 from microemo.spaces_demo.settings import DemoSettings
+from microemo.spaces_demo.uploads_only import NoFetching
 from microemo.spaces_demo.worker import WorkerPool
 from microemo.spaces_demo.zero_gpu import gpu_runner, is_zero_gpu
 
@@ -31,13 +32,18 @@ def launch(
     run: Runner,
     *,
     settings: DemoSettings,
+    files: ServerFiles,
     host: str | None = None,
     port: int | None = None,
     open_browser: bool = False,
     wait: bool = True,
 ) -> tuple[gr.Blocks, str]:
-    """Serves the page; returns it and its address, after the end where `wait`."""
-    session = Session(run, limits=settings.limits, uploads=Path(get_upload_folder()))
+    """Serves the page; returns it and its address, after the end where `wait`.
+
+    Args:
+        files: of `server_files`, which outlive the page.
+    """
+    session = Session(run, limits=settings.limits, files=files)
     page = interface.build(session, settings=settings)
     _, address, _ = page.launch(
         server_name=host,
@@ -45,6 +51,7 @@ def launch(
         inbrowser=open_browser,
         prevent_thread_lock=not wait,
         allowed_paths=[str(example.video) for example in EXAMPLES],
+        app_kwargs={"middleware": [Middleware(NoFetching)]},
         max_file_size=f"{settings.limits.max_megabytes}mb",
         theme=appearance.theme(),
         css=appearance.style(),

@@ -30,9 +30,9 @@ class PrivateFiles:
             path.unlink(missing_ok=True)
 
 
-def new_folder() -> PrivateFiles:
-    """An empty folder that only this server's user can read."""
-    return PrivateFiles(Path(tempfile.mkdtemp(prefix="microemo-demo-")))
+def new_folder(parent: Path) -> PrivateFiles:
+    """An empty folder in `parent` that only this server's user can read."""
+    return PrivateFiles(Path(tempfile.mkdtemp(dir=parent)))
 
 
 def add(files: PrivateFiles, path: str | Path, *, uploads: Path) -> PrivateFiles:

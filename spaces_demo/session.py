@@ -8,15 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+from microemo.data.package_weights import WeightDownloadError
 from microemo.inference.analyzer import Mode
 from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.jobs import FAULT, Failed, Grown, Job, News
 from microemo.spaces_demo.limits import Limits, check_person, check_transcript, check_video
 from microemo.spaces_demo.page_state import PageState, page_states
 from microemo.spaces_demo.private_files import PrivateFiles, add, new_folder
+from microemo.spaces_demo.server_files import ServerFiles
 
 logger = logging.getLogger(__name__)
 NO_CLIP = "Please choose or record a clip first."
+NO_EXAMPLE = "This example cannot be downloaded now. The others need no download."
 NO_CONSENT = "Please confirm the statement above the button first."
 Runner = Callable[[Job], Iterator[News]]
 
@@ -26,13 +29,13 @@ class Session:
 
     Args:
         run: analyses a job.
-        uploads: the folder where the web server stores uploads.
+        files: where the web server stores uploads, and where requests keep their copies.
     """
 
-    def __init__(self, run: Runner, *, limits: Limits, uploads: Path) -> None:
+    def __init__(self, run: Runner, *, limits: Limits, files: ServerFiles) -> None:
         self.run = run
         self.limits = limits
-        self.uploads = uploads
+        self.files = files
 
     def receive(self, video: str) -> PrivateFiles:
         """The visitor's own copy of a fresh upload.
@@ -46,9 +49,9 @@ class Session:
         replace(self._looked_at(transcript, check=check_transcript), stored=()).delete()
 
     def _looked_at(self, path: str, *, check: Callable[..., None]) -> PrivateFiles:
-        taken = new_folder()
+        taken = new_folder(self.files.requests)
         try:
-            taken = add(taken, path, uploads=self.uploads)
+            taken = add(taken, path, uploads=self.files.uploads)
             check(taken.files[0], limits=self.limits)
         except ValueError:
             taken.delete()
@@ -94,8 +97,14 @@ class Session:
     def analyse_example(self, name: str, mode: Mode) -> Iterator[dict[str, Any]]:
         """As `analyse`, for an example; it needs no consent and stays."""
         example = next(example for example in EXAMPLES if example.name == name)
-        job = Job(example.video, mode=mode)
-        for state in page_states(self.run(job), job=job, media=str(example.video)):
+        try:
+            video = example.fetch()
+        except WeightDownloadError:
+            logger.exception("an example could not be fetched")
+            yield PageState(problem=NO_EXAMPLE).as_value()
+            return
+        job = Job(video, mode=mode)
+        for state in page_states(self.run(job), job=job, media=str(video)):
             yield state.as_value()
 
     def report_json(self, video: str | None, transcript: str | None, mode: Mode, person: str, consent: bool) -> str:
@@ -132,7 +141,7 @@ class Session:
     ) -> tuple[Job, PrivateFiles]:
         """The job that is asked for, and the files that it needs."""
         if transcript is not None:
-            taken = add(taken, transcript, uploads=self.uploads)
+            taken = add(taken, transcript, uploads=self.files.uploads)
         try:
             self.check(taken, consent=consent, person=person)
             if mode not in get_args(Mode):

@@ -35,7 +35,7 @@ def gpu_runner(analyzer: EmotionAnalyzer) -> Callable[[Job], Iterator[News]]:
 def listen(job: Job, *, analyzer: EmotionAnalyzer) -> Iterator[News]:
     """Yields the news of `job` while a thread works on it."""
     told: queue.SimpleQueue[News] = queue.SimpleQueue()
-    threading.Thread(target=work, args=(job,), kwargs={"analyzer": analyzer, "tell": told.put}, daemon=True).start()
+    threading.Thread(target=work, args=(job,), kwargs={"loaded": analyzer, "tell": told.put}, daemon=True).start()
     while True:
         news = told.get()
         yield news

@@ -1,1 +1,1 @@
-"""Clips with known truth, made from photographs."""
+"""Synthetic clips with exact ground truth, made from photographs."""

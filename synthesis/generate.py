@@ -1,9 +1,9 @@
-"""Clips to files: MP4 and a line of truth each, over several processes, restartable.
+"""Generates clips with several processes; an interrupted run resumes.
 
-OUT/run.json            what was asked for; a restart must ask for the same
-OUT/clips/NAME.mp4      written beside and renamed, so it is whole or absent
-OUT/truth/NAME.json     written after the clip: its presence says that the clip is done
-OUT/truth.jsonl         all lines in the order of their indices, once all clips are done
+OUT/run.json            settings of the run; must be the same when resuming
+OUT/clips/NAME.mp4      written under a temporary name and renamed
+OUT/truth/NAME.json     ground truth, written after the clip and marking it as complete
+OUT/truth.jsonl         all ground truth in the order of the indices, written when all clips are complete
 """
 
 from __future__ import annotations
@@ -36,16 +36,19 @@ from microemo.synthesis.voice.acted_speech import read_recordings
 
 LOCK_FILE = ".lock"
 CLEAN_QUALITY = 18  # H.264 constant rate factor without augmentation
-QUALITY = (18, 33)  # drawn from this range with augmentation
+QUALITY = (18, 33)  # range with augmentation
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run is asked for; folders as text, so that it is its own record.
+    """Settings of a run, JSON-serialisable for `run.json`.
 
-    split: "train", "validation", "test" or "" for all people. goemotions: folder with the words, "" for the package's
-    own. recordings: folders of acted speech. acted_share: of clips whose voice comes from there.
+    Args:
+        split: "train", "validation", "test", or "" for all people.
+        goemotions: folder of GoEmotions for the texts, "" for the texts of the package.
+        recordings: folders of acted speech.
+        acted_share: share of clips with a recorded voice.
     """
 
     count: int
@@ -70,10 +73,10 @@ class RunSettings:
 
 
 def read_materials(settings: RunSettings) -> tuple[tuple[Identity, ...], Sources]:
-    """The people of a run, and where their words and voices come from.
+    """Reads the people, texts and voices of a run.
 
     Raises:
-        ValueError: for a folder that is missing or empty.
+        ValueError: a folder is missing or empty.
     """
     people = read_identities(settings.stills, split=settings.split or None)
     recordings = tuple(recording for folder in settings.recordings for recording in read_recordings(folder))
@@ -82,22 +85,27 @@ def read_materials(settings: RunSettings) -> tuple[tuple[Identity, ...], Sources
 
 
 def create_maker(settings: RunSettings, *, models: FaceModels) -> ClipMaker:
-    """The maker of a run's clips: in memory by `make`, or for files here.
+    """Creates the `ClipMaker` of a run.
 
     Raises:
-        ValueError: as `read_materials`.
+        ValueError: see `read_materials`.
     """
     people, sources = read_materials(settings)
     return ClipMaker(
         seed=settings.seed,
         people=people,
-        tools=FaceTools(
-            detect=create_detector("centerface").detect,
-            mesh=FaceMesh(models.face_mesh),
-            segment=PersonMask(models.person_mask),
-        ),
+        tools=face_tools(models),
         sources=sources,
         settings=settings.clip_settings(),
+    )
+
+
+def face_tools(models: FaceModels) -> FaceTools:
+    """Detector, mesh and mask that look at photographs."""
+    return FaceTools(
+        detect=create_detector("centerface").detect,
+        mesh=FaceMesh(models.face_mesh),
+        segment=PersonMask(models.person_mask),
     )
 
 
@@ -106,13 +114,13 @@ def clip_name(settings: RunSettings, *, index: int) -> str:
 
 
 def missing_clips(settings: RunSettings, *, out: Path) -> list[int]:
-    """Indices whose truth is not there yet."""
+    """Indices of clips without a truth file."""
     truths = {path.name for path in (out / "truth").glob("*.json")}
     return [index for index in range(settings.count) if f"{clip_name(settings, index=index)}.json" not in truths]
 
 
 def write_clip(maker: ClipMaker, *, index: int, out: Path) -> str:
-    """One clip and then its truth; returns its name."""
+    """Writes a clip, then its truth. Returns the name of the clip."""
     planned = maker.plan(index)
     name = planned.truth.clip_id
     quality = CLEAN_QUALITY
@@ -125,12 +133,12 @@ def write_clip(maker: ClipMaker, *, index: int, out: Path) -> str:
         waveform=planned.waveform,
         quality=quality,
     )
-    write_whole(out / "truth" / f"{name}.json", planned.truth.to_json() + "\n")
+    write_atomically(out / "truth" / f"{name}.json", planned.truth.to_json() + "\n")
     return name
 
 
-def write_whole(path: Path, text: str) -> None:
-    """The file with that text, or the file as it was."""
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file under a temporary name and renames it."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
@@ -144,24 +152,24 @@ def generate(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Makes what is missing of a run and returns the path of `truth.jsonl`.
+    """Generates the missing clips of a run and returns the path of `truth.jsonl`.
 
     Args:
-        out: the run's folder; new, or that of the same run that was stopped.
-        processes: 1 works in this process; the number of cores where None.
+        out: the run's folder: a new one, or that of an interrupted run with the same settings.
+        processes: 1 generates in this process; None uses the number of cores.
 
     Raises:
-        ValueError: when `out` holds another run, or as `read_materials`; `out` stays as it was.
-        OSError: when another process works in `out`, or espeak-ng is missing.
+        ValueError: `out` has another run, or see `read_materials`; `out` is then unchanged.
+        OSError: another process writes to `out`, or espeak-ng is missing.
     """
     out = Path(out)
     settings.clip_settings()
-    read_materials(settings)  # what cannot be used is refused here, not in every worker after the run was recorded
+    read_materials(settings)  # raises here instead of in every worker
     for folder in (out / "clips", out / "truth"):
         folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(out):
+    with _locked(out):
         _check_run(settings, out=out)
-        for leftover in (*out.rglob(".*.part"),):  # of a process that was killed
+        for leftover in (*out.rglob(".*.part"),):  # of a killed process
             leftover.unlink(missing_ok=True)
         missing = missing_clips(settings, out=out)
         done = settings.count - len(missing)
@@ -172,21 +180,21 @@ def generate(
             (out / "truth" / f"{clip_name(settings, index=index)}.json").read_text(encoding="utf-8")
             for index in range(settings.count)
         )
-        write_whole(out / "truth.jsonl", "".join(lines))
+        write_atomically(out / "truth.jsonl", "".join(lines))
     return out / "truth.jsonl"
 
 
 def _work(
     settings: RunSettings, *, missing: list[int], out: Path, models: FaceModels, processes: int | None
 ) -> Iterator[str]:
-    """Names of clips as they get done."""
+    """Generates clips and yields their names."""
     workers = min(processes or os.cpu_count() or 1, len(missing))
     if workers <= 1:
         if missing:
             maker = create_maker(settings, models=models)
             yield from (write_clip(maker, index=index, out=out) for index in missing)
         return
-    # Fresh processes: a forked one could inherit locks of OpenCV's and torch's threads.
+    # Not forked, as a forked process could inherit locks of the threads of OpenCV and torch.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_start_worker, initargs=(settings, out, models)
@@ -211,7 +219,7 @@ def _start_worker(settings: RunSettings, out: Path, models: FaceModels) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ends this process as soon as the one that started it is gone: the lock of the folder went with it."""
+    """Exits when the parent process has ended, as the lock of the folder is then released."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -226,7 +234,7 @@ def _write_in_worker(index: int) -> str:
 
 
 @contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
+def _locked(out: Path) -> Iterator[None]:
     try:
         with FileLock(out / LOCK_FILE, timeout=0):
             yield
@@ -235,15 +243,15 @@ def _alone_in(out: Path) -> Iterator[None]:
 
 
 def _check_run(settings: RunSettings, *, out: Path) -> None:
-    """Records the run, or compares it with the record. More clips of the same run may be asked for."""
+    """Writes `run.json`, or compares the settings with it. Only `count` may differ."""
     record = json.loads(json.dumps(asdict(settings)))
     path = out / "run.json"
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differing = sorted(key for key in record if key != "count" and record[key] != before.get(key))
+        previous = json.loads(path.read_text(encoding="utf-8"))
+        differing = sorted(key for key in record if key != "count" and record[key] != previous.get(key))
         if differing:
-            told = ", ".join(f"{key} {before.get(key)!r} -> {record[key]!r}" for key in differing)
-            raise ValueError(f"out ({out}) holds another run: {told}")
+            changes = ", ".join(f"{key} {previous.get(key)!r} -> {record[key]!r}" for key in differing)
+            raise ValueError(f"out ({out}) holds another run: {changes}")
     elif any((out / "truth").glob("*.json")):
         raise ValueError(f"out ({out}) holds clips of an unknown run: run.json is missing")
-    write_whole(path, json.dumps(record, indent=2) + "\n")
+    write_atomically(path, json.dumps(record, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Writes CTranslate2's binary format, and lays a Hugging Face Whisper out as CTranslate2 does."""
+"""Writes CTranslate2's binary format, and converts a Hugging Face Whisper to its variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write_ctranslate2_model(
     specification: str = "WhisperSpec",
     version: int = 6,
 ) -> None:
-    """Writes `variables` in the layout that CTranslate2 4 reads."""
+    """Writes `variables` in the format of CTranslate2 4."""
     pieces = [struct.pack("<I", version), _string(specification), struct.pack("<II", 3, len(variables))]
     for name, values in variables.items():
         shape = struct.pack(f"<B{values.ndim}I", values.ndim, *values.shape)

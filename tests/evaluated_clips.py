@@ -1,4 +1,4 @@
-"""Evaluated clips made by hand: what is true of a clip, and what a report says of it."""
+"""Hand-made evaluated clips: reference labels and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A landmarker for tests whose numbers say whose face it was shown, and when."""
+"""A fake landmarker whose outputs identify the face and the call."""
 
 from __future__ import annotations
 

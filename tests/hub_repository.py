@@ -1,4 +1,4 @@
-"""What a Hub keeps: repositories whose commits are tables of files."""
+"""Repositories of the local Hub; a commit is a table of files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Repository:
         self.commit({}, branch="main", message="initial commit")
 
     def commit(self, files: dict[str, Blob], *, branch: str, message: str) -> str:
-        """Makes a commit of all files of the repository; returns its hash."""
+        """Commits all files of the repository; returns the hash."""
         parent = self.branches.get(branch, "")
         listing = "".join(f"{name} {blob.oid}\n" for name, blob in sorted(files.items()))
         commit = hashlib.sha1(f"{parent}\n{message}\n{listing}".encode()).hexdigest()

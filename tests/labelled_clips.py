@@ -1,4 +1,4 @@
-"""Small labelled clips on disk, in the layouts that data sets are handed out in."""
+"""Small labelled clips on disk, in the published layouts of the data sets."""
 
 from __future__ import annotations
 

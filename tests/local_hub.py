@@ -24,7 +24,7 @@ LFS_SUFFIXES = (".safetensors",)  # goes to LFS at any size, as on the Hub
 
 
 class LocalHub:
-    """The Hub's state, and what tests may ask of it.
+    """The state of the Hub, with an interface for tests.
 
     cut_after: name of a file -> bytes after which its next download breaks off. requests: method, path, Range header.
     """
@@ -60,7 +60,7 @@ class LocalHub:
 
 
 class _Refused(Exception):
-    """An answer that is an error: status, and the code by which the client tells errors apart."""
+    """An error response: status, and the error code for the client."""
 
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
         super().__init__(message)
@@ -69,11 +69,11 @@ class _Refused(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else every small file waits for the network stack
+    disable_nagle_algorithm = True  # avoids delays of small files
     state: LocalHub
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: `LocalHub.requests` keeps what tests ask for."""
+        """Logs nothing; `LocalHub.requests` records the requests for tests."""
 
     def do_GET(self) -> None:
         self._answer("GET")
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    # --- Who may what ----------------------------------------------------------------------------------------------
+    # --- Permissions ----------------------------------------------------------------------------------------------
 
     def _token(self) -> str | None:
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None

@@ -11,7 +11,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the originals; the defaults are the published ones."""
+    """Sizes of the originals; the defaults are those of the published models."""
 
     vision_width: int = 1408
     vision_mlp: int = 6144
@@ -60,7 +60,7 @@ TINY = Sizes(
 
 
 def vit_shapes(sizes: Sizes) -> Shapes:
-    """eva_vit_g.pth: one block more than is used, and the classifier's end."""
+    """eva_vit_g.pth, with an unused last block and the classifier head."""
     width, mlp = sizes.vision_width, sizes.vision_mlp
     shapes: Shapes = {
         "cls_token": (1, 1, width),
@@ -80,7 +80,7 @@ def vit_shapes(sizes: Sizes) -> Shapes:
 
 
 def bert_shapes(module: str, sizes: Sizes, *, depth: int, frequency: int, key_width: int, has_text: bool) -> Shapes:
-    """A Q-Former; without text it has neither word embeddings nor the text's feed-forward."""
+    """A Q-Former; without text it has no word embeddings and no text feed-forward."""
     width, mlp, bert = sizes.width, sizes.mlp, f"{module}.bert"
     shapes: Shapes = {f"{bert}.embeddings.position_ids": (1, sizes.positions)} | norm(
         f"{bert}.embeddings.LayerNorm", width
@@ -157,7 +157,7 @@ def audio_branch_shapes(sizes: Sizes) -> Shapes:
 
 
 def llama_shapes(sizes: Sizes) -> Shapes:
-    """The language model's own names, with the buffers of older files."""
+    """The language model's keys, with the buffers of older files."""
     width, mlp = sizes.llama_width, sizes.llama_mlp
     shapes: Shapes = {
         "model.embed_tokens.weight": (sizes.llama_vocabulary, width),
@@ -183,7 +183,7 @@ def norm(name: str, width: int) -> Shapes:
 
 
 def random_tensors(shapes: Shapes, *, seed: int) -> dict[str, torch.Tensor]:
-    """Values large enough that every tensor matters to the result."""
+    """Random values large enough that every tensor affects the outputs."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for name, shape in shapes.items():

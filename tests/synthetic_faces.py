@@ -1,4 +1,4 @@
-"""Faces for tests: a real one made to move (the NASA portrait of scikit-image), and a detector of red squares."""
+"""Faces for tests: an animated portrait (the astronaut of scikit-image), and a detector of red squares."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def portrait(*, mouth_open: float = 0.0) -> np.ndarray:
 
 
 def place(picture: np.ndarray, *, on: np.ndarray, left: int, top: int) -> None:
-    """Pastes a picture into a frame, in place; what reaches beyond the frame is cut off."""
+    """Pastes a picture into a frame, in place; parts beyond the frame are cropped."""
     height, width = on.shape[:2]
     rows, columns = slice(max(top, 0), min(top + len(picture), height)), slice(max(left, 0), left + picture.shape[1])
     target = on[rows, columns]

@@ -1,4 +1,4 @@
-"""Original files of a tiny TimeChat on the disk, and the configuration and processor that belong to them."""
+"""Original files of a tiny TimeChat, with their config and processor."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class TinyOriginal:
-    """The files, and what is in them."""
+    """The files and their tensors."""
 
     files: OriginalFiles
     vit: Weights
-    bridge: Weights  # the Q-Formers and projections that count: later files over earlier ones
+    bridge: Weights  # the Q-Formers and projections, with later files overriding earlier ones
     llama: Weights
     lora: Weights
 
@@ -97,7 +97,7 @@ def write_llama(folder: Path) -> Weights:
 
 
 def llama_tokenizer() -> LlamaTokenizer:
-    """LLaMA's kind of tokenizer with a token a character: "[" that begins a text is another one than within it."""
+    """A LLaMA-like tokenizer with one token per character; "[" at the start of a text differs from one inside."""
     symbols = ["<unk>", "<s>", "</s>", *string.printable.strip(), "\n", "\u2581", "\u2581["]
     vocabulary = {symbol: index for index, symbol in enumerate(dict.fromkeys(symbols))}
     return LlamaTokenizer(vocab=vocabulary, merges=[("\u2581", "[")])
@@ -120,7 +120,7 @@ def text_settings(*, vocab_size: int) -> dict:
 
 
 def timechat_config(**changes) -> MicroEmoConfig:
-    """The configuration of the tiny originals, with TimeChat's switches."""
+    """The config of the tiny originals, with TimeChat's settings."""
     part = {"hidden_size": TINY.width, "num_attention_heads": HEADS, "intermediate_size": TINY.mlp}
     settings = {
         "vision_config": {
@@ -165,7 +165,7 @@ def timechat_config(**changes) -> MicroEmoConfig:
 
 
 def converted_processor(config: MicroEmoConfig) -> MicroEmoProcessor:
-    """A processor whose numbers are those of the config."""
+    """A processor that matches the config."""
     return timechat_processor(
         tiny_tokenizer(),
         qformer_tokenizer=tiny_tokenizer(),
@@ -180,7 +180,7 @@ def converted_processor(config: MicroEmoConfig) -> MicroEmoProcessor:
 
 
 def split_llama(folder: Path, weights: Weights) -> None:
-    """Writes the language model anew as two safetensors shards with their index."""
+    """Rewrites the language model as two safetensors shards with an index."""
     (folder / "pytorch_model.bin").unlink()
     names = sorted(weights)
     shards = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}

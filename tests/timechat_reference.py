@@ -1,4 +1,4 @@
-"""TimeChat's and Video-LLaMA's forward on tensors of the original names, in plain operations, one window at a time."""
+"""Reference forward of TimeChat and Video-LLaMA on original tensor names, one window at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 Weights = dict[str, torch.Tensor]
 
 VISION_EPS, LN_VISION_EPS, BERT_EPS, LLAMA_EPS = 1e-6, 1e-5, 1e-12, 1e-5
-MASKED = -10_000.0  # added to the scores of padding, as BERT did
+MASKED = -10_000.0  # added to the scores of padding, as in BERT
 
 
 def linear(weights: Weights, name: str, states: torch.Tensor) -> torch.Tensor:

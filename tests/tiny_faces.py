@@ -1,4 +1,4 @@
-"""A folder of random photographs with labels, a detector that finds a face in each, and a tiny face classifier."""
+"""Random labelled photographs, a fake detector and a tiny face classifier."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PEOPLE = 12
 
 
 class MiddleFace:
-    """Finds one face in the middle of every bright picture, none in a dark one."""
+    """Fake detector: one face in the middle of every bright picture, none in a dark one."""
 
     def detect(self, frames: np.ndarray) -> list[FaceDetections]:
         return [self._face(frame) for frame in frames]
@@ -34,7 +34,7 @@ class MiddleFace:
 
 
 def write_stills(folder: Path, *, seed: int = 0) -> Path:
-    """Every person with every expression once, in noise whose brightness gives the expression away."""
+    """One noise image for every person and expression; the brightness encodes the expression."""
     generator = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "labels.csv").open("w", newline="") as handle:
@@ -54,6 +54,6 @@ def tiny_classifier(*, seed: int = 0, dropout: float = 0.0) -> FaceClassifier:
     config = MobileNetV2Config(depth_multiplier=0.1, min_depth=4, depth_divisible_by=4, tf_padding=False)
     model = FaceClassifier(config, dropout=dropout)
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):  # transformers' small initial weights would let every answer fade to 0
+        if isinstance(module, nn.Conv2d):  # with the small initial weights of transformers all outputs would be near 0
             nn.init.kaiming_normal_(module.weight)
     return model

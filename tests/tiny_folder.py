@@ -1,4 +1,4 @@
-"""A folder of a tiny model with its processor, as training and the commands take one."""
+"""Writes a folder of a tiny model with its processor, for training and commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AUDIO_WINDOW_SECONDS = 2
 
 
 def tiny_parts(*, seed: int = 0) -> tuple[MicroEmoForConditionalGeneration, MicroEmoProcessor]:
-    """A random model and a processor that fit each other, with microemo-mini's label sets and no dropout."""
+    """A matching random model and processor with microemo-mini's label sets and no dropout."""
     processor = tiny_processor(
         chunk_length=AUDIO_WINDOW_SECONDS, video_tokens_per_segment=VIDEO_TOKENS, audio_tokens_per_segment=AUDIO_TOKENS
     )
@@ -47,7 +47,7 @@ def tiny_parts(*, seed: int = 0) -> tuple[MicroEmoForConditionalGeneration, Micr
 
 
 def write_tiny_folder(folder: Path, *, seed: int = 0) -> Path:
-    """Saves `tiny_parts`; what is loaded from it has no dropout."""
+    """Saves `tiny_parts`."""
     model, processor = tiny_parts(seed=seed)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""A few faces, voices and words to compose dialogues of, with the label sets of microemo-mini."""
+"""Tiny sources for composed dialogues, with the label sets of microemo-mini."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ WIDTH, TOKENS = 32, 2  # of the tiny model, and of its audio segments
 
 
 def _likely(labels: tuple[str, ...], label: str, *, probability: float = 0.8) -> np.ndarray:
-    """Probabilities of which one label has most."""
+    """Probabilities with one dominant label."""
     values = np.full(len(labels), (1 - probability) / (len(labels) - 1), np.float32)
     values[labels.index(label)] = probability
     return values
 
 
 def tiny_composer() -> Composer:
-    """One source of each label, those of the words two."""
+    """One source for each label; words have two labels."""
     said = {
         "joy": "What a day!",
         "anger": "Leave me alone now.",

@@ -1,4 +1,4 @@
-"""Tiny random MicroEmo models and batches for them: two layers, width 32, one second of sound a window."""
+"""Tiny random MicroEmo models and batches: two layers, width 32, one-second audio windows."""
 
 import torch
 from transformers import PreTrainedModel
@@ -92,7 +92,7 @@ def tiny_config(**changes: object) -> MicroEmoConfig:
 
 
 def tiny_model(model_class: type[PreTrainedModel], *, seed: int = 0, **changes: object) -> PreTrainedModel:
-    """A model in evaluation mode with weights large enough to tell one input from another, and an open gate."""
+    """A model in evaluation mode with large weights, so that outputs depend on the inputs, and a non-zero gate."""
     torch.manual_seed(seed)
     model = model_class(tiny_config(**changes)).eval()
     with torch.no_grad():
@@ -124,7 +124,7 @@ def tiny_prompt(
 def tiny_clip(
     num_utterances: int = 2, *, num_frames: int = 4, num_faces: int = 9, seed: int = 0
 ) -> dict[str, torch.Tensor]:
-    """The tensors of one clip of three seconds, as a processor gives them for `utterance_mode="utterance"`."""
+    """The tensors of a three-second clip, as returned by a processor for `utterance_mode="utterance"`."""
     generator = torch.Generator().manual_seed(seed)
     input_ids = torch.tensor([tiny_prompt(1 + num_utterances, num_utterances=num_utterances)])
     starts = torch.linspace(0.1, 2.4, num_utterances)
@@ -146,7 +146,7 @@ def tiny_clip(
 
 
 def tiny_actions(num_faces: int, *, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Facial actions of one clip, which were measured of all faces but the second."""
+    """Facial actions of a clip, measured for all faces except the second."""
     generator = torch.Generator().manual_seed(100 + seed)
     mask = torch.arange(num_faces)[None] != 1
     actions = torch.rand(1, num_faces, NUM_FACIAL_ACTIONS, generator=generator) * mask[..., None]

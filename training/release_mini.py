@@ -77,6 +77,8 @@ def release(run: Path, *, out: Path) -> Path:
         shutil.copytree(source, staging, dirs_exist_ok=True)
         update_checkpoint(staging, stages=stages)
         continued = [lora for stage in stages[:-1] for lora in stage.checkpoint.loras.values()]
+        if _continues_release(stages):
+            continued += read_checkpoint(source).loras.values()
         _check_assembled(staging, trained=run / MODEL_FOLDER, continued=continued)
         staging.chmod(0o755)  # mkdtemp creates private folders
         swap_folder(staging, target=out)
@@ -116,10 +118,11 @@ def update_checkpoint(folder: Path, *, stages: Sequence[TrainingStage]) -> None:
 def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) -> dict[str, Any]:
     """Appends the stages' records to the record of a checkpoint.
 
-    A new LoRA replaces the language part, so that only face stages of the earlier ones stay in the record.
+    A new LoRA replaces the language part, so that only face stages of the earlier ones stay in the record; one that
+    continues the released LoRA keeps all of them.
     """
     earlier = [with_current_names(entry) for entry in record.get("stages", [])]
-    if any(stage.checkpoint.loras for stage in stages):
+    if any(stage.checkpoint.loras for stage in stages) and not _continues_release(stages):
         earlier = [entry for entry in earlier if set(entry["recipe"]["parts"]["train"]) <= set(FACE_PARTS)]
     entries = [
         {
@@ -141,6 +144,12 @@ def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) 
         "reading_settings": stages[-1].record["reading_settings"],
         "stages": [*earlier, *entries],
     }
+
+
+def _continues_release(stages: Sequence[TrainingStage]) -> bool:
+    """Whether the first stage trains on a LoRA; no run came before it, so the LoRA is the released one."""
+    lora = stages[0].record["recipe"].get("lora") or {}
+    return lora.get("continues") is not None
 
 
 def _check_finite(weights: Mapping[str, torch.Tensor], *, lora: Lora | None) -> None:

@@ -28,7 +28,7 @@ from huggingface_hub import ModelCard
 from transformers.utils.hub import convert_file_size_to_int
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
-from microemo.conversion.hub.model_card import CardFacts, model_card
+from microemo.conversion.hub.model_card import MINI_LICENCE, CardFacts, model_card
 from microemo.conversion.hub.model_figures import TrainingRecord, read_training_record
 from microemo.conversion.hub.remote_code import (
     MODEL_AUTO_MAP,
@@ -49,7 +49,6 @@ from microemo.processing.processing_microemo import MicroEmoProcessor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 COPIED_FOLDERS = (SPEECH_RECOGNITION, FACE_LANDMARKS_FOLDER, SPEAKERS, ADAPTER_FOLDER)
-MINI_LICENCE = "cc-by-nc-sa-4.0"  # the strictest licence of the training data, that of RAVDESS
 
 
 @dataclass(frozen=True)
@@ -194,6 +193,7 @@ class _Export:
             weight_bytes=sum(shard.num_bytes for shard in shards),
             num_files=len(shards),
             has_speech_recognition=(self.source / SPEECH_RECOGNITION).is_dir(),
+            is_mini=bool(self.assembly),
         )
 
     def _source_licence(self) -> str | None:

@@ -1,7 +1,8 @@
 """Atomically written folders that are rebuilt when their inputs change.
 
-`assembly.json` is written last. It has a fingerprint of all inputs, and size and sha256 of every file. Fingerprint and
-sizes are checked at each use, so that a folder with a missing or truncated file is rebuilt.
+`assembly.json` is written last. It has a fingerprint of all inputs, and size and sha256 of every file. Each use
+compares them: sizes always, the sha256 of every file that is not, by size, times and inode, the one that was hashed
+before (`.checked.json`), so that a good folder is not read twice. A folder with a missing or changed file is rebuilt.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from filelock import FileLock
 from microemo.data.package_weights import file_sha256
 
 MANIFEST = "assembly.json"
+CHECKED = ".checked.json"  # file -> what `_stamp` says of it, when its sha256 was found right
 
 
 def fingerprint_of(recipe: dict[str, Any]) -> str:
@@ -28,14 +31,47 @@ def fingerprint_of(recipe: dict[str, Any]) -> str:
 
 
 def is_complete(folder: Path, *, fingerprint: str) -> bool:
-    """Whether `folder` was assembled with this fingerprint and has every file at its full size."""
+    """Whether `folder` was assembled with this fingerprint and every file has its original content."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["fingerprint"] != fingerprint:
             return False
-        return all((folder / name).stat().st_size == file["bytes"] for name, file in manifest["files"].items())
+        files = manifest["files"].items()
+        if not all((folder / name).stat().st_size == file["bytes"] for name, file in files):
+            return False
+        return _has_content(folder, {name: file["sha256"] for name, file in files})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _has_content(folder: Path, hashes: dict[str, str]) -> bool:
+    checked = _checked_before(folder)
+    stamps = {name: _stamp(folder / name) for name in hashes}
+    fresh = [name for name, stamp in stamps.items() if checked.get(name) != stamp]
+    if any(file_sha256(folder / name) != hashes[name] for name in fresh):
+        return False
+    if fresh:
+        _remember(folder, stamps)
+    return True
+
+
+def _remember(folder: Path, stamps: dict[str, list[int]]) -> None:
+    with suppress(OSError):  # a folder that is closed to writing is hashed each time
+        (folder / CHECKED).write_text(json.dumps(stamps), encoding="utf-8")
+
+
+def _checked_before(folder: Path) -> dict[str, list[int]]:
+    try:
+        checked = json.loads((folder / CHECKED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return checked if isinstance(checked, dict) else {}
+
+
+def _stamp(path: Path) -> list[int]:
+    """What changes with a file's content: the time of its last change of any kind is the system's, not a program's."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def assemble_once(
@@ -86,6 +122,7 @@ def _write_manifest(folder: Path, *, recipe: dict[str, Any], fingerprint: str) -
         for path in paths
     }
     manifest = {"fingerprint": fingerprint, "recipe": recipe, "files": files}
+    _remember(folder, {path.relative_to(folder).as_posix(): _stamp(path) for path in paths})
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

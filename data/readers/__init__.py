@@ -1,1 +1,1 @@
-"""Readers of data sets as their owners hand them out."""
+"""Readers of data sets in their published formats."""

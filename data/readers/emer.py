@@ -1,4 +1,4 @@
-"""EMER: reasoned descriptions of MER2023 clips (v1, 100 clips; v2 = EMER-Fine = OV-MERD, 332 clips)."""
+"""Reader of EMER: explained emotions of MER2023 clips (v1, 100 clips; v2 = EMER-Fine = OV-MERD, 332 clips)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ V1_VIDEO_FOLDERS = (*VIDEO_FOLDERS, "train", "test1", "test2", "test3")  # the c
 
 
 def read_emer_v1(root: Path, *, options: MerOptions | None = None) -> Iterator[Example]:
-    """EMER v1: `gt-eng.csv` or `gt-chi.csv` (names, emotions, subtitles, reasons) beside MER2023's videos."""
+    """Reads EMER v1: `gt-eng.csv` or `gt-chi.csv` (names, emotions, subtitles, reasons) and the videos of MER2023."""
     options, root = options or MerOptions(), Path(root)
     rows = read_csv_rows(root / V1_FILES[options.language], required=("names", "emotions", "subtitles", "reasons"))
     targets = {
@@ -29,9 +29,9 @@ def read_emer_v1(root: Path, *, options: MerOptions | None = None) -> Iterator[E
 
 
 def read_emer_v2(root: Path, *, options: MerOptions | None = None) -> Iterator[Example]:
-    """EMER v2: `final-EMER-reason.csv` (name, chinese, english), with `check-openset.csv` for the labels if there.
+    """Reads EMER v2: `final-EMER-reason.csv` (name, chinese, english) and, if present, labels in `check-openset.csv`.
 
-    Without that list of labels the examples have descriptions alone.
+    Without the labels, the examples only have descriptions.
     """
     options, root = options or MerOptions(), Path(root)
     rows = read_csv_rows(root / V2_FILE)

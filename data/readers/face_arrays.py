@@ -1,4 +1,4 @@
-"""Face crops that a data set brings itself: OpenFace's aligned faces in one array, as MERTools saves them."""
+"""Reads face crops of a data set: aligned faces from OpenFace in one array, as saved by MERTools."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ except ImportError:
     cv2 = None  # type: ignore[assignment]
 
 SPREAD_WARNING = (
-    "{faces} aligned faces for {frames} frames: the faces are spread evenly over the clip, since which frames had "
-    "none is not known"
+    "{faces} aligned faces for {frames} frames: the faces are spread evenly over the clip, as it is unknown which "
+    "frames have none"
 )
 
 
 @dataclass(frozen=True)
 class FaceArray:
-    """crops: (F, size, size, 3) uint8 RGB. times: (F,) seconds, increasing. warnings: what had to be guessed."""
+    """crops: (F, size, size, 3) uint8 RGB. times: (F,) seconds, increasing. warnings: assumptions made in reading."""
 
     crops: np.ndarray
     times: np.ndarray
@@ -28,15 +28,15 @@ class FaceArray:
 
 
 def read_face_array(path: str | Path, *, frame_times: np.ndarray, size: int, face_fps: float) -> FaceArray:
-    """The faces of an array file (N, H, W, 3) uint8, one a frame, in BGR as `cv2.imread` reads them.
+    """Reads the faces of an array file (N, H, W, 3) uint8 BGR, one per frame.
 
-    Black pictures, which stand for frames without a face, are left out. Where there are fewer or more faces than
-    frames, they are spread evenly over the clip.
+    Black images, which represent frames without a face, are skipped. If the numbers of faces and frames differ, the
+    faces are spread evenly over the clip.
 
     Args:
         frame_times: (M,) seconds of all frames of the video.
         size: side of the crops in pixels.
-        face_fps: crops a second; of a denser array as many are taken, spread evenly.
+        face_fps: maximum crops per second; a denser array is subsampled evenly.
     """
     if cv2 is None:
         raise ImportError("face arrays need OpenCV: pip install opencv-python-headless")
@@ -50,18 +50,18 @@ def read_face_array(path: str | Path, *, frame_times: np.ndarray, size: int, fac
     if len(faces) != len(times):
         warnings = (SPREAD_WARNING.format(faces=len(faces), frames=len(times)),)
         times = np.linspace(times[0], times[-1], len(faces))
-    seen = np.array([bool(face.any()) for face in faces], dtype=bool)
-    kept = np.flatnonzero(seen)
-    kept = kept[thin(times[kept], rate=face_fps)]
-    crops = [cv2.resize(faces[index], (size, size), interpolation=cv2.INTER_AREA)[..., ::-1] for index in kept]
+    has_face = np.array([bool(face.any()) for face in faces], dtype=bool)
+    rows = np.flatnonzero(has_face)
+    rows = rows[thin(times[rows], rate=face_fps)]
+    crops = [cv2.resize(faces[row], (size, size), interpolation=cv2.INTER_AREA)[..., ::-1] for row in rows]
     stacked = np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
-    return FaceArray(crops=np.ascontiguousarray(stacked), times=times[kept], warnings=warnings)
+    return FaceArray(crops=np.ascontiguousarray(stacked), times=times[rows], warnings=warnings)
 
 
 def thin(times: np.ndarray, *, rate: float) -> np.ndarray:
-    """Places of at most `rate` times a second: of increasing times (N,) the first in each period.
+    """Returns the indices of the first of the increasing times (N,) in each period of 1 / `rate` seconds.
 
-    Half a thousandth of a period is forgiven, so that 30 fps of a 30 fps video are all of its frames.
+    A tolerance of 5e-4 periods ensures that a rate of 30 keeps all frames of a 30 fps video.
     """
     if len(times) == 0:
         return np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""The package's own layout: one JSON object a line, with all or some of the labels; what `synthesize` writes.
+"""Reader of the package's format, written by `synthesize`: one JSON object per line with all or some of the labels.
 
 {"video": "anna.mp4",
  "labels": ["relieved"], "explanation": "Emotions: relieved.\\nReason: ...", "goemotions": ["relief"],
@@ -27,13 +27,13 @@ EVENT_FIELDS = ("kind", "emotion", "onset_seconds", "apex_seconds", "offset_seco
 
 
 def read_jsonl(path: Path, *, media_root: Path | None = None) -> Iterator[Example]:
-    """The examples of a file, one a line.
+    """Reads the examples of a file, one per line.
 
-    Without "video" and "audio" a line with a "clip_id" means the video (or sound) of that name in `media_root` or in
-    its folder "clips".
+    A line with a "clip_id" but without "video" and "audio" refers to the video (or audio) of that name in `media_root`
+    or in its folder "clips".
 
     Args:
-        media_root: what the media's paths are relative to; the file's folder by default.
+        media_root: folder to which media paths are relative; by default the folder of the file.
     """
     path = Path(path)
     root = path.parent if media_root is None else Path(media_root)
@@ -48,14 +48,14 @@ def read_jsonl(path: Path, *, media_root: Path | None = None) -> Iterator[Exampl
 
 
 def example_of_record(record: Mapping[str, Any], *, root: Path, default_id: str) -> Example:
-    """The example of one line's object."""
+    """Creates the example from the object of one line."""
     example_id = str(record.get("clip_id") or record.get("id") or default_id)
     video, audio = (_path(record.get(name), root=root) for name in ("video", "audio"))
     if video is None and audio is None and "clip_id" in record:
-        video = _named(example_id, root=root, suffixes=VIDEO_SUFFIXES)
-        audio = None if video else _named(example_id, root=root, suffixes=AUDIO_SUFFIXES)
+        video = _find_media(example_id, root=root, suffixes=VIDEO_SUFFIXES)
+        audio = None if video else _find_media(example_id, root=root, suffixes=AUDIO_SUFFIXES)
         if video is None and audio is None:
-            raise ValueError(f"there is no video or sound of the name {example_id!r} in {root}")
+            raise ValueError(f"there is no video or audio file named {example_id!r} in {root}")
     return Example(
         example_id=example_id,
         video=video,
@@ -69,7 +69,7 @@ def example_of_record(record: Mapping[str, Any], *, root: Path, default_id: str)
 
 
 def targets_of_record(record: Mapping[str, Any]) -> EmotionTargets:
-    """The labels of a clip or an utterance; an explanation in the answers' own format is taken apart."""
+    """Returns the labels of a clip or an utterance. An explanation in the answer format is parsed."""
     parsed = parse_emotions(record.get("explanation") or "")
     description = parsed.description if parsed.is_parsed else record.get("explanation") or ""
     return EmotionTargets(
@@ -107,7 +107,7 @@ def _path(value: str | None, *, root: Path) -> str | None:
     return None if value is None else str(root / value)
 
 
-def _named(name: str, *, root: Path, suffixes: tuple[str, ...]) -> str | None:
-    """The file of that name in `root`, or in its folder "clips", where `synthesize` puts them."""
+def _find_media(name: str, *, root: Path, suffixes: tuple[str, ...]) -> str | None:
+    """Returns the file of that name in `root` or in its folder "clips", used by `synthesize`."""
     paths = [folder / f"{name}{suffix}" for folder in (root, root / "clips") for suffix in suffixes]
     return next((str(path) for path in paths if path.is_file()), None)

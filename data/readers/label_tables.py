@@ -1,4 +1,4 @@
-"""CSV tables and `label*.npz` files of the MER family, as plain rows."""
+"""Reads the CSV tables and `label*.npz` files of the MER data sets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ EMPTY_WORDS = ("", "nan", "none", "null")
 
 
 def read_csv_rows(path: Path, *, required: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """The rows of a CSV file in UTF-8, with or without byte-order mark; column names are stripped.
+    """Reads the rows of a CSV file in UTF-8, with or without byte-order mark. Column names are stripped.
 
-    Raises `ValueError` when a required column is missing.
+    Raises `ValueError` if a required column is missing.
     """
     if not path.is_file():
         raise ValueError(f"path ({path}) must be a CSV file; there is none")
@@ -32,7 +32,7 @@ def read_csv_rows(path: Path, *, required: tuple[str, ...] = ()) -> list[dict[st
 
 
 def first_column(row: Mapping[str, str], names: tuple[str, ...]) -> str:
-    """The first of the named columns that holds something, "" where none does; NaN is nothing."""
+    """Returns the first non-empty value of the named columns, or "". NaN counts as empty."""
     for name in names:
         value = row.get(name, "")
         if value.lower() not in EMPTY_WORDS:
@@ -41,7 +41,7 @@ def first_column(row: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def parse_openset(text: str) -> tuple[str, ...]:
-    """The labels of an `openset` cell: a Python list ("['sad', 'helpless']"), or words between commas."""
+    """Parses the labels of an `openset` cell: a Python list ("['sad', 'helpless']") or comma-separated words."""
     text = text.strip()
     if text.lower() in EMPTY_WORDS:
         return ()
@@ -55,7 +55,7 @@ def parse_openset(text: str) -> tuple[str, ...]:
 
 
 def parse_number(value: Any, *, unknown: float | None = None) -> float | None:
-    """A finite number, or None for blanks, NaN and the value that stands for `unknown`."""
+    """Returns a finite number, or None for blanks, NaN and the value `unknown`."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -64,24 +64,24 @@ def parse_number(value: Any, *, unknown: float | None = None) -> float | None:
 
 
 def read_label_npz(path: Path, *, allow_pickle: bool) -> dict[str, dict[str, dict[str, Any]]]:
-    """Corpus ("train_corpus", ...) -> name -> {"emo": ..., "val": ...} of a `label*.npz`.
+    """Reads a `label*.npz`: corpus ("train_corpus", ...) -> name -> {"emo": ..., "val": ...}.
 
-    These files hold pickled dictionaries, and unpickling runs whatever the file says.
+    These files contain pickled dictionaries, and unpickling can run arbitrary code.
 
     Raises:
-        ValueError: `allow_pickle` is False, or the file holds something else.
+        ValueError: if `allow_pickle` is False or the file has other contents.
     """
     if not path.is_file():
         raise ValueError(f"path ({path}) must be an npz file; there is none")
     if not allow_pickle:
         raise ValueError(
             f"{path} holds pickled dictionaries, which can run code when they are read; pass allow_pickle=True if you "
-            "trust where it comes from"
+            "trust its source"
         )
     with np.load(path, allow_pickle=True) as stored:
         corpora = {key: stored[key] for key in stored.files}
     tables = {key: value.item() for key, value in corpora.items() if value.shape == () and value.dtype == object}
-    wrong = [key for key in corpora if not isinstance(tables.get(key), dict)]
-    if wrong:
-        raise ValueError(f"{path} must hold dictionaries alone, but {wrong} are none")
+    invalid = [key for key in corpora if not isinstance(tables.get(key), dict)]
+    if invalid:
+        raise ValueError(f"{path} must hold only dictionaries, but {invalid} are none")
     return tables

@@ -1,4 +1,4 @@
-"""Finds the files of a sample by its name in the folders that data sets keep videos, sound and faces in."""
+"""Finds the files of a sample by name in the video, audio and face folders of a data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MISSING_POLICIES = ("raise", "skip", "words")
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """The files of one sample, None where there is none."""
+    """The files of one sample; None if missing."""
 
     video: str | None
     audio: str | None
@@ -25,9 +25,9 @@ class SampleFiles:
 
 @dataclass(frozen=True)
 class MediaFolders:
-    """Folders below `root`, each listed once however many samples are asked for.
+    """Folders below `root`. Each folder is listed only once.
 
-    faces holds `{name}.npy` or `{name}/{name}.npy`; transcripts hold the utterances' times.
+    faces: with `{name}.npy` or `{name}/{name}.npy`. transcripts: with the utterances' times.
     """
 
     root: Path
@@ -37,7 +37,7 @@ class MediaFolders:
     transcripts: Sequence[str] = ("segments",)
 
     def find(self, name: str) -> SampleFiles:
-        """The files of the sample `name`."""
+        """Returns the files of the sample `name`."""
         return SampleFiles(
             video=self._videos.get(name),
             audio=self._audio.get(name),
@@ -46,7 +46,7 @@ class MediaFolders:
         )
 
     def describe(self) -> str:
-        """Where is looked for videos, for error messages."""
+        """Returns the searched video folders, for error messages."""
         return f"{', '.join(self.video)} below {self.root}"
 
     @cached_property
@@ -72,20 +72,20 @@ class MediaFolders:
         return self._listing(self.transcripts, suffixes=TRANSCRIPT_SUFFIXES)
 
     def _listing(self, folders: Sequence[str], *, suffixes: Sequence[str]) -> dict[str, str]:
-        """File stem -> path; the first folder and the first suffix win."""
-        found: dict[str, str] = {}
+        """Returns file stem -> path. The first folder and the first suffix take precedence."""
+        paths_by_stem: dict[str, str] = {}
         for folder in folders:
             paths = (self.root / folder).iterdir() if (self.root / folder).is_dir() else ()
             known = [path for path in paths if path.suffix.lower() in suffixes]
             for path in sorted(known, key=lambda path: (suffixes.index(path.suffix.lower()), path.name)):
-                found.setdefault(path.stem, str(path))
-        return found
+                paths_by_stem.setdefault(path.stem, str(path))
+        return paths_by_stem
 
 
 def keep_sample(name: str, *, files: SampleFiles, folders: MediaFolders, missing: str) -> bool:
-    """Whether a labelled sample can be used: it has a video or sound, or `missing` is "words".
+    """Whether a labelled sample can be used: it has video or audio, or `missing` is "words".
 
-    Raises `ValueError` for one that has neither where `missing` is "raise".
+    Raises `ValueError` for a sample without both if `missing` is "raise".
     """
     if missing not in MISSING_POLICIES:
         raise ValueError(f"missing ({missing!r}) must be one of {', '.join(MISSING_POLICIES)}")
@@ -93,7 +93,7 @@ def keep_sample(name: str, *, files: SampleFiles, folders: MediaFolders, missing
         return True
     if missing == "raise":
         raise ValueError(
-            f'{name} has a label, but no file in {folders.describe()}; missing="skip" leaves such samples out, '
-            'missing="words" takes their words alone'
+            f'{name} has a label, but no file in {folders.describe()}; missing="skip" skips such samples, '
+            'missing="words" uses only their words'
         )
     return False

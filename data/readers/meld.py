@@ -1,4 +1,4 @@
-"""MELD as published, and MELD, IEMOCAP, MOSI, MOSEI and SIMS as MERTools prepares them."""
+"""Readers of MELD as published, and of MELD, IEMOCAP, MOSI, MOSEI and SIMS as prepared by MERTools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from microemo.data.readers.public_corpora import in_turn
 MELD_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 MELD_EMOTIONS = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
 IEMOCAP_EMOTIONS = ("happy", "sad", "neutral", "anger")
-# Folders of videos in the published archives, under the names of the splits in their tables.
+# Split in the tables -> video folders in the published archives.
 MELD_FOLDERS = {
     "train": ("train_splits",),
     "dev": ("dev_splits_complete",),
@@ -27,7 +27,7 @@ PREPARED_FOLDERS = {"video": ("subvideo", "subvideo-tgt", "video"), "audio": ("s
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """How a prepared data set writes labels. order: of numbered emotions. val_limit: "val" is in -limit..limit."""
+    """Label format of a prepared data set. order: of numbered emotions. val_limit: "val" is in -limit..limit."""
 
     label_file: str = "label.npz"
     order: tuple[str, ...] = ()
@@ -47,21 +47,21 @@ PREPARED = {
 def read_meld(
     root: Path, *, split: str = "train", dialogues: bool = False, options: MerOptions | None = None
 ) -> Iterator[Example]:
-    """MELD as published: `{split}_sent_emo.csv` and `dia{D}_utt{U}.mp4`.
+    """Reads MELD as published: `{split}_sent_emo.csv` and `dia{D}_utt{U}.mp4`.
 
     Args:
         split: "train", "dev" or "test".
-        dialogues: whole dialogues, their utterances in order, in place of one utterance an example; words alone, as
-            the videos are cut by utterance.
-        options: `missing="words"` takes the tables without the videos.
+        dialogues: whether an example is a whole dialogue instead of one utterance. Dialogues have only words, as the
+            videos are cut by utterance.
+        options: `missing="words"` reads the tables without videos.
     """
     options, root = options or MerOptions(), Path(root)
     if split not in MELD_FOLDERS:
         raise ValueError(f"split ({split!r}) must be one of {', '.join(MELD_FOLDERS)}")
     rows = read_csv_rows(root / f"{split}_sent_emo.csv", required=MELD_COLUMNS)
     if dialogues:
-        for number, spoken in groupby(rows, key=lambda row: row["Dialogue_ID"]):
-            utterances = tuple(in_turn([_spoken(row) for row in spoken]))
+        for number, dialogue in groupby(rows, key=lambda row: row["Dialogue_ID"]):
+            utterances = tuple(in_turn([_utterance(row) for row in dialogue]))
             yield Example(example_id=f"{split}_dia{number}", utterances=utterances)
         return
     media = MediaFolders(root, video=(*MELD_FOLDERS[split], split, "video"))
@@ -70,7 +70,7 @@ def read_meld(
         files = media.find(name)
         if not keep_sample(name, files=files, folders=media, missing=options.missing):
             continue
-        utterance = _spoken(row)
+        utterance = _utterance(row)
         yield Example(
             example_id=f"{split}_{name}",
             video=files.video,
@@ -81,8 +81,8 @@ def read_meld(
         )
 
 
-def _spoken(row: Mapping[str, str]) -> LabelledUtterance:
-    # The tables' typographic characters were saved in Windows' code page.
+def _utterance(row: Mapping[str, str]) -> LabelledUtterance:
+    # Typographic characters in the tables are in the Windows code page.
     words = row["Utterance"].replace("\x92", "'").replace("\x85", "...").replace("\x97", "-")
     targets = EmotionTargets(closed_label=row["Emotion"].lower())
     return LabelledUtterance(words, speaker=row["Speaker"] or None, targets=targets)
@@ -91,11 +91,11 @@ def _spoken(row: Mapping[str, str]) -> LabelledUtterance:
 def read_prepared(
     root: Path, *, corpus: str, split: str = "train", options: MerOptions | None = None
 ) -> Iterator[Example]:
-    """A prepared data set: `label.npz`, `subvideo/`, `subaudio/`, `openface_face/`, `transcription-engchi-polish.csv`.
+    """Reads prepared data: `label.npz`, `subvideo/`, `subaudio/`, `openface_face/`, `transcription-engchi-polish.csv`.
 
     Args:
         corpus: "meld", "iemocap", "mosi", "mosei", "sims" or "simsv2".
-        split: "train", "test" ... as the npz has them; IEMOCAP's is "whole".
+        split: "train", "test", ... as named in the npz; "whole" for IEMOCAP.
     """
     options, root = options or MerOptions(), Path(root)
     if corpus not in PREPARED:

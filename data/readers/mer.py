@@ -1,4 +1,4 @@
-"""MER2023, MER2024, MER2025, MER2026, MER-OV and OV-MERD+, as they are handed out and as MERTools prepares them."""
+"""Readers of MER2023, MER2024, MER2025, MER2026, MER-OV and OV-MERD+, as published and as prepared by MERTools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from microemo.data.readers.media_folders import MediaFolders, keep_sample
 MER_EMOTIONS = ("neutral", "angry", "happy", "sad", "worried", "surprise")
 VALENCE_LIMIT = 5.0  # MER annotates valence in -5..5
 UNKNOWN_VALENCE = -10.0  # in the npz files
-NO_LABEL = "neutral"  # what an empty open set means
+NO_LABEL = "neutral"  # meaning of an empty open set
 
 SUBTITLE_FILES = (
     "subtitle_chieng.csv",
@@ -29,6 +29,7 @@ SUBTITLE_FILES = (
     "transcription-merge.csv",
     "transcription_merge.csv",
     "label-transcription.csv",
+    "transcription_en_all.csv",
 )
 LANGUAGE_COLUMNS = {
     "english": ("english", "sentence", "chinese"),
@@ -41,10 +42,10 @@ REASON_COLUMNS = ("reason", "reasons", "english", "chinese")
 
 @dataclass(frozen=True)
 class MerOptions:
-    """What all readers of the family take.
+    """Options of all MER readers.
 
-    language: of the subtitles, the other one where a data set has only that. allow_pickle: read `label-6way.npz`,
-    which can run code. missing: "raise" or "skip" samples without media, or take their "words" alone.
+    language: preferred language of the subtitles. allow_pickle: allow reading `label-6way.npz`, which can run code.
+    missing: "raise" an error for samples without media, "skip" them, or use only their "words".
     """
 
     language: str = "english"
@@ -57,7 +58,7 @@ class MerOptions:
 
 
 def read_mer2023(root: Path, *, split: str = "train", options: MerOptions | None = None) -> Iterator[Example]:
-    """MER2023. split: "train", "test1", "test2" or "test3".
+    """Reads MER2023. split: "train", "test1", "test2" or "test3".
 
     Raw: `{split}-label.csv` with videos in `{split}/`. Prepared: `label-6way.npz`, `video/`, `audio/`,
     `openface_face/`.
@@ -66,7 +67,7 @@ def read_mer2023(root: Path, *, split: str = "train", options: MerOptions | None
 
 
 def read_mer2024(root: Path, *, split: str = "train", options: MerOptions | None = None) -> Iterator[Example]:
-    """MER2024. split: "train", or of the prepared data "test1" and "test2".
+    """Reads MER2024. split: "train"; for the prepared data also "test1" and "test2".
 
     Raw: `label-disdim.csv` with videos in `video-labeled/`. Prepared: `label-6way.npz`.
     """
@@ -74,12 +75,12 @@ def read_mer2024(root: Path, *, split: str = "train", options: MerOptions | None
 
 
 def read_mer_tables(root: Path, *, split: str, options: MerOptions | None = None) -> Iterator[Example]:
-    """MER2025, MER2026, MER-OV and OV-MERD+: tables of names with classes, open sets or reasons.
+    """Reads MER2025, MER2026, MER-OV and OV-MERD+: tables of names with classes, open sets or reasons.
 
     Args:
-        root: with `video/`, `audio/`, `openface_face/` and the tables.
-        split: the table's name without ".csv", such as "track2_train_mercaptionplus"; several are joined by sample,
-            "track2_train_ovmerd+track3_train_ovmerd".
+        root: contains `video/`, `audio/`, `openface_face/` and the tables.
+        split: name of the table without ".csv", such as "track2_train_mercaptionplus". Several tables are joined by
+            sample: "track2_train_ovmerd+track3_train_ovmerd".
     """
     options = options or MerOptions()
     root = Path(root)
@@ -129,7 +130,7 @@ def _examples(
 
 
 def read_subtitles(root: Path, *, language: str) -> dict[str, str]:
-    """Name -> what is said, out of whichever subtitle tables are there."""
+    """Returns name -> text from all available subtitle tables."""
     words: dict[str, str] = {}
     for file in SUBTITLE_FILES:
         if (root / file).is_file():
@@ -139,7 +140,7 @@ def read_subtitles(root: Path, *, language: str) -> dict[str, str]:
 
 
 def npz_targets(entry: dict[str, Any], *, order: tuple[str, ...] = MER_EMOTIONS) -> EmotionTargets:
-    """The targets of an npz entry {emo, val}; emotions are names, or numbers in the data set's order."""
+    """Returns the targets of an npz entry {emo, val}. Emotions are names, or indices in the data set's order."""
     emotion = entry.get("emo")
     if emotion is not None and not isinstance(emotion, str):
         emotion = order[int(emotion)]

@@ -1,4 +1,4 @@
-"""Corpora of one stream alone: words (GoEmotions) and acted voices (RAVDESS, EmoDB), split by person."""
+"""Readers of corpora with a single stream: words (GoEmotions) and acted voices (RAVDESS, EmoDB), split by person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SPLITS = ("train", "validation", "all")
 
 @dataclass(frozen=True)
 class VoiceCorpus:
-    """Columns of a `labels.csv`, and how many people, the last by name, are left for validation."""
+    """Format of a `labels.csv`. person: column of the speaker. validation_people: number of speakers for validation,
+    the last by name. has_sentences: whether there is a column with the words."""
 
     person: str
     validation_people: int
@@ -31,11 +32,11 @@ VOICE_CORPORA = {
 
 
 def read_goemotions(root: Path, *, split: str = "train", together: int = 1) -> Iterator[Example]:
-    """GoEmotions: `{split}.tsv` (text, comma-separated label numbers, id) and `labels.txt`; words alone.
+    """Reads GoEmotions: `{split}.tsv` (text, comma-separated label numbers, id) and `labels.txt`; only words.
 
     Args:
-        together: how many comments stand in one example, as utterances one after the other: most of a short prompt
-            is the same for all of them, and is then read once.
+        together: number of comments per example, as consecutive utterances. They share the common part of the prompt,
+            which is then encoded once.
     """
     if together < 1:
         raise ValueError(f"together ({together}) must be >= 1")
@@ -44,10 +45,10 @@ def read_goemotions(root: Path, *, split: str = "train", together: int = 1) -> I
     with (root / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         while comments := list(islice(rows, together)):
-            spoken = [_comment(text, numbers, names=names) for text, numbers, _ in comments]
+            utterances = [_comment(text, numbers, names=names) for text, numbers, _ in comments]
             yield Example(
                 example_id=f"goemotions_{comments[0][2]}",
-                utterances=tuple(spoken if together == 1 else in_turn(spoken)),
+                utterances=tuple(utterances if together == 1 else in_turn(utterances)),
             )
 
 
@@ -56,17 +57,17 @@ def _comment(text: str, numbers: str, *, names: Sequence[str]) -> LabelledUttera
     return LabelledUtterance(" ".join(text.split()), targets=targets)
 
 
-def in_turn(spoken: Sequence[LabelledUtterance]) -> Iterator[LabelledUtterance]:
-    """The utterances with times, one after the other, each as long as it would take to say."""
+def in_turn(utterances: Sequence[LabelledUtterance]) -> Iterator[LabelledUtterance]:
+    """Yields the utterances with consecutive times and an assumed duration of their words."""
     clock = 0.0
-    for utterance in spoken:
+    for utterance in utterances:
         end = clock + SECONDS_A_WORD * max(len(utterance.text.split()), 1)
         yield replace(utterance, start_seconds=clock, end_seconds=end)
         clock = end
 
 
 def read_voices(root: Path, *, corpus: str, split: str = "train") -> Iterator[Example]:
-    """RAVDESS or EmoDB: `labels.csv` (file, actor or speaker, sentence, emotion) beside the recordings.
+    """Reads RAVDESS or EmoDB: recordings and `labels.csv` (file, actor or speaker, sentence, emotion).
 
     Args:
         corpus: "ravdess" or "emodb".
@@ -85,7 +86,7 @@ def read_voices(root: Path, *, corpus: str, split: str = "train") -> Iterator[Ex
         if split != "all" and (row[layout.person] in held_out) != (split == "validation"):
             continue
         targets = EmotionTargets(closed_label=row["emotion"])
-        # EmoDB gives codes of its German sentences, which a model of English words has no use for.
+        # EmoDB only has codes of its German sentences.
         words = row.get("sentence", "") if layout.has_sentences else ""
         yield Example(
             example_id=f"{corpus}_{Path(row['file']).stem}",

@@ -1,4 +1,4 @@
-"""Confidence intervals of any figure over clips, by the percentile bootstrap."""
+"""Confidence intervals of figures over clips by the percentile bootstrap."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its confidence interval; the bounds are None where a single clip gives none."""
+    """A figure with its confidence interval. The bounds are None for a single clip."""
 
     value: float
     low: float | None
@@ -23,15 +23,16 @@ def bootstrap_estimate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """Returns a figure and the range that holds it in `confidence` of the resamples, the same at every call.
+    """Returns a figure and its confidence interval, deterministic for a given seed.
 
     Args:
-        statistic: gets positions of clips, (n,) int64, with repeats; returns the figure over them. Resamples for which
-            it is NaN are left out of the range.
-        clips: number of clips; each resample draws as many, with replacement.
+        statistic: maps indices of clips, (n,) int64, with repetitions, to the figure. Resamples for which it is NaN
+        are
+            ignored.
+        clips: number of clips; each resample draws as many with replacement.
         confidence: share of resamples inside the interval, between 0 and 1.
-        resamples: how many; 0 leaves the bounds out.
-        seed: of the draws.
+        resamples: number of resamples; with 0 the bounds are None.
+        seed: seed of the resamples.
     """
     if clips < 1:
         raise ValueError(f"clips ({clips}) must be at least 1")

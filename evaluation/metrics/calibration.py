@@ -1,4 +1,4 @@
-"""Calibration: whether an emotion given with probability 0.7 is there in seven of ten clips."""
+"""Calibration: whether emotions predicted with probability 0.7 are present in 70 % of the clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from microemo.evaluation.metrics.open_vocabulary import check_pairs
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The predictions of one probability range: how many, their mean probability, and how often they were right."""
+    """The predictions of one probability range: number, mean probability, and relative frequency of true outcomes."""
 
     count: int
     probability: float
@@ -25,12 +25,12 @@ def reliability_bins(
     bins: int = 15,
     binning: Literal["width", "mass"] = "width",
 ) -> list[ReliabilityBin]:
-    """Returns the bins that hold a prediction, from low to high probability.
+    """Returns the non-empty bins, from low to high probability.
 
     Args:
-        probabilities: from 0 to 1, of yes-or-no statements (one per clip and emotion, or the top label's).
-        outcomes: whether each statement was true.
-        bins: how many.
+        probabilities: from 0 to 1, of binary predictions (one per clip and emotion, or of the top label).
+        outcomes: whether each prediction was true.
+        bins: number of bins.
         binning: "width" cuts 0 to 1 into equal ranges, each open below and closed above (0 goes to the first);
             "mass" gives each bin the same number of predictions.
     """
@@ -63,14 +63,14 @@ def expected_calibration_error(
     binning: Literal["width", "mass"] = "width",
 ) -> float:
     """Returns ECE: the mean over predictions of |frequency - probability| of their bin, from 0 (best) to 1."""
-    found = reliability_bins(probabilities, outcomes, bins=bins, binning=binning)
-    return sum(item.count * abs(item.frequency - item.probability) for item in found) / len(probabilities)
+    filled_bins = reliability_bins(probabilities, outcomes, bins=bins, binning=binning)
+    return sum(item.count * abs(item.frequency - item.probability) for item in filled_bins) / len(probabilities)
 
 
 def bin_sums(probabilities: np.ndarray, outcomes: np.ndarray, *, bins: int = 15) -> np.ndarray:
     """Returns (bins, 3) float64 of equally wide bins: count, sum of probabilities, number of true outcomes.
 
-    The sums of several clips added up give the error of all of them, see `calibration_error_of_sums`.
+    The sums are additive over clips, see `calibration_error_of_sums`.
     """
     check_pairs(probabilities, outcomes)
     numbers = _bin_of_width(probabilities, bins=bins)
@@ -79,7 +79,7 @@ def bin_sums(probabilities: np.ndarray, outcomes: np.ndarray, *, bins: int = 15)
 
 
 def calibration_error_of_sums(sums: np.ndarray) -> float:
-    """Returns ECE out of the (bins, 3) sums of `bin_sums`; NaN where nothing was counted."""
+    """Returns the ECE from the (bins, 3) sums of `bin_sums`; NaN if all counts are 0."""
     count = sums[:, 0].sum()
     return float(np.abs(sums[:, 2] - sums[:, 1]).sum() / count) if count else float("nan")
 
@@ -91,11 +91,11 @@ def top_label_calibration_error(
     bins: int = 15,
     binning: Literal["width", "mass"] = "width",
 ) -> float:
-    """Returns the ECE of a closed-set classifier: of its highest probability against whether that class was right.
+    """Returns the ECE of the highest probability of a closed-set classifier.
 
     Args:
         probabilities: (clips, classes), each row summing to 1.
-        labels: the right class of each clip.
+        labels: the true class of each clip.
     """
     check_pairs(probabilities, labels)
     table = np.asarray(probabilities, dtype=np.float64)
@@ -110,5 +110,5 @@ def brier_score(probabilities: Sequence[float] | np.ndarray, outcomes: Sequence[
 
 
 def _bin_of_width(values: np.ndarray, *, bins: int) -> np.ndarray:
-    """Returns the numbers of equally wide bins, each open below and closed above; 0 goes to the first."""
+    """Returns the index of the equally wide bin, open below and closed above; 0 belongs to the first."""
     return np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)

@@ -18,9 +18,9 @@ class ClosedSetScores:
 
     Args:
         war: weighted average recall, which is accuracy.
-        uar: unweighted average recall, over the classes that the references hold.
-        macro_f1: mean F1 over the classes that references or predictions hold.
-        weighted_f1: mean F1 weighted by how often a class is the reference (WAF).
+        uar: unweighted average recall over the classes of the references.
+        macro_f1: mean F1 over the classes of references or predictions.
+        weighted_f1: mean F1 weighted by the frequency of the class in the references (WAF).
     """
 
     war: float
@@ -31,7 +31,7 @@ class ClosedSetScores:
 
 @dataclass(frozen=True)
 class SentimentScores:
-    """Weighted F1 and accuracy, each from 0 to 1, of positive against not positive. `clips` entered the figures."""
+    """Weighted F1 and accuracy, from 0 to 1, of positive against not positive. clips: number of clips scored."""
 
     waf: float
     acc: float
@@ -39,7 +39,7 @@ class SentimentScores:
 
 
 def closed_set_scores(references: Sequence[str], predictions: Sequence[str]) -> ClosedSetScores:
-    """Returns the scores of one label per clip. A predicted label that no reference has is an ordinary mistake."""
+    """Returns the scores for one label per clip. A predicted label that no reference has counts as a mistake."""
     check_pairs(references, predictions)
     classes, codes = np.unique([*references, *predictions], return_inverse=True)
     expected, given = codes[: len(references)], codes[len(references) :]
@@ -47,28 +47,28 @@ def closed_set_scores(references: Sequence[str], predictions: Sequence[str]) -> 
 
 
 def sentiment_scores(references: Sequence[float], predictions: Sequence[str | float]) -> SentimentScores:
-    """Returns WAF and ACC by MER-UniBench's rules for MOSI, MOSEI, SIMS and SIMSv2.
+    """Returns WAF and ACC by the rules of MER-UniBench for MOSI, MOSEI, SIMS and SIMSv2.
 
-    Clips whose reference is 0 are left out; then positive (> 0) stands against all else, so that a neutral or an
-    unreadable prediction counts as not positive.
+    Clips with a reference of 0 are skipped. The classes are positive (> 0) and not positive, which includes neutral
+    and unreadable predictions.
 
     Args:
-        references: sentiment of each clip as a number; its sign counts.
+        references: sentiment of each clip as a number, of which the sign is used.
         predictions: a number, or a text naming positive, negative or neutral (see `sentiment_value`).
     """
     check_pairs(references, predictions)
-    kept = [(ref, got) for ref, got in zip(references, predictions, strict=True) if ref != 0]
-    if not kept:
+    scored = [(ref, got) for ref, got in zip(references, predictions, strict=True) if ref != 0]
+    if not scored:
         raise ValueError(f"references ({len(references)} clips) must hold one that is not 0 (neutral)")
     names = ("not positive", "positive")
     scores = closed_set_scores(
-        [names[ref > 0] for ref, _ in kept], [names[sentiment_value(got) > 0] for _, got in kept]
+        [names[ref > 0] for ref, _ in scored], [names[sentiment_value(got) > 0] for _, got in scored]
     )
-    return SentimentScores(waf=scores.weighted_f1, acc=scores.war, clips=len(kept))
+    return SentimentScores(waf=scores.weighted_f1, acc=scores.war, clips=len(scored))
 
 
 def sentiment_value(prediction: str | float) -> float:
-    """Returns 1, -1 or 0 for a text that names exactly one sentiment, 0 for any other; a number as it is."""
+    """Returns 1, -1 or 0 for a text that names exactly one sentiment, 0 for other texts; numbers are unchanged."""
     if not isinstance(prediction, str):
         return float(prediction)
     named = {word for word in re.findall("[a-z]+", prediction.lower()) if word in SENTIMENT_VALUES}
@@ -80,7 +80,7 @@ def _scores_of_confusion(counts: np.ndarray) -> ClosedSetScores:
     size = math.isqrt(len(counts))
     confusion = counts.reshape(size, size)
     right, expected, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    f1 = 2 * right / (expected + given)  # each class occurs on one side at least
+    f1 = 2 * right / (expected + given)  # each class occurs on at least one side
     return ClosedSetScores(
         war=float(right.sum() / expected.sum()),
         uar=float(np.mean(right[expected > 0] / expected[expected > 0])),

@@ -1,8 +1,8 @@
-"""Finds emotion labels in free text, without a language model: longest match in a word list, negation understood.
+"""Extracts emotion labels from free text by longest match in a word list, with handling of negation.
 
     "He looks happy, not angry, and there is no sign of fear or disgust." -> ["happy"]
 
-A callable language model can be used instead (`labels_by_model`).
+A language model can be used instead (`labels_by_model`).
 """
 
 import re
@@ -24,9 +24,9 @@ NEGATIONS = _words(
     "not no never none nothing nobody neither nor without cannot unable "
     "hardly barely scarcely lack lacks lacking absence"
 )
-# A negation of one of these denies nothing: "not only happy but proud", "can't help laughing", "not without fear".
+# Negation of these words does not negate the emotion: "not only happy", "can't help laughing", "not without fear".
 PSEUDO_FOLLOWERS = _words("only just merely simply help without hide conceal contain suppress")
-SURELY = (("no", "doubt"), ("no", "wonder"))  # denies the doubt, and nothing that follows
+AFFIRMATIVE_IDIOMS = (("no", "doubt"), ("no", "wonder"))  # negate only their second word
 SUPERLATIVES = _words("so more")  # "never been so happy"
 REPLACED_BY = (("rather", "than"), ("instead", "of"), ("far", "from"), ("free", "of"), ("free", "from"))
 SENTENCE_ENDS = frozenset(".;:!?()\n")
@@ -34,13 +34,13 @@ CONTRASTS = _words("but however although though yet whereas while because since 
 NEW_SUBJECTS = _words("i he she they we you who which it")
 OPINIONS = _words("think believe suppose expect say feel seem")  # "I don't think she is angry"
 LIST_WORDS = _words("and or nor any signs sign of even")
-SCOPE_TOKENS = 8  # a negation reaches this far when nothing ends it earlier
+SCOPE_TOKENS = 8  # maximum scope of a negation
 
 AUXILIARIES = _words("is are was were seems seem appears be")
 ABSENCES = _words("absent missing lacking gone")
 PRESENCES = _words("present visible evident seen shown detected apparent observed found there noticeable")
 
-# Labels that in running text mostly mean something else ("looks like", "I thought", "close to the camera").
+# Labels that usually have another meaning in running text ("looks like", "I thought", "close to the camera").
 EVERYDAY_WORDS = _words(
     "like likes liked think thinks thought want wants wanted close aware certain certainly interest interests support "
     "supports expect expects expected understood included recognized exposed steady focus focuses strong strongly "
@@ -50,8 +50,8 @@ EVERYDAY_WORDS = _words(
 
 
 @dataclass(frozen=True)
-class FoundLabel:
-    """One emotion word of a text: its base word, its token positions (end exclusive) and whether it is denied."""
+class LabelMention:
+    """An emotion word in a text: its base word, token positions (end exclusive) and whether it is negated."""
 
     label: str
     start: int
@@ -60,30 +60,30 @@ class FoundLabel:
 
 
 def extract_labels(text: str, *, wheels: EmotionWheels | None = None) -> list[str]:
-    """Returns the base words of the emotions that a text affirms, each once, in order of appearance.
+    """Returns the distinct base words of the emotions that a text affirms, in order of appearance.
 
     Args:
         text: free English text.
-        wheels: whose word list to look in; by default MicroEmo's own.
+        wheels: provides the word list; by default MicroEmo's wheel.
     """
-    found = find_labels(text, wheels=wheels)
-    return list(dict.fromkeys(item.label for item in found if not item.negated))
+    mentions = find_labels(text, wheels=wheels)
+    return list(dict.fromkeys(mention.label for mention in mentions if not mention.negated))
 
 
-def find_labels(text: str, *, wheels: EmotionWheels | None = None) -> list[FoundLabel]:
-    """Returns every emotion word of a text, affirmed or denied, in order of appearance."""
+def find_labels(text: str, *, wheels: EmotionWheels | None = None) -> list[LabelMention]:
+    """Returns every emotion word of a text, affirmed or negated, in order of appearance."""
     wheels = wheels or default_wheels()
     tokens = TOKEN.findall(text.lower().replace("\u2019", "'"))
     spans = _match_longest(tokens, _phrases(wheels.bases))
     emotion_tokens = {position for start, end in spans for position in range(start, end)}
     negated = _negated_positions(tokens, emotion_tokens=emotion_tokens)
-    found = []
+    mentions = []
     for start, end in spans:
         label = wheels.map_label(" ".join(tokens[start:end]), rule=M1)
         if label is not None:
-            denied = start in negated or _denied_afterwards(tokens[end : end + 6])
-            found.append(FoundLabel(label=label, start=start, end=end, negated=denied))
-    return found
+            is_negated = start in negated or _negated_afterwards(tokens[end : end + 6])
+            mentions.append(LabelMention(label=label, start=start, end=end, negated=is_negated))
+    return mentions
 
 
 def labels_by_model(text: str, *, complete: Callable[[str], str]) -> list[str]:
@@ -91,7 +91,7 @@ def labels_by_model(text: str, *, complete: Callable[[str], str]) -> list[str]:
 
     Args:
         text: free text in any language.
-        complete: gets a prompt, returns the model's answer.
+        complete: returns the model's answer to a prompt.
     """
     prompt = (
         "You are an expert on emotions. Name the emotional states that the following description clearly gives the "
@@ -114,7 +114,7 @@ def _phrases(bases: Mapping[str, object]) -> dict[int, set[tuple[str, ...]]]:
 
 
 def _match_longest(tokens: Sequence[str], phrases: Mapping[int, set[tuple[str, ...]]]) -> list[tuple[int, int]]:
-    """Returns (start, end) of the phrases found from left to right, the longest first at each place."""
+    """Returns (start, end) of the phrases from left to right, with the longest match at each position."""
     lengths = sorted((length for length in phrases if length), reverse=True)
     spans = []
     position = 0
@@ -128,12 +128,12 @@ def _match_longest(tokens: Sequence[str], phrases: Mapping[int, set[tuple[str, .
 
 
 def _negated_positions(tokens: Sequence[str], *, emotion_tokens: set[int]) -> set[int]:
-    """Returns the token positions that stand in the scope of a negation."""
+    """Returns the token positions in the scope of a negation."""
     negated: set[int] = set()
     for cue in range(len(tokens)):
         if cue in emotion_tokens:
             continue
-        if tuple(tokens[cue : cue + 2]) in SURELY:
+        if tuple(tokens[cue : cue + 2]) in AFFIRMATIVE_IDIOMS:
             negated.add(cue + 1)
         start = _scope_start(tokens, cue)
         if start is not None:
@@ -142,14 +142,14 @@ def _negated_positions(tokens: Sequence[str], *, emotion_tokens: set[int]) -> se
 
 
 def _scope_start(tokens: Sequence[str], cue: int) -> int | None:
-    """Returns the position after a negation at `cue`; None where there is none, or one that denies nothing."""
+    """Returns the position after a negation at `cue`; None if there is no negation with a scope."""
     token = tokens[cue]
     following = tokens[cue + 1] if cue + 1 < len(tokens) else ""
     if (token, following) in REPLACED_BY:
         return cue + 2
     if not (token in NEGATIONS or token.endswith("n't")):
         return None
-    if following in PSEUDO_FOLLOWERS or (token, following) in SURELY:
+    if following in PSEUDO_FOLLOWERS or (token, following) in AFFIRMATIVE_IDIOMS:
         return None
     if token == "without" and cue > 0 and tokens[cue - 1] == "not":
         return None
@@ -180,7 +180,7 @@ def _scope_end(tokens: Sequence[str], start: int, *, emotion_tokens: set[int]) -
 
 
 def _continues_list(tokens: Sequence[str], comma: int, *, emotion_tokens: set[int]) -> bool:
-    """Tells whether only emotion words and list words follow a comma until the clause ends, an "or" among them."""
+    """Whether only emotion words and list words, with an "or" among them, follow a comma until the clause ends."""
     closed = False
     for position in range(comma + 1, len(tokens)):
         token = tokens[position]
@@ -193,8 +193,8 @@ def _continues_list(tokens: Sequence[str], comma: int, *, emotion_tokens: set[in
     return closed
 
 
-def _denied_afterwards(following: Sequence[str]) -> bool:
-    """Tells whether the words after an emotion deny it: "is absent", "is not visible", "wasn't there"."""
+def _negated_afterwards(following: Sequence[str]) -> bool:
+    """Whether the words after an emotion negate it: "is absent", "is not visible", "wasn't there"."""
     tokens = list(following)
     if not tokens:
         return False

@@ -1,7 +1,6 @@
-"""Ways to decide which labels mean the same, for `open_vocabulary.set_scores`.
+"""Groupings of synonymous labels for `open_vocabulary.set_scores`: from a file, word vectors or a language model.
 
-`exact_grouping` (open_vocabulary) and `wheel_grouping` (wheel_metrics) need nothing; here are groups from a file, from
-word vectors, and from a language model given as a callable.
+`exact_grouping` (open_vocabulary) and `wheel_grouping` (wheel_metrics) need no resources.
 """
 
 import io
@@ -29,9 +28,9 @@ def file_grouping(path: str | Path) -> Grouping:
 
 
 def read_stored_groups(path: str | Path) -> dict[str, str]:
-    """Returns clip name -> text of its groups, out of MER2024's `openset-synonym`: a folder or zip of `{name}.npy`.
+    """Returns clip name -> text of its groups from MER2024's `openset-synonym`, a folder or zip of `{name}.npy`.
 
-    The text goes to `open_vocabulary.set_scores_of_groups` as it is.
+    The text can be passed to `open_vocabulary.set_scores_of_groups`.
     """
     path = Path(path)
     if path.is_dir():
@@ -44,11 +43,11 @@ def read_stored_groups(path: str | Path) -> dict[str, str]:
 
 
 def embedding_grouping(embed: Callable[[Sequence[str]], np.ndarray], *, threshold: float = 0.6) -> Grouping:
-    """Returns a grouping of words whose vectors are near each other.
+    """Returns a grouping of words with similar vectors.
 
     Args:
-        embed: words -> (words, width) vectors; a row of zeros or NaN for a word it does not know, which stays alone.
-        threshold: least cosine similarity between any two words of a group (complete linkage), from -1 to 1.
+        embed: words -> (words, width) vectors; a row of zeros or NaN for an unknown word, which is not grouped.
+        threshold: minimum cosine similarity of any two words of a group (complete linkage), from -1 to 1.
     """
     if not -1 <= threshold <= 1:
         raise ValueError(f"threshold ({threshold}) must be from -1 to 1")
@@ -61,7 +60,7 @@ def embedding_grouping(embed: Callable[[Sequence[str]], np.ndarray], *, threshol
         known = np.flatnonzero(lengths > 0)
         if len(known) < 2:
             return {}
-        # Distance 1 - cosine; a hair of slack keeps equal vectors together in spite of rounding.
+        # Distance 1 - cosine; the tolerance keeps equal vectors together despite rounding.
         numbers = fcluster(
             linkage(vectors[known], method="complete", metric="cosine"), t=1 - threshold + 1e-9, criterion="distance"
         )
@@ -76,7 +75,7 @@ def embedding_grouping(embed: Callable[[Sequence[str]], np.ndarray], *, threshol
 def word_vector_embedder(path: str | Path) -> Callable[[Sequence[str]], np.ndarray]:
     """Returns an embedder over a text file of word vectors (GloVe, or word2vec and fastText with their header line).
 
-    A label of several words gets the mean of those that are known.
+    A label of several words gets the mean vector of its known words.
     """
     vectors: dict[str, np.ndarray] = {}
     with Path(path).open(encoding="utf-8") as file:
@@ -100,10 +99,10 @@ def word_vector_embedder(path: str | Path) -> Callable[[Sequence[str]], np.ndarr
 
 
 def model_grouping(complete: Callable[[str], str]) -> Grouping:
-    """Returns the grouping a language model makes, as EMER and MER2024 do it.
+    """Returns a grouping by a language model, as in EMER and MER2024.
 
     Args:
-        complete: gets a prompt, returns the model's answer; asked again when the answer is empty, five times in all.
+        complete: returns the model's answer to a prompt; called up to five times while the answer is empty.
     """
 
     def group(words: Sequence[str]) -> dict[str, str]:
@@ -123,5 +122,5 @@ def model_grouping(complete: Callable[[str], str]) -> Grouping:
 
 
 def _read_text(content: bytes) -> str:
-    """Returns the text stored in a .npy file. Pickled objects are refused: they could run code."""
+    """Returns the text stored in a .npy file. Pickled objects are rejected, as they could run code."""
     return str(np.load(io.BytesIO(content), allow_pickle=False))

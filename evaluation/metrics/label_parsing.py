@@ -1,4 +1,4 @@
-"""Reads label lists the way the MER challenges write them: as Python-like text in one cell of a table."""
+"""Parses label lists as the MER challenges write them: Python-like text in one cell of a table."""
 
 import math
 import re
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-LabelCell = str | float | Iterable[str] | None  # a text, a missing cell (None or NaN), or labels already apart
+LabelCell = str | float | Iterable[str] | None  # a text, a missing cell (None or NaN), or a list of labels
 
 
 def parse_labels(cell: LabelCell) -> list[str]:
-    """Returns the labels of one cell, stripped, in their order, repeats kept, letter case kept.
+    """Returns the labels of one cell, stripped, in their order, with repetitions and letter case.
 
-    The rules are those of the challenges' own reader: one leading `[` and one trailing `]` go, the rest is cut at
-    every `'`, `"` and comma, and blank pieces are dropped. So an apostrophe inside a word cuts it too.
+    The rules are those of the challenges' reader: one leading `[` and one trailing `]` are removed, the rest is split
+    at every `'`, `"` and comma, and blank pieces are dropped. An apostrophe inside a word therefore splits it.
 
         "['happy', 'at ease']"  -> ["happy", "at ease"]
         "happy, sad"            -> ["happy", "sad"]
@@ -33,9 +33,9 @@ def parse_labels(cell: LabelCell) -> list[str]:
 
 
 def parse_label_groups(text: str) -> list[list[str]]:
-    """Returns the groups of a list of lists written as text, as a language model answers it.
+    """Returns the groups of a list of lists written as text, as answered by a language model.
 
-    The text is cut at every bracket, each piece then at every quote; blank pieces and lone commas are dropped.
+    The text is split at every bracket, each piece at every quote; blank pieces and commas are dropped.
 
         "[['happy', 'glad'], ['sad']]" -> [["happy", "glad"], ["sad"]]
     """

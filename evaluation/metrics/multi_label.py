@@ -1,6 +1,6 @@
-"""F1 of several labels at once, with a threshold for each, out of counts that add up over clips.
+"""Multi-label F1 with a threshold per label, from counts that are additive over clips.
 
-U utterances (or other items), E labels. Targets are 1, 0, or unknown (`UNKNOWN`); what is unknown is not counted.
+U utterances (or other items), E labels. Targets are 1, 0 or `UNKNOWN`; unknown targets are not counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ import numpy as np
 
 UNKNOWN = -100.0
 DEFAULT_THRESHOLD = 0.5
-THRESHOLD_BOUNDS = (0.02, 0.98)  # outside a label would be given always or never
+THRESHOLD_BOUNDS = (0.02, 0.98)  # beyond these a label would be predicted always or never
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The probability from which each label counts as given. `of_label` names those that differ from `default`."""
+    """The probability from which each label counts as predicted. of_label: those that differ from `default`."""
 
     default: float = DEFAULT_THRESHOLD
     of_label: Mapping[str, float] | None = None
@@ -31,12 +31,12 @@ class Thresholds:
 
 
 def label_counts(targets: np.ndarray, probabilities: np.ndarray, *, thresholds: np.ndarray) -> np.ndarray:
-    """(U, E, 3) float64: right, wrongly given, and missed labels, to be summed over utterances.
+    """Returns (U, E, 3) float64: true positives, false positives and false negatives, to be summed over utterances.
 
     Args:
         targets: (U, E), 1, 0 or `UNKNOWN`.
         probabilities: (U, E).
-        thresholds: (E,); a label is given where its probability is at least that.
+        thresholds: (E,); a label is predicted if its probability is at least the threshold.
     """
     if targets.shape != probabilities.shape:
         raise ValueError(f"targets {targets.shape} and probabilities {probabilities.shape} must be of one shape")
@@ -45,28 +45,28 @@ def label_counts(targets: np.ndarray, probabilities: np.ndarray, *, thresholds: 
 
 
 def micro_f1(counts: np.ndarray) -> float:
-    """F1 of all labels of (E, 3) counts taken together; 0 where nothing is given and nothing is there."""
+    """Returns the F1 of (E, 3) counts summed over labels; 0 if there are neither predictions nor references."""
     return float(_f1(counts.sum(axis=0)))
 
 
 def macro_f1(counts: np.ndarray, *, labels: np.ndarray) -> float:
-    """Mean over labels of F1, out of (E, 3) counts.
+    """Returns the mean F1 over labels from (E, 3) counts.
 
     Args:
-        labels: (E,) bool, which labels the mean is over: those of the data set, not those of a resample.
+        labels: (E,) bool, the labels to average over: those of the data set, not those of a resample.
     """
     return float(_f1(counts[labels]).mean())
 
 
 def fit_thresholds(targets: np.ndarray, probabilities: np.ndarray, *, names: Sequence[str]) -> Thresholds:
-    """The threshold of each label that gives it the highest F1 on these items, which must not be those of the test.
+    """Returns the threshold of each label with the highest F1 on these items, which must not be test items.
 
-    A label without a positive among them keeps the default. Between two thresholds of equal F1 the one nearer to the
-    default is taken.
+    A label without positive targets keeps the default. Among thresholds of equal F1 the one nearest to the default is
+    chosen.
 
     Args:
         targets, probabilities: (U, E).
-        names: of the E labels.
+        names: names of the E labels.
     """
     fitted = {}
     for column, name in enumerate(names):
@@ -81,7 +81,7 @@ def _best_threshold(true: np.ndarray, scores: np.ndarray) -> float:
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(true[order])
     f1 = 2 * hits / (np.arange(1, len(true) + 1) + true.sum())
-    # A cut lies half way to the next lower score, and only where that differs.
+    # A cut lies halfway to the next lower score, and only between different scores.
     following = np.append(ranked[1:], 0.0)
     cuts = np.clip((ranked + following) / 2, *THRESHOLD_BOUNDS)
     possible = (following < cuts) & (cuts <= ranked)

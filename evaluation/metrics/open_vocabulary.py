@@ -1,11 +1,10 @@
 """Set-level scores of open-vocabulary emotion recognition, as in EMER and the MER2024 challenge (track MER-OV).
 
-Each clip has a set Y of reference labels and a set P of predicted ones. A grouping first maps words of one meaning to
-one word; then
+Each clip has a set Y of reference labels and a set P of predicted labels. A grouping first maps synonyms to one word.
 
     Accuracy_S = mean |Y & P| / |P|      Recall_S = mean |Y & P| / |Y|      Avg = (Accuracy_S + Recall_S) / 2
 
-OV-MER's "GPT" column is the harmonic mean of those two means, here `f_score`.
+The "GPT" column of OV-MER is the harmonic mean of these two means, here `f_score`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
@@ -16,15 +15,15 @@ import numpy as np
 
 from microemo.evaluation.metrics.label_parsing import LabelCell, group_mapping, parse_label_groups, parse_labels
 
-# Gets the distinct lower-case words of one clip, sorted; returns word -> its representative. A word it leaves out
-# represents itself.
+# Maps the sorted distinct lower-case words of one clip to their representatives. Words without an entry represent
+# themselves.
 Grouping = Callable[[Sequence[str]], Mapping[str, str]]
 EmptyReference = Literal["zero", "skip"]
 
 
 @dataclass(frozen=True)
 class SetScores:
-    """Means over clips, each from 0 to 1. `clips` counts those that entered the means."""
+    """Means over clips, from 0 to 1. clips: number of clips in the means."""
 
     accuracy: float
     recall: float
@@ -40,12 +39,12 @@ class SetScores:
 
 
 def harmonic_mean(first: float, second: float) -> float:
-    """Returns 2ab / (a + b), and 0 where both are 0."""
+    """Returns 2ab / (a + b), and 0 if both are 0."""
     return 2 * first * second / (first + second) if first + second > 0 else 0.0
 
 
 def overlap(reference: set[str], prediction: set[str]) -> tuple[float, float]:
-    """Returns (|Y & P| / |P|, |Y & P| / |Y|) of one clip; an empty set on either side gives (0, 0)."""
+    """Returns (|Y & P| / |P|, |Y & P| / |Y|) of one clip; (0, 0) if either set is empty."""
     if not reference or not prediction:
         return 0.0, 0.0
     shared = len(reference & prediction)
@@ -53,7 +52,7 @@ def overlap(reference: set[str], prediction: set[str]) -> tuple[float, float]:
 
 
 def check_pairs(references: Sized, predictions: Sized) -> None:
-    """Raises where the two lists cannot be compared clip by clip."""
+    """Raises `ValueError` unless the lists are of equal, nonzero length."""
     if len(references) != len(predictions):
         raise ValueError(f"references ({len(references)}) and predictions ({len(predictions)}) must be of one length")
     if len(references) == 0:
@@ -61,7 +60,7 @@ def check_pairs(references: Sized, predictions: Sized) -> None:
 
 
 def exact_grouping(words: Sequence[str]) -> Mapping[str, str]:
-    """Groups nothing: two labels agree when their letters do."""
+    """Groups nothing: labels match only if they are equal."""
     return {}
 
 
@@ -72,14 +71,13 @@ def clip_set_scores(
     grouping: Grouping = exact_grouping,
     empty_reference: EmptyReference = "zero",
 ) -> np.ndarray:
-    """Returns accuracy and recall of every clip, (clips, 2) float64; NaN where the clip is left out.
+    """Returns accuracy and recall of every clip, (clips, 2) float64; NaN if the clip is skipped.
 
     Args:
-        references: one cell of labels per clip (see `parse_labels`).
-        predictions: the same, in the same order.
-        grouping: which words mean the same, asked once per clip.
-        empty_reference: a clip without reference labels counts 0, or is skipped. (The challenge's own script divides
-            by zero there.) A clip without predictions always counts 0.
+        references: one cell of labels per clip (see `parse_labels`). predictions: the same, in the same order.
+        grouping: maps synonyms to one word, called once per clip. empty_reference: whether a clip without reference
+        labels counts as 0 or is skipped. (The script of the challenge
+            divides by zero.) A clip without predictions always counts as 0.
     """
     check_pairs(references, predictions)
     lowered = [
@@ -96,9 +94,9 @@ def clip_set_scores_of_groups(
     groups: Sequence[str | Iterable[Iterable[str]]],
     empty_reference: EmptyReference = "zero",
 ) -> np.ndarray:
-    """Returns the same as `clip_set_scores` for groups made earlier, one list of groups (or its text) per clip.
+    """As `clip_set_scores`, but with given groups: one list of groups (or its text) per clip.
 
-    This is how stored answers of a language model, such as MER2024's `openset-synonym`, give the same figure again.
+    This reproduces figures from stored answers of a language model, such as MER2024's `openset-synonym`.
     """
     check_pairs(references, predictions)
     if len(groups) != len(references):
@@ -135,11 +133,11 @@ def set_scores_of_groups(
 
 
 def mean_of_clips(clip_scores: np.ndarray) -> SetScores:
-    """Returns the means of (clips, 2) scores over the clips that are not NaN; 0 where none is left."""
-    kept = clip_scores[~np.isnan(clip_scores[:, 0])]
-    if len(kept) == 0:
+    """Returns the means of (clips, 2) scores over the clips that are not NaN; 0 if there are none."""
+    scored = clip_scores[~np.isnan(clip_scores[:, 0])]
+    if len(scored) == 0:
         return SetScores(accuracy=0.0, recall=0.0, clips=0)
-    return SetScores(accuracy=float(kept[:, 0].mean()), recall=float(kept[:, 1].mean()), clips=len(kept))
+    return SetScores(accuracy=float(scored[:, 0].mean()), recall=float(scored[:, 1].mean()), clips=len(scored))
 
 
 def _lower(cell: LabelCell) -> set[str]:

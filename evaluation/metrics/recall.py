@@ -1,4 +1,4 @@
-"""Unweighted average recall: the mean over classes of the part that is recognised, with its interval."""
+"""Unweighted average recall (UAR) of expressions with a confidence interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from microemo.data.still_faces import EXPRESSIONS
 
-# Fear and contempt are too rare in the stills to say anything, disgust is one or two people.
+# Fear and contempt are too rare in the photographs for an estimate; disgust is of only one or two people.
 SCORED_EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger")
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percentiles
@@ -16,10 +16,10 @@ INTERVAL = (2.5, 97.5)  # percentiles
 
 @dataclass(frozen=True)
 class RecallReport:
-    """How well labels of the scored expressions are recognised.
+    """Recall of the scored expressions.
 
-    `recall_among_five`: the classifier may only answer with a scored expression. `recall_among_all`: with any of the
-    eight. `confusion` (5, 8): rows the true expression, columns the answer among all eight.
+    recall_among_five: with predictions restricted to the scored expressions. recall_among_all: with predictions among
+    all eight. confusion (5, 8): rows are true expressions, columns predictions among all eight.
     """
 
     recall_among_five: float
@@ -29,7 +29,7 @@ class RecallReport:
     confusion: list[list[int]]
 
     def table(self) -> str:
-        """The report as text for a terminal."""
+        """Returns the report as text for a terminal."""
         header = " " * 10 + "".join(f"{name[:9]:>10}" for name in EXPRESSIONS) + f"{'recall':>10}"
         lines = [header]
         for name, row in zip(SCORED_EXPRESSIONS, self.confusion, strict=True):
@@ -46,14 +46,14 @@ class RecallReport:
 def recall_report(logits: np.ndarray, *, labels: np.ndarray, identities: np.ndarray, seed: int = 0) -> RecallReport:
     """Scores logits (N, 8) on the faces whose label (N,) is one of the scored expressions.
 
-    The interval comes from drawing identities (N,), not pictures, with replacement: pictures of one person are alike.
+    The interval is a bootstrap over identities (N,), as images of one person are not independent.
     """
     scored = np.array([EXPRESSIONS.index(name) for name in SCORED_EXPRESSIONS])
-    kept = np.isin(labels, scored)
+    is_scored = np.isin(labels, scored)
     missing = [EXPRESSIONS[label] for label in scored if not np.any(labels == label)]
     if missing:
         raise ValueError(f"labels must hold every scored expression, but {missing} are absent")
-    logits, labels, identities = logits[kept], labels[kept], identities[kept]
+    logits, labels, identities = logits[is_scored], labels[is_scored], identities[is_scored]
     among_five = scored[np.argmax(logits[:, scored], axis=1)]
     among_all = np.argmax(logits, axis=1)
     recalls = class_recalls(among_five, labels=labels, classes=scored)
@@ -71,7 +71,7 @@ def recall_report(logits: np.ndarray, *, labels: np.ndarray, identities: np.ndar
 
 
 def mean_recall(logits: np.ndarray, *, labels: np.ndarray) -> float:
-    """The unweighted average recall among the scored expressions that `labels` hold; the answer is one of the five."""
+    """Returns the UAR over the scored expressions in `labels`, with predictions among the five."""
     scored = np.array([EXPRESSIONS.index(name) for name in SCORED_EXPRESSIONS])
     return float(
         np.nanmean(class_recalls(scored[np.argmax(logits[:, scored], axis=1)], labels=labels, classes=scored))
@@ -79,7 +79,7 @@ def mean_recall(logits: np.ndarray, *, labels: np.ndarray) -> float:
 
 
 def class_recalls(answers: np.ndarray, *, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The part of each class's labels that was answered right, (classes,); NaN for a class without labels."""
+    """Returns the recall of each class, (classes,); NaN for a class without labels."""
     right = np.array([np.sum((labels == label) & (answers == label)) for label in classes], dtype=np.float64)
     counts = np.array([np.sum(labels == label) for label in classes], dtype=np.float64)
     return np.divide(right, counts, out=np.full(len(classes), np.nan), where=counts > 0)

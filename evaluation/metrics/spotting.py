@@ -1,8 +1,8 @@
 """Scores of micro-expression spotting, and of spotting followed by recognition, as in the MEGC challenges.
 
-A predicted interval is right when it overlaps a true one of its video with IoU >= 0.5, each counted once.
+A predicted interval is correct if it matches a true interval of its video one-to-one with IoU >= 0.5.
 
-    STRS = F1 of spotting x F1 of recognition on the rightly spotted intervals      (Liong, See and Chan, 2023)
+    STRS = F1 of spotting x F1 of recognition on the correctly spotted intervals      (Liong, See and Chan, 2023)
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from microemo.evaluation.metrics.open_vocabulary import check_pairs, harmonic_me
 
 @dataclass(frozen=True)
 class ExpressionInterval:
-    """One expression of one video, in seconds (or frames, throughout: then pass `frame=1` to the scores)."""
+    """One expression of a video in seconds, or in frames (then pass `frame=1` to the scores)."""
 
     onset: float
     offset: float
@@ -30,7 +30,7 @@ class ExpressionInterval:
 
 @dataclass(frozen=True)
 class Match:
-    """A predicted interval and the true one it found."""
+    """A predicted interval and the true interval it matches."""
 
     reference: ExpressionInterval
     prediction: ExpressionInterval
@@ -41,7 +41,7 @@ class Match:
 class SpottingScores:
     """Counts over all videos, F1 from 0 to 1, and mean absolute errors over the matches in ms.
 
-    The errors hold where intervals are in seconds. An error is None where there is no match, or no apex is known.
+    The errors require intervals in seconds. An error is None without matches or without known apexes.
     """
 
     true_positives: int
@@ -66,12 +66,12 @@ class SpottingScores:
 
 @dataclass(frozen=True)
 class RecognitionScores:
-    """Of the rightly spotted intervals, each from 0 to 1.
+    """Scores on the correctly spotted intervals, from 0 to 1.
 
     Args:
         precision: mean over classes.
         recall: mean over classes (UAR).
-        f1: harmonic mean of those two means, MEGC's figure.
+        f1: harmonic mean of these two means, as in MEGC.
         uf1: mean of the classes' F1.
     """
 
@@ -98,10 +98,10 @@ def interval_iou(first: ExpressionInterval, second: ExpressionInterval, *, frame
         [-----]                                           frames  (frame=1)  2 / 5
            [--------]
 
-    Events of no length (seconds, frame=0) overlap wholly where they are the same moment: 1, else 0.
+    Two intervals of zero length (frame=0) have an IoU of 1 if they are at the same time, else 0.
 
     Args:
-        frame: duration of one frame. MEGC counts frames, the offset frame included: 1 where intervals are in frames.
+        frame: duration of one frame; 1 for intervals in frames, as MEGC counts frames including the offset frame.
     """
     shared = max(0.0, min(first.offset, second.offset) + frame - max(first.onset, second.onset))
     union = (first.offset - first.onset + frame) + (second.offset - second.onset + frame) - shared
@@ -115,17 +115,17 @@ def match_intervals(
     iou_threshold: float = 0.5,
     frame: float = 0.0,
 ) -> list[Match]:
-    """Returns the one-to-one matches of one video with IoU at or above the threshold.
+    """Returns the one-to-one matches of one video with an IoU of at least the threshold.
 
-    There is no larger set of matches, and among the largest sets this one has the greatest sum of IoU, so that the
-    order of the intervals does not matter.
+    The number of matches is maximal and, among maximal sets, the sum of IoU is greatest. The result does not depend on
+    the order of the intervals.
     """
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"iou_threshold ({iou_threshold}) must be above 0 and at most 1")
     if not references or not predictions:
         return []
     ious = np.array([[interval_iou(ref, got, frame=frame) for got in predictions] for ref in references])
-    # A match is worth more than all the IoU that the others could gain by giving it up.
+    # The weight of a match exceeds any gain in IoU of the other matches.
     worth = np.where(ious >= iou_threshold, min(ious.shape) + ious, 0.0)
     pairs = zip(*linear_sum_assignment(worth, maximize=True), strict=True)
     return [Match(references[i], predictions[j], float(ious[i, j])) for i, j in pairs if worth[i, j] > 0]
@@ -142,8 +142,8 @@ def spotting_scores(
 
     Args:
         references: the true intervals of each video.
-        predictions: the predicted ones, videos in the same order.
-        iou_threshold: least IoU of a match.
+        predictions: the predicted intervals of each video, in the same order.
+        iou_threshold: minimum IoU of a match.
         frame: see `interval_iou`.
     """
     matches = _match_videos(references, predictions, iou_threshold=iou_threshold, frame=frame)
@@ -158,21 +158,21 @@ def spot_then_recognise_scores(
     iou_threshold: float = 0.5,
     frame: float = 0.0,
 ) -> SpotThenRecogniseScores:
-    """Returns the scores of spotting, of recognition on what was rightly spotted, and STRS.
+    """Returns the scores of spotting, of recognition on the correctly spotted intervals, and STRS.
 
     Args:
         references, predictions, iou_threshold, frame: as in `spotting_scores`, with labels.
-        classes: those that recognition is averaged over; by default all labels of the references, as in MEGC. A class
-            that was never spotted counts 0; matches of other classes are left out of recognition.
+        classes: classes to average recognition over; by default all labels of the references, as in MEGC. A class that
+            was never spotted counts as 0; matches of other classes are ignored in recognition.
     """
     matches = _match_videos(references, predictions, iou_threshold=iou_threshold, frame=frame)
     unlabelled = sum(item.label is None for side in (references, predictions) for video in side for item in video)
     if unlabelled:
         raise ValueError(f"label of {unlabelled} intervals is None; recognition needs one for each")
-    wanted = sorted({str(item.label) for video in references for item in video} if classes is None else set(classes))
+    names = sorted({str(item.label) for video in references for item in video} if classes is None else set(classes))
     return SpotThenRecogniseScores(
         spotting=_spotting_scores(references, predictions, matches=matches),
-        recognition=recognition_scores(matches, classes=wanted),
+        recognition=recognition_scores(matches, classes=names),
     )
 
 
@@ -226,7 +226,7 @@ def recognition_scores(matches: Sequence[Match], *, classes: Sequence[str]) -> R
 
 
 def _mean_error_ms(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:
-    """Returns the mean absolute difference in ms of pairs in seconds; pairs with an unknown side are left out."""
+    """Returns the mean absolute difference in ms of pairs in seconds; pairs with a None are skipped."""
     errors = [abs(got - ref) for ref, got in pairs if ref is not None and got is not None]
     return 1000 * float(np.mean(errors)) if errors else None
 

@@ -1,4 +1,4 @@
-"""`compute_metrics` for `transformers.Trainer`: the scores of MicroEmo's heads while it trains."""
+"""`compute_metrics` for `transformers.Trainer`: scores of MicroEmo's heads during training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ try:
 except ImportError:
     average_precision_score = f1_score = None
 
-UNKNOWN = -100  # what labels are padded with
+UNKNOWN = -100  # padding of labels
 
-# Label of the batch -> output of the model that it is compared with.
+# Label of the batch -> output of the model to compare with.
 OUTPUT_OF_LABEL = {
     "emotion_labels": "emotion_logits",
     "valence_arousal_labels": "valence_arousal",
@@ -30,14 +30,14 @@ OUTPUT_OF_LABEL = {
 
 @dataclass(frozen=True)
 class HeadMetrics:
-    """Callable for `Trainer(compute_metrics=...)`. It scores every label that the evaluation batches held.
+    """Callable for `Trainer(compute_metrics=...)`. It scores every label in the evaluation batches.
 
         Trainer(..., compute_metrics=HeadMetrics(output_names=("emotion_logits",), label_names=("emotion_labels",)))
 
     Args:
-        output_names: what the entries of `predictions` are, in order; needed unless they come as a mapping.
-        label_names: what the entries of `label_ids` are, in order (the trainer's `args.label_names`).
-        threshold: probability from which an emotion, action unit or micro-expression counts as given.
+        output_names: names of the entries of `predictions`, in order; not used if they are a mapping.
+        label_names: names of the entries of `label_ids`, in order (the trainer's `args.label_names`).
+        threshold: probability from which an emotion, action unit or micro-expression counts as predicted.
     """
 
     output_names: Sequence[str]
@@ -76,14 +76,14 @@ class HeadMetrics:
 
 
 def multi_label_metrics(logits: np.ndarray, labels: np.ndarray, *, threshold: float = 0.5) -> dict[str, float]:
-    """Returns micro_f1, macro_f1, mean_average_precision and calibration_error of independent yes-or-no classes.
+    """Returns micro_f1, macro_f1, mean_average_precision and calibration_error of independent binary classes.
+
+    The macro figures are means over the classes with a positive among the known labels; NaN without any.
 
     Args:
         logits: (..., classes).
-        labels: (..., classes), a probability of at least 0.5 being yes; -100 and NaN are unknown.
-        threshold: probability from which a class counts as given.
-
-    The two macro figures are means over the classes that have a yes among the known labels; NaN without any.
+        labels: (..., classes), positive from 0.5 on; -100 and NaN are unknown.
+        threshold: probability from which a class counts as predicted.
     """
     _require_sklearn()
     classes = logits.shape[-1]
@@ -94,11 +94,11 @@ def multi_label_metrics(logits: np.ndarray, labels: np.ndarray, *, threshold: fl
     probabilities, truths = 1 / (1 + np.exp(-np.clip(logits, -500, 500))), labels >= 0.5
     given = probabilities >= threshold
     columns = [(truths[k, c], given[k, c], probabilities[k, c]) for c in range(classes) if (k := known[:, c]).any()]
-    with_yes = [column for column in columns if column[0].any()]
+    with_positive = [column for column in columns if column[0].any()]
     return {
         "micro_f1": float(f1_score(truths[known], given[known], zero_division=0)),
-        "macro_f1": _mean([f1_score(truth, got, zero_division=0) for truth, got, _ in with_yes]),
-        "mean_average_precision": _mean([average_precision_score(truth, p) for truth, _, p in with_yes]),
+        "macro_f1": _mean([f1_score(truth, got, zero_division=0) for truth, got, _ in with_positive]),
+        "mean_average_precision": _mean([average_precision_score(truth, p) for truth, _, p in with_positive]),
         "calibration_error": expected_calibration_error(probabilities[known].tolist(), truths[known].tolist()),
     }
 
@@ -130,7 +130,7 @@ def valence_arousal_metrics(output: np.ndarray, labels: np.ndarray) -> dict[str,
 
 
 def _named(values: Any, names: Sequence[str], *, argument: str) -> dict[str, np.ndarray]:
-    """Returns name -> array of what the trainer gathered: a mapping, a tuple, or the only array."""
+    """Returns name -> array from the arrays gathered by the trainer: a mapping, a tuple or a single array."""
     if isinstance(values, Mapping):
         return dict(values)
     entries = values if isinstance(values, tuple | list) else (values,)

@@ -10,7 +10,7 @@ from microemo.evaluation.metrics.open_vocabulary import check_pairs
 def concordance(references: Sequence[float], predictions: Sequence[float]) -> float:
     """Returns 2 cov / (var + var + (difference of means)^2) with population moments, from -1 to 1.
 
-    Pairs with a NaN are left out. NaN where both sides are one and the same constant, for which it is not defined.
+    Pairs with a NaN are skipped. The result is NaN if both sides are the same constant.
     """
     expected, given = _known_pairs(references, predictions)
     covariance = np.mean((expected - expected.mean()) * (given - given.mean()))
@@ -19,7 +19,7 @@ def concordance(references: Sequence[float], predictions: Sequence[float]) -> fl
 
 
 def root_mean_squared_error(references: Sequence[float], predictions: Sequence[float]) -> float:
-    """Returns the RMSE in the unit of the values. Pairs with a NaN are left out."""
+    """Returns the RMSE in the unit of the values. Pairs with a NaN are skipped."""
     expected, given = _known_pairs(references, predictions)
     return float(np.sqrt(np.mean((expected - given) ** 2)))
 

@@ -1,8 +1,8 @@
-"""Reads the challenges' own emotion-wheel files from a folder: wheel1.xlsx ... wheel5.xlsx, synonym.xlsx, format.csv.
+"""Reads the emotion-wheel files of the MER challenges: wheel1.xlsx ... wheel5.xlsx, synonym.xlsx, format.csv.
 
-Two releases of `format.csv` exist. In MER2025's, "fear" is a form of "fearless", so that "fear" counts as joyful;
-MER2026's has that row and sixteen more put right. Published MER2025 and MER-UniBench figures stand on the former.
-Either folder is read as it is, and a folder with that row is read with a warning.
+There are two releases of `format.csv`. In that of MER2025 "fear" is a form of "fearless", so that "fear" counts as
+joyful; that of MER2026 corrects this row and sixteen others. Published MER2025 and MER-UniBench figures use the
+former. Both are read unchanged; a folder with the wrong row is read with a warning.
 """
 
 import csv
@@ -19,10 +19,10 @@ except ImportError:
     openpyxl = None  # type: ignore[assignment]
 
 WHEEL_COUNT = 5
-SYNONYM_RUNS = 8  # a language model was asked eight times: columns word_run1, synonym_run1, ...
-JOYFUL_NODES = frozenset({"happy", "joy", "joyful"})  # the wheels' own names of that family
+SYNONYM_RUNS = 8  # runs of a language model: columns word_run1, synonym_run1, ...
+JOYFUL_NODES = frozenset({"happy", "joy", "joyful"})  # names of that family on the wheels
 
-# The figures of the challenges come through pandas, which takes these cells for empty ones.
+# Cells that pandas, used by the challenges' scripts, reads as missing.
 MISSING_CELLS = frozenset(
     [
         "",
@@ -52,7 +52,7 @@ def read_official_wheels(folder: str | Path) -> EmotionWheels:
     """Returns the wheels of a folder with the challenges' files.
 
     Raises:
-        ValueError: where a file or a column is missing, or a synonym row names a word that no wheel has.
+        ValueError: if a file or a column is missing, or a synonym row has a word that is on no wheel.
     """
     folder = Path(folder)
     tables = [list(_wheel_rows(folder / f"wheel{number}.xlsx")) for number in range(1, WHEEL_COUNT + 1)]
@@ -75,13 +75,13 @@ def read_official_wheels(folder: str | Path) -> EmotionWheels:
 
 
 def wheels_where_fear_is_joyful(wheels: EmotionWheels) -> tuple[int, ...]:
-    """Returns the numbers of the wheels that put "fear" into the joyful family; none for a sound word list."""
+    """Returns the numbers of the wheels that map "fear" to the joyful family; none for a correct word list."""
     nodes = {rule.wheel or 0: wheels.map_label("fear", rule=rule) for rule in wheels.wheel_rules(level=1)}
     return tuple(number for number, node in nodes.items() if node in JOYFUL_NODES)
 
 
 def _wheel_rows(path: Path) -> Iterator[WheelRow]:
-    """Yields the rows of one wheel. An empty cell repeats the one above it, at every level."""
+    """Yields the rows of one wheel. An empty cell repeats the cell above it, at every level."""
     current = ["", "", ""]
     for row in _read_sheet(path, columns=["level1", "level2", "level3"]):
         current = [above if cell is None else cell.lower().strip() for above, cell in zip(current, row, strict=True)]
@@ -105,7 +105,7 @@ def _read_synonyms(path: Path, *, wheel_vocabulary: set[str]) -> dict[str, tuple
 
 
 def _read_forms(path: Path) -> dict[str, tuple[str, ...]]:
-    """Returns surface form -> base words. Each base is a form of its own."""
+    """Returns surface form -> base words. Each base word is also a surface form."""
     _require(path)
     collected: dict[str, set[str]] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:

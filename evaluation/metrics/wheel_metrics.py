@@ -2,19 +2,19 @@
 
 For one mapping rule, with Y and P the mapped sets of a clip:
 
-    Precision_S = mean |Y & P| / |P|      Recall_S = mean |Y & P| / |Y|      F_S = harmonic mean of those two means
+    Precision_S = mean |Y & P| / |P|      Recall_S = mean |Y & P| / |Y|      F_S = harmonic mean of these two means
 
-A clip whose reference set is empty after mapping is skipped; one whose predicted set is empty counts 0. The benchmarks
-differ in which rules they average:
+A clip with an empty reference set after mapping is skipped; a clip with an empty predicted set counts as 0. The
+benchmarks average over different rules:
 
 | figure | mean of |
 |---|---|
 | OV-MER M-avg | F_S of M1, M2 and both levels of every wheel |
 | MER-UniBench fine-grained, MER2026 Track 2 | F_S of level 1 of every wheel |
 | MER2025 Track 2 | mean level-1 F_S and mean level-2 F_S |
-| MER-UniBench basic (HIT) | mean |Y & P| at level 1 of every wheel, one reference label a clip |
+| MER-UniBench basic (HIT) | mean |Y & P| at level 1 of every wheel, one reference label per clip |
 
-Where precision and recall are both 0, F_S is 0, as MER2026's script has it (MER2025's gives NaN).
+If precision and recall are both 0, F_S is 0 as in MER2026's script (NaN in MER2025's).
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ from microemo.evaluation.metrics.open_vocabulary import check_pairs, harmonic_me
 
 @dataclass(frozen=True)
 class WheelScores:
-    """F_S, Precision_S and Recall_S, each from 0 to 1: of one rule, or the means over several."""
+    """F_S, Precision_S and Recall_S, from 0 to 1, of one rule or as means over several."""
 
     f_score: float
     precision: float
@@ -43,15 +43,15 @@ def clip_wheel_scores(
     wheels: EmotionWheels,
     rules: Sequence[Rule],
 ) -> np.ndarray:
-    """Returns precision and recall by clip and rule, (clips, rules, 2) float64; NaN where the clip is skipped."""
+    """Returns precision and recall by clip and rule, (clips, rules, 2) float64; NaN if the clip is skipped."""
     check_pairs(references, predictions)
     scores = np.full((len(references), len(rules), 2), np.nan)
     for row, (reference, prediction) in enumerate(zip(references, predictions, strict=True)):
         labels = parse_labels(reference), parse_labels(prediction)
         for column, rule in enumerate(rules):
-            wanted, got = (wheels.map_labels(side, rule=rule) for side in labels)
-            if wanted:
-                scores[row, column] = overlap(wanted, got)
+            expected, got = (wheels.map_labels(side, rule=rule) for side in labels)
+            if expected:
+                scores[row, column] = overlap(expected, got)
     return scores
 
 
@@ -62,20 +62,20 @@ def clip_hits(
     wheels: EmotionWheels,
     rules: Sequence[Rule],
 ) -> np.ndarray:
-    """Returns |Y & P| of every clip under every rule, (clips, rules) float64; NaN where the reference does not map."""
+    """Returns |Y & P| of every clip under every rule, (clips, rules) float64; NaN if the reference is not mapped."""
     check_pairs(references, predictions)
     hits = np.full((len(references), len(rules)), np.nan)
     for row, (reference, prediction) in enumerate(zip(references, predictions, strict=True)):
         labels = parse_labels(reference), parse_labels(prediction)
         for column, rule in enumerate(rules):
-            wanted, got = (wheels.map_labels(side, rule=rule) for side in labels)
-            if wanted:
-                hits[row, column] = len(wanted & got)
+            expected, got = (wheels.map_labels(side, rule=rule) for side in labels)
+            if expected:
+                hits[row, column] = len(expected & got)
     return hits
 
 
 def scores_of_rules(clip_scores: np.ndarray) -> list[WheelScores]:
-    """Returns one score for each rule out of (clips, rules, 2); 0 for a rule that skips every clip."""
+    """Returns one score per rule from (clips, rules, 2); 0 for a rule that skips every clip."""
     precision, recall = _means(clip_scores[..., 0]), _means(clip_scores[..., 1])
     return [
         WheelScores(f_score=harmonic_mean(p, r), precision=p, recall=r)
@@ -84,7 +84,7 @@ def scores_of_rules(clip_scores: np.ndarray) -> list[WheelScores]:
 
 
 def mean_of_rules(clip_scores: np.ndarray) -> WheelScores:
-    """Returns the means over rules of F_S, Precision_S and Recall_S out of (clips, rules, 2)."""
+    """Returns the means over rules of F_S, Precision_S and Recall_S from (clips, rules, 2)."""
     scores = scores_of_rules(clip_scores)
     return WheelScores(
         f_score=float(np.mean([score.f_score for score in scores])),
@@ -94,7 +94,7 @@ def mean_of_rules(clip_scores: np.ndarray) -> WheelScores:
 
 
 def mean_hit(hits: np.ndarray) -> float:
-    """Returns the mean over rules of the mean over clips out of (clips, rules) hits."""
+    """Returns the mean over rules of the mean over clips of hits (clips, rules)."""
     return float(np.mean(_means(hits)))
 
 
@@ -138,15 +138,15 @@ def mer2026_track2(
 
 
 def hit_rate(references: Sequence[LabelCell], predictions: Sequence[LabelCell], *, wheels: EmotionWheels) -> float:
-    """Returns HIT: how often the one reference label of a clip is among the predicted ones, at level 1, over wheels.
+    """Returns HIT: how often the reference label of a clip is among the predicted labels, at level 1, over wheels.
 
-    Clips whose reference label does not map (`neutral`) are skipped.
+    Clips whose reference label is not on the wheel (`neutral`) are skipped.
     """
     return mean_hit(clip_hits(references, predictions, wheels=wheels, rules=wheels.wheel_rules(level=1)))
 
 
 def wheel_grouping(wheels: EmotionWheels, *, rule: Rule) -> Callable[[Sequence[str]], dict[str, str]]:
-    """Returns a grouping for `open_vocabulary`: words of one node agree, words off the wheel stay themselves."""
+    """Returns a grouping for `open_vocabulary`: words of one node match, other words are not grouped."""
 
     def group(words: Sequence[str]) -> dict[str, str]:
         mapped = {word: wheels.map_label(word, rule=rule) for word in words}
@@ -156,7 +156,7 @@ def wheel_grouping(wheels: EmotionWheels, *, rule: Rule) -> Callable[[Sequence[s
 
 
 def _means(values: np.ndarray) -> np.ndarray:
-    """Returns the means over the first axis without NaN; 0 where there is nothing else."""
+    """Returns the means over the first axis without NaN; 0 if all are NaN."""
     counted = ~np.isnan(values)
     totals = np.where(counted, values, 0.0).sum(axis=0)
     return totals / np.maximum(counted.sum(axis=0), 1)

@@ -1,1 +1,1 @@
-"""Explanations: on the video's clock, each sentence checked against the evidence."""
+"""Explanations: times on the video's clock, and sentences checked against the evidence."""

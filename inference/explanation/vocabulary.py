@@ -1,6 +1,6 @@
-"""The vocabulary of explanations: by which words they name streams, emotions, signs, times and relations.
+"""Vocabulary of explanations: patterns for streams, emotions, signs, times and relations.
 
-It is meant for any model's English, not only for the sentences of `microemo.processing.evidence_text`.
+It covers any model's English, not only the sentences of `microemo.processing.evidence_text`.
 """
 
 import re
@@ -35,8 +35,10 @@ UNSEEN = _pattern(
     r"in (?:the )?(?:picture|frame|view|shot))\b|(?:face )?(?:is |are )?(?:unseen|off[- ]?(?:screen|camera)|"
     r"out of (?:the )?(?:picture|frame|view|sight))\b"
 )
-BRIEF = _pattern(r"(?:flash(?:es)?|micro-?expressions?|for an instant|for a moment|fleeting(?:ly)?|brief(?:ly)?|moment"
-                 r"ar(?:y|ily))\b")  # fmt: skip
+MICRO_EXPRESSION = _pattern(
+    r"(?:flash(?:es)?|micro-?expressions?|for an instant|for a moment|fleeting(?:ly)?|brief(?:ly)?|"
+    r"momentar(?:y|ily))\b"
+)
 _NOT_RELATION = r"(?! (?:\w+ )?(?:fit|match|agree|support|correspond|disagree|contradict|conflict))"
 NEGATION = _pattern(
     rf"(?:no(?! doubt)|not(?! only| just| merely| without){_NOT_RELATION}|never|without|nothing|hardly|barely|neither|"
@@ -53,6 +55,9 @@ DISAGREEMENT = _pattern(rf"{_DENIAL}(?:{_AGREE})|(?:{_DISAGREE}|despite\b|in spi
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _UNIT = r"\s?(?:s|secs?|seconds?)\b"
 TIMES = re.compile(rf"(?<![\w.]){_NUMBER}(?:{_UNIT})?(?:\s?(?:[-–]|to|and|until)\s?{_NUMBER})?{_UNIT}", re.IGNORECASE)
+# What stands before a time that is an onset, or an offset.
+ONSET = re.compile(r"\b(?:from|since|begin\w*|start\w*)(?: \w+)? $", re.IGNORECASE)
+OFFSET = re.compile(r"\b(?:until|till|up to|end\w*(?: at)?)(?: \w+)? $", re.IGNORECASE)
 DURATIONS = re.compile(
     rf"(?:\b(?:for|within|lasts?|lasting|over)(?: (?:only|just|about|some|around|nearly|roughly))?\s|\()"
     rf"{_NUMBER}{_UNIT}|\b{_NUMBER}{_UNIT}[ -](?:long|later|earlier)\b",
@@ -67,12 +72,12 @@ _CORNERS = r"(?:(?:lip|mouth) corners?|corners? of (?:\w+ )?(?:mouth|lips))"
 
 
 def _moved(part: str, change: str) -> re.Pattern[str]:
-    """A part of the face and its change, in either order: "the brows are raised", "raised brows"."""
+    """Matches a part of the face and its change, in either order: "the brows are raised", "raised brows"."""
     return _pattern(rf"(?:{part}){_GAP}{{0,3}} {change}\b|{change}{_GAP}{{0,2}} (?:{part})\b")
 
 
-UNMEASURED = "unmeasured"  # a sign that no finding has: what is not measured is not said
-# What is said of the face, and the action units any of which shows it.
+UNMEASURED = "unmeasured"  # a sign that no finding has, so a claim of it is never supported
+# Descriptions of the face, and the action units of which any one supports them.
 FACE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
     (pattern, frozenset(units.split()))
     for pattern, units in (
@@ -104,7 +109,7 @@ FACE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
         (_pattern(r"looks? (?:away|down|up|aside|at)\b"), UNMEASURED),
     )
 )
-# What is said of a way of speaking, and the signs any of which shows it.
+# Descriptions of speech, and the prosodic signs of which any one supports them.
 VOICE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
     (_pattern(rf"(?:{words})\b"), frozenset(signs.split()))
     for words, signs in (
@@ -124,15 +129,15 @@ VOICE_SIGNS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = tuple(
     )
 )
 
-# Phrases that say of a stream that it shows nothing.
+# Phrases stating that a stream is neutral.
 NEUTRAL_PHRASES = _pattern(
     r"(?:at rest|gives? (?:little|nothing) away|shows? nothing(?! but| of| else)|factual|matter[- ]of[- ]fact|"
     r"plain information|even (?:voice|tone)|(?:no|without)(?: (?:any|lasting|clear|strong|marked))? "
     r"(?:expression|emotion)|"
     r"(?<=is )even(?! more| less)|(?<=are )even(?! more| less)|(?<=stays )even|(?<=remains )even|(?<=sounds )even)\b"
 )
-# Words of the wheel that texts about faces and voices use otherwise: signs, relations, ways to act. Forms, or bases.
-_EVERYDAY = frozenset(
+# Words of the wheel with another meaning in texts about faces and voices: signs, relations, actions. Forms or bases.
+_NOT_EMOTIONS = frozenset(
     str.split(
         "smiling positive pleasant lively animated energetic vibrant spirited powerful bold strong capable "
         "successful fortunate lucky promising accomplished worthy content freed hopefully liking close attached "
@@ -157,18 +162,18 @@ _EVERYDAY = frozenset(
 
 @cache
 def emotion_words() -> Mapping[str, str]:
-    """Returns each word or phrase of the wheel that names an emotion, lower case -> its family."""
+    """Returns the words and phrases of the wheel that name an emotion, lower case -> family."""
     wheels = default_wheels()
-    named = set(wheels.wheels[0].nodes(level=2)) - {"reflection"}  # GoEmotions' labels, whatever else they mean
+    named = set(wheels.wheels[0].nodes(level=2)) - {"reflection"}  # GoEmotions' labels are always included
     return {
         form: family_of(form)
         for form, bases in wheels.bases.items()
-        if form in named or (form not in _EVERYDAY and not _EVERYDAY.issuperset(bases))
+        if form in named or (form not in _NOT_EMOTIONS and not _NOT_EMOTIONS.issuperset(bases))
     }
 
 
 @cache
 def family_of(label: str) -> str:
-    """Returns the wheel family of a label; "calm" is one with "neutral", a word unknown to the wheel is its own."""
+    """Returns the wheel family of a label; "calm" counts as "neutral", unknown words are their own family."""
     family = emotion_family(label) or label.lower()
     return NEUTRAL if family == "calm" else family

@@ -103,7 +103,8 @@ def _plot_face(axes: Axes, face: FaceCurve, micro: Sequence[ReportEvent], *, nam
         colour = COLOURS.get(event.label, OTHER_COLOUR)
         axes.axvspan(event.start_seconds, event.end_seconds, color=colour, alpha=0.3)
         label = f"micro-expression: {event.label or 'unknown'}"
-        axes.plot([event.apex_seconds or 0.0], [1.0], marker="v", linestyle="", color=colour, label=label)
+        apex = event.start_seconds if event.apex_seconds is None else event.apex_seconds
+        axes.plot([apex], [1.0], marker="v", linestyle="", color=colour, label=label)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel(name, parse_math=False)
     if axes.get_legend_handles_labels()[0]:

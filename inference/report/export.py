@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from microemo.inference.atomic_file import replaced_file
 from microemo.inference.report.annotation_files import to_eaf, to_textgrid
 from microemo.inference.report.html import to_html
 from microemo.inference.report.report import EmotionReport
@@ -51,6 +50,12 @@ def save_all(report: EmotionReport, folder: str | Path, *, stem: str) -> tuple[P
     return tuple(save_report(report, Path(folder) / f"{stem}{ending}") for ending in endings)
 
 
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes bytes, or text as UTF-8, so that readers see the old file or the new one, never a part."""
+    with replaced_file(path) as draft:
+        draft.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
 def find_writer(path: Path) -> Writer:
     """What writes a file of this name, whose ending may be in any case; raises as `save_report`."""
     ending = next((ending for ending in WRITERS if path.name.lower().endswith(ending.lower())), None)
@@ -63,25 +68,3 @@ def find_writer(path: Path) -> Writer:
 
 def _is_installed(ending: str) -> bool:
     return ending not in PACKAGES or find_spec(PACKAGES[ending]) is not None
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes bytes, or text as UTF-8, so that readers see the old file or the new one, never a part."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder: a rename across file systems would not be atomic.
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(draft, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

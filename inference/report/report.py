@@ -336,7 +336,11 @@ class EmotionReport:
         """
         from microemo.inference.report.schema import decode_report  # it is built on this module's types
 
-        return decode_report(json.loads(text))
+        try:
+            data = json.loads(text)
+        except RecursionError:
+            raise ValueError("text is no report: its lists are nested too deeply") from None
+        return decode_report(data)
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row for each utterance; needs the extra `tables`. `docs/tables.md` has the columns."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 import types
 from dataclasses import MISSING, fields, is_dataclass
@@ -76,7 +77,12 @@ def _object_schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 def _decode(kind: Any, data: Any, where: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _decode(arguments[0], data, where)
+        bounds = dict(arguments[1:])
+        value = _decode(arguments[0], data, where)
+        low, high = bounds.get("minimum", -math.inf), bounds.get("maximum", math.inf)
+        if not low <= value <= high:
+            raise ValueError(f"{where} must be in [{low}, {high}], got {value!r}")
+        return value
     if origin in (Union, types.UnionType):
         value = next(argument for argument in arguments if argument is not types.NoneType)
         return None if data is None else _decode(value, data, where)
@@ -109,7 +115,9 @@ def _decode_object(kind: Any, data: Any, where: str) -> Any:
 
 def _decode_plain(kind: type, data: Any, where: str) -> Any:
     # JSON writers of other languages print 1.0 as 1; a bool is an int in Python but never a number in a report.
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+    if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
+        if not abs(data) <= sys.float_info.max:  # NaN and Infinity are no JSON, but Python's reader takes them
+            raise ValueError(f"{where} must be a finite number, got {str(data)[:40]}")
         return float(data)
     if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
         raise ValueError(f"{where} must be of type {JSON_TYPES[kind]}, got {data!r}")

@@ -1,1 +1,1 @@
-"""A photograph becomes a face that moves."""
+"""Animation of a face photograph."""

@@ -18,7 +18,7 @@ INPUT_SIZE = 192  # px, the net's square input
 ROI_PER_EYE_MOUTH = (
     3.6  # side of the net's view over the distance eyes - mouth: the face oval x 1.5, as it was trained
 )
-REFINEMENTS = 2  # the second pass looks through the box that the first pass's own points give
+REFINEMENTS = 2  # the second pass uses the region of interest from the points of the first one
 
 CANTHAL_MM = 90.0  # distance between the outer corners of the eyes of an average adult; sets millimetres per pixel
 
@@ -53,7 +53,7 @@ MOUTH_LOOP = (78, *UPPER_LIP_INNER, 308, *reversed(LOWER_LIP_INNER))
 
 @dataclass(frozen=True)
 class Topology:
-    """What all faces share.
+    """Constants of the mesh that are the same for all faces.
 
     triangles: (852, 3) int point numbers, the skin with holes at the eyes and the mouth. mirror: (468,) int, the point
     on the other side. oval: (36,) int, the outline in order. neutral_shape: (468, 3) float32 mm, the average neutral
@@ -68,7 +68,7 @@ class Topology:
 
 @cache
 def load_topology() -> Topology:
-    """The package's own table, read once."""
+    """Reads the topology file of the package, once."""
     table = json.loads((Path(__file__).parent / "face_mesh.json").read_text(encoding="utf-8"))
     return Topology(
         triangles=np.array(table["triangles"], np.int32),
@@ -79,7 +79,7 @@ def load_topology() -> Topology:
 
 
 def view_matrix(left_eye: np.ndarray, right_eye: np.ndarray, mouth: np.ndarray) -> np.ndarray:
-    """(2, 3) matrix from the picture to the net's input: eyes level, eyes and mouth about the middle."""
+    """Matrix (2, 3) from the picture to the network input, with horizontal eyes and a centred face."""
     eyes = (left_eye + right_eye) / 2
     scale = INPUT_SIZE / (ROI_PER_EYE_MOUTH * max(float(np.linalg.norm(eyes - mouth)), 1.0))
     angle = np.arctan2(*(right_eye - left_eye)[::-1])
@@ -88,7 +88,7 @@ def view_matrix(left_eye: np.ndarray, right_eye: np.ndarray, mouth: np.ndarray) 
 
 
 class FaceMesh:
-    """Places the 468 points on a face (Kartynnik et al. 2019), in OpenCV, about 5 ms on one core."""
+    """Locates 468 face points (Kartynnik et al. 2019) with OpenCV, in about 5 ms on one core."""
 
     def __init__(self, model_path: str | Path) -> None:
         """
@@ -127,10 +127,13 @@ class FaceMesh:
 
 @dataclass(frozen=True)
 class FaceFrame:
-    """The face's own axes in the picture.
+    """Coordinate system of a face in the picture.
 
-    origin: (2,) pixels, between the outer corners of the eyes. axes: (2, 2), rows: one millimetre to the right of the
-    face and one millimetre down it, in pixels; the first is foreshortened in a turned face. pixels_per_mm: float.
+    Args:
+        origin: (2,) pixels, between the outer corners of the eyes.
+        axes: (2, 2), rows: one millimetre to the right and one down in the face, in pixels. The first one is
+            foreshortened in a turned face.
+        pixels_per_mm: scale.
     """
 
     origin: np.ndarray
@@ -138,12 +141,12 @@ class FaceFrame:
     pixels_per_mm: float
 
     def to_mm(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) pixels -> (..., 2) mm in the face's axes."""
+        """Converts (..., 2) pixels to (..., 2) mm in the face's axes."""
         return (points - self.origin) @ np.linalg.inv(self.axes)
 
 
 def face_frame(points: np.ndarray) -> FaceFrame:
-    """The axes of a face from its (468, 3) points."""
+    """Coordinate system of a face from its points (468, 3)."""
     left, right = points[LEFT_EYE_CORNERS[0]], points[RIGHT_EYE_CORNERS[1]]
     pixels_per_mm = float(np.linalg.norm(right - left)) / CANTHAL_MM
     across = (right - left)[:2]

@@ -1,4 +1,4 @@
-"""The two public networks that synthesis looks with, out of the wheel of mediapipe, which itself is not installed."""
+"""Two networks from the wheel of mediapipe for synthesis. The package mediapipe itself is not installed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FaceModels:
 
 
 def fetch_face_models(*, cache_dir: Path | None = None, progress: Progress | None = None) -> FaceModels:
-    """The model files, downloaded on the first call (36 MB) and kept in the user's cache."""
+    """Returns the model files; the first call downloads them (36 MB) to the user's cache."""
     cache = cache_dir or default_cache_dir()
     folder = cache / "face_models" / MEDIAPIPE.version
     paths = [folder / Path(file.path).name for file in MEDIAPIPE.files]

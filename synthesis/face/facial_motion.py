@@ -1,7 +1,7 @@
-"""How the skin moves: action units and speech as displacements of the 468 points.
+"""Displacements of the 468 face points by action units and speech.
 
-Movements are given in millimetres at full intensity in the face's own axes and fade with distance, so that they scale
-with the person. Magnitudes are of the order measured on adults (brow 7-9 mm, lip corner in a smile 12-14 mm: Popat et
+Movements are defined in millimetres at full intensity in the face's axes and decay with distance, so that they scale
+with the face. Magnitudes are of the order measured on adults (brow 7-9 mm, lip corner in a smile 12-14 mm: Popat et
 al., Eur. J. Orthod. 34, 2012; Paletz et al., Plast. Reconstr. Surg. 93, 1994).
 """
 
@@ -14,24 +14,27 @@ import numpy as np
 from microemo.data.action_units import ACTION_UNITS, NUM_UNITS
 from microemo.synthesis.face import face_mesh
 
-LID_MM = 9.0  # the brow slides over the lids: points closer to an eye than this follow it less
+LID_MM = 9.0  # points closer to an eye follow the brow less
 LID_SHARE = 0.08
-BAND_MM = 9.0  # around the line of the mouth the jaw's movement passes into the still upper face within this height
+BAND_MM = 9.0  # height of the transition between moving jaw and fixed upper face around the mouth
 
-# Parts of the face that a movement reaches: the lips may part, so the skin is not one sheet.
+# Parts of the face that a movement affects. Upper and lower lip move separately.
 UPPER, LOWER, WHOLE, BROW = "upper", "lower", "whole", "brow"
 
-# Names of the speech movements that no action unit of ours covers, after NUM_UNITS in the basis.
+# Speech movements without an action unit; they follow the units in the basis.
 SPEECH_SHAPES = ("round", "press", "wide")
 NUM_MOVEMENTS = NUM_UNITS + len(SPEECH_SHAPES)
 
 
 @dataclass(frozen=True)
 class Pull:
-    """A group of points drawn one way.
+    """A displacement of a group of points.
 
-    points: numbers on the left side of the picture or the midline; the other side is mirrored. outward, up: mm at full
-    intensity. reach: mm, standard deviation of the fading with distance. part: which sheet of skin follows.
+    Args:
+        points: indices on the left side of the picture or the midline; the other side is mirrored.
+        outward, up: mm at full intensity.
+        reach: standard deviation in mm of the decay with distance.
+        part: part of the face that moves.
     """
 
     points: tuple[int, ...]
@@ -86,12 +89,12 @@ PULLS: dict[str, tuple[Pull, ...]] = {
               Pull(LOWER_LIP_MIDDLE[:6] + LOWER_LIP_LEFT[:6], 0.0, 1.6, 5.0, LOWER)),
     "wide": (Pull(CORNER, 3.5, 0.8, 8.0),),
 }  # fmt: skip
-LIP_YIELD = (1.0, 0.75, 0.5, 0.25)  # how far each row of a lip, from its edge outwards, gives way
+LIP_YIELD = (1.0, 0.75, 0.5, 0.25)  # displacement of each row of an overlapping lip, from the inner edge outwards
 JAW_DROP_MM = 19.0  # at the chin, at full intensity
 
 
 def jaw_share(shape_mm: np.ndarray, *, mouth_height: float) -> np.ndarray:
-    """(468,) how far each point follows the lower jaw: 0 above the mouth, 1 at the lower lip and the chin.
+    """Share (468,) with which each point follows the lower jaw: 0 above the mouth, 1 at the lower lip and the chin.
 
     Args:
         shape_mm: (468, 2) points in the face's axes.
@@ -107,14 +110,14 @@ def jaw_share(shape_mm: np.ndarray, *, mouth_height: float) -> np.ndarray:
 
 
 def brow_share(shape_mm: np.ndarray) -> np.ndarray:
-    """(468,) how far each point follows the brow: little on the lids, fully `LID_MM` away from the eyes."""
+    """Share (468,) with which each point follows the brow: small on the lids, 1 from `LID_MM` away from the eyes."""
     loops = [*face_mesh.LEFT_EYE_LOOP, *face_mesh.RIGHT_EYE_LOOP]
     distance = np.linalg.norm(shape_mm[:, None] - shape_mm[loops][None], axis=2).min(1)
     return np.clip(distance / LID_MM, LID_SHARE, 1.0)
 
 
 def movement_basis(shape_mm: np.ndarray) -> np.ndarray:
-    """(21, 2, 468, 2) mm: displacement of every point by each movement at full intensity, by side.
+    """Displacements (21, 2, 468, 2) in mm of every point by each movement at full intensity, for each side.
 
     The first 18 are the action units, then `SPEECH_SHAPES`. "AU43" (eyes closed) and "AU26" follow the lids and the
     jaw instead of pulls.
@@ -136,7 +139,7 @@ def movement_basis(shape_mm: np.ndarray) -> np.ndarray:
 
 
 def _pulled(shape_mm: np.ndarray, pulls: tuple[Pull, ...], *, jaw: np.ndarray) -> np.ndarray:
-    """(2, 468, 2) mm: the pulls blended by closeness, each side by itself."""
+    """Displacements (2, 468, 2) in mm of the pulls, blended by distance for each side."""
     mirror = face_mesh.load_topology().mirror
     parts = {UPPER: 1 - jaw, LOWER: jaw, WHOLE: np.ones_like(jaw), BROW: (1 - jaw) * brow_share(shape_mm)}
     moved, weights = np.zeros((2, len(shape_mm), 2)), np.zeros(len(shape_mm))
@@ -151,7 +154,7 @@ def _pulled(shape_mm: np.ndarray, pulls: tuple[Pull, ...], *, jaw: np.ndarray) -
 
 
 def _dropping_jaw(shape_mm: np.ndarray, *, jaw: np.ndarray, mouth_height: float) -> np.ndarray:
-    """(2, 468, 2) mm: the jaw turns about the ears, so the chin travels farthest; halves share the movement."""
+    """Displacements (2, 468, 2) in mm of the jaw, which rotates about the ears; both sides have half of it."""
     depth = np.clip((shape_mm[:, 1] - mouth_height) / 40.0, 0, 1)
     aside = np.clip((np.abs(shape_mm[:, 0]) - 25.0) / 45.0, 0, 1)
     travel = jaw * (0.8 + 0.2 * depth) * (1 - 0.75 * aside)
@@ -162,7 +165,7 @@ def _dropping_jaw(shape_mm: np.ndarray, *, jaw: np.ndarray, mouth_height: float)
 
 
 def _closing_lids(shape_mm: np.ndarray) -> np.ndarray:
-    """(2, 468, 2) mm: each upper lid goes down onto the lower one, and the skin above it unfolds."""
+    """Displacements (2, 468, 2) in mm of closing lids and the skin above them."""
     moved = np.zeros((2, len(shape_mm), 2))
     eyes = (
         (face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER),
@@ -175,7 +178,7 @@ def _closing_lids(shape_mm: np.ndarray) -> np.ndarray:
         moved[side, list(upper)] = 0.9 * gap
         moved[side, list(lower)] = -0.1 * gap
         offset = shape_mm[:, None] - shape_mm[list(upper)][None]
-        reach = np.where(offset[..., 1] < 0, 4.5, 0.1)  # only the skin above the lid unfolds
+        reach = np.where(offset[..., 1] < 0, 4.5, 0.1)  # only the skin above the lid moves
         weight = np.exp(-0.5 * (np.linalg.norm(offset, axis=2) / reach) ** 2) * free[:, None]
         strongest = weight.argmax(1)
         moved[side] += weight.max(1)[:, None] * 0.9 * gap[strongest]
@@ -183,10 +186,10 @@ def _closing_lids(shape_mm: np.ndarray) -> np.ndarray:
 
 
 def keep_openings(shape_mm: np.ndarray) -> np.ndarray:
-    """The (F, 468, 2) shapes with lids and lips that never cross: where they would, they meet.
+    """Returns the shapes (F, 468, 2) with overlapping lids and lips moved apart until they touch.
 
-    An upper lid gives way to the lower one; lips meet half way, and the rows of a lip behind its edge give way less
-    and less, so that a pressed lip gets thinner but does not fold.
+    An upper lid is moved to the lower one; lips meet halfway. The rows of a lip behind its edge are moved less, so
+    that a pressed lip gets thinner but does not fold.
     """
     shapes = shape_mm.copy()
     for lid, other in (
@@ -203,5 +206,5 @@ def keep_openings(shape_mm: np.ndarray) -> np.ndarray:
 
 
 def _overlap(shapes: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...]) -> np.ndarray:
-    """(F, n) mm by which an upper edge is below its lower one."""
+    """Overlap (F, n) in mm of an upper edge with the lower one."""
     return np.maximum(shapes[:, list(upper), 1] - shapes[:, list(lower), 1], 0)

@@ -1,4 +1,4 @@
-"""What the mouth does while it speaks: from phoneme times where they are known, from loudness alone where not."""
+"""Mouth movements of speech, from phoneme times if known, else from loudness."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from microemo.synthesis.face.facial_motion import NUM_MOVEMENTS, SPEECH_SHAPES
 from microemo.synthesis.voice.speech import SAMPLING_RATE, Speech
 
 GRID_HZ = 200
-LEAD_SECONDS = 0.04  # lips move before the sound they shape
+LEAD_SECONDS = 0.04  # lips move before the sound
 COARTICULATION_SECONDS = 0.035  # standard deviation of the smoothing between neighbouring sounds
 ENVELOPE_SECONDS = 0.02
-JAW_SHARE = 0.55  # of a full AU26 in the widest vowel: speech opens the mouth less than a drop of the jaw
+JAW_SHARE = 0.55  # of a full AU26 in the widest vowel
 LIPS_SHARE = 0.6
 
 
 @dataclass(frozen=True)
 class MouthShape:
-    """A sound's look, each in 0..1."""
+    """Mouth movements of a sound, each in 0..1."""
 
     jaw: float = 0.0
     lips: float = 0.0
@@ -30,7 +30,7 @@ class MouthShape:
     wide: float = 0.0
 
 
-# By the first letters of espeak-ng's mnemonics, longest first.
+# By prefix of espeak-ng's mnemonics, longest first.
 MOUTH_SHAPES = {
     "tS": MouthShape(0.15, 0.5, round=0.6), "dZ": MouthShape(0.15, 0.5, round=0.6),
     "aU": MouthShape(0.9, 0.7, round=0.4), "oU": MouthShape(0.5, 0.5, round=0.8),
@@ -53,7 +53,7 @@ OTHER_CONSONANT = MouthShape(0.25, 0.5, wide=0.1)
 
 
 def mouth_shape(phoneme: str) -> MouthShape:
-    """The look of an espeak-ng phoneme."""
+    """The mouth shape of an espeak-ng phoneme."""
     for length in (2, 1):
         if phoneme[:length] in MOUTH_SHAPES:
             return MOUTH_SHAPES[phoneme[:length]]
@@ -61,7 +61,7 @@ def mouth_shape(phoneme: str) -> MouthShape:
 
 
 def loudness_envelope(waveform: np.ndarray) -> np.ndarray:
-    """(N,) in 0..1 at `GRID_HZ`: smoothed amplitude over its own 95th percentile."""
+    """Smoothed amplitude (N,) at `GRID_HZ`, relative to its 95th percentile and clipped to 0..1."""
     step = SAMPLING_RATE // GRID_HZ
     padded = np.pad(waveform, (0, -len(waveform) % step)).reshape(-1, step)
     amplitude = gaussian_filter1d(np.sqrt((padded.astype(np.float64) ** 2).mean(1)), ENVELOPE_SECONDS * GRID_HZ)
@@ -69,15 +69,15 @@ def loudness_envelope(waveform: np.ndarray) -> np.ndarray:
 
 
 def mouth_movements(speech: Speech, *, times: np.ndarray, start_seconds: float, loudness: float = 1.0) -> np.ndarray:
-    """(F, 21, 2) movements of the mouth at (F,) seconds of the clip, zero where the speech is silent.
+    """Mouth movements (F, 21, 2) at times (F,) of the clip; zero in silence.
 
     Args:
-        start_seconds: when the speech begins in the clip.
-        loudness: louder speech opens the mouth farther.
+        start_seconds: start of the speech in the clip.
+        loudness: factor of the mouth opening.
     """
     envelope = loudness_envelope(speech.waveform)
     track = _from_phonemes(speech, envelope) if speech.phonemes else _from_loudness(envelope)
-    track = np.pad(track, ((GRID_HZ // 5, GRID_HZ // 5), (0, 0)))  # the mouth closes again before and after
+    track = np.pad(track, ((GRID_HZ // 5, GRID_HZ // 5), (0, 0)))  # the mouth is closed before and after
     track = gaussian_filter1d(track, COARTICULATION_SECONDS * GRID_HZ, axis=0)
     grid = start_seconds - LEAD_SECONDS + (np.arange(len(track)) - GRID_HZ // 5) / GRID_HZ
     shapes = np.stack([np.interp(times, grid, column, left=0, right=0) for column in track.T], 1)  # (F, 5)
@@ -90,7 +90,7 @@ def mouth_movements(speech: Speech, *, times: np.ndarray, start_seconds: float, 
 
 
 def _from_phonemes(speech: Speech, envelope: np.ndarray) -> np.ndarray:
-    """(N, 5) jaw, lips, round, press, wide on the grid."""
+    """Jaw, lips, round, press and wide (N, 5) on the grid."""
     starts = np.array([phoneme.start_seconds for phoneme in speech.phonemes])
     shapes = [mouth_shape(phoneme.name) for phoneme in speech.phonemes]
     table = np.array([(s.jaw, s.lips, s.round, s.press, s.wide) for s in shapes])

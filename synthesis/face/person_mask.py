@@ -1,4 +1,4 @@
-"""Who is in front and what is behind: lets a head move before a background that stands still."""
+"""Segmentation of a person and reconstruction of the background, so that only the person moves."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-INPUT_SIZE = 256  # px, the net's square input
-EDGE_PIXELS = 3  # the plate is filled this far beyond the person, where the mask is unsure
-SOLID, CLEAR = 0.8, 0.2  # mask values that count as surely person and surely background
-PLATE_SIZE = 112  # px: what is revealed behind a moving head is a few pixels wide, so a coarse fill is enough
+INPUT_SIZE = 256  # px, square input of the network
+EDGE_PIXELS = 3  # the background is filled this far beyond the mask
+SOLID, CLEAR = 0.8, 0.2  # mask values that are mapped to 1 and 0
+PLATE_SIZE = 112  # px, resolution of the fill; only a few pixels beside a moving head are visible
 
 
 class PersonMask:
-    """Separates people from the background with MediaPipe's selfie segmentation, in OpenCV, about 10 ms."""
+    """MediaPipe's selfie segmentation with OpenCV, about 10 ms."""
 
     def __init__(self, model_path: str | Path) -> None:
         """
@@ -26,7 +26,7 @@ class PersonMask:
         self.net = cv2.dnn.readNetFromTFLite(str(model_path))
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W) float32 in [0, 1] of an (H, W, 3) uint8 RGB picture: 1 where a person is."""
+        """Person mask (H, W) float32 in [0, 1] of a picture (H, W, 3) uint8 RGB."""
         view = cv2.resize(picture, (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_AREA)
         self.net.setInput(cv2.dnn.blobFromImage(view, 1 / 255.0))
         mask = self.net.forward()[0, 0]
@@ -35,7 +35,7 @@ class PersonMask:
 
 
 def background_plate(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The (H, W, 3) uint8 picture with the person replaced by what the surroundings suggest."""
+    """Returns the picture (H, W, 3) uint8 with the person replaced by inpainting."""
     height, width = mask.shape
     edge = cv2.dilate((mask > 0.02).astype(np.uint8), np.ones((2 * EDGE_PIXELS + 1,) * 2, np.uint8))
     if edge.all():

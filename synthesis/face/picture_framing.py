@@ -1,4 +1,4 @@
-"""Which square of a photograph becomes the frame, and what surrounds a photograph that is too small for it."""
+"""Square crop of a photograph around the face, with padding if the photograph is too small."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-FACE_SHARE = 0.46  # of the frame's height from the forehead's top to the chin, where the photograph is large enough
-LARGEST_FACE_SHARE = 0.72  # a photograph cut closer than this is given surroundings
-BLUR_SHARES = (0.012, 0.04)  # of the frame: how soft made-up surroundings are near the photograph and farther away
+FACE_SHARE = 0.46  # face height relative to the frame, if the photograph is large enough
+LARGEST_FACE_SHARE = 0.72  # photographs with a larger face are padded
+BLUR_SHARES = (0.012, 0.04)  # blur of the padding near the photograph and farther away, relative to the frame
 
 
 @dataclass(frozen=True)
 class Window:
-    """A square of a photograph in whole pixels; may reach beyond it."""
+    """A square in whole pixels that may extend beyond the photograph."""
 
     left: int
     top: int
@@ -22,10 +22,11 @@ class Window:
 
 
 def choose_window(oval: np.ndarray, *, shape: tuple[int, int]) -> Window:
-    """The frame about a face.
+    """Chooses the square around a face.
 
     Args:
-        oval: (n, 2) outline of the face, pixels. shape: (height, width) of the photograph.
+        oval: (n, 2) outline of the face, pixels.
+        shape: (height, width) of the photograph.
     """
     face = float(np.ptp(oval[:, 1]))
     height, width = shape
@@ -36,12 +37,12 @@ def choose_window(oval: np.ndarray, *, shape: tuple[int, int]) -> Window:
 
 
 def _inside(start: int, *, side: int, length: int) -> int:
-    """The start moved so that the window stays in the photograph, where it fits in."""
+    """Shifts the start so that the window is inside of the photograph, if it fits."""
     return start if side > length else int(np.clip(start, 0, length - side))
 
 
 def cut_window(picture: np.ndarray, *, window: Window) -> np.ndarray:
-    """The (side, side, ...) part of the picture; beyond its edges it is mirrored and blurred."""
+    """Crops (side, side, ...) of the picture; beyond its edges it is mirrored and blurred."""
     height, width = picture.shape[:2]
     before = max(0, -window.top), max(0, -window.left)
     after = max(0, window.top + window.side - height), max(0, window.left + window.side - width)

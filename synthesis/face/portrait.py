@@ -1,4 +1,4 @@
-"""One photograph becomes a head that talks, blinks, shows action units and moves.
+"""Animates a photograph: speech, blinks, action units and head motion.
 
 photograph --face_mesh--> 468 points --rest_offset--> a neutral face
 movements over time --facial_motion--> points --head_pose--> points --rendering--> frames
@@ -23,34 +23,36 @@ from microemo.synthesis.face.picture_framing import choose_window, cut_window
 from microemo.synthesis.face.rendering import FrameGeometry, Layers, MeshRenderer, ring_triangles
 from microemo.synthesis.face.wrinkles import fold_maps
 
-# Rings about the face's outline: factor of its radius, share of the outline's expression that each follows, share of
-# the head's movement above and below the face (a neck moves less than hair), and depth behind the outline in mm.
+# Rings around the face outline: radius factor, share of the outline's expression, share of the head's movement above
+# and below the face (the neck moves less than the hair), and depth behind the outline in mm.
 RING_RADII = np.array([1.12, 1.35, 1.7, 2.4, 12.0])
 RING_EXPRESSION = np.array([0.5, 0.12, 0.0, 0.0, 0.0])
 RING_POSE_UP = np.array([1.0, 1.0, 1.0, 0.6, 0.0])
 RING_POSE_DOWN = np.array([0.85, 0.5, 0.2, 0.05, 0.0])
 RING_DEPTH_MM = np.array([4.0, 15.0, 25.0, 30.0, 30.0])
 
-MAX_ASIDE = 0.22  # |turn of the head in the photograph|: nose from the middle of the face, in halves of its width
-MAX_OPEN_MM = 11.0  # between the lips: a wider laugh does not close into a face at rest
+MAX_ASIDE = 0.22  # largest head turn: distance of the nose from the face centre, relative to half of its width
+MAX_OPEN_MM = 11.0  # largest lip gap that can be closed
 MIN_FACE_PIXELS = 44  # height of the face in the photograph
-LARGEST_TEXTURE = 1.5  # layers have at most this many pixels per pixel of the frame: finer would shimmer
-UPPER_LIP_CLOSES = 0.34  # share of an open mouth that the upper lip closes; the jaw closes the rest
-LARGEST_SMILE = 1.4  # a laugh is more than the unit's full movement
-SMILE_MM = 7.0  # corners of the mouth above its middle in a full smile
+LARGEST_TEXTURE = 1.5  # largest resolution of the layers relative to the frame; a higher one causes aliasing
+UPPER_LIP_CLOSES = 0.34  # share of a lip gap that the upper lip closes; the jaw closes the rest
+LARGEST_SMILE = 1.4  # intensity of a laugh, above the full movement of the unit
+SMILE_MM = 7.0  # height of the mouth corners above the mouth centre in a full smile
 
 
 class UnsuitablePhotograph(ValueError):
-    """There is no face in the photograph that can be animated; the message says why."""
+    """The photograph has no face that can be animated; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What a face does, frame by frame.
+    """Motion of face, head and camera in each frame.
 
-    movements: (F, 21, 2) float, intensity of each movement of `facial_motion` on the left and right side of the
-    picture, 0 at rest. pose: (F, 6), see `head_pose`. camera: (F, 4): shift right and down as shares of the frame,
-    roll in radians, relative growth; moves the whole picture.
+    Args:
+        movements: (F, 21, 2) intensities of the movements of `facial_motion` on the left and right side of the
+            picture, 0 at rest.
+        pose: (F, 6), see `head_pose`.
+        camera: (F, 4): shift right and down relative to the frame, roll in radians, relative growth.
     """
 
     movements: np.ndarray
@@ -75,10 +77,14 @@ def still_motion(frames: int) -> Motion:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A photograph made ready to move.
+    """A photograph prepared for animation.
 
-    layers: what it is painted from. points: (V, 3) vertices in the layers, pixels. frame: the face's axes there.
-    basis: (21, 2, 468, 2) mm. rest: (468, 2) mm, from the photograph's expression to a neutral one.
+    Args:
+        layers: image layers.
+        points: (V, 3) vertices in the layers, pixels.
+        frame: axes of the face in the layers.
+        basis: (21, 2, 468, 2) mm, see `movement_basis`.
+        rest: (468, 2) mm from the photograph's expression to a neutral one.
     """
 
     layers: Layers
@@ -88,11 +94,11 @@ class Portrait:
     rest: np.ndarray
 
     def face_points(self, motion: Motion, *, size: tuple[int, int]) -> np.ndarray:
-        """(F, 468, 2) pixels in frames of `size` (height, width): the truth about where the face is."""
+        """True face points (F, 468, 2) in pixels, in frames of `size` (height, width)."""
         return np.stack([geometry.target[: face_mesh.NUM_POINTS] for geometry in self._geometries(motion, size=size)])
 
     def render(self, motion: Motion, *, size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """Frames of (height, width) = size, each (H, W, 3) uint8 RGB."""
+        """Renders frames of (height, width) = size, each (H, W, 3) uint8 RGB."""
         oval = load_topology().oval
         rings = ring_triangles(oval, num_rings=len(RING_RADII), first_vertex=face_mesh.NUM_POINTS)
         renderer = MeshRenderer(self.layers, skin=load_topology().triangles, rings=rings, size=size)
@@ -104,11 +110,11 @@ class Portrait:
         displaced = neutral + self.rest + np.einsum("fms,msvc->fvc", motion.movements, self.basis)
         face = keep_openings(displaced)
         expression = self._spread_to_rings(face - neutral)  # (F, V, 2) mm
-        everything = self.frame.to_mm(self.points[:, :2])
+        all_points = self.frame.to_mm(self.points[:, :2])
         depth = self.points[:, 2] / self.frame.pixels_per_mm
         weight = ring_pose_weights()[:, None]
         depths = np.broadcast_to(depth[:, None], (len(motion), len(depth), 1))
-        skull = np.broadcast_to(everything, (len(motion), *everything.shape))
+        skull = np.broadcast_to(all_points, (len(motion), *all_points.shape))
         turned = turn_head(np.concatenate([skull + expression, depths], 2), pose=motion.pose)
         turned_skull = turn_head(np.concatenate([skull, depths], 2), pose=motion.pose)
         covered = self._covered_eyes(expression)
@@ -131,7 +137,7 @@ class Portrait:
         return np.concatenate([expression, *(share * oval for share in RING_EXPRESSION)], axis=1)
 
     def _covered_eyes(self, expression: np.ndarray) -> np.ndarray:
-        """(F, V, 2) mm: the place in the photograph that the edge of a lid touches: lids slide over the eye."""
+        """Source points (F, V, 2) in mm of the lid edges: lids slide over the eye instead of deforming it."""
         source = np.broadcast_to(self.frame.to_mm(self.points[:, :2]), expression.shape).copy()
         for upper, lower in (
             (face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER),
@@ -148,19 +154,19 @@ class Portrait:
         return self._from_mm(points_mm) @ camera[:, :2].T + camera[:, 2]
 
     def _camera_matrix(self, camera: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
-        """(2, 3) from the layers to a frame of (height, width) = size."""
+        """Matrix (2, 3) from the layers to a frame of (height, width) = size."""
         height, width = self.layers.plate.shape[:2]
         scale = size[0] / height
         right, down, roll, growth = camera.tolist()
         linear = scale * (1 + growth) * np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-        # Pixel centres are at whole numbers, so the middle of w pixels is (w - 1) / 2.
+        # Pixel centres have integer coordinates, so the centre of w pixels is (w - 1) / 2.
         middle, new_middle = (np.array([width, height]) - 1) / 2, (np.array([size[1], size[0]]) - 1) / 2
         shift = new_middle + np.array([right * size[1], down * size[0]]) - linear @ middle
         return np.hstack([linear, shift[:, None]])
 
 
 def ring_pose_weights() -> np.ndarray:
-    """(V,) share of the head's movement that each vertex follows."""
+    """Share (V,) of the head's movement that each vertex follows."""
     topology = load_topology()
     y = topology.neutral_shape[topology.oval, 1]
     low = np.clip((y - 30.0) / 60.0, 0, 1)  # 0 beside the eyes and above, 1 at the chin
@@ -169,7 +175,7 @@ def ring_pose_weights() -> np.ndarray:
 
 
 def rest_offset(shape_mm: np.ndarray, *, basis: np.ndarray) -> np.ndarray:
-    """(468, 2) mm from the photograph's face to a neutral one: the smile relaxed, the lips closed."""
+    """Displacement (468, 2) in mm from the photograph's face to a neutral one without smile and lip gap."""
     corners, upper, lower = (
         shape_mm[list(points), 1].mean()
         for points in (face_mesh.MOUTH_CORNERS, face_mesh.UPPER_LIP_INNER, face_mesh.LOWER_LIP_INNER)
@@ -178,8 +184,8 @@ def rest_offset(shape_mm: np.ndarray, *, basis: np.ndarray) -> np.ndarray:
     units = np.zeros(NUM_MOVEMENTS)
     units[UNIT_INDEX[12]], units[UNIT_INDEX[6]] = -smile, -0.5 * smile
     offset = np.einsum("m,msvc->vc", units, basis)
-    # What gap is left closes by the jaw (the lower lip and all below it) and, for a third, by the upper lip. The skin
-    # follows the widest gap, each column of the lips its own.
+    # The remaining gap is closed by the jaw (lower lip and everything below) and, for a third, by the upper lip. Each
+    # column of the lips closes its own gap, the skin follows the widest one.
     relaxed = shape_mm + offset
     gaps = relaxed[list(face_mesh.LOWER_LIP_INNER), 1] - relaxed[list(face_mesh.UPPER_LIP_INNER), 1]
     gaps = np.maximum(gaps, 0.0)
@@ -198,16 +204,16 @@ def rest_offset(shape_mm: np.ndarray, *, basis: np.ndarray) -> np.ndarray:
 def make_portrait(
     picture: np.ndarray, *, points: np.ndarray, mask: np.ndarray | None = None, size: int = 224
 ) -> Portrait:
-    """A portrait of the face whose points are given.
+    """Makes a portrait from a photograph and its face points.
 
     Args:
         picture: (H, W, 3) uint8 RGB photograph.
         points: (468, 3) of `FaceMesh.locate`.
-        mask: (H, W) float32 of `PersonMask`; without it the background moves softly with the head.
-        size: side in pixels of the frames that it is meant for.
+        mask: (H, W) float32 of `PersonMask`; without it the background is warped with the head.
+        size: side in pixels of the frames to render.
 
     Raises:
-        UnsuitablePhotograph: as `check_suitable`.
+        UnsuitablePhotograph: see `check_suitable`.
     """
     check_suitable(points)
     window = choose_window(points[load_topology().oval, :2], shape=(picture.shape[0], picture.shape[1]))
@@ -232,7 +238,7 @@ def make_portrait(
 
 
 def _rings(points: np.ndarray, *, frame: FaceFrame) -> np.ndarray:
-    """(180, 3) vertices about the face."""
+    """Vertices (180, 3) of the rings around the face."""
     oval = points[load_topology().oval]
     centre = oval[:, :2].mean(0)
     rings = []
@@ -243,7 +249,7 @@ def _rings(points: np.ndarray, *, frame: FaceFrame) -> np.ndarray:
 
 
 def check_suitable(points: np.ndarray) -> None:
-    """Raises `UnsuitablePhotograph` for a face that is too small, turned away or has its mouth wide open."""
+    """Raises `UnsuitablePhotograph` if the face is too small, turned away or has a wide open mouth."""
     oval = points[load_topology().oval, :2]
     height = float(np.ptp(oval[:, 1]))
     if height < MIN_FACE_PIXELS:
@@ -271,15 +277,15 @@ def portrait_of(
     segment: Callable[[np.ndarray], np.ndarray] | None = None,
     size: int = 224,
 ) -> Portrait:
-    """A portrait of the largest face in a photograph.
+    """Makes a portrait of the largest face in a photograph.
 
     Args:
         picture: (H, W, 3) uint8 RGB.
-        detect: finds faces in (N, H, W, 3) frames, as `FaceDetector.detect` of `microemo.processing` does.
-        segment: a `PersonMask`; without it the background moves softly with the head.
+        detect: detects faces in (N, H, W, 3) frames, as `FaceDetector.detect` of `microemo.processing`.
+        segment: a `PersonMask`; without it the background is warped with the head.
 
     Raises:
-        UnsuitablePhotograph: when no face is found, or `make_portrait` refuses it.
+        UnsuitablePhotograph: no face is found, or see `make_portrait`.
     """
     faces = detect(picture[None])[0]
     if len(faces) == 0:

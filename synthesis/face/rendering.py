@@ -1,6 +1,6 @@
-"""Frames from a moved mesh: every triangle carries its patch of the photograph along.
+"""Renders frames by warping the photograph with a triangle mesh.
 
-Shapes: V vertices (468 of the face, then the rings about it), T triangles, F frames.
+Shapes: V vertices (468 of the face, then the rings around it), T triangles, F frames.
 """
 
 from __future__ import annotations
@@ -13,23 +13,26 @@ import numpy as np
 from microemo.synthesis.face import face_mesh
 from microemo.synthesis.face.wrinkles import shade
 
-SKULL_POINTS = [*face_mesh.MOUTH_CORNERS, 2, 98, 327, 17, 152, 57, 287, 0]  # about the mouth
+SKULL_POINTS = [*face_mesh.MOUTH_CORNERS, 2, 98, 327, 17, 152, 57, 287, 0]  # around the mouth
 SUBPIXEL_BITS = 4
 SUBPIXEL = 1 << SUBPIXEL_BITS
-SMALLEST_AREA = 0.05  # px^2; below it a triangle is a line and its neighbours cover it
-SUPERSAMPLING = 2  # where lids and lips meet, patches from far apart touch: drawn finer, the line has no steps
-MOUTH_SUPERSAMPLING = 4  # the edge of the lips is drawn finer than the frame, so that it does not show steps
-CONTACT_SHADE = np.array([0.3, 0.4, 0.4], np.float32)  # how much darker (R, G, B) the line is where lips touch
-OPEN_PIXELS = 1.5  # lips closer than this show little of what is behind them: it would be less than a pixel
-LIP_SHADE = 0.45  # how much darker the teeth are right under the upper lip
+SMALLEST_AREA = 0.05  # px^2; smaller triangles are skipped
+SUPERSAMPLING = 2  # against aliasing where lids and lips meet
+MOUTH_SUPERSAMPLING = 4  # against aliasing at the edge of the lips
+CONTACT_SHADE = np.array([0.3, 0.4, 0.4], np.float32)  # darkening (R, G, B) of the line between touching lips
+OPEN_PIXELS = 1.5  # the mouth interior is faded out below this lip gap
+LIP_SHADE = 0.45  # darkening of the teeth under the upper lip
 
 
 @dataclass(frozen=True)
 class Layers:
-    """What a portrait is painted from.
+    """Image layers of a portrait.
 
-    person: (h, w, 4) uint8 RGB and alpha. plate: (h, w, 3) uint8, the background alone. interior: (h, w, 3) uint8, an
-    open mouth at the mouth's place. folds: (n, 2, h, w) float16 of `fold_maps`.
+    Args:
+        person: (h, w, 4) uint8 RGB and alpha.
+        plate: (h, w, 3) uint8, the background without the person.
+        interior: (h, w, 3) uint8, with the interior of an open mouth.
+        folds: (n, 2, h, w) float16 of `fold_maps`.
     """
 
     person: np.ndarray
@@ -40,11 +43,15 @@ class Layers:
 
 @dataclass(frozen=True)
 class FrameGeometry:
-    """Where everything of one frame goes, in pixels.
+    """Geometry of one frame, in pixels.
 
-    target: (V, 2) vertices in the frame. source: (V, 2) in the layers. opening_source: (V, 2), the same for the
-    triangles of the eyes, where lids cover the eye instead of squeezing it. skull: (V, 2) targets without expression.
-    camera: (2, 3), layers to frame without any movement of the person. movements: (21, 2) intensities.
+    Args:
+        target: (V, 2) vertices in the frame.
+        source: (V, 2) vertices in the layers.
+        opening_source: (V, 2) for the triangles of the eyes, where lids cover the eye instead of deforming it.
+        skull: (V, 2) targets without expression.
+        camera: (2, 3) from layers to frame without motion of the person.
+        movements: (21, 2) intensities.
     """
 
     target: np.ndarray
@@ -56,7 +63,7 @@ class FrameGeometry:
 
 
 def strip(first: list[int], second: list[int]) -> list[tuple[int, int, int]]:
-    """Triangles between two rows of as many points."""
+    """Triangles between two rows of equally many points."""
     triangles = []
     for left in range(len(first) - 1):
         a, b, c, d = first[left], first[left + 1], second[left], second[left + 1]
@@ -65,19 +72,19 @@ def strip(first: list[int], second: list[int]) -> list[tuple[int, int, int]]:
 
 
 def eye_triangles() -> np.ndarray:
-    """(T, 3) int: the triangles that close the holes of the eyes."""
-    found: list[tuple[int, int, int]] = []
+    """Triangles (T, 3) int of the eye openings."""
+    triangles: list[tuple[int, int, int]] = []
     eyes = (
         (face_mesh.LEFT_EYE_CORNERS, face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER),
         (face_mesh.RIGHT_EYE_CORNERS, face_mesh.RIGHT_EYE_UPPER, face_mesh.RIGHT_EYE_LOWER),
     )
     for (left, right), upper, lower in eyes:
-        found += [(left, upper[0], lower[0]), *strip(list(upper), list(lower)), (right, upper[-1], lower[-1])]
-    return np.array(found, np.int32)
+        triangles += [(left, upper[0], lower[0]), *strip(list(upper), list(lower)), (right, upper[-1], lower[-1])]
+    return np.array(triangles, np.int32)
 
 
 def mouth_triangles() -> np.ndarray:
-    """(T, 3) int: the triangles that close the hole of the mouth."""
+    """Triangles (T, 3) int of the mouth opening."""
     left, right = face_mesh.INNER_MOUTH_CORNERS
     upper, lower = face_mesh.UPPER_LIP_INNER, face_mesh.LOWER_LIP_INNER
     between = strip(list(upper), list(lower))
@@ -85,19 +92,19 @@ def mouth_triangles() -> np.ndarray:
 
 
 def ring_triangles(oval: np.ndarray, *, num_rings: int, first_vertex: int) -> np.ndarray:
-    """(T, 3) int: the triangles between the oval and the rings about it, outermost first."""
+    """Triangles (T, 3) int between the oval and the rings around it, outermost first."""
     rings = [oval.tolist()]
     for ring in range(num_rings):
         start = first_vertex + ring * len(oval)
         rings.append(list(range(start, start + len(oval))))
-    found: list[tuple[int, int, int]] = []
+    triangles: list[tuple[int, int, int]] = []
     for inner, outer in reversed(list(zip(rings[:-1], rings[1:], strict=True))):
-        found += strip([*inner, inner[0]], [*outer, outer[0]])
-    return np.array(found, np.int32)
+        triangles += strip([*inner, inner[0]], [*outer, outer[0]])
+    return np.array(triangles, np.int32)
 
 
 def affine_to_source(target: np.ndarray, source: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 2, 3) float32 matrices from frame to layer, and (T,) areas in the frame, px^2."""
+    """Matrices (T, 2, 3) float32 from frame to layer, and areas (T,) in the frame in px^2."""
     t, s = target[triangles], source[triangles]  # (T, 3, 2)
     edges, source_edges = t[:, 1:] - t[:, :1], s[:, 1:] - s[:, :1]  # (T, 2, 2), rows are edges
     area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
@@ -109,12 +116,13 @@ def affine_to_source(target: np.ndarray, source: np.ndarray, triangles: np.ndarr
 
 
 class MeshRenderer:
-    """Draws frames of one size from the layers of one portrait."""
+    """Renders frames of one size from the layers of a portrait."""
 
     def __init__(self, layers: Layers, *, skin: np.ndarray, rings: np.ndarray, size: tuple[int, int]) -> None:
         """
         Args:
-            skin: (T, 3) triangles of the face. rings: (T, 3) triangles about it, drawn first.
+            skin: (T, 3) triangles of the face.
+            rings: (T, 3) triangles around it, drawn first.
             size: (height, width) of the frames.
         """
         self.layers = layers
@@ -123,14 +131,14 @@ class MeshRenderer:
         self.order = np.concatenate([rings, self.mouth, self.eyes, skin])
         self.eye_slice = slice(len(rings) + len(self.mouth), len(rings) + len(self.mouth) + len(self.eyes))
         self.fine_size = (SUPERSAMPLING * size[0], SUPERSAMPLING * size[1])
-        # Centres of the fine pixels in the frame's coordinates, in which the centre of pixel i is i.
+        # Centres of the supersampled pixels in frame coordinates, in which the centre of pixel i is i.
         fine_columns, fine_rows = (
             (np.arange(n, dtype=np.float32) + 0.5) / SUPERSAMPLING - 0.5 for n in self.fine_size[::-1]
         )
         self.pixels = np.meshgrid(fine_columns, fine_rows)  # two of (2H, 2W)
 
     def draw(self, geometry: FrameGeometry) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
+        """Renders a frame (H, W, 3) uint8 RGB."""
         height, width = self.size
         x, y = self._source_map(geometry)
         folded = shade(self.layers.person, movements=geometry.movements, maps=self.layers.folds)
@@ -149,7 +157,7 @@ class MeshRenderer:
         return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
     def _source_map(self, geometry: FrameGeometry) -> tuple[np.ndarray, np.ndarray]:
-        """Two (2H, 2W) float32 arrays: the layer coordinates that each fine pixel of the frame shows."""
+        """Layer coordinates of each supersampled pixel, as two arrays (2H, 2W) float32."""
         matrices, areas = affine_to_source(geometry.target, geometry.source, self.order)
         eye_matrices, _ = affine_to_source(geometry.target, geometry.opening_source, self.eyes)
         matrices[self.eye_slice] = eye_matrices
@@ -159,12 +167,12 @@ class MeshRenderer:
         for index in np.flatnonzero(areas > SMALLEST_AREA).tolist():
             cv2.fillConvexPoly(owner, corners[index], index, cv2.LINE_8, SUBPIXEL_BITS)
         columns, rows = self.pixels
-        entries = matrices.reshape(-1, 6).T  # each gathered by itself: contiguous, and faster than matrices per pixel
+        entries = matrices.reshape(-1, 6).T  # gathered separately, which is faster than matrices per pixel
         xx, xy, x0, yx, yy, y0 = (entry[owner] for entry in np.ascontiguousarray(entries))
         return xx * columns + xy * rows + x0, yx * columns + yy * rows + y0
 
     def _open_mouth(self, picture: np.ndarray, *, geometry: FrameGeometry) -> None:
-        """Paints the interior between the lips into the (H, W, 3) float picture."""
+        """Paints the mouth interior between the lips into the picture (H, W, 3) float, in place."""
         loop = geometry.target[list(face_mesh.MOUTH_LOOP)]
         low = np.maximum(np.floor(loop.min(0)).astype(int) - 2, 0)
         high = np.minimum(np.ceil(loop.max(0)).astype(int) + 3, np.array(self.size[::-1]))
@@ -189,15 +197,15 @@ class MeshRenderer:
 
 
 def _mouth_gap(points: np.ndarray) -> float:
-    """Widest distance between the inner edges of the lips, in pixels."""
+    """Largest distance between the inner edges of the lips, in pixels."""
     edges = points[list(face_mesh.UPPER_LIP_INNER)] - points[list(face_mesh.LOWER_LIP_INNER)]
     return float(np.linalg.norm(edges, axis=1).max())
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(2, 3) rotation, scale and shift that brings (n, 2) points closest to others, in least squares."""
+    """Least-squares similarity transform (2, 3) between points (n, 2)."""
     middle, new_middle = source.mean(0), target.mean(0)
-    # As complex numbers a rotation with scale is one factor, and its least-squares value a quotient.
+    # In complex numbers, rotation with scale is a single factor.
     before, after = (source - middle) @ [1, 1j], (target - new_middle) @ [1, 1j]
     factor = complex(np.vdot(before, after) / np.vdot(before, before).real)
     linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])

@@ -1,8 +1,8 @@
-"""Folds that come with a movement: skin darkens where it folds and brightens beside.
+"""Wrinkles of action units as changes of brightness.
 
-Points hardly move in a fold, so a warp alone misses what the eye sees first: the furrows between the brows (AU4) and
-across the root of the nose (AU9). Kept soft: sharper or farther folds (forehead, crow's feet) looked drawn, and lay
-over hair and glasses.
+A warp of the mesh does not show the furrows between the brows (AU4) and on the root of the nose (AU9), as the points
+hardly move there. The wrinkles are soft; sharper ones and those of other regions (forehead, eye corners) look painted
+and overlap with hair and glasses.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from microemo.data.action_units import UNIT_INDEX
 from microemo.synthesis.face.face_mesh import FaceFrame
 from microemo.synthesis.face.facial_motion import NUM_MOVEMENTS
 
-DEPTH = 0.09  # how much darker the middle of a full fold is
-RIDGE_SHARE = 0.25  # how much of that the skin beside it brightens
+DEPTH = 0.09  # darkening in the middle of a fold at full intensity
+RIDGE_SHARE = 0.25  # brightening beside the fold, relative to the darkening
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A line on the left side of the picture, mirrored to the right, or across the middle.
+    """A fold on the left side of the picture, mirrored to the right, or across the midline.
 
-    path: (x, y) mm from the middle of the eyes, y down, outward x positive. width: mm, standard deviation.
+    path: (x, y) mm from the centre between the eyes, y down, x outward. width: standard deviation in mm.
     """
 
     path: tuple[tuple[float, float], ...]
@@ -40,7 +40,7 @@ FOLDING_UNITS = [UNIT_INDEX[unit] for unit in FOLDS]
 
 
 def fold_maps(shape: tuple[int, int], *, frame: FaceFrame) -> np.ndarray:
-    """(n, 2, h, w) float16 relative change of brightness by each unit of `FOLDS`, on the left and right side."""
+    """Relative brightness changes (n, 2, h, w) float16 by each unit of `FOLDS`, for the left and right side."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     mm = frame.to_mm(np.stack([x, y], axis=-1).astype(np.float64))
     maps = [[_fold_map(mm, folds=folds, side=side) for side in (-1, 1)] for folds in FOLDS.values()]
@@ -48,7 +48,7 @@ def fold_maps(shape: tuple[int, int], *, frame: FaceFrame) -> np.ndarray:
 
 
 def _fold_map(mm: np.ndarray, *, folds: tuple[Fold, ...], side: int) -> np.ndarray:
-    """(h, w) relative change of brightness by the folds of one side."""
+    """Relative brightness change (h, w) by the folds of one side."""
     change = np.zeros(mm.shape[:2])
     for fold in folds:
         path = np.array(fold.path, np.float64) * [side, 1]
@@ -60,14 +60,14 @@ def _fold_map(mm: np.ndarray, *, folds: tuple[Fold, ...], side: int) -> np.ndarr
 
 
 def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(h, w) distance of (h, w, 2) points from a segment."""
+    """Distances (h, w) of points (h, w, 2) from a segment."""
     along = end - start
     position = np.clip((points - start) @ along / (along @ along), 0, 1)
     return np.linalg.norm(points - start - position[..., None] * along, axis=-1)
 
 
 def shade(person: np.ndarray, *, movements: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """The (h, w, 4) uint8 person with the folds of one frame's (21, 2) movements."""
+    """Applies the folds of a frame's movements (21, 2) to the person layer (h, w, 4) uint8."""
     if movements.shape != (NUM_MOVEMENTS, 2):
         raise ValueError(f"movements must have shape {(NUM_MOVEMENTS, 2)}, got {movements.shape}")
     strengths = movements[FOLDING_UNITS]  # (n, 2)

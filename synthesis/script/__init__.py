@@ -1,1 +1,1 @@
-"""What happens in a synthetic clip, and its truth."""
+"""Random scenarios of synthetic clips, and their ground truth."""

@@ -1,4 +1,4 @@
-"""Who says what and how: one utterance's channels before it has a place in time."""
+"""Draws speakers, texts, voices and facial emotions of utterances, without times."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from microemo.data.emotion_words import Script, ScriptLine, own_script
 from microemo.synthesis.voice.acted_speech import Recording
 from microemo.synthesis.voice.speech import VOICES, Speech, say
 
-PLAIN_WORDS_SHARE = 0.25  # of emotional utterances whose words say nothing of it
-PLAIN_VOICE_SHARE = 0.15
-STILL_FACE_SHARE = 0.15
-NEUTRAL_SHARE = 0.2  # of utterances that are neutral altogether
+PLAIN_WORDS_SHARE = 0.25  # share of emotional utterances with neutral words
+PLAIN_VOICE_SHARE = 0.15  # with a neutral voice
+STILL_FACE_SHARE = 0.15  # with a neutral face
+NEUTRAL_SHARE = 0.2  # share of neutral utterances
 INTENSITY = (0.35, 1.0)
 NAMES = {
     "female": ("Anna", "Maria", "Julia", "Sofia", "Emma", "Clara", "Nora", "Ines"),
@@ -24,7 +24,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Speaker:
-    """A person with a name and a voice, the same in all of a clip. actor: of the recordings, "" for espeak-ng."""
+    """A speaker of a clip. voice: of espeak-ng. actor: of the recordings, "" for a synthetic voice."""
 
     name: str
     sex: str
@@ -34,10 +34,12 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Sources:
-    """What utterances are drawn from.
+    """Texts and voices to draw from.
 
-    script: sentences by closed label. recordings: of actors. acted_share: of clips whose voice is an actor's; needs
-    recordings.
+    Args:
+        script: sentences by closed label.
+        recordings: acted speech.
+        acted_share: share of clips with an actor's voice; needs recordings.
     """
 
     script: Script = field(default_factory=own_script)
@@ -53,7 +55,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class CastLine:
-    """An utterance without times. emotion: what is meant; face_emotion "" when the speaker is not on screen."""
+    """An utterance without times. emotion: the expressed emotion; face_emotion: "" for a speaker off screen."""
 
     speaker: Speaker
     speech: Speech
@@ -70,7 +72,7 @@ class CastLine:
 
 
 def cast_speaker(sources: Sources, *, sex: str, rng: np.random.Generator) -> Speaker:
-    """A speaker of a sex with a synthetic or an actor's voice."""
+    """Draws a speaker with a synthetic or an actor's voice."""
     name, voice = str(rng.choice(NAMES[sex])), str(rng.choice(VOICES[sex]))
     actors = sorted({recording.speaker for recording in sources.recordings if recording.sex == sex})
     acted = bool(actors) and rng.random() < sources.acted_share
@@ -78,12 +80,12 @@ def cast_speaker(sources: Sources, *, sex: str, rng: np.random.Generator) -> Spe
 
 
 def cast_line(sources: Sources, *, speaker: Speaker, on_screen: bool, rng: np.random.Generator) -> CastLine:
-    """Words, voice and face of an utterance: mostly of one emotion, sometimes one channel stays plain."""
+    """Draws words, voice and face of an utterance: mostly one emotion, with some neutral channels."""
     emotion = "neutral" if rng.random() < NEUTRAL_SHARE else str(rng.choice(EMOTIONS))
     intensity = 0.0 if emotion == "neutral" else float(rng.uniform(*INTENSITY))
     plain_words, plain_voice, still_face = rng.random(3) < (PLAIN_WORDS_SHARE, PLAIN_VOICE_SHARE, STILL_FACE_SHARE)
     if plain_words and plain_voice and (still_face or not on_screen):
-        plain_voice = False  # something has to show it
+        plain_voice = False  # at least one channel expresses the emotion
     voice_emotion = "neutral" if plain_voice else emotion
     recordings = [r for r in sources.recordings if r.speaker == speaker.actor and r.emotion == voice_emotion]
     if speaker.actor and recordings:
@@ -95,5 +97,5 @@ def cast_line(sources: Sources, *, speaker: Speaker, on_screen: bool, rng: np.ra
         speech = say(line.text, emotion=voice_emotion, voice=speaker.voice, intensity=intensity, rng=rng)
     face = ("neutral" if still_face else emotion) if on_screen else ""
     if line.emotion == voice_emotion == "neutral" and face in ("neutral", ""):
-        emotion, intensity = "neutral", 0.0  # an actor without a recording of it: nothing shows the emotion
+        emotion, intensity = "neutral", 0.0  # no recording of the emotion: no channel expresses it
     return CastLine(speaker, speech, line, emotion, intensity, line.emotion, voice_emotion, face)

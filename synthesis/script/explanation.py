@@ -1,4 +1,4 @@
-"""Says in varied plain English why someone feels what: only by what the clip really contains."""
+"""Explanations of synthetic clips: evidence from the known truth, put into sentences by `evidence_text`."""
 
 from __future__ import annotations
 
@@ -6,117 +6,68 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from microemo.data.action_units import ACTION_UNITS, ONE_SIDED
-from microemo.processing.emotion_parsing import EXPRESSION_NOUNS, quotation
-from microemo.synthesis.script.truth import FaceEvent
+from microemo.data.action_units import LABELS
+from microemo.processing.evidence import MAX_SIGNS, NEUTRAL, NO_FACE, Evidence
+from microemo.processing.evidence_text import evidence_sentence, relation_sentence
+from microemo.synthesis.video.performance import PlannedEvent
 from microemo.synthesis.voice.speech import TONES
 
-MOVEMENTS = {unit.label: unit.movement for unit in ACTION_UNITS}
+AGREEMENT_SHARE = 0.6  # share of agreeing micro-expressions whose agreement is mentioned
+NUM_FORMS = 6  # a common multiple of the numbers of sentence forms
 
-MACRO_FORMS = (
-    "From {onset} s on {movements}, an expression of {noun} that lasts until {offset} s.",
-    "The face shows {noun} between {onset} and {offset} s: {movements}.",
-    "{Movements} from {onset} s until {offset} s, a lasting look of {noun}.",
-)
-MICRO_FORMS = (
-    "At {apex} s {movements} for an instant, a micro-expression of {noun}.",
-    "A flash of {noun} crosses the face at {apex} s: {movements}.",
-    "Briefly, at {apex} s, {movements}: a trace of {noun}.",
-)
-AGREES = (" It agrees with the rest.", " It fits what is said and heard.", "")
-LEAKS = (" It contradicts the rest and seems to leak.", " It breaks through what is shown otherwise.",
-         " Nothing else shows it, so it may be held back.")  # fmt: skip
-VOICE_FORMS = (
-    "The voice is {sound}, which sounds like {noun}.",
-    "In the voice, {sound}, there is {noun}.",
-    "The voice is {sound} and carries {noun}.",
-)
-EVEN_VOICE_FORMS = ("The voice is even.", "The voice stays even and gives little away.")
-WORDS_FORMS = (
-    'The words "{quote}" express {noun}.',
-    'What is said, "{quote}", speaks of {noun}.',
-    'By the words "{quote}" it is {noun}.',
-)
-PLAIN_WORDS_FORMS = ('The words "{quote}" are factual.', 'What is said, "{quote}", is plain information.')
-STILL_FACE_FORMS = ("The face stays at rest.", "No lasting expression shows on the face.")
-UNSEEN_FORMS = ("The speaker is not in the picture.", "The speaker is heard, not seen.")
+Span = tuple[float, float]
 
 
-def emotions_line(labels: Sequence[str]) -> str:
-    """The first line of an answer."""
-    return f"Emotions: {', '.join(labels)}."
-
-
-def explain(labels: Sequence[str], *, reasons: Sequence[str]) -> str:
-    """The answer: labels, then the reasons in order."""
-    return f"{emotions_line(labels)}\nReason: {' '.join(reasons)}"
-
-
-def face_reason(event: FaceEvent, *, against: bool, rng: np.random.Generator) -> str:
-    """A sentence about one event.
-
-    Args:
-        against: whether it contradicts the other channels; told only of micro-expressions.
-    """
-    forms = MICRO_FORMS if event.kind == "micro" else MACRO_FORMS
-    movements = join_phrases([_movement(unit, event=event) for unit in event.units])
-    sentence = _choose(forms, rng=rng).format(
-        movements=movements,
-        Movements=movements[0].upper() + movements[1:],
-        noun=EXPRESSION_NOUNS[event.emotion],
-        onset=f"{event.onset_seconds:.1f}",
-        apex=f"{event.apex_seconds:.1f}",
-        offset=f"{event.offset_seconds:.1f}",
+def event_evidence(planned: PlannedEvent) -> Evidence:
+    """Evidence of a facial expression, with its strongest action units as signs."""
+    event = planned.event
+    strongest = [LABELS[index] for index in np.argsort(-planned.shares, kind="stable").tolist()]
+    return Evidence(
+        "micro_expression" if event.kind == "micro" else "face",
+        event.emotion,
+        event.onset_seconds,
+        event.offset_seconds,
+        apex_seconds=event.apex_seconds if event.kind == "micro" else None,
+        signs=tuple(unit for unit in strongest if unit in event.units)[:MAX_SIGNS],
     )
-    if event.kind == "macro":
-        return sentence
-    return sentence + _choose(LEAKS if against else AGREES, rng=rng)
 
 
-def _movement(unit: str, *, event: FaceEvent) -> str:
-    phrase = MOVEMENTS[unit]
-    if event.emotion in ONE_SIDED and event.side != "both":
-        phrase = phrase.replace("the corners of the mouth pull", "a corner of the mouth pulls")
-        phrase += f" on the {event.side} of the picture"
-    return phrase
+def true_face_evidence(events: Sequence[PlannedEvent], *, span: Span, on_screen: bool) -> tuple[Evidence, ...]:
+    """Evidence of the face during an utterance: its events, else a neutral face; no face for a speaker off screen."""
+    if not on_screen:
+        return (Evidence("scene", NO_FACE, *span),)
+    return tuple(event_evidence(planned) for planned in events) or (Evidence("face", NEUTRAL, *span),)
 
 
-def voice_reason(emotion: str, *, rng: np.random.Generator) -> str:
-    """A sentence about the voice."""
-    if emotion == "neutral":
-        return _choose(EVEN_VOICE_FORMS, rng=rng)
-    return _choose(VOICE_FORMS, rng=rng).format(sound=TONES[emotion].sound, noun=EXPRESSION_NOUNS[emotion])
+def true_voice_evidence(emotion: str, *, span: Span, is_synthetic: bool) -> Evidence:
+    """Evidence of the voice. The manner of speaking is known of synthetic voices only."""
+    return Evidence("voice", emotion, *span, signs=TONES[emotion].manner if is_synthetic else ())
 
 
-def acted_voice_reason(emotion: str, *, rng: np.random.Generator) -> str:
-    """A sentence about a recorded voice, whose pitch and rate are not known."""
-    if emotion == "neutral":
-        return _choose(EVEN_VOICE_FORMS[:1], rng=rng)
-    return f"The voice sounds of {EXPRESSION_NOUNS[emotion]}."
+def true_words_evidence(emotion: str, *, span: Span) -> Evidence:
+    """Evidence of the words."""
+    return Evidence("words", emotion, *span)
 
 
-def words_reason(text: str, *, emotion: str, rng: np.random.Generator) -> str:
-    """A sentence about the words, quoting their beginning."""
-    forms = PLAIN_WORDS_FORMS if emotion == "neutral" else WORDS_FORMS
-    return _choose(forms, rng=rng).format(quote=quotation(text), noun=EXPRESSION_NOUNS[emotion])
+def reasons(evidence: Sequence[Evidence], *, span: Span, rng: np.random.Generator) -> list[str]:
+    """One sentence for each piece of evidence, then one on agreement or conflict with a micro-expression."""
+    sentences = [evidence_sentence(each, span=span, form=int(rng.integers(NUM_FORMS))) for each in evidence]
+    relation = micro_expression_relation(evidence)
+    if relation is not None:
+        micro, other = relation
+        agree = micro.label == other.label
+        if not agree or rng.random() < AGREEMENT_SHARE:
+            sentences.append(relation_sentence(micro, other, agree=agree, form=int(rng.integers(NUM_FORMS))))
+    return sentences
 
 
-def still_face_reason(*, rng: np.random.Generator) -> str:
-    """A sentence for a face that shows nothing."""
-    return _choose(STILL_FACE_FORMS, rng=rng)
+def micro_expression_relation(evidence: Sequence[Evidence]) -> tuple[Evidence, Evidence] | None:
+    """A micro-expression and the first emotional voice or words that it agrees or conflicts with.
 
-
-def unseen_reason(*, rng: np.random.Generator) -> str:
-    """A sentence for a speaker who is not in the picture."""
-    return _choose(UNSEEN_FORMS, rng=rng)
-
-
-def join_phrases(phrases: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    if len(phrases) <= 1:
-        return "".join(phrases)
-    return f"{', '.join(phrases[:-1])} and {phrases[-1]}"
-
-
-def _choose(forms: Sequence[str], *, rng: np.random.Generator) -> str:
-    return forms[int(rng.integers(len(forms)))]
+    None if the face has a macro-expression as well, as a statement about "the face" would then be ambiguous.
+    """
+    if any(each.kind == "face" and each.label != NEUTRAL for each in evidence):
+        return None
+    micro = next((each for each in evidence if each.kind == "micro_expression"), None)
+    other = next((each for each in evidence if each.kind in ("voice", "words") and each.label != NEUTRAL), None)
+    return None if micro is None or other is None else (micro, other)

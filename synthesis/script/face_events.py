@@ -1,4 +1,4 @@
-"""Draws the expressions of one utterance: one that lasts, and in half of them one too short to notice."""
+"""Draws the macro-expressions and micro-expressions of utterances."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from microemo.synthesis.script.truth import FaceEvent
 from microemo.synthesis.video.performance import PlannedEvent
 
 MICRO_SHARE = 0.5  # of utterances that have a micro-expression
-LEAK_SHARE = 0.6  # of micro-expressions that show another emotion than the rest
+LEAK_SHARE = 0.6  # share of micro-expressions of another emotion than the other channels
 MICRO_RISE = (0.3, 0.55)  # share of the duration from onset to apex
 MACRO_RISE_SECONDS = (0.25, 0.6)
 MACRO_FALL_SECONDS = (0.35, 0.8)
-SMALLEST_MICRO_FRAMES = 3  # a micro-expression that no frame shows would be a wrong label
-ASYMMETRY = 0.2  # sides differ by up to this share: no face is symmetric
-WEAK_SIDE = 0.12  # what the other side does in a one-sided expression
+MIN_MICRO_FRAMES = 3  # so that the frames show every labelled micro-expression
+ASYMMETRY = 0.2  # largest difference between the sides of a face
+WEAK_SIDE = 0.12  # intensity of the other side in a one-sided expression
 UPPER_REGIONS, LOWER_REGIONS = frozenset({"brow", "eye"}), frozenset({"nose", "mouth"})
-PARTIAL_SHARE = 0.3  # micro-expressions that show in the upper or the lower face alone (Porter & ten Brinke 2008)
-SHOWN_SHARE = 0.05  # a unit below this share is not part of the event
+PARTIAL_SHARE = 0.3  # of micro-expressions in the upper or the lower face only (Porter & ten Brinke 2008)
+MIN_UNIT_SHARE = 0.05  # units below this share are not listed in the event
 
 
 @dataclass(frozen=True)
 class MicroDraw:
-    """A micro-expression and whether it contradicts the rest."""
+    """A micro-expression. leaks: whether its emotion differs from that of the other channels."""
 
     planned: PlannedEvent
     leaks: bool
@@ -45,14 +45,14 @@ class MicroDraw:
 def draw_macro(
     emotion: str, *, utterance: Utterance, intensity: float, clip_seconds: float, rng: np.random.Generator
 ) -> PlannedEvent:
-    """A lasting expression about an utterance."""
+    """Draws a macro-expression during an utterance."""
     low, high = MACRO_INTENSITY
     strength = low + (high - low) * intensity
     onset = max(0.02, utterance.start_seconds + rng.uniform(-0.15, 0.25))
     rise, fall = rng.uniform(*MACRO_RISE_SECONDS), rng.uniform(*MACRO_FALL_SECONDS)
-    wished = utterance.end_seconds + rng.uniform(-0.1, 0.3) - onset
+    desired = utterance.end_seconds + rng.uniform(-0.1, 0.3) - onset
     longest = min(MACRO_SECONDS[1], clip_seconds - 0.02 - onset)
-    duration = float(np.clip(wished, min(MACRO_SECONDS[0] + 0.3, longest), longest))
+    duration = float(np.clip(desired, min(MACRO_SECONDS[0] + 0.3, longest), longest))
     scale = min(1.0, 0.9 * duration / (rise + fall))
     apex, offset = onset + rise * scale, onset + duration
     hold = max(0.0, offset - apex - fall * scale)
@@ -62,27 +62,27 @@ def draw_macro(
 
 
 def draw_micro(
-    shown: str, *, utterance: Utterance, frame_times: np.ndarray, rng: np.random.Generator
+    other_emotion: str, *, utterance: Utterance, frame_times: np.ndarray, rng: np.random.Generator
 ) -> MicroDraw | None:
-    """A micro-expression within an utterance; None where it would be too short for this frame rate.
+    """Draws a micro-expression within an utterance; None if it would be too short for the frame rate.
 
     Args:
-        shown: the emotion of the other channels; a neutral one can only be leaked against.
+        other_emotion: the emotion of the other channels. If it is neutral, the micro-expression always leaks.
     """
     spacing = float(np.median(np.diff(frame_times)))
-    shortest = max(MICRO_SECONDS[0], SMALLEST_MICRO_FRAMES * spacing)
+    shortest = max(MICRO_SECONDS[0], MIN_MICRO_FRAMES * spacing)
     room = utterance.end_seconds - utterance.start_seconds - 0.2
     longest = min(MICRO_SECONDS[1], room)
     if shortest > longest:
         return None
-    leaks = shown == "neutral" or rng.random() < LEAK_SHARE
-    others = [emotion for emotion in EMOTIONS if emotion != shown]
-    emotion = str(rng.choice(others)) if leaks else shown
+    leaks = other_emotion == "neutral" or rng.random() < LEAK_SHARE
+    different = [emotion for emotion in EMOTIONS if emotion != other_emotion]
+    emotion = str(rng.choice(different)) if leaks else other_emotion
     duration = float(rng.uniform(shortest, longest))
     onset = utterance.start_seconds + 0.1 + float(rng.uniform(0, room - duration))
-    # The apex falls on a frame, so that a frame shows what the label says.
-    wished = onset + duration * rng.uniform(*MICRO_RISE)
-    apex = float(frame_times[np.argmin(np.abs(frame_times - wished))])
+    # The apex is at the time of a frame, so that a frame shows it.
+    desired = onset + duration * rng.uniform(*MICRO_RISE)
+    apex = float(frame_times[np.argmin(np.abs(frame_times - desired))])
     if not onset < apex < onset + duration:
         return None
     shares = _partial(unit_vector(PROTOTYPES[emotion][0]), rng=rng)
@@ -92,12 +92,12 @@ def draw_micro(
 
 
 def _partial(shares: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-    """(18,) shares, sometimes of the upper or the lower face alone."""
+    """Restricts shares (18,) to the upper or the lower face with probability `PARTIAL_SHARE`."""
     if rng.random() >= PARTIAL_SHARE:
         return shares
-    kept = UPPER_REGIONS if rng.random() < 0.5 else LOWER_REGIONS
+    regions = UPPER_REGIONS if rng.random() < 0.5 else LOWER_REGIONS
     masked = np.array(
-        [share if unit.region in kept else 0.0 for unit, share in zip(ACTION_UNITS, shares, strict=True)]
+        [share if unit.region in regions else 0.0 for unit, share in zip(ACTION_UNITS, shares, strict=True)]
     )
     return masked.astype(np.float32) if masked.max() >= 0.5 else shares
 
@@ -118,7 +118,7 @@ def _plan(
     weak_gain = WEAK_SIDE if emotion in ONE_SIDED else 1 - ASYMMETRY * rng.random()
     sides = (1.0, float(weak_gain)) if strong == 0 else (float(weak_gain), 1.0)
     side = ("left", "right")[strong] if emotion in ONE_SIDED else "both"
-    units = tuple(unit.label for unit, share in zip(ACTION_UNITS, shares, strict=True) if share >= SHOWN_SHARE)
+    units = tuple(unit.label for unit, share in zip(ACTION_UNITS, shares, strict=True) if share >= MIN_UNIT_SHARE)
     onset, apex, offset = (round(time, 4) for time in times)
     event = FaceEvent(kind, emotion, units, onset, apex, offset, round(strength, 4), side)
     return PlannedEvent(event, shares.astype(np.float32), sides, hold_seconds=round(max(hold, 0.0), 4))

@@ -1,4 +1,4 @@
-"""Draws a short dialogue clip and writes down all that is true of it."""
+"""Draws a random short dialogue clip with its ground truth."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 
 from microemo.data.emotion_words import GOEMOTIONS_ADJECTIVES, load_lexicon, open_labels
 from microemo.processing.clip import Utterance
+from microemo.processing.emotion_parsing import format_emotions, parse_emotions
+from microemo.processing.evidence import Evidence
 from microemo.synthesis.face.head_pose import NUM_POSE
-from microemo.synthesis.script import explanation
 from microemo.synthesis.script.casting import CastLine, Sources, Speaker, cast_line, cast_speaker
+from microemo.synthesis.script.explanation import reasons, true_face_evidence, true_voice_evidence, true_words_evidence
 from microemo.synthesis.script.face_events import MICRO_SHARE, MicroDraw, draw_macro, draw_micro
 from microemo.synthesis.script.truth import ClipTruth, Feeling, UtteranceTruth
 from microemo.synthesis.video.augmentation import FRAME_JITTER_SHARE, jitter_times
@@ -27,18 +29,18 @@ FRAME_RATES = (12.0, 15.0, 24.0, 25.0, 30000 / 1001, 30.0)
 CLIP_SECONDS = (3.0, 12.0)
 UTTERANCES = (1, 4)
 LEAD_SECONDS, GAP_SECONDS, TAIL_SECONDS = (0.25, 0.7), (0.25, 0.8), (0.3, 0.9)
-SECOND_SPEAKER_SHARE = 0.3  # of clips in which someone off screen speaks too
+SECOND_SPEAKER_SHARE = 0.3  # of clips with a second speaker off screen
 BLINK_GAP_SECONDS = (1.8, 5.5)
-STANCE_LIMITS = np.array([0.1, 0.06, 0.05, 0.0, 0.0, 0.0])  # how the head is held, as `turn_head`
+STANCE_LIMITS = np.array([0.1, 0.06, 0.05, 0.0, 0.0, 0.0])  # constant head pose, as in `turn_head`
 ZOOM = (0.0, 0.15)
 MAX_SHIFT = 0.05
-LEAK_WEIGHT = 0.3  # of a leaked emotion in valence and arousal
+LEAK_WEIGHT = 0.3  # weight of a leaked emotion in valence and arousal
 MAX_CLIP_LABELS = 5
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A clip that can be performed, and its truth."""
+    """The performance of a clip and its ground truth."""
 
     performance: Performance
     truth: ClipTruth
@@ -46,7 +48,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How clips look. size: side in pixels. fps: frames a second, drawn where None. augment: like real video."""
+    """Video settings. size: side in pixels. fps: frames per second, random if None. augment: as in real video."""
 
     size: int = 224
     fps: float | None = None
@@ -61,7 +63,7 @@ class ClipSettings:
 
 @dataclass(frozen=True)
 class ClipId:
-    """Which clip of which run, of which person. sex: "female" or "male", of the voice."""
+    """Run, index and person of a clip. sex: "female" or "male", of the voice."""
 
     seed: int
     index: int
@@ -75,16 +77,21 @@ class ClipId:
 
 @dataclass(frozen=True)
 class _Scene:
-    """One utterance in its place: what is said and what the face does."""
+    """One utterance with its times and facial expressions."""
 
     line: CastLine
     utterance: Utterance
     macro: PlannedEvent | None = None
     micro: MicroDraw | None = None
 
+    @property
+    def events(self) -> tuple[PlannedEvent, ...]:
+        micro = None if self.micro is None else self.micro.planned
+        return tuple(event for event in (self.macro, micro) if event is not None)
+
 
 def draw_scenario(clip: ClipId, *, sources: Sources, settings: ClipSettings) -> Scenario:
-    """A clip, the same for the same arguments."""
+    """Draws a clip; equal arguments give equal clips."""
     rng = np.random.default_rng([clip.seed, clip.index, 1])
     rate = float(rng.choice(FRAME_RATES)) if settings.fps is None else settings.fps
     placed, duration = _place_lines(_cast_lines(sources, sex=clip.sex, rng=rng), rng=rng)
@@ -92,12 +99,7 @@ def draw_scenario(clip: ClipId, *, sources: Sources, settings: ClipSettings) -> 
     if settings.augment and rng.random() < FRAME_JITTER_SHARE:
         frame_times = jitter_times(frame_times, rng=rng)
     scenes = [_direct(line, utterance, duration, frame_times, rng) for line, utterance in placed]
-    events = tuple(
-        event
-        for scene in scenes
-        for event in (scene.macro, scene.micro.planned if scene.micro else None)
-        if event is not None
-    )
+    events = tuple(event for scene in scenes for event in scene.events)
     performance = Performance(
         frame_times=frame_times,
         duration_seconds=duration,
@@ -129,7 +131,7 @@ def draw_scenario(clip: ClipId, *, sources: Sources, settings: ClipSettings) -> 
 
 
 def _draw_framing(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A camera a little nearer and beside, never so far beside that the picture's edge would show."""
+    """Random camera zoom and shift; the shift never shows the edge of the picture."""
     growth = float(rng.uniform(*ZOOM))
     room = min(growth / 2, MAX_SHIFT)
     right, down = rng.uniform(-room, room, 2).tolist()
@@ -138,21 +140,22 @@ def _draw_framing(rng: np.random.Generator) -> tuple[float, float, float, float]
 
 def _cast_lines(sources: Sources, *, sex: str, rng: np.random.Generator) -> list[CastLine]:
     """1-4 lines; the person in the picture says at least the first."""
-    seen = cast_speaker(sources, sex=sex, rng=rng)
-    unseen = cast_speaker(sources, sex=str(rng.choice(["female", "male"])), rng=rng)
-    if unseen.name == seen.name:
-        unseen = Speaker(f"{unseen.name} B", unseen.sex, unseen.voice, unseen.actor)
+    visible = cast_speaker(sources, sex=sex, rng=rng)
+    off_screen = cast_speaker(sources, sex=str(rng.choice(["female", "male"])), rng=rng)
+    if off_screen.name == visible.name:
+        off_screen = Speaker(f"{off_screen.name} B", off_screen.sex, off_screen.voice, off_screen.actor)
     count = int(rng.integers(UTTERANCES[0], UTTERANCES[1] + 1))
     dialogue = rng.random() < SECOND_SPEAKER_SHARE
     lines = []
     for index in range(count):
         on_screen = not (dialogue and index % 2 == 1)
-        lines.append(cast_line(sources, speaker=seen if on_screen else unseen, on_screen=on_screen, rng=rng))
+        speaker = visible if on_screen else off_screen
+        lines.append(cast_line(sources, speaker=speaker, on_screen=on_screen, rng=rng))
     return lines
 
 
 def _place_lines(lines: list[CastLine], *, rng: np.random.Generator) -> tuple[list[tuple[CastLine, Utterance]], float]:
-    """As many lines as fit one after another, and the clip's duration in whole hundredths of a second."""
+    """Places as many lines as fit one after another. Returns them with the clip's duration, rounded to 0.01 s."""
     placed: list[tuple[CastLine, Utterance]] = []
     clock = float(rng.uniform(*LEAD_SECONDS))
     for line in lines:
@@ -170,9 +173,9 @@ def _place_lines(lines: list[CastLine], *, rng: np.random.Generator) -> tuple[li
 def _direct(
     line: CastLine, utterance: Utterance, duration: float, frame_times: np.ndarray, rng: np.random.Generator
 ) -> _Scene:
-    """What the face does during an utterance.
+    """Draws the facial expressions of an utterance.
 
-    A micro-expression of the same emotion as the rest stands alone: within a lasting one it would not be seen.
+    There is no macro-expression beside a micro-expression of the same emotion, which it would hide.
     """
     if not line.on_screen:
         return _Scene(line, utterance)
@@ -189,7 +192,7 @@ def _direct(
 
 
 def draw_blinks(duration: float, *, events: tuple[PlannedEvent, ...], rng: np.random.Generator) -> tuple[float, ...]:
-    """When the lids begin to close; never during a micro-expression, which a blink would hide."""
+    """Start times of blinks; none during micro-expressions, which a blink would hide."""
     blinks = []
     clock = float(rng.uniform(0.3, BLINK_GAP_SECONDS[1]))
     length = BLINK_CLOSE_SECONDS + BLINK_OPEN_SECONDS
@@ -232,59 +235,52 @@ def _feeling(scene: _Scene, *, rng: np.random.Generator) -> Feeling:
         valence += LEAK_WEIGHT * (leaked.valence * event.intensity - valence)
         arousal += LEAK_WEIGHT * (leaked.arousal * event.intensity - arousal)
     unique = tuple(dict.fromkeys(labels))
+    span = scene.utterance.start_seconds, scene.utterance.end_seconds
+    sentences = reasons(scene_evidence(scene), span=span, rng=rng)
     return Feeling(
         labels=unique,
         emotion=line.emotion,
         goemotions=tuple(dict.fromkeys(goemotions)),
         valence=round(float(valence), 3),
         arousal=round(float(arousal), 3),
-        explanation=explanation.explain(unique, reasons=_reasons(scene, rng=rng)),
+        explanation=format_emotions(unique, " ".join(sentences)),
     )
 
 
-def _reasons(scene: _Scene, *, rng: np.random.Generator) -> list[str]:
-    """Sentences about the face, then the voice, then the words.
-
-    In an order that is drawn, who learns to write never knows what is still to be told, and stops too early.
-    """
-    line, text = scene.line, scene.line.script_line.text
-    face = [] if line.on_screen else [explanation.unseen_reason(rng=rng)]
-    if scene.macro is not None:
-        face.append(explanation.face_reason(scene.macro.event, against=False, rng=rng))
-    elif line.on_screen and scene.micro is None:
-        face.append(explanation.still_face_reason(rng=rng))
-    if scene.micro is not None:
-        face.append(explanation.face_reason(scene.micro.planned.event, against=scene.micro.leaks, rng=rng))
-    acted = line.speech.source != "espeak-ng"
-    tell_voice = explanation.acted_voice_reason if acted else explanation.voice_reason
-    heard = [tell_voice(line.voice_emotion, rng=rng)]
-    if text:
-        heard.append(explanation.words_reason(text, emotion=line.words_emotion, rng=rng))
-    return face + heard
+def scene_evidence(scene: _Scene) -> tuple[Evidence, ...]:
+    """Evidence of an utterance, in the fixed order of face, voice and words."""
+    line, span = scene.line, (scene.utterance.start_seconds, scene.utterance.end_seconds)
+    is_synthetic = line.speech.source == "espeak-ng"
+    words = (true_words_evidence(line.words_emotion, span=span),) if line.script_line.text else ()
+    return (
+        *true_face_evidence(scene.events, span=span, on_screen=line.on_screen),
+        true_voice_evidence(line.voice_emotion, span=span, is_synthetic=is_synthetic),
+        *words,
+    )
 
 
 def clip_feeling(utterances: tuple[UtteranceTruth, ...]) -> Feeling:
-    """The whole clip's: labels of all that the person in the picture feels, the mean of valence and arousal."""
-    seen = [truth for truth in utterances if truth.on_screen]
-    seconds = np.array([truth.utterance.end_seconds - truth.utterance.start_seconds for truth in seen])
+    """The feeling of the person in the picture over the whole clip: all labels, mean valence and arousal."""
+    visible = [truth for truth in utterances if truth.on_screen]
+    seconds = np.array([truth.utterance.end_seconds - truth.utterance.start_seconds for truth in visible])
     by_emotion: dict[str, float] = {}
-    for truth, length in zip(seen, seconds, strict=True):
+    for truth, length in zip(visible, seconds, strict=True):
         weight = float(length) * (0.3 if truth.feeling.emotion == "neutral" else 1.0)
         by_emotion[truth.feeling.emotion] = by_emotion.get(truth.feeling.emotion, 0.0) + weight
-    # Each utterance's strongest label first, then the second of each, ...
-    ranks = zip_longest(*(truth.feeling.labels for truth in seen))
+    # The first label of each utterance, then the second of each, ...
+    ranks = zip_longest(*(truth.feeling.labels for truth in visible))
     labels = tuple(dict.fromkeys(label for rank in ranks for label in rank if label))[:MAX_CLIP_LABELS]
-    reasons = [
+    descriptions = [
         f"From {truth.utterance.start_seconds:.1f} to {truth.utterance.end_seconds:.1f} s: "
-        + truth.feeling.explanation.split("\nReason: ", 1)[1]
-        for truth in seen
+        + parse_emotions(truth.feeling.explanation).description
+        for truth in visible
     ]
     weights = seconds / seconds.sum()
     return Feeling(
         labels=labels,
         emotion=max(by_emotion, key=lambda emotion: by_emotion[emotion]),
-        goemotions=tuple(dict.fromkeys(name for truth in seen for name in truth.feeling.goemotions)),
-        valence=round(float(weights @ [truth.feeling.valence for truth in seen]), 3),
-        arousal=round(float(weights @ [truth.feeling.arousal for truth in seen]), 3),
-        explanation=explanation.explain(labels, reasons=reasons),
+        goemotions=tuple(dict.fromkeys(name for truth in visible for name in truth.feeling.goemotions)),
+        valence=round(float(weights @ [truth.feeling.valence for truth in visible]), 3),
+        arousal=round(float(weights @ [truth.feeling.arousal for truth in visible]), 3),
+        explanation=format_emotions(labels, " ".join(descriptions)),
     )

@@ -1,4 +1,4 @@
-"""What is true of a synthetic clip, and its JSON line."""
+"""Ground truth of a synthetic clip, and its JSON line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from microemo.processing.clip import Utterance
 
 KINDS = ("micro", "macro")
 SIDES = ("both", "left", "right")
-DECIMALS = 4  # of numbers in the JSON: 0.1 ms, and far below what a pixel shows
+DECIMALS = 4  # of numbers in the JSON: 0.1 ms
 
 
 @dataclass(frozen=True)
 class FaceEvent:
-    """One expression that comes and goes.
+    """A macro-expression or micro-expression.
 
-    kind: "micro" or "macro". emotion: closed set, see `action_units.EMOTIONS`. units: "AU4", ... that move by it.
-    apex_seconds: the moment of full intensity. intensity: of the strongest unit, 0..1. side: of the picture.
+    Args:
+        kind: "micro" or "macro".
+        emotion: one of `action_units.EMOTIONS`.
+        units: its action units ("AU4", ...).
+        apex_seconds: time of full intensity.
+        intensity: of the strongest unit, 0..1.
+        side: of the picture.
     """
 
     kind: str
@@ -51,10 +56,14 @@ class FaceEvent:
 
 @dataclass(frozen=True)
 class Feeling:
-    """What someone feels, in every form that a label may have.
+    """An emotion in all label formats.
 
-    labels: open words, strongest first. emotion: closed set of eight. goemotions: names of GoEmotions' label set.
-    valence and arousal: -1..1. explanation: "Emotions: ...", a new line, "Reason: ...".
+    Args:
+        labels: open-vocabulary words, strongest first.
+        emotion: one of eight closed labels.
+        goemotions: labels of GoEmotions.
+        valence, arousal: in -1..1.
+        explanation: "Emotions: ...", a new line, "Reason: ...".
     """
 
     labels: tuple[str, ...]
@@ -67,11 +76,13 @@ class Feeling:
 
 @dataclass(frozen=True)
 class UtteranceTruth:
-    """An utterance and what is true of it.
+    """An utterance and its ground truth.
 
-    words_emotion, voice_emotion, face_emotion: what each channel shows by itself, the face lastingly; "" where there
-    are no words or no face. voice_source: "espeak-ng" or the name of the recording. on_screen: whether the person in
-    the picture says it.
+    Args:
+        words_emotion, voice_emotion, face_emotion: emotion of each channel, of the face without micro-expressions; ""
+            without words or face.
+        voice_source: "espeak-ng" or the name of the recording.
+        on_screen: whether the speaker is the person in the picture.
     """
 
     utterance: Utterance
@@ -85,11 +96,14 @@ class UtteranceTruth:
 
 @dataclass(frozen=True)
 class ClipTruth:
-    """Everything known about one clip.
+    """Ground truth of one clip.
 
-    identity: of the photograph, by which data is split. frame_times: (F,) float64 seconds. action_units: (F, 18)
-    float32 in 0..1, in the order of `action_units.LABELS`, as drawn: AU25 and AU26 include speech, AU43 blinks.
-    alterations: what augmentation did, in words.
+    Args:
+        identity: of the photograph, for data splits.
+        frame_times: (F,) float64 seconds.
+        action_units: (F, 18) float32 in 0..1, in the order of `action_units.LABELS`, as rendered: AU25 and AU26
+            include speech, AU43 blinks.
+        alterations: descriptions of the augmentations.
     """
 
     clip_id: str
@@ -112,7 +126,7 @@ class ClipTruth:
             raise ValueError(f"action_units must have shape {expected}, got {self.action_units.shape}")
 
     def to_json(self) -> str:
-        """One line; numbers are rounded to `DECIMALS`."""
+        """Returns one line of JSON, with numbers rounded to `DECIMALS`."""
         record = {
             "clip_id": self.clip_id,
             "seed": self.seed,
@@ -133,7 +147,7 @@ class ClipTruth:
 
     @classmethod
     def from_json(cls, line: str) -> ClipTruth:
-        """Raises `ValueError` for a line whose action units are not ours, `KeyError` for a missing field."""
+        """Parses a line; other action units raise `ValueError`, missing fields `KeyError`."""
         record = json.loads(line)
         if tuple(record["action_unit_names"]) != LABELS:
             raise ValueError(f"action_unit_names must be {LABELS}, got {record['action_unit_names']}")

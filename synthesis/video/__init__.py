@@ -1,1 +1,1 @@
-"""Frames and sound of a synthetic clip."""
+"""Frames and audio of synthetic clips."""

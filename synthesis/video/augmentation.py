@@ -1,4 +1,4 @@
-"""Makes clean frames look like real video: light, lens, sensor, something in the way, a small or squeezed file."""
+"""Augments clean frames towards real video: light, blur, noise, occlusion, low resolution, compression."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from microemo.synthesis.script.truth import FaceEvent
 
 SHARES = {"light": 0.7, "shadow": 0.4, "blur": 0.35, "noise": 0.5, "scale": 0.4, "compression": 0.7, "occlusion": 0.2}
 FRAME_JITTER_SHARE = 0.25
-FRAME_JITTER = 0.25  # of the frame spacing, at most
+FRAME_JITTER = 0.25  # largest jitter as a share of the frame spacing
 OCCLUSION_SECONDS = (0.5, 1.5)
-EVENT_MARGIN_SECONDS = 0.1  # nothing comes before the face this close to a micro-expression
+EVENT_MARGIN_SECONDS = 0.1  # no occlusion this close to a micro-expression
 
 
 @dataclass(frozen=True)
 class Occlusion:
-    """A soft-edged object that comes from below or the side and goes again. Times in seconds, the rest in frame sides.
+    """A soft-edged ellipse that moves into the frame and out again. Lengths are in units of the frame side.
 
-    centre and radii: (x, y) of its ellipse at its farthest. come_from: (x, y) where it rests out of sight.
+    Args:
+        centre: (x, y) at its innermost position.
+        come_from: (x, y) of its start and end, out of the frame.
+        radii: (x, y).
     """
 
     start_seconds: float
@@ -35,11 +38,16 @@ class Occlusion:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to every frame of a clip; a field at its default does nothing.
+    """Augmentation of all frames of a clip; default values have no effect.
 
-    gain, gamma: of brightness. tint: (3,) factors on R, G, B. shadow: darkening of one side, 0..1, at shadow_angle.
-    blur: standard deviation in pixels. noise: standard deviation in levels. scale: of the size that the frames go
-    through. jpeg_quality: 0 for none.
+    Args:
+        gain, gamma: of brightness.
+        tint: factors of R, G, B.
+        shadow: darkening of one side, 0..1, in the direction of shadow_angle.
+        blur: standard deviation in pixels.
+        noise: standard deviation in levels.
+        scale: intermediate size relative to the frame.
+        jpeg_quality: 0 for no compression.
     """
 
     gain: float = 1.0
@@ -55,7 +63,7 @@ class Augmentation:
     noise_seed: tuple[int, ...] = (0,)
 
     def apply(self, frames: Iterable[np.ndarray], *, frame_times: np.ndarray) -> Iterator[np.ndarray]:
-        """The frames, (H, W, 3) uint8 RGB, as this camera keeps them."""
+        """Augments frames (H, W, 3) uint8 RGB."""
         rng = np.random.default_rng(self.noise_seed)
         stream = iter(frames)
         first = next(stream)
@@ -71,14 +79,14 @@ class Augmentation:
             yield self._store(np.clip(lit + 0.5, 0, 255).astype(np.uint8))
 
     def _exposure(self, size: tuple[int, int]) -> np.ndarray:
-        """(H, W, 3) float32 factors of light."""
+        """Factors (H, W, 3) float32 of light, shadow and tint."""
         y, x = np.mgrid[-1 : 1 : size[0] * 1j, -1 : 1 : size[1] * 1j]
         side = 0.5 + 0.5 * (np.cos(self.shadow_angle) * x + np.sin(self.shadow_angle) * y) / np.sqrt(2)
         light = self.gain * (1 - self.shadow * side)
         return (light[..., None] * np.array(self.tint)).astype(np.float32)
 
     def _store(self, frame: np.ndarray) -> np.ndarray:
-        """The frame after a smaller picture and JPEG."""
+        """Applies scaling and JPEG compression."""
         height, width = frame.shape[:2]
         if self.scale < 1:
             small = (max(8, round(width * self.scale)), max(8, round(height * self.scale)))
@@ -91,29 +99,29 @@ class Augmentation:
         return frame
 
     def describe(self) -> tuple[str, ...]:
-        """What was done, in words with numbers, for the truth."""
-        told = []
+        """Descriptions of the applied augmentations, for the ground truth."""
+        parts = []
         if (self.gain, self.gamma) != (1.0, 1.0):
-            told.append(f"light: gain {self.gain:.2f}, gamma {self.gamma:.2f}")
+            parts.append(f"light: gain {self.gain:.2f}, gamma {self.gamma:.2f}")
         if self.shadow > 0:
-            told.append(f"shadow: {self.shadow:.2f}")
+            parts.append(f"shadow: {self.shadow:.2f}")
         if self.blur > 0:
-            told.append(f"blur: {self.blur:.2f} px")
+            parts.append(f"blur: {self.blur:.2f} px")
         if self.noise > 0:
-            told.append(f"noise: {self.noise:.1f} levels")
+            parts.append(f"noise: {self.noise:.1f} levels")
         if self.scale < 1:
-            told.append(f"scale: {self.scale:.2f}")
+            parts.append(f"scale: {self.scale:.2f}")
         if self.jpeg_quality:
-            told.append(f"compression: JPEG {self.jpeg_quality}")
+            parts.append(f"compression: JPEG {self.jpeg_quality}")
         if self.occlusion is not None:
-            told.append(f"occlusion: {self.occlusion.start_seconds:.2f}-{self.occlusion.end_seconds:.2f} s")
-        return tuple(told)
+            parts.append(f"occlusion: {self.occlusion.start_seconds:.2f}-{self.occlusion.end_seconds:.2f} s")
+        return tuple(parts)
 
 
 def draw_augmentation(
     *, duration_seconds: float, events: tuple[FaceEvent, ...], noise_seed: tuple[int, ...], rng: np.random.Generator
 ) -> Augmentation:
-    """A random camera. Nothing hides the face during a micro-expression: the label would be wrong."""
+    """Draws random augmentations. There is no occlusion during micro-expressions, which it could hide."""
     done = {name: bool(rng.random() < share) for name, share in SHARES.items()}
     tint = rng.uniform(0.94, 1.06, 3) if done["light"] else np.ones(3)
     occlusion = None
@@ -161,11 +169,11 @@ def _draw_occlusion(
 
 
 def occlude(frame: np.ndarray, *, occlusion: Occlusion, time: float) -> np.ndarray:
-    """The (H, W, 3) uint8 frame with the object where it is at that time."""
+    """Draws the occluding object into a frame (H, W, 3) uint8 at its position at `time`."""
     if not occlusion.start_seconds <= time <= occlusion.end_seconds:
         return frame
     progress = (time - occlusion.start_seconds) / (occlusion.end_seconds - occlusion.start_seconds)
-    nearness = float(np.clip(3 * min(progress, 1 - progress), 0, 1))  # a third of the time each to come and to go
+    nearness = float(np.clip(3 * min(progress, 1 - progress), 0, 1))  # moves in and out for a third of the time each
     height, width = frame.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     middle = [far + nearness * (near - far) for near, far in zip(occlusion.centre, occlusion.come_from, strict=True)]
@@ -176,7 +184,7 @@ def occlude(frame: np.ndarray, *, occlusion: Occlusion, time: float) -> np.ndarr
 
 
 def jitter_times(frame_times: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-    """(F,) times of a camera that does not keep its beat; the first stays, the order too."""
+    """Adds jitter to frame times (F,); the first time and the order are kept."""
     spacing = float(np.median(np.diff(frame_times))) if len(frame_times) > 1 else 0.0
     moved = frame_times + rng.uniform(-FRAME_JITTER, FRAME_JITTER, len(frame_times)) * spacing
     moved[0] = frame_times[0]

@@ -1,4 +1,4 @@
-"""Clips in memory: a scenario played by a portrait and seen by a camera, as arrays with their truth."""
+"""Makes clips in memory from scenario, portrait and augmentation, with their ground truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from microemo.synthesis.voice.sound_scene import NOISE_SLOPES, in_room
 from microemo.synthesis.voice.speech import SAMPLING_RATE
 
 CACHED_PORTRAITS = 32  # about 2 MB each at 224 px
-MOST_TRIES = 200  # photographs looked at for one clip before giving up
+MAX_TRIES = 200  # photographs to try for one clip
 REVERBERATION_SECONDS = (0.05, 0.6)
 NOISE_RATIO_DB = (15.0, 45.0)
 
@@ -39,7 +39,7 @@ class SyntheticClip:
 
 @dataclass(frozen=True)
 class FaceTools:
-    """What looks at photographs. detect: as `FaceDetector.detect` of `microemo.processing`."""
+    """Networks for photographs. detect: as `FaceDetector.detect` of `microemo.processing`."""
 
     detect: Callable[[np.ndarray], list]
     mesh: FaceMesh
@@ -47,9 +47,9 @@ class FaceTools:
 
 
 def read_photograph(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, upright.
+    """Reads a picture as (H, W, 3) uint8 RGB with the EXIF orientation applied.
 
-    Read by Pillow: OpenCV's PNG reader fails in some processes that have loaded other video libraries.
+    Uses Pillow, as OpenCV's PNG reader fails in some processes that have loaded other video libraries.
     """
     try:
         with Image.open(path) as picture:
@@ -60,7 +60,7 @@ def read_photograph(path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """A clip before its frames are drawn."""
+    """A clip whose frames are not rendered yet."""
 
     scenario: Scenario
     portrait: Portrait
@@ -73,7 +73,7 @@ class PlannedClip:
         return replace(self.scenario.truth, alterations=self.augmentation.describe())
 
     def frames(self) -> Iterator[np.ndarray]:
-        """(H, W, 3) uint8 RGB, one at a time."""
+        """Renders the frames, (H, W, 3) uint8 RGB, one at a time."""
         performance, side = self.scenario.performance, self.settings.size
         clean = performance.frames(self.portrait, size=(side, side))
         return self.augmentation.apply(clean, frame_times=performance.frame_times)
@@ -81,7 +81,7 @@ class PlannedClip:
 
 @dataclass
 class ClipMaker:
-    """Makes clip after clip of one run; any of them alone, in any order, with the same result.
+    """Makes the clips of a run. A clip depends on seed and index only, not on the order of calls.
 
     Example:
         maker = ClipMaker(seed=0, people=read_identities("photos", split="train"), tools=tools)
@@ -102,12 +102,12 @@ class ClipMaker:
         self._portraits: OrderedDict[Path, Portrait | None] = OrderedDict()
 
     def make(self, index: int) -> SyntheticClip:
-        """Clip number `index`, drawn."""
+        """Makes clip number `index`."""
         planned = self.plan(index)
         return SyntheticClip(np.stack(list(planned.frames())), planned.waveform, planned.truth)
 
     def plan(self, index: int) -> PlannedClip:
-        """Clip number `index` with its sound and truth, its frames not yet drawn."""
+        """Makes clip number `index` with audio and ground truth, without rendering its frames."""
         if index < 0:
             raise ValueError(f"index ({index}) must be >= 0")
         rng = np.random.default_rng([self.seed, index, 0])
@@ -132,19 +132,19 @@ class ClipMaker:
         return PlannedClip(scenario, portrait, augmentation, waveform, self.settings)
 
     def _draw_portrait(self, rng: np.random.Generator) -> tuple[Identity, Portrait]:
-        """A person by chance, again where the photograph cannot be animated."""
-        for _ in range(MOST_TRIES):
+        """Draws a person with a photograph that can be animated."""
+        for _ in range(MAX_TRIES):
             person = self.people[int(rng.integers(len(self.people)))]
             still = person.stills[int(rng.integers(len(person.stills)))]
             portrait = self._portrait(still)
             if portrait is not None:
                 return person, portrait
         raise ValueError(
-            f"no photograph out of {MOST_TRIES} drawn can be animated: they need a large face that looks at the camera"
+            f"none of {MAX_TRIES} random photographs can be animated: they need a large face that looks at the camera"
         )
 
     def _portrait(self, still: Path) -> Portrait | None:
-        """The portrait of a photograph, None where it is not suitable; kept for the next time."""
+        """The cached portrait of a photograph; None if it is not suitable."""
         if still in self._portraits:
             self._portraits.move_to_end(still)
             return self._portraits[still]

@@ -1,4 +1,4 @@
-"""A scenario played by a portrait: action units, motion and sound over time."""
+"""The performance of a scenario over time: action units, head motion and audio."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from microemo.synthesis.face.portrait import Motion, Portrait
 from microemo.synthesis.script.truth import FaceEvent
 from microemo.synthesis.voice.speech import SAMPLING_RATE, Speech
 
-MASK_SLIPS = 0.6  # share of a lasting expression that gives way at the apex of a micro-expression
+MACRO_REDUCTION = 0.6  # reduction of a macro-expression at the apex of a micro-expression
 BLINK_CLOSE_SECONDS, BLINK_OPEN_SECONDS = 0.07, 0.13
-SWAY_HZ = (0.12, 0.31, 0.73)  # the head is never still: slow waves
-SWAY_LIMITS = np.array([0.06, 0.04, 0.03, 2.0, 1.5, 0.008])  # as `head_pose.turn_head`: radians, mm, growth
-NOD_RADIANS = 0.025  # the head dips with the beats of speech
-CAMERA_LIMITS = np.array([0.006, 0.006, 0.006, 0.006])  # as `Motion.camera`: of a hand-held camera
+SWAY_HZ = (0.12, 0.31, 0.73)  # frequencies of slow head motion
+SWAY_LIMITS = np.array([0.06, 0.04, 0.03, 2.0, 1.5, 0.008])  # as in `head_pose.turn_head`: radians, mm, growth
+NOD_RADIANS = 0.025  # of nods with the loudness of speech
+CAMERA_LIMITS = np.array([0.006, 0.006, 0.006, 0.006])  # of a hand-held camera, as in `Motion.camera`
 
 
 @dataclass(frozen=True)
 class PlannedEvent:
-    """A face event and how it is drawn: shares (18,) of its intensity; sides (2,) gains on left and right."""
+    """A face event with rendering parameters. shares: (18,) of its intensity. sides: gains of left and right."""
 
     event: FaceEvent
     shares: np.ndarray
@@ -41,7 +41,7 @@ class PlannedEvent:
 
 @dataclass(frozen=True)
 class Line:
-    """An utterance and its sound. on_screen: whether the person in the picture says it."""
+    """An utterance and its audio. on_screen: whether the person in the picture says it."""
 
     utterance: Utterance
     speech: Speech
@@ -50,11 +50,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Performance:
-    """What happens in a clip, before anything is drawn.
+    """The content of a clip over time, before rendering.
 
-    frame_times: (F,) float64 seconds. lines: utterances with their speech. blink_times: when the lids begin to close.
-    stance and framing: constant parts of the head's pose and of the camera, as in `Motion`. sway: how lively the head
-    moves, 0 still, 1 normal. hand_held: how much the camera moves. motion_seed: of both.
+    Args:
+        frame_times: (F,) float64 seconds.
+        lines: utterances with their speech.
+        blink_times: start times of blinks.
+        sway: amount of head motion: 0 none, 1 normal.
+        stance, framing: constant parts of head pose and camera, as in `Motion`.
+        hand_held: amount of camera motion.
+        motion_seed: of head and camera motion.
     """
 
     frame_times: np.ndarray
@@ -69,17 +74,17 @@ class Performance:
     motion_seed: tuple[int, ...] = field(default=(0,))
 
     def movements(self) -> np.ndarray:
-        """(F, 21, 2) intensities of every movement on both sides."""
+        """Intensities (F, 21, 2) of every movement on both sides."""
         times = self.frame_times
-        leak = np.zeros(len(times))
+        micro = np.zeros(len(times))
         for planned in self.events:
             if planned.event.kind == "micro":
-                leak = np.maximum(leak, planned.profile(times))
+                micro = np.maximum(micro, planned.profile(times))
         moved = np.zeros((len(times), NUM_MOVEMENTS, 2))
         for planned in self.events:
             curve = planned.event.intensity * planned.profile(times)
             if planned.event.kind == "macro":
-                curve = curve * (1 - MASK_SLIPS * leak)
+                curve = curve * (1 - MACRO_REDUCTION * micro)
             units = curve[:, None, None] * planned.shares[None, :, None] * np.array(planned.sides)
             moved[:, :NUM_UNITS] = np.maximum(moved[:, :NUM_UNITS], units)
         for line in self.lines:
@@ -94,11 +99,11 @@ class Performance:
         return np.clip(moved, 0.0, 1.0)
 
     def action_units(self) -> np.ndarray:
-        """(F, 18) float32: the stronger side of each unit."""
+        """Intensities (F, 18) float32 of the stronger side of each unit."""
         return self.movements()[:, :NUM_UNITS].max(2).astype(np.float32)
 
     def motion(self) -> Motion:
-        """The face's and the head's motion."""
+        """Motion of face, head and camera."""
         rng = np.random.default_rng(self.motion_seed)
         pose = np.array(self.stance) + self.sway * SWAY_LIMITS * smooth_waves(
             self.frame_times, channels=NUM_POSE, rng=rng
@@ -116,27 +121,27 @@ class Performance:
         return Motion(self.movements(), pose, camera)
 
     def waveform(self) -> np.ndarray:
-        """(S,) float32 mono: the speech alone, in a silent room."""
+        """Speech (S,) float32 mono without noise and reverberation."""
         samples = np.zeros(round(self.duration_seconds * SAMPLING_RATE), np.float32)
         for line in self.lines:
             start = round(line.utterance.start_seconds * SAMPLING_RATE)
-            heard = line.speech.waveform[: len(samples) - start]
-            samples[start : start + len(heard)] += heard
+            speech = line.speech.waveform[: len(samples) - start]
+            samples[start : start + len(speech)] += speech
         return samples
 
     def frames(self, portrait: Portrait, *, size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """(H, W, 3) uint8 RGB frames of (height, width) = size."""
+        """Renders (H, W, 3) uint8 RGB frames of (height, width) = size."""
         return portrait.render(self.motion(), size=size)
 
 
 def blink_profile(start_seconds: float) -> IntensityProfile:
-    """The lids' course in a blink that begins at a time."""
+    """Intensity profile of AU43 in a blink."""
     closed = start_seconds + BLINK_CLOSE_SECONDS
     return IntensityProfile(start_seconds, closed, closed + BLINK_OPEN_SECONDS, hold_seconds=0.02)
 
 
 def smooth_waves(times: np.ndarray, *, channels: int, rng: np.random.Generator) -> np.ndarray:
-    """(F, channels) slow random movement within about -1..1."""
+    """Slow random waves (F, channels) within about -1..1."""
     frequencies = np.array(SWAY_HZ)[:, None] * rng.uniform(0.8, 1.25, (len(SWAY_HZ), channels))
     phases = rng.uniform(0, 2 * np.pi, (len(SWAY_HZ), channels))
     weights = np.array([0.55, 0.3, 0.15])[:, None]

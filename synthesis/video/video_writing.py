@@ -1,4 +1,4 @@
-"""Frames and sound to an MP4 file, the same bytes every time."""
+"""Writes frames and audio to an MP4 file, reproducible to the byte."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from microemo.synthesis.voice.speech import SAMPLING_RATE
 
-TICKS = 90_000  # a second, of the video's clock: fine enough for any frame rate and its jitter
-AUDIO_FRAME = 1024  # samples, what AAC takes
+TICKS = 90_000  # video time base: ticks per second
+AUDIO_FRAME = 1024  # samples per AAC frame
 
 
 def write_video(
@@ -25,12 +25,14 @@ def write_video(
     quality: int = 20,
     audio_rate: int = 64_000,
 ) -> None:
-    """H.264 and AAC in MP4; complete or absent: it is written beside and renamed.
+    """Writes H.264 and AAC in MP4 under a temporary name and renames the file.
 
     Args:
-        frames: (H, W, 3) uint8 RGB, even sides. frame_times: (F,) seconds, increasing.
-        waveform: (S,) float32 mono at 16 kHz that begins at 0 s.
-        quality: constant rate factor, 0 best to 51 worst. audio_rate: bits a second.
+        frames: (H, W, 3) uint8 RGB with even sides.
+        frame_times: (F,) seconds, increasing.
+        waveform: (S,) float32 mono at 16 kHz, starting at 0 s.
+        quality: constant rate factor from 0 (best) to 51 (worst).
+        audio_rate: bits per second.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -45,8 +47,8 @@ def write_video(
 def _write(container, frames, frame_times, waveform, quality: int, audio_rate: int) -> None:
     spacing = float(np.median(np.diff(frame_times))) if len(frame_times) > 1 else 1 / 24
     video = container.add_stream("libx264", rate=Fraction(1 / spacing).limit_denominator(1001))
-    # One thread, so that the machine's load has no say in the bytes; and no macroblock tree, whose vector code reads
-    # memory that it did not write: the same frames gave other bytes at every second call (libx264 in PyAV 18.1).
+    # For reproducible bytes: one thread, and no macroblock tree, whose vector code reads uninitialised memory
+    # (libx264 in PyAV 18.1).
     video.options = {"crf": str(quality), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
     video.pix_fmt = "yuv420p"
     video.codec_context.time_base = video.time_base = Fraction(1, TICKS)

@@ -1,1 +1,1 @@
-"""Speech with feeling and the room it sounds in."""
+"""Emotional speech and room acoustics."""

@@ -1,4 +1,4 @@
-"""Recorded voices of actors as the other source of speech: RAVDESS with its words, EmoDB without."""
+"""Acted speech recordings: RAVDESS with texts, EmoDB without."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.signal import resample_poly
 
 from microemo.synthesis.voice.speech import LEVEL, SAMPLING_RATE, Speech, at_level, trim_silence
 
-# Names in the recordings' tables -> closed label.
+# Emotion names in labels.csv -> closed labels.
 EMOTION_NAMES = {
     "neutral": "neutral", "calm": "neutral", "happy": "happiness", "happiness": "happiness", "surprise": "surprise",
     "surprised": "surprise", "sad": "sadness", "sadness": "sadness", "angry": "anger", "anger": "anger",
@@ -22,7 +22,7 @@ EMOTION_NAMES = {
 
 @dataclass(frozen=True)
 class Recording:
-    """One acted sentence. text: empty where the words are not known. speaker: the actor, by whom data is split."""
+    """One acted sentence. text: empty if unknown. speaker: the actor, for data splits."""
 
     path: Path
     emotion: str
@@ -31,16 +31,16 @@ class Recording:
     text: str
 
     def load(self) -> Speech:
-        """The sound at 16 kHz, at the same level as synthetic speech, louder emotions louder."""
+        """Loads the recording at 16 kHz, at the level of synthetic speech."""
         waveform, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
         mono = resample_poly(waveform.mean(1), SAMPLING_RATE, rate).astype(np.float32)
         return Speech(trim_silence(at_level(mono, level=LEVEL)), self.text, source=self.path.name)
 
 
 def read_recordings(folder: str | Path) -> tuple[Recording, ...]:
-    """The recordings of a folder with `labels.csv`: file, actor or speaker, sex, sentence, emotion.
+    """Reads the recordings of a folder with `labels.csv`: file, actor or speaker, sex, sentence, emotion.
 
-    The sentence counts as words when it is more than a code: EmoDB's "a01" is not.
+    A sentence without spaces is a code, such as EmoDB's "a01", and not used as text.
     """
     table = Path(folder) / "labels.csv"
     if not table.is_file():

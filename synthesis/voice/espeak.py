@@ -1,4 +1,4 @@
-"""Speech with phoneme times from espeak-ng."""
+"""Speech synthesis with phoneme times by espeak-ng."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INSTALL_HINT = (
 
 @dataclass(frozen=True)
 class Phoneme:
-    """One sound, in espeak-ng's mnemonics ("aI", "m"; "_" and "_:" are silence), until the next one begins."""
+    """A phoneme in espeak-ng's mnemonics ("aI", "m"; "_" and "_:" are silence); ends where the next one starts."""
 
     start_seconds: float
     name: str
@@ -30,10 +30,13 @@ class Phoneme:
 
 @dataclass(frozen=True)
 class Prosody:
-    """How a sentence is said, in espeak-ng's units.
+    """Prosody in the units of espeak-ng.
 
-    rate: words a minute, 80-450. pitch and pitch_range: 0-99, 50 is normal. volume: 0-200, 100 is normal. word_gap:
-    pause between words in units of 10 ms.
+    Args:
+        rate: words per minute, 80-450.
+        pitch, pitch_range: 0-99, normally 50.
+        volume: 0-200, normally 100.
+        word_gap: pause between words in units of 10 ms.
     """
 
     rate: int = 165
@@ -53,14 +56,14 @@ class SpokenText:
 
 
 def speak(text: str, *, voice: str = "en-us", prosody: Prosody | None = None) -> SpokenText:
-    """The text as sound; the same arguments give the same samples.
+    """Synthesizes a text; equal arguments give equal samples.
 
     Args:
         voice: language and optional variant, such as "en-us", "en-gb+f3".
 
     Raises:
-        OSError: when espeak-ng is not installed.
-        ValueError: for a voice that it does not have, or a text in which there is nothing to say.
+        OSError: espeak-ng is not installed.
+        ValueError: the voice is unknown, or the text has no letters or digits.
     """
     if not any(character.isalnum() for character in text):
         raise ValueError(f'text ("{text}") has nothing to say')

@@ -1,8 +1,10 @@
-"""One utterance of espeak-ng's C library: JSON request on stdin; a JSON line and 16-bit samples on stdout.
+"""Synthesizes one utterance with espeak-ng's C library.
 
-Runs as a process of its own (`espeak.py` starts it by path, without site packages, in about 30 ms): the library keeps
-state between utterances, so that the same text sounds slightly different the second time, and it cannot be started
-anew. The library and not the command `espeak-ng`, because only the library tells when each phoneme sounds.
+Reads a JSON request from stdin; writes a JSON line and 16-bit samples to stdout.
+
+Runs as a separate process, which `espeak.py` starts by path without site packages in about 30 ms: the library keeps
+state between utterances, so that a second utterance differs slightly, and it cannot be reset. The command `espeak-ng`
+is not used, as it does not report phoneme times.
 """
 
 import ctypes
@@ -14,7 +16,7 @@ LIBRARY_NAMES = ("libespeak-ng.so.1", "libespeak-ng.so", "libespeak-ng.dylib", "
 EXIT_NO_LIBRARY, EXIT_NO_VOICES, EXIT_UNKNOWN_VOICE = 3, 4, 5
 
 OUTPUT_SYNCHRONOUS, BUFFER_MS = 2, 200  # arguments of espeak_Initialize
-OPTIONS = 0x0001 | 0x8000  # phoneme events; return an error instead of ending the process
+OPTIONS = 0x0001 | 0x8000  # phoneme events; return errors instead of exiting
 CHARS_UTF8 = 1
 EVENT_END, EVENT_PHONEME = 0, 7
 PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "pitch_range": 4, "word_gap": 7}
@@ -39,7 +41,7 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 
 def load_library() -> ctypes.CDLL:
-    """The first espeak-ng library that loads; ends the process where there is none."""
+    """Loads espeak-ng; exits if there is none."""
     for name in (ctypes.util.find_library("espeak-ng"), *LIBRARY_NAMES):
         try:
             if name:
@@ -50,7 +52,7 @@ def load_library() -> ctypes.CDLL:
 
 
 def synthesize(request: dict) -> tuple[int, list[tuple[float, str]], bytes]:
-    """Sampling rate, (seconds, phoneme) pairs and little-endian 16-bit samples of a request."""
+    """Returns sampling rate, (seconds, phoneme) pairs and little-endian 16-bit samples."""
     library = load_library()
     rate = library.espeak_Initialize(OUTPUT_SYNCHRONOUS, BUFFER_MS, None, OPTIONS)
     if rate <= 0:

@@ -1,4 +1,4 @@
-"""Words said with feeling: espeak-ng with the prosody of an emotion.
+"""Emotional speech: espeak-ng with the prosody of an emotion.
 
 Prosody per emotion follows the cross-study table of Juslin & Laukka, "Communication of emotions in vocal expression
 and music performance", Psychol. Bull. 129 (2003), and Scherer, Speech Commun. 40 (2003): anger, fear, happiness and
@@ -16,7 +16,7 @@ from scipy.signal import resample_poly
 from microemo.synthesis.voice.espeak import Phoneme, Prosody, speak
 
 SAMPLING_RATE = 16_000
-# Voices that sound apart; the pitch is the voice's own, changed by the emotion.
+# Clearly different voices. Emotions change their pitch.
 VOICES = {
     "female": (
         "en-us+f1",
@@ -45,33 +45,39 @@ QUIETEST, LOUDEST = 0.35, 1.8  # loudness factors
 
 @dataclass(frozen=True)
 class VoiceTone:
-    """How an emotion changes a voice: factors on rate, loudness; additions to pitch and range; pauses in 10 ms."""
+    """Change of a voice by an emotion: factors of rate and loudness, offsets of pitch and range, pauses in 10 ms.
+
+    manner: as `speaking_manner` of `microemo.processing` describes such a voice.
+    """
 
     rate: float
     pitch: int
     pitch_range: int
     loudness: float
     word_gap: int
-    sound: str  # completes "the voice is ..."
+    manner: tuple[str, ...]
 
 
 TONES = {
-    "neutral": VoiceTone(1.0, 0, 0, 1.0, 0, "even"),
-    "happiness": VoiceTone(1.12, 14, 28, 1.2, 0, "bright and lively"),
-    "surprise": VoiceTone(1.1, 22, 35, 1.2, 0, "high and sweeping"),
-    "sadness": VoiceTone(0.76, -12, -30, 0.6, 6, "slow, low and flat"),
-    "anger": VoiceTone(1.18, 4, 20, 1.7, 0, "loud and fast"),
-    "disgust": VoiceTone(0.85, -10, 8, 0.9, 3, "slow and low"),
-    "fear": VoiceTone(1.25, 25, 8, 0.8, 0, "fast, high and thin"),
-    "contempt": VoiceTone(0.84, -8, -8, 0.85, 3, "slow and dismissive"),
+    "neutral": VoiceTone(1.0, 0, 0, 1.0, 0, ()),
+    "happiness": VoiceTone(1.12, 14, 28, 1.2, 0, ("high", "lively")),
+    "surprise": VoiceTone(1.1, 22, 35, 1.2, 0, ("high", "lively")),
+    "sadness": VoiceTone(0.76, -12, -30, 0.6, 6, ("low", "soft", "slow")),
+    "anger": VoiceTone(1.18, 4, 20, 1.7, 0, ("loud", "fast")),
+    "disgust": VoiceTone(0.85, -10, 8, 0.9, 3, ("low", "slow")),
+    "fear": VoiceTone(1.25, 25, 8, 0.8, 0, ("high", "fast")),
+    "contempt": VoiceTone(0.84, -8, -8, 0.85, 3, ("low", "slow")),
 }
 
 
 @dataclass(frozen=True)
 class Speech:
-    """An utterance as sound.
+    """The audio of an utterance.
 
-    waveform: (S,) float32 mono at 16 kHz. phonemes: empty for recorded speech. source: "espeak-ng" or the recording.
+    Args:
+        waveform: (S,) float32 mono at 16 kHz.
+        phonemes: empty for recorded speech.
+        source: "espeak-ng" or the name of the recording.
     """
 
     waveform: np.ndarray
@@ -85,7 +91,7 @@ class Speech:
 
 
 def say(text: str, *, emotion: str, voice: str, intensity: float, rng: np.random.Generator) -> Speech:
-    """The text in a voice, with an emotion's prosody at an intensity in 0..1 and some individual variation."""
+    """Speaks a text with the prosody of an emotion at an intensity in 0..1 and random variation."""
     if emotion not in TONES:
         raise ValueError(f'emotion ("{emotion}") must be one of {", ".join(TONES)}')
     tone = TONES[emotion]
@@ -101,14 +107,14 @@ def say(text: str, *, emotion: str, voice: str, intensity: float, rng: np.random
 
 
 def say_plainly(text: str, *, voice: str, prosody: Prosody, loudness: float = 1.0) -> Speech:
-    """The text with a given prosody, at 16 kHz and an even level."""
+    """Speaks a text with a given prosody, at 16 kHz and a normalised level."""
     spoken = speak(text, voice=voice, prosody=prosody)
     waveform = resample_poly(spoken.waveform, SAMPLING_RATE, spoken.sampling_rate).astype(np.float32)
     return Speech(trim_silence(at_level(waveform, level=LEVEL * loudness)), text, spoken.phonemes)
 
 
 def at_level(waveform: np.ndarray, *, level: float) -> np.ndarray:
-    """The waveform scaled to a root mean square over its loud half, so that pauses do not count; never clipped."""
+    """Scales a waveform to a root mean square over its louder half, which excludes pauses; never clips."""
     power = np.sort(waveform.astype(np.float64) ** 2)
     loud = np.sqrt(power[len(power) // 2 :].mean() / 2) if len(power) else 0.0
     peak = float(np.abs(waveform).max(initial=0.0))
@@ -118,6 +124,6 @@ def at_level(waveform: np.ndarray, *, level: float) -> np.ndarray:
 
 
 def trim_silence(waveform: np.ndarray, *, threshold: float = 0.003) -> np.ndarray:
-    """The waveform without the silence at its end; the beginning stays, since phoneme times count from it."""
+    """Removes silence at the end. The start is kept, as phoneme times refer to it."""
     loud = np.flatnonzero(np.abs(waveform) > threshold)
     return waveform[: loud[-1] + 1] if len(loud) else waveform

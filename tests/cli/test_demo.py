@@ -7,6 +7,11 @@ from microemo.cli.main import EXIT_BAD_INPUT, EXIT_OK, main
 launching = pytest.importorskip("microemo.spaces_demo.launching", reason="needs Gradio (pip install gradio)")
 
 
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+
 @pytest.fixture
 def launched(monkeypatch):
     """What the command would start: settings and arguments of each launch."""

@@ -206,6 +206,12 @@ def test_exit_codes(command, video, monkeypatch, capsys, error, code, words):
     assert words in capsys.readouterr().err
 
 
+def test_names_of_files_cannot_steer_the_terminal(command, capsys):
+    assert command(["analyze", "\x1b]0;owned\x07\x9b2Jclip.mp4"]) == 2
+    error = capsys.readouterr().err
+    assert "clip.mp4" in error and not {"\x1b", "\x07", "\x9b"} & set(error)
+
+
 def test_debug_shows_the_traceback(command, video, monkeypatch, capsys):
     monkeypatch.setattr(EmotionAnalyzer, "__call__", lambda *_, **__: 1 / 0)
     assert command(["analyze", str(video), "--debug"]) == 1

@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from microemo.conversion.mini.assembled_folder import MANIFEST, assemble_once, fingerprint_of, is_complete
+from microemo.conversion.mini import assembled_folder
+from microemo.conversion.mini.assembled_folder import CHECKED, MANIFEST, assemble_once, fingerprint_of, is_complete
+from microemo.data.package_weights import file_sha256
 
 RECIPE = {"version": 1, "hashes": {"a": "1"}}
 FORK = multiprocessing.get_context("fork")  # a spawned process would import torch first
@@ -54,6 +57,36 @@ def test_truncated_file_triggers_assembly(tmp_path: Path) -> None:
     (target / "weights.bin").write_bytes(b"x")
     assemble_once(target, recipe=RECIPE, write=write_files)
     assert (target / "weights.bin").stat().st_size == 1000
+
+
+def change_a_byte(path: Path) -> None:
+    """As a bad disk or another program does: size and, by `os.utime`, even the time of writing stay."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(500)
+        file.write(b"y")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_changed_byte_makes_it_assemble_again(tmp_path: Path) -> None:
+    target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
+    change_a_byte(target / "weights.bin")
+    assert not is_complete(target, fingerprint=fingerprint_of(RECIPE))
+    assemble_once(target, recipe=RECIPE, write=write_files)
+    assert (target / "weights.bin").read_bytes() == b"x" * 1000
+
+
+def test_a_good_folder_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = assemble_once(tmp_path / "mini", recipe=RECIPE, write=write_files)
+    copied = Path(shutil.copytree(target, tmp_path / "copied"))
+    hashed: list[str] = []
+    monkeypatch.setattr(assembled_folder, "file_sha256", lambda path: hashed.append(path.name) or file_sha256(path))
+    for _ in range(2):
+        assert is_complete(target, fingerprint=fingerprint_of(RECIPE))
+        assert is_complete(copied, fingerprint=fingerprint_of(RECIPE))
+    assert sorted(hashed) == ["config.json", "weights.bin"]  # of the copy, once
+    (target / CHECKED).write_text("[broken")
+    assert is_complete(target, fingerprint=fingerprint_of(RECIPE)) and len(hashed) == 4
 
 
 def test_changed_recipe_replaces_the_folder(tmp_path: Path) -> None:

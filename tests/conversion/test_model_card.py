@@ -1,12 +1,14 @@
 """The model card contains the training record in the format of the Hub."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 
 from microemo import MicroEmoConfig
-from microemo.conversion.hub.model_card import CardFacts, card_metadata, model_card
+from microemo.conversion.hub.model_card import CardFacts, card_metadata, mini_card, model_card
 from microemo.conversion.hub.model_figures import Figure, TrainingRecord, read_training_record
 from microemo.conversion.mini.trained_parts import RECORD, mini_checkpoint_folder
 
@@ -58,7 +60,7 @@ class TestCard:
         data = card_metadata(facts(record=TrainingRecord(), licence=None)).to_dict()
         assert not {"license", "datasets", "model-index", "model_name"} & data.keys()
         card = model_card(MicroEmoConfig(), facts=facts(record=TrainingRecord(), sources=()))
-        assert "None were recorded" in card.text
+        assert "No figures were recorded" in card.text
         assert "Pretrained weights" not in card.text
 
     def test_tables_are_well_formed(self):
@@ -77,6 +79,31 @@ class TestCard:
         text = model_card(MicroEmoConfig(), facts=facts()).text
         assert 'AutoProcessor.from_pretrained("user/microemo-test", **pinned)' in text
         assert '"revision": "COMMIT"' in text
+
+
+class TestCardOfMini:
+    def test_the_repositorys_card_is_the_one_that_export_pushes(self):
+        root = Path(__file__).parents[2]
+        assert (root / "MODEL_CARD.md").read_text(encoding="utf-8") == mini_card(), "make card writes it again"
+
+    def test_metadata_is_complete(self):
+        data = ModelCard(mini_card()).data
+        assert data.license == "cc-by-nc-sa-4.0"
+        assert data.base_model and data.datasets and data.metrics and data.eval_results
+
+    def test_real_people_come_first_and_the_card_is_short(self):
+        text = ModelCard(mini_card()).text
+        headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+        assert headings[:3] == ["Uses", "How to load it", "What it can and cannot see"]
+        assert headings[3:] == ["Training data", "Training", "Size", "Limits", "Licence", "Citation"]
+        assert text.index("### Real people") < text.index("synthetic clips")
+        assert len(text.split()) <= 1400
+
+    def test_an_exported_mini_has_this_text(self):
+        pushed = model_card(MicroEmoConfig(), facts=facts(is_mini=True)).text
+        for heading in ("### Real people", "## Training data", "## Limits"):
+            assert heading in pushed
+        assert 'from_pretrained("user/microemo-test")' in pushed
 
 
 class TestRecord:

@@ -31,14 +31,14 @@ def example(targets=FULL, *each, **changes):
     return Example("x", video="x.mp4", targets=targets, utterances=utterances, **changes)
 
 
-def test_an_answer_is_what_the_parser_reads():
+def test_answer_can_be_parsed():
     turn = turn_of(example(), clip=CLIP)
     parsed = parse_emotions(turn.answer)
     assert parsed.is_parsed and parsed.labels == ("sad",) and parsed.description == "The voice breaks."
     assert "whole clip" in turn.question
 
 
-def test_half_an_answer_is_asked_for_as_such():
+def test_incomplete_answers_have_their_question():
     assert turn_of(example(EmotionTargets(open_labels=("sad",))), clip=CLIP) == Turn(LABELS_QUESTION, "Emotions: sad.")
     described = turn_of(example(EmotionTargets(description="She cries.")), clip=CLIP)
     assert described == Turn(DESCRIPTION_QUESTION, "She cries.")
@@ -49,7 +49,7 @@ def test_an_utterance_is_asked_about_by_its_number():
     assert "does Ben show in [2] (2.0-3.0 s)" in turn.question
 
 
-def test_nothing_to_say_is_no_turn():
+def test_no_answer_gives_no_turn():
     assert turn_of(example(EmotionTargets(closed_label="sad")), clip=CLIP) is None
     assert turn_of(example(question_index=NO_QUESTION), clip=CLIP) is None
     assert turn_of(example(turn=Turn("q", "a")), clip=CLIP) == Turn("q", "a")

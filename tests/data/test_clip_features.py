@@ -1,4 +1,4 @@
-"""Clips of examples: their own sound, faces and words, and what is kept on disk."""
+"""Clips of examples: audio, faces and words of the data set, and the cache."""
 
 import pickle
 from dataclasses import replace
@@ -48,7 +48,7 @@ def test_labels_stay_with_their_utterance_when_utterances_are_sorted(folder):
     assert read.clip.utterances[1].speaker == "Ben" and read.targets == (JOY, FEAR)
 
 
-def test_openface_faces_are_turned_to_rgb_and_timed(folder):
+def test_openface_faces_are_converted_to_rgb_with_times(folder):
     read = loader().load(Example("a", video=str(folder / "a.mp4"), faces=str(folder / "a.npy")))
     stored = np.load(folder / "a.npy")
     assert np.array_equal(read.clip.face_crops, stored[..., ::-1])
@@ -64,7 +64,7 @@ def test_black_faces_are_frames_without_a_face(tmp_path):
     np.testing.assert_allclose(read.times, [0.0, 0.1, 0.2, 0.6, 0.7, 0.8, 0.9])
 
 
-def test_missing_faces_are_spread_and_told(tmp_path):
+def test_mismatched_face_count_is_spread_and_reported(tmp_path):
     write_faces(tmp_path / "b.npy", count=5)
     read = read_face_array(tmp_path / "b.npy", frame_times=np.arange(9) / 10, size=12, face_fps=100.0)
     np.testing.assert_allclose(read.times, [0.0, 0.2, 0.4, 0.6, 0.8])
@@ -77,13 +77,13 @@ def test_faces_are_thinned_to_the_rate_of_the_settings(tmp_path):
     np.testing.assert_allclose(read.times, np.arange(10) / 10, atol=1e-9)
 
 
-def test_an_array_of_something_else_is_refused(tmp_path):
+def test_array_of_wrong_shape_is_refused(tmp_path):
     np.save(tmp_path / "b.npy", np.zeros((3, 4, 4), np.float32))
     with pytest.raises(ValueError, match=r"\(N, H, W, 3\) uint8, got \(3, 4, 4\) float32"):
         read_face_array(tmp_path / "b.npy", frame_times=np.arange(3), size=8, face_fps=5.0)
 
 
-def test_the_data_sets_own_sound_wins(folder):
+def test_separate_audio_file_takes_precedence(folder):
     with_video = loader().load(Example("a", video=str(folder / "a.mp4"), audio=str(folder / "a.wav")))
     alone = loader().load(Example("a", audio=str(folder / "a.wav"), utterances=(LabelledUtterance("hm"),)))
     heard, silence = with_video.clip.waveform[:16_000], with_video.clip.waveform[16_000:]
@@ -91,7 +91,7 @@ def test_the_data_sets_own_sound_wins(folder):
     assert with_video.clip.frames is not None and alone.clip.frames is None
 
 
-def test_words_alone_last_as_long_as_they_are_said():
+def test_words_only_clip_has_speaking_duration():
     read = loader().load(Example("a", utterances=(LabelledUtterance("one two three"),)))
     assert read.clip.end_seconds == pytest.approx(1.2) and set(read.clip.missing_reasons) == {
         "frames",
@@ -100,7 +100,7 @@ def test_words_alone_last_as_long_as_they_are_said():
     }
 
 
-def test_a_transcript_divides_the_sample(folder):
+def test_transcript_splits_the_sample(folder):
     (folder / "a.txt").write_text("0.10\t0.80\tOh no\n0.90\t1.70\tNot again\n", encoding="utf-8")
     example = Example("a", video=str(folder / "a.mp4"), transcript=str(folder / "a.txt"))
     read = loader().load(replace(example, utterances=(LabelledUtterance("Oh no not again", targets=FEAR),)))
@@ -120,7 +120,7 @@ def test_utterances_are_recognised_only_where_there_are_none(folder):
     assert [each.text for each in read.clip.utterances] == ["given"]
 
 
-def test_what_was_read_is_kept_by_content(folder, tmp_path, monkeypatch):
+def test_clips_are_cached_by_content(folder, tmp_path, monkeypatch):
     example = Example(
         "a",
         video=str(folder / "a.mp4"),
@@ -130,7 +130,7 @@ def test_what_was_read_is_kept_by_content(folder, tmp_path, monkeypatch):
     first = loader(cache_dir=tmp_path).load(example).clip
     kept = loader(cache_dir=tmp_path)
     monkeypatch.setattr(kept, "_read", lambda *arguments: pytest.fail("read again"))
-    # The same files under another name, with other words, are the same pictures and sound.
+    # The same files under another name and with other words have the same cache key.
     copy = tmp_path / "copy.mp4"
     copy.write_bytes((folder / "a.mp4").read_bytes())
     again = kept.load(replace(example, video=str(copy), utterances=(LabelledUtterance("bye", 0.2, 1.0),))).clip
@@ -141,7 +141,7 @@ def test_what_was_read_is_kept_by_content(folder, tmp_path, monkeypatch):
         kept.load(replace(example, utterances=(LabelledUtterance("hello", 0.2, 1.1, "Anna"),)))
 
 
-def test_other_settings_are_other_clips(folder, tmp_path):
+def test_settings_are_part_of_the_cache_key(folder, tmp_path):
     example = Example("a", video=str(folder / "a.mp4"))
     few = loader(cache_dir=tmp_path).load(example).clip
     many = ClipLoader(replace(SETTINGS, num_frames=8), detector=None, cache_dir=tmp_path).load(example).clip
@@ -160,7 +160,7 @@ def test_several_utterances_need_times(folder):
         loader().load(Example("a", video=str(folder / "a.mp4"), utterances=spoken))
 
 
-def test_a_loader_goes_to_worker_processes(folder):
+def test_loader_can_be_pickled(folder):
     used = ClipLoader(SETTINGS, detector="centerface")
     example = Example("a", video=str(folder / "a.mp4"))
     clip = used.load(example).clip
@@ -168,7 +168,7 @@ def test_a_loader_goes_to_worker_processes(folder):
 
 
 class FindsOneFace:
-    """A landmarker that is known by its name, beside a detector of one face."""
+    """A landmarker with a name and a detector of one face."""
 
     def detect(self, frames):
         points = np.array([[[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]]], np.float32)
@@ -177,7 +177,7 @@ class FindsOneFace:
         ]
 
 
-def test_what_was_measured_is_kept_with_the_clip(folder, tmp_path, monkeypatch):
+def test_facial_measurements_are_cached(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("microemo.processing.clip_reading.create_detector", lambda *_, **__: FindsOneFace())
     example = Example("a", video=str(folder / "a.mp4"))
     landmarker = FakeLandmarker()
@@ -191,6 +191,6 @@ def test_what_was_measured_is_kept_with_the_clip(folder, tmp_path, monkeypatch):
     assert without.face_actions is None and len(without.face_crops) == len(first.face_crops)
 
 
-def test_a_landmarker_without_a_fingerprint_cannot_be_cached(tmp_path):
-    with pytest.raises(ValueError, match="cache_dir needs a landmarker that has a fingerprint, object has none"):
+def test_cache_needs_a_landmarker_fingerprint(tmp_path):
+    with pytest.raises(ValueError, match="cache_dir needs a landmarker with a fingerprint, object has none"):
         ClipLoader(SETTINGS, landmarker=object(), cache_dir=tmp_path)

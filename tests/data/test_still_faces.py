@@ -38,7 +38,7 @@ def test_no_person_is_in_two_folds_and_no_fold_depends_on_the_others_pictures():
     assert np.array_equal(identity_folds(identities[::7], folds=5), folds[::7])
 
 
-def test_the_crop_is_the_grey_of_what_inference_cuts():
+def test_crop_equals_grey_crop_of_inference():
     picture = np.random.default_rng(0).integers(30, 255, size=(90, 80, 3), dtype=np.uint8)
     detector = MiddleFace()
     aligned = crop_still(picture, detector=detector)
@@ -55,9 +55,9 @@ def test_a_photograph_without_a_face_is_left_out(stills):
     assert "00-3.bmp" not in faces.files
 
 
-def test_a_face_that_is_found_only_with_a_margin_lies_where_it_is():
+def test_face_detected_with_padding_has_image_coordinates():
     class ShyFace(MiddleFace):
-        """Finds the face at a fixed place of the picture, but only once it has a margin of 16 px."""
+        """Detects a face at a fixed position, but only in an image with a margin of 16 px."""
 
         def detect(self, frames):
             if frames.shape[1] == 64:
@@ -84,7 +84,7 @@ def test_the_cache_is_read_until_a_photograph_or_the_crop_changes(stills, tmp_pa
         load_still_faces(stills, cache=cache, detector=NoFace())
 
 
-def test_bad_folders_say_what_is_wrong(stills, tmp_path):
+def test_invalid_folders_are_explained(stills, tmp_path):
     with pytest.raises(ValueError, match=r"labels\.csv"):
         load_still_faces(tmp_path)
     labels = stills / "labels.csv"

@@ -5,7 +5,7 @@ from labelled_clips import write_csv
 
 from microemo.data.identities import split_of
 from microemo.data.reader_registry import read_examples
-from microemo.data.readers.stills import read_stills
+from microemo.data.readers.labelled_faces import read_stills
 from microemo.processing.clip_reading import ClipReader
 
 PEOPLE = [f"person {number}" for number in range(40)]
@@ -24,7 +24,7 @@ def test_a_still_is_a_video_with_a_class(stills):
     assert [each.targets.closed_label for each in (first, second)] == ["neutral", "fear"]
 
 
-def test_people_are_divided_as_synthesis_divides_them(stills):
+def test_splits_equal_those_of_synthesis(stills):
     found = {
         split: {each.example_id for each in read_stills(stills, split=split)} for split in ("train", "validation")
     }

@@ -16,7 +16,7 @@ def write_sound(path, *, seconds):
     soundfile.write(path, samples.astype(np.float32), SAMPLING_RATE, format="WAV")
 
 
-def test_acted_recordings_have_the_readouts_emotions(tmp_path):
+def test_acted_recordings_have_voice_labels(tmp_path):
     for name in ("a.wav", "b.wav"):
         write_sound(tmp_path / "emodb" / name, seconds=0.5)
     table = "file,speaker,emotion\na.wav,03,happiness\nb.wav,08,boredom\n"

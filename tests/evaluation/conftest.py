@@ -1,4 +1,4 @@
-"""Tiny wheel files in the layout of the challenges' releases; a tiny model and labelled clips to measure it on."""
+"""Fixtures: small wheel files in the layout of the challenges, a tiny model and labelled clips."""
 
 import csv
 

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microemo.evaluation.ablation import ABLATIONS, AblatedAnalyzer, clip_at_moments
+from microemo.evaluation.ablation import ABLATIONS, AblatedAnalyzer, subsample_clip
 from microemo.evaluation.model_runs import RunSettings, clip_loader, evaluate_examples
-from microemo.evaluation.tower_cache import remembered_towers, tower_modules
+from microemo.evaluation.tower_cache import cached_towers, tower_modules
 from microemo.inference.report.report import Settings
 from microemo.processing.clip import Clip, Utterance
 
@@ -42,7 +42,7 @@ def test_a_changed_config_shares_every_weight_and_leaves_the_model_as_it_was(ana
     assert variant.model.model.config.utterance_mode == variant.processor.utterance_mode == "clip"
 
 
-def test_without_the_local_branch_the_face_says_nothing(analyzer, clip):
+def test_without_local_branch_face_is_none(analyzer, clip):
     report = reported(analyzer, clip, "no_local_branch")
     assert report.status.micro_expressions == "untrained" and report.summary.micro_expressions is None
     # the same as never seeing a face, as far as the language model is concerned
@@ -52,13 +52,13 @@ def test_without_the_local_branch_the_face_says_nothing(analyzer, clip):
 @pytest.mark.parametrize(
     "name", ["no_utterance_qformer", "window_2s", "no_audio", "no_words", "no_pictures", "eight_frames"]
 )
-def test_each_ablation_changes_what_is_said(analyzer, clip, name):
+def test_each_ablation_changes_the_report(analyzer, clip, name):
     full, other = reported(analyzer, clip, "full"), reported(analyzer, clip, name)
     changed = emotions(full) != emotions(other) or full.face_curves != other.face_curves
     assert changed and len(emotions(other)) == len(emotions(full))
 
 
-def test_hidden_streams_say_so(analyzer, clip):
+def test_hidden_streams_have_a_reason(analyzer, clip):
     modalities = {each.name: each for each in reported(analyzer, clip, "no_audio").modalities}
     assert not modalities["voice"].used and modalities["voice"].note == "hidden for the ablation"
 
@@ -86,17 +86,17 @@ def faces_at(times, *, frame_times):
     )
 
 
-def test_moments_are_the_middles_of_equal_parts():
-    seen = clip_at_moments(faces_at(np.arange(10, 14, 0.1), frame_times=np.arange(10, 14, 0.1)), count=4)
+def test_sampled_times_are_centres_of_equal_parts():
+    seen = subsample_clip(faces_at(np.arange(10, 14, 0.1), frame_times=np.arange(10, 14, 0.1)), count=4)
     assert seen.frame_times.round(1).tolist() == seen.face_times.round(1).tolist() == [10.5, 11.5, 12.5, 13.5]
     assert len(seen.frames) == len(seen.face_crops) == len(seen.face_track_ids) == 4
 
 
-def test_a_face_that_is_not_there_at_a_moment_is_not_seen():
-    seen = clip_at_moments(faces_at([10.45, 11.1, 11.65], frame_times=[10.5]), count=4)
+def test_times_without_a_nearby_face_have_none():
+    seen = subsample_clip(faces_at([10.45, 11.1, 11.65], frame_times=[10.5]), count=4)
     assert seen.face_times.tolist() == [10.45] and seen.frame_times.tolist() == [10.5]
-    none = clip_at_moments(faces_at([11.0], frame_times=[10.5]), count=4)
-    assert none.face_crops is None and none.missing_reasons["faces"] == "no face at the 4 moments that are seen"
+    none = subsample_clip(faces_at([11.0], frame_times=[10.5]), count=4)
+    assert none.face_crops is None and none.missing_reasons["faces"] == "no face at the 4 sampled times"
 
 
 def test_towers_run_once_for_all_ablations_and_nothing_changes(analyzer, examples, monkeypatch):
@@ -118,9 +118,9 @@ def test_towers_run_once_for_all_ablations_and_nothing_changes(analyzer, example
         assert replace(one.report, timings=()) == replace(other.report, timings=())
 
 
-def test_towers_are_themselves_again_afterwards(analyzer):
+def test_towers_are_restored(analyzer):
     towers = tower_modules(analyzer.model).values()
-    with pytest.raises(RuntimeError), remembered_towers(analyzer.model):
+    with pytest.raises(RuntimeError), cached_towers(analyzer.model):
         assert all("forward" in vars(tower) for tower in towers)
         raise RuntimeError
     assert not any("forward" in vars(tower) for tower in towers)

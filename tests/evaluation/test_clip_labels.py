@@ -50,12 +50,12 @@ def test_pickled_submissions_are_refused(tmp_path):
         ("a.csv", "openset\nhappy\n", "must name the clip"),
         ("a.csv", "name,openset\n", "at least one clip"),
         ("a.csv", "name,valence\nclip,high\n", "entry 1: valence"),
-        ("a.csv", "name,openset\nclip,a\nclip,b\n", "entry 2: clip 'clip' must be there once"),
+        ("a.csv", "name,openset\nclip,a\nclip,b\n", "entry 2: clip 'clip' occurs more than once"),
         ("a.jsonl", "[1]\n", "line 1 must be a JSON object"),
         ("a.txt", "", "must end in"),
     ],
 )
-def test_unusable_files_say_why(tmp_path, name, content, message):
+def test_unusable_files_are_explained(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         read_clip_labels(tmp_path / name)

@@ -6,7 +6,7 @@ from labelled_clips import labelled_record
 from microemo.evaluation.dataset_choice import DatasetChoice
 
 
-def test_the_text_of_a_choice_is_taken_apart():
+def test_dataset_argument_is_parsed():
     choice = DatasetChoice.parse("mer2023:data/mer,split=test1,allow_pickle=true,take=7")
     assert (choice.reader, choice.path, choice.take) == ("mer2023", "data/mer", 7)
     assert choice.arguments == {"split": "test1", "allow_pickle": True}
@@ -28,7 +28,7 @@ def test_the_text_wins_over_the_option():
         ("jsonl:a,take=0", r"take \(0\) must be a number"),
     ],
 )
-def test_a_text_that_means_nothing_says_why(text, message):
+def test_invalid_text_is_explained(text, message):
     with pytest.raises(ValueError, match=message):
         DatasetChoice.parse(text)
 

@@ -124,7 +124,7 @@ def test_stored_groups_of_the_command(files, capsys):
         (["--predictions", "a=oracle.jsonl", "a=oracle.jsonl"], "different model names"),
     ],
 )
-def test_wrong_options_say_why(files, monkeypatch, options, message):
+def test_wrong_options_are_explained(files, monkeypatch, options, message):
     monkeypatch.chdir(files)
     with pytest.raises(ValueError, match=message):
         command("--references", "truth.csv", "--predictions", "oracle.jsonl", *options)
@@ -170,7 +170,7 @@ def test_a_clip_that_alone_lacks_labels_counts_as_empty():
     assert values(model)["Avg"] == 0.5
 
 
-def test_missing_clips_alone_make_no_figures():
+def test_only_missing_clips_give_no_figures():
     references = clips(labels=[("happy",), ("sad",)], emotion=["happy", "sad"])
     found = values(evaluated(references, clips(emotion=["happy"]), missing="empty"))
     assert "Avg" not in found

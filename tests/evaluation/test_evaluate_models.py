@@ -1,4 +1,4 @@
-"""`microemo evaluate --dataset` on tiny models: what the table holds, and that a stopped run goes on."""
+"""`microemo evaluate --dataset` on tiny models: contents of the table, and resuming a stopped run."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from microemo.inference.analyzer import EmotionAnalyzer
 
 @pytest.fixture
 def command(analyzer, monkeypatch, capsys):
-    """Runs the command on the tiny model; returns the exit code, what was printed and said."""
+    """Runs the command on the tiny model; returns exit code, stdout and stderr."""
     monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", lambda *_, **__: analyzer)
 
     def run(*arguments):
@@ -67,7 +67,7 @@ def test_ablations_stand_side_by_side_with_their_differences(command, clips_file
             assert score["value"] == pytest.approx(wanted) and score["low"] <= score["value"] <= score["high"]
 
 
-def test_a_stopped_run_goes_on_where_it_was(analyzer, examples, tmp_path, monkeypatch):
+def test_stopped_run_resumes(analyzer, examples, tmp_path, monkeypatch):
     path = tmp_path / "kept.jsonl"
     whole = evaluate_examples(analyzer, examples, store=PredictionStore(path))
     asked = []
@@ -86,7 +86,7 @@ def test_a_stopped_run_goes_on_where_it_was(analyzer, examples, tmp_path, monkey
         assert one.report.utterances == other.report.utterances and one.targets == other.targets
 
 
-def test_other_settings_labels_or_files_are_analysed_anew(analyzer, examples, tmp_path):
+def test_changed_settings_labels_or_files_are_analysed_again(analyzer, examples, tmp_path):
     store = PredictionStore(tmp_path / "kept.jsonl")
     example = examples[0]
     moved = Example(example.example_id, video=examples[1].video, utterances=example.utterances)
@@ -111,7 +111,7 @@ def test_a_fingerprint_is_of_the_weights_and_the_config(tmp_path):
     assert model_fingerprint(first) != model_fingerprint(EmotionAnalyzer.from_pretrained(folders[0], detector=None))
 
 
-def test_words_alone_and_sound_alone(analyzer, tmp_path):
+def test_examples_with_only_words_or_only_audio(analyzer, tmp_path):
     targets = EmotionTargets(emotions=("joy",))
     words = Example("words", utterances=(LabelledUtterance("at last", targets=targets),))
     sound = Example("sound", audio=str(write_sound(tmp_path / "a.wav")), targets=targets)
@@ -148,8 +148,8 @@ def test_several_models_in_one_table(command, clips_file):
     ("options", "message"),
     [
         (["--metrics", "explanations"], "needs --mode explain"),
-        (["--ablation", "full,nothing"], r"--ablation \(full,nothing\) must be different ones of full"),
-        (["--ablation", "full,full"], "must be different ones"),
+        (["--ablation", "full,nothing"], r"--ablation \(full,nothing\) must be distinct names out of full"),
+        (["--ablation", "full,full"], "must be distinct names"),
         (["--reading", "face_fps"], r"--reading \(face_fps\) must be NAME=NUMBER"),
         (["--reading", "backend=pyav"], "must be NAME=NUMBER"),
         (["--threshold", "high"], r"--threshold \(high\)"),
@@ -159,18 +159,18 @@ def test_several_models_in_one_table(command, clips_file):
         (["--take", "0"], "take"),
     ],
 )
-def test_wrong_options_say_why(command, clips_file, options, message):
+def test_wrong_options_are_explained(command, clips_file, options, message):
     code, _, said = command("--dataset", f"jsonl:{clips_file}", *options)
     assert code == 2 and re.search(message, said), said
 
 
-def test_families_that_nothing_is_known_of_are_refused(command, tmp_path):
+def test_families_without_labels_are_refused(command, tmp_path):
     (tmp_path / "words.jsonl").write_text(json.dumps({"id": "a", "utterances": [{"text": "yes"}]}) + "\n")
     code, _, said = command("--dataset", f"jsonl:{tmp_path / 'words.jsonl'}", "--metrics", "emotions")
     assert code == 2 and "neither examples nor reports hold what they need" in said
 
 
-def test_models_are_named_as_they_are_asked_for():
+def test_model_names():
     assert NamedModel.parse("ours=runs/a/model") == NamedModel("ours", "runs/a/model")
     assert NamedModel.parse("runs/a/model") == NamedModel("model", "runs/a/model")
     assert NamedModel.parse("microemo-mini") == NamedModel("microemo-mini", None)

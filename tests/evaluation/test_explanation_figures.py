@@ -1,12 +1,17 @@
-"""Worked examples by hand of the figures of explanations."""
+"""Figures of explanations on worked examples."""
 
 import numpy as np
 import pytest
 from evaluated_clips import evaluated, report, scores, utterance
 
 from microemo.data.example import EmotionTargets
-from microemo.evaluation.explanation_figures import explanation_figures, family_f1, has_contradiction
-from microemo.evaluation.explanation_reading import findings, raw_description
+from microemo.evaluation.explanation_figures import (
+    explanation_figures,
+    family_f1,
+    findings,
+    has_contradiction,
+    raw_description,
+)
 from microemo.inference.report.report import EvidenceReport
 from microemo.processing.evidence import Evidence
 
@@ -21,7 +26,7 @@ SEEN = (FACE, FLASH, VOICE)
 
 
 def explained(generated, *, kept=None, labels=("happy",), evidence=SEEN, start=0, **said):
-    """An utterance whose explanation was generated as `generated`; kept: its description after the check."""
+    """An utterance with the generated explanation `generated`. kept: its description after the check."""
     raw = f"Emotions: {', '.join(labels)}.\nReason: {generated}"
     said |= {"description": generated if kept is None else kept, "raw_answer": raw, "open_emotions": tuple(labels)}
     return utterance(start, evidence=evidence, **said)

@@ -37,14 +37,14 @@ from microemo.evaluation.metrics.label_extraction import extract_labels, find_la
         ("He did not smile and she was angry.", ["angry"]),
         ("No anger, fear or disgust; calm.", ["calm"]),
         ("No longer sad but relieved.", ["relieved"]),
-        # negations that deny nothing
+        # negations without a scope
         ("Not only happy but also proud.", ["happy", "proud"]),
         ("She can't help laughing.", ["laughing"]),
         ("She cannot hide her excitement.", ["excitement"]),
         ("He is not without fear.", ["fear"]),
         ("There is no doubt that he is angry.", ["angry"]),
         ("She has never been so happy.", ["happy"]),
-        # denial after the word
+        # negation after the word
         ("Anger is absent, and joy is not visible.", []),
         ("Fear wasn't seen.", []),
         ("Her fear is visible.", ["fear"]),
@@ -60,7 +60,7 @@ def test_the_longest_phrase_wins():
     assert extract_labels("He is at ease.") == ["at ease"]
 
 
-def test_denied_words_are_found_too():
+def test_negated_words_are_returned():
     found = find_labels("not happy but sad")
     assert [(item.label, item.negated) for item in found] == [("happy", True), ("sad", False)]
     assert (found[0].start, found[0].end) == (1, 2)

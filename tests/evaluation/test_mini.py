@@ -1,4 +1,4 @@
-"""The real microemo-mini through the command, on photographs of the package's own making."""
+"""The real microemo-mini through the command, on synthetic photographs."""
 
 import json
 
@@ -11,7 +11,7 @@ from microemo.cli.main import main
 
 @pytest.mark.slow
 def test_the_mini_is_measured_by_the_command(assembled_mini, tmp_path, capsys):
-    """A smiling photograph: the face is recognised, and the same command says the same twice."""
+    """A smiling photograph is recognised, and repeating the command gives the same output."""
     cv2.imwrite(str(tmp_path / "smile.jpg"), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
     (tmp_path / "labels.csv").write_text("file,emotion,identity\nsmile.jpg,happiness,a\n")
     out = tmp_path / "table.json"

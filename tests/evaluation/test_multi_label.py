@@ -32,7 +32,7 @@ def test_micro_and_macro_f1_by_hand():
     assert macro_f1(counts, labels=np.array([True, True, False])) == pytest.approx(2 / 3)
 
 
-def test_nothing_given_and_nothing_there_is_zero():
+def test_no_predictions_and_no_references_give_zero():
     counts = counted(np.zeros((2, 2)), np.zeros((2, 2)), np.full(2, 0.5))
     assert micro_f1(counts) == 0
 

@@ -39,7 +39,7 @@ def test_grouping_shrinks_the_sets():
     assert (scores.accuracy, scores.recall) == (1.0, 1.0)
 
 
-def test_groups_hold_for_their_own_clip_only():
+def test_groups_are_per_clip():
     groups = [[["happy", "glad"]], []]
     scores = set_scores_of_groups([["happy"], ["happy"]], [["glad"], ["glad"]], groups=groups)
     assert scores.accuracy == 0.5

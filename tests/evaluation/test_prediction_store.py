@@ -14,7 +14,7 @@ def clip():
     return evaluated(said, TARGETS, events=[event(1.0, apex=1.2, offset=1.4)])
 
 
-def test_what_is_kept_comes_back(tmp_path, clip):
+def test_stored_clips_are_restored(tmp_path, clip):
     path = tmp_path / "table.predictions.jsonl"
     store = PredictionStore(path)
     store.add("a", clip)
@@ -22,7 +22,7 @@ def test_what_is_kept_comes_back(tmp_path, clip):
     assert "a" in again and "b" not in again and again.get("a", example=clip.example) == clip
 
 
-def test_a_line_that_was_cut_off_is_made_anew(tmp_path, clip):
+def test_truncated_line_is_recomputed(tmp_path, clip):
     path = tmp_path / "table.predictions.jsonl"
     store = PredictionStore(path)
     store.add("a", clip)
@@ -35,16 +35,16 @@ def test_a_line_that_was_cut_off_is_made_anew(tmp_path, clip):
     assert path.read_bytes() == whole
 
 
-def test_without_a_file_it_keeps_for_as_long_as_it_lives(clip):
+def test_store_without_file_is_in_memory(clip):
     store = PredictionStore()
     store.add("a", clip)
     assert store.get("a", example=clip.example) == clip
 
 
-def test_keys_tell_their_parts_apart():
+def test_prediction_keys_are_unambiguous():
     assert prediction_key("a", "b") != prediction_key("ab") and prediction_key("a", "b") == prediction_key("a", "b")
 
 
-def test_targets_and_utterances_must_be_as_many(clip):
+def test_targets_and_utterances_must_have_equal_length(clip):
     with pytest.raises(ValueError, match=r"targets \(2\) and utterances of the report \(1\)"):
         EvaluatedClip(clip.example, (TARGETS, TARGETS), clip.report)

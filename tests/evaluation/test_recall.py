@@ -21,7 +21,7 @@ def test_every_expression_counts_alike_however_frequent():
     assert sum(map(sum, report.confusion)) == 12
 
 
-def test_an_answer_outside_the_five_is_wrong_among_all_and_passed_over_among_five():
+def test_prediction_outside_the_five_counts_only_among_all():
     logits = logits_that_answer(LABELS.tolist())
     logits[0, 6] = 2.0
     report = recall_report(logits, labels=LABELS, identities=PEOPLE)

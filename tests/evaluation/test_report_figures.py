@@ -1,4 +1,4 @@
-"""Worked examples by hand of every figure of a model's reports."""
+"""Figures of a model's reports on worked examples."""
 
 import math
 
@@ -31,14 +31,14 @@ def test_emotions_are_scored_by_utterance():
     both = report(utterance(0, emotions=SURE_JOY), utterance(1, emotions=SURE_JOY))
     clips = [evaluated(both, JOY, FEAR), evaluated(report(utterance(0, emotions=SURE_JOY)), JOY)]
     found = values(clips, "emotions")
-    # joy: 2 right, 1 wrongly given; fear: 1 missed; neutral is nobody's and not in the mean
+    # joy: 2 true, 1 false positive; fear: 1 false negative; neutral is never a label and not in the mean
     assert found["Emotions micro F1"] == pytest.approx(4 / (4 + 1 + 1))
     assert found["Emotions macro F1"] == pytest.approx((4 / 5 + 0) / 2)
     lower = Thresholds(of_label={"fear": 0.1})
     assert values(clips, "emotions", thresholds=lower)["Emotions macro F1"] == pytest.approx((4 / 5 + 2 / 4) / 2)
 
 
-def test_a_drawn_clip_brings_all_its_utterances():
+def test_resampled_clip_contributes_all_its_utterances():
     both = report(utterance(0, emotions=SURE_JOY), utterance(1, emotions=SURE_JOY))
     clips = [evaluated(both, JOY, JOY), evaluated(report(utterance(0, emotions=SURE_JOY)), FEAR)]
     micro_f1, _ = report_figures(clips, family="emotions", matching=MATCHING, thresholds=Thresholds())
@@ -48,7 +48,7 @@ def test_a_drawn_clip_brings_all_its_utterances():
     assert (interval.low, interval.high) == (0, 1)
 
 
-def test_leaks_are_told_apart():
+def test_utterances_with_leaks_are_separate():
     felt = EmotionTargets(emotions=("joy",), closed_label="happiness")
     said = report(utterance(0, emotions=SURE_JOY), utterance(1, emotions=scores({"joy": 0.1, "fear": 0.9})))
     leak = [event(1.2, apex=1.3, offset=1.5, emotion="fear")]
@@ -62,7 +62,7 @@ def test_leaks_are_told_apart():
 
 
 def test_a_closed_class_is_the_one_whose_label_of_the_head_is_strongest():
-    """The data set's words stand for labels of the head; labels that no class has never win."""
+    """Classes of the data set are mapped to labels of the head; other labels are never predicted."""
     said = [
         scores({"calm": 0.3, "joy": 0.2, "anger": 0.1, "love": 0.99}),
         scores({"calm": 0.1, "joy": 0.2, "anger": 0.1, "love": 0.99}),
@@ -92,7 +92,7 @@ def test_the_face_alone():
         evaluated(said, EmotionTargets(closed_label="fear")),
         evaluated(report(utterance(0), has_face=False), EmotionTargets(closed_label="fear")),
     ]
-    # contempt is no class of these clips, and the clip without a face says nothing of faces
+    # contempt is not a class of these clips, and the clip without a face is skipped
     assert values(clips, "expressions")["Face alone WAR"] == 0.5
 
 
@@ -105,7 +105,7 @@ def test_open_vocabulary_by_words_or_by_the_head():
     one = values([evaluated(explained, target)], "open-vocabulary")
     assert (one[name.format("Precision_S")], one[name.format("Recall_S")]) == (1, 0.5)
     assert one[name.format("F_S")] == pytest.approx(2 / 3)
-    # below every threshold the strongest label stands; an answer that cannot be read names nothing
+    # if all are below their thresholds, the strongest label is used; an answer that does not parse has no labels
     assert values([evaluated(scored, target)], "open-vocabulary")[name.format("Precision_S")] == 1
     assert values([evaluated(broken, target)], "open-vocabulary")[name.format("F_S")] == 0
 
@@ -138,7 +138,7 @@ def test_spotting_by_hand():
     assert found["STRS"] == pytest.approx(0.25)
 
 
-def test_errors_of_no_match_are_no_numbers():
+def test_errors_without_matches_are_nan():
     clips = [evaluated(report(spotted=[]), events=[event(1.0, apex=1.2, offset=1.4)])]
     found = values(clips, "spotting")
     assert found["Spotting F1 (IoU 0.5)"] == 0 and math.isnan(found["Onset error (ms)"])
@@ -158,7 +158,7 @@ def test_answers_that_parse():
 
 
 def test_an_answer_about_the_clip_counts_for_itself():
-    """Labels of the whole clip alone are compared with the summary."""
+    """Labels of the whole clip are compared with the summary."""
     said = report(utterance(0, emotions=SURE_JOY), emotions=SURE_JOY)
     clip = evaluated(said, EmotionTargets())
     assert values([clip], "emotions") == {}

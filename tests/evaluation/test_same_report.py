@@ -1,4 +1,4 @@
-"""Library, command line and evaluation say the same of the same clip: there is one path."""
+"""Library, command line and evaluation give the same report for the same clip."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ LANDMARKS = np.array([[[22, 18], [38, 18], [30, 27], [24, 36], [36, 36]]], dtype
 
 
 class OneFace:
-    """Finds the same face in every picture, for whoever asks for a detector by name."""
+    """Replaces every named detector by one that returns the same face for every image."""
 
     def detect(self, frames):
         return [FaceDetections(BOX, LANDMARKS, np.ones(1, dtype=np.float32)) for _ in frames]

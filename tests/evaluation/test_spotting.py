@@ -52,7 +52,7 @@ def test_spotting_by_hand():
     assert scores.offset_error_ms == pytest.approx(0)
 
 
-def test_without_a_match_there_are_no_errors():
+def test_errors_are_none_without_matches():
     scores = spotting_scores([[interval(0, 1)], []], [[], []])
     assert scores.f1 == 0
     assert (scores.onset_error_ms, scores.apex_error_ms, scores.offset_error_ms) == (None, None, None)
@@ -69,7 +69,7 @@ def test_two_predictions_of_one_expression_count_once():
 
 
 def test_matching_takes_the_largest_set_not_the_first_fit():
-    # The first prediction fits both; taken greedily by the first truth, the second truth would go without.
+    # The first prediction matches both; greedy matching would leave the second true interval unmatched.
     first, second = interval(0, 6), interval(3, 9)
     both, only_first = interval(1.5, 7.5), interval(0, 4)
     matches = match_intervals([first, second], [both, only_first], iou_threshold=0.5)

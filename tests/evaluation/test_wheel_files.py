@@ -61,7 +61,7 @@ def test_a_level_1_word_goes_to_its_alphabetically_first_child(folder_2026):
         ("neutral", "M3-W1-L1", None),
     ],
 )
-def test_labels_go_where_the_rules_take_them(folder_2026, label, rule, expected):
+def test_labels_are_mapped_by_rules(folder_2026, label, rule, expected):
     assert node(read_official_wheels(folder_2026), label, rule) == expected
 
 

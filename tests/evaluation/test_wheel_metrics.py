@@ -83,7 +83,7 @@ def test_wheel_grouping_keeps_words_off_the_wheel():
     assert (scores.accuracy, scores.recall) == (1, 1)
 
 
-def test_every_clip_and_rule_has_its_place():
+def test_scores_are_indexed_by_clip_and_rule():
     scores = clip_wheel_scores(REFERENCES, PREDICTIONS, wheels=WHEELS, rules=WHEELS.all_rules())
     assert scores.shape == (3, 6, 2)
     assert np.isnan(scores[2]).all()

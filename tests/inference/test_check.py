@@ -1,4 +1,4 @@
-"""Sentences that a finding backs are kept; changed labels, times, streams and signs are not."""
+"""Supported sentences are kept; sentences with wrong labels, times, streams or signs are removed."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -29,7 +29,7 @@ ALL = (JOY, FLASH, VOICE, SAID)
 
 
 def findings():
-    """One of each kind, label, set of signs and place in the utterance."""
+    """One finding of each kind, label, set of signs and position in the utterance."""
     for label in EXPRESSIONS:
         signs = tuple(f"AU{number}" for number in SIGNS_OF_EXPRESSION.get(label, ()))
         for times in (SPAN, (2.0, 4.1), (3.4, 8.0), (3.4, 5.6)):
@@ -56,14 +56,14 @@ def is_kept(sentence, evidence=ALL, spans=(SPAN,)):
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.5])
-def test_every_written_sentence_is_backed_by_its_finding(offset):
+def test_every_generated_sentence_is_supported_by_its_finding(offset):
     for finding in findings():
         for form in range(3):
             sentence = evidence_sentence(finding, offset=offset, span=SPAN, form=form)
             assert is_kept(sentence, [finding.shifted(-offset)], ()), sentence
 
 
-def test_every_relation_is_backed_by_its_findings():
+def test_every_generated_relation_is_supported_by_its_findings():
     firsts = [JOY, FLASH, VOICE, SAID, Evidence("voice", "neutral", *SPAN, certainty=0.9)]
     for first in firsts:
         for second in firsts:
@@ -76,7 +76,7 @@ def test_every_relation_is_backed_by_its_findings():
 
 
 def changed(finding):
-    """Findings that do not back what is written of `finding`, each false in one thing that the sentence names."""
+    """Findings that do not support the sentence of `finding`, each different in one stated property."""
     if finding.kind == "scene":
         return
     label = "sadness" if finding.label not in ("sadness", "grief", "disappointment") else "surprise"
@@ -88,7 +88,7 @@ def changed(finding):
         yield replace(finding, signs=(), pitch_semitones=None)
 
 
-def test_a_changed_finding_backs_nothing():
+def test_changed_findings_support_nothing():
     for finding in findings():
         for form in range(3):
             sentence = evidence_sentence(finding, span=SPAN, form=form)
@@ -265,12 +265,12 @@ def lines(block):
 
 
 @pytest.mark.parametrize("sentence", lines(TRUE))
-def test_true_sentences_in_other_words_are_kept(sentence):
+def test_paraphrased_true_sentences_are_kept(sentence):
     assert is_kept(sentence)
 
 
 @pytest.mark.parametrize("sentence", lines(FALSE))
-def test_false_sentences_in_other_words_are_not(sentence):
+def test_paraphrased_false_sentences_are_removed(sentence):
     assert not is_kept(sentence)
 
 
@@ -278,29 +278,29 @@ ABSENT = ("No face is seen.", "The speaker is not in the picture.", "The speaker
 
 
 @pytest.mark.parametrize("sentence", ABSENT)
-def test_no_face_is_backed_by_the_scene_or_by_the_lack_of_any_face(sentence):
+def test_no_face_is_supported_by_the_scene_or_by_missing_face_findings(sentence):
     assert is_kept(sentence, [VOICE]) and is_kept(sentence, [VOICE, JOY, UNSEEN])
     assert not is_kept(sentence, [VOICE, JOY])
 
 
-def test_that_there_is_no_micro_expression_is_true_where_none_was_found():
+def test_no_micro_expression_is_supported_if_none_was_detected():
     assert is_kept("No micro-expression is seen.", [JOY])
     assert is_kept("There is no flash of anger in the face.", [JOY, FLASH])
 
 
-def test_times_of_an_absence_are_those_of_the_scene():
+def test_times_of_an_absence_match_the_scene():
     assert is_kept("The face is not seen from 5.5 to 6.5 s.", [JOY, UNSEEN], ())
     assert is_kept("No face is seen, from 5.5 to 6.5 s, and there is sorrow.", [UNSEEN, VOICE], ())
     assert not is_kept("The face is not seen from 4.4 to 6.5 s.", [JOY, UNSEEN], ())
 
 
-def test_a_stream_without_findings_is_not_spoken_of():
+def test_claims_about_a_stream_without_findings_are_unsupported():
     assert not is_kept("The face is turned to the window.", [VOICE])
     assert not is_kept("The voice is heard.", [JOY]) and not is_kept("The words are long.", [JOY])
 
 
 @pytest.mark.parametrize(
-    ("label", "sentence", "kept"),
+    ("label", "sentence", "supported"),
     [
         ("calm", "The voice is neutral.", True),
         ("neutral", "The voice stays even and gives little away.", True),
@@ -309,37 +309,37 @@ def test_a_stream_without_findings_is_not_spoken_of():
         ("neutral", "She speaks in a matter-of-fact tone.", True),
     ],
 )
-def test_neutral_and_calm_are_one(label, sentence, kept):
-    assert is_kept(sentence, [Evidence("voice", label, *SPAN, certainty=0.8)]) is kept
+def test_neutral_and_calm_are_equivalent(label, sentence, supported):
+    assert is_kept(sentence, [Evidence("voice", label, *SPAN, certainty=0.8)]) is supported
 
 
 @pytest.mark.parametrize(("sign", "sentence"), [
     ("monotonous", "His tone is flat."), ("loud", "He raises his voice."), ("halting", "Her speech has pauses."),
     ("lively", "She speaks in an animated voice."), ("soft", "She whispers."), ("fast", "The voice is rapid."),
 ])  # fmt: skip
-def test_ways_of_speaking_are_backed_by_their_signs(sign, sentence):
+def test_prosody_claims_are_supported_by_signs(sign, sentence):
     assert is_kept(sentence, [Evidence("voice", "", *SPAN, signs=(sign,))])
     assert not is_kept(sentence, [Evidence("voice", "", *SPAN, signs=("high",))])
 
 
-def test_pitch_in_semitones_backs_high_and_low():
+def test_pitch_in_semitones_supports_high_and_low():
     assert is_kept("The voice is higher than usual.", [replace(VOICE, signs=(), pitch_semitones=1.2)])
     assert not is_kept("The voice is higher than usual.", [replace(VOICE, signs=(), pitch_semitones=0.8)])
 
 
-def test_uncertain_findings_back_no_emotion():
+def test_uncertain_findings_support_no_emotion():
     assert is_kept("The face is afraid.", [replace(FLASH, certainty=0.15)])
     assert not is_kept("The face is afraid.", [replace(FLASH, certainty=0.14)])
     assert not is_kept("The face and the words agree.", [replace(JOY, certainty=0.2), SAID])
     assert is_kept("No fear is on the face.", [replace(FLASH, certainty=0.4)])
 
 
-def test_everyday_words_are_no_emotions():
+def test_everyday_words_are_not_emotions():
     sentence = "It looks like the speaker is still sure, open and fine, thinks a lot and wants to be close."
     assert not [claim for claim in read_claims(sentence) if claim.kind == "emotion"]
 
 
-def test_sentences_are_told_apart_in_order():
+def test_supported_and_unsupported_sentences_keep_their_order():
     text = "At 4.4 s she smiles. The voice is angry. So it may be a good day."
     checked = check_explanation(text, evidence=ALL)
     assert checked.text == "At 4.4 s she smiles. So it may be a good day."
@@ -358,18 +358,18 @@ def test_sentences_are_told_apart_in_order():
         ("Dr. Smith smiles approx. 4 times.", 1),
     ],
 )
-def test_sentences_are_split_at_their_ends_only(text, count):
+def test_sentences_are_split_only_at_their_ends(text, count):
     assert len(split_sentences(text)) == count
 
 
-def test_signs_in_brackets_belong_to_the_stream_before_them():
-    found = (JOY, replace(VOICE, label="neutral"))
+def test_signs_in_brackets_belong_to_the_preceding_stream():
+    findings = (JOY, replace(VOICE, label="neutral"))
     text = (
         "The voice is neutral (lips pulled up). The voice is neutral (low, slow). There is joy on the face (loud). "
         "The voice sounds neutral (lips apart). The voice is neutral (of the ear). "
         "The voice is neutral (sounding of the ear)."
     )
-    checked = check_explanation(text, evidence=found, spans=[SPAN])
+    checked = check_explanation(text, evidence=findings, spans=[SPAN])
     assert checked.text == "The voice is neutral (low, slow)."
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from microemo.evaluation.explanation_reading import findings
+from microemo.evaluation.explanation_figures import findings
 from microemo.inference.analyzer import EmotionAnalyzer
 from microemo.inference.explanation.check import check_explanation
 

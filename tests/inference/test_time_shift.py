@@ -12,7 +12,7 @@ from microemo.inference.explanation.time_shift import shift_times
         ("AU12, 3 sighs, version 1.2.3 s", "AU12, 3 sighs, version 1.2.3 s"),
     ],
 )
-def test_times_move_to_the_videos_clock(text, shifted):
+def test_times_are_shifted_to_the_videos_clock(text, shifted):
     assert shift_times(text, seconds=60.0) == shifted
     assert shift_times(text, seconds=0.0) == text
 
@@ -28,5 +28,5 @@ def test_times_move_to_the_videos_clock(text, shifted):
         ('The words "in 5 s or 10 s" are factual.', 'The words "in 5 s or 10 s" are factual.'),
     ],
 )
-def test_lengths_and_quotes_are_no_times(text, shifted):
+def test_durations_and_quotes_are_not_shifted(text, shifted):
     assert shift_times(text, seconds=60.0) == shifted

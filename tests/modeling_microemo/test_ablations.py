@@ -1,4 +1,4 @@
-"""The switches of the config: each ablation is the model that it says."""
+"""Ablation switches of the config."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_an_untrained_branch_is_closed(tmp_path):
         assert model.global_local_attention.q_proj.weight.std() > 0
 
 
-def test_without_local_branch_faces_cannot_be_asked_for():
+def test_without_local_branch_face_features_are_refused():
     bare = MicroEmoModel(tiny_config(use_local_branch=False))
     with pytest.raises(ValueError, match="without a local branch"):
         bare.get_face_features(torch.zeros(1, 2, 3, 64, 64), torch.zeros(1, 2))
@@ -135,7 +135,7 @@ def test_time_as_a_sentence():
         model(**clip)
 
 
-def test_a_shared_tower_reads_faces_too():
+def test_shared_tower_encodes_faces():
     model = tiny_model(
         MicroEmoForConditionalGeneration,
         vision_config={**VIT, "image_size": 32},
@@ -148,7 +148,7 @@ def test_a_shared_tower_reads_faces_too():
     assert model(**clip).micro_logits.shape == (1, 9)
 
 
-def test_a_tower_of_raw_samples_hears_too():
+def test_tower_of_raw_samples():
     model = tiny_model(MicroEmoForConditionalGeneration, audio_config=WAV2VEC2)
     clip = tiny_clip(2)
     clip["input_features"] = torch.randn(1, 3, 16_000)
@@ -164,7 +164,7 @@ def test_a_tower_of_raw_samples_hears_too():
     torch.testing.assert_close(model(**longer).logits, one.logits, atol=1e-5, rtol=1e-5)
 
 
-def test_without_audio_branch_there_is_nothing_of_it_and_frames_are_read_as_before():
+def test_without_audio_branch_frames_are_unchanged():
     full = tiny_model(MicroEmoForConditionalGeneration)
     bare = MicroEmoForConditionalGeneration(tiny_config(use_audio_branch=False)).eval()
     missing, unexpected = bare.load_state_dict(full.state_dict(), strict=False)
@@ -181,7 +181,7 @@ def test_without_audio_branch_there_is_nothing_of_it_and_frames_are_read_as_befo
         bare(**clip, **sound)
 
 
-def test_the_last_norm_of_the_frame_tower_may_have_an_epsilon_of_its_own():
+def test_epsilon_of_the_frame_towers_last_norm():
     vision = {
         "model_type": "instructblip_vision_model",
         "hidden_size": 32,

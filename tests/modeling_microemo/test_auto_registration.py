@@ -1,4 +1,4 @@
-"""The Auto classes know MicroEmo whoever imports what first; each case in a process of its own."""
+"""Auto classes support MicroEmo for every order of imports; each case runs in a separate process."""
 
 import json
 import pickle
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 
 
 def run_alone(code, *, folder=None):
-    """What `code` leaves in RESULT, in a new process."""
+    """Returns the value of RESULT after running `code` in a new process."""
     script = f"import json, sys\nFOLDER = {str(folder)!r}\n{code}\nprint('\\n' + json.dumps(RESULT))"
     finished = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
@@ -84,7 +84,7 @@ except SystemExit: RESULT = sorted({"torch", "transformers", "cv2", "numpy"} & s
     assert run_alone(code) == []
 
 
-def test_a_pickle_brings_its_module_with_it(tmp_path):
+def test_unpickling_imports_the_module(tmp_path):
     path = tmp_path / "config.pickle"
     path.write_bytes(pickle.dumps(MicroEmoConfig(use_local_branch=False)))
     code = f"""
@@ -110,13 +110,13 @@ RESULT = [sorted(loaders), "class MicroEmoConfig" in inspect.getsource(module), 
 
 @pytest.fixture
 def trigger(monkeypatch):
-    """A module that counts as imported."""
+    """A module in `sys.modules`."""
     module = ModuleType("imported_for_a_test")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
 
 
-def test_it_waits_for_the_outermost_import(trigger):
+def test_registration_waits_for_the_outermost_import(trigger):
     registered = []
     watcher = AutoRegistration([Registration(trigger.__name__, registered.append)])
     during = []
@@ -131,7 +131,7 @@ def test_it_waits_for_the_outermost_import(trigger):
     assert registered == [trigger]
 
 
-def test_after_a_failed_import_it_waits_for_the_next(trigger):
+def test_failed_import_defers_registration(trigger):
     registered = []
     watcher = AutoRegistration([Registration(trigger.__name__, registered.append)])
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""The config: what it holds, what it refuses, and that it survives a file."""
+"""The config: keys, validation and round trip through a file."""
 
 import dataclasses
 
@@ -32,6 +32,7 @@ OWN_KEYS = SUB_CONFIGS | {
     "audio_token_id",
     "utterance_end_token_id",
     "timestamp",
+    "visual_projection",
     "use_local_branch",
     "use_audio_branch",
     "use_evidence_prompt",

@@ -1,4 +1,4 @@
-"""`import microemo`: what it registers and exports, and what it leaves for later."""
+"""`import microemo`: registration, exports and lazy imports."""
 
 import subprocess
 import sys

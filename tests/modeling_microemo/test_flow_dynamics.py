@@ -1,4 +1,4 @@
-"""The flow's token: what it sees, and what it must not depend on."""
+"""Flow tokens: direction of the flow, and invariances."""
 
 import pytest
 import torch
@@ -24,8 +24,8 @@ def crops(count, *, seed=0):
     return torch.randn(count, 3, 16, 16, generator=generator), torch.arange(count) / 30
 
 
-def test_a_movement_is_seen_from_before_and_behind(config):
-    """At the apex of what comes and goes, the flow to the moments on both sides is the way back."""
+def test_flow_at_the_apex_points_back_on_both_sides(config):
+    """At the apex of a movement, the flow to earlier and to later crops has the opposite direction of the movement."""
     stem, read = FlowStem(config), []
     stem._encode = lambda maps, head_motion: read.append(maps) or torch.zeros(len(maps), 1)
     times = torch.arange(60) / 30
@@ -50,7 +50,7 @@ def test_crops_may_come_in_any_order(flow):
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_persons_know_nothing_of_each_other(flow):
+def test_groups_are_independent(flow):
     pixels, times = crops(40)
     groups = (torch.arange(40) >= 25).long()
     together = flow(pixels, times=times, groups=groups)
@@ -58,7 +58,7 @@ def test_persons_know_nothing_of_each_other(flow):
     torch.testing.assert_close(together[:25], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_light_cancels_out(flow):
+def test_brightness_cancels_out(flow):
     pixels, times = crops(40)
     groups = torch.zeros(40, dtype=torch.long)
     brightness = torch.linspace(0, 1, 40)[:, None, None, None]

@@ -1,4 +1,4 @@
-"""The cache that generation grows holds what transformers' own holds, and copies it only where it must."""
+"""The preallocated cache equals transformers' dynamic cache and copies only on reallocation."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def both_updated(first, second, *, steps, rows, tokens=1, seed=100):
 
 
 @pytest.mark.parametrize("tokens", [1, 7])
-def test_it_grows_as_transformers_own(tokens):
+def test_cache_equals_dynamic_layer(tokens):
     wanted = filled()
     wanted.batch_repeat_interleave(2)
     grown = repeated_cache(filled(), rows=2)
@@ -39,7 +39,7 @@ def test_it_grows_as_transformers_own(tokens):
     assert grown.get_seq_length() == wanted.get_seq_length()
 
 
-def test_rows_that_change_places_and_tokens_that_go_are_followed():
+def test_reordered_rows_and_cropped_tokens():
     wanted = filled()
     wanted.batch_repeat_interleave(3)
     grown = repeated_cache(filled(), rows=3)
@@ -64,7 +64,7 @@ def test_a_step_writes_in_place():
     assert grown.layers[0].keys.data_ptr() == place
 
 
-def test_the_first_cache_stays_as_it_was():
+def test_repeating_does_not_change_the_original_cache():
     cache = filled()
     before = [layer.keys.clone() for layer in cache.layers]
     grown = repeated_cache(cache, rows=2)
@@ -74,7 +74,7 @@ def test_the_first_cache_stays_as_it_was():
     assert all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
-def test_layers_of_another_kind_stay_what_they_are():
+def test_other_layer_types_are_unchanged():
     cache = filled()
     sliding = DynamicSlidingWindowLayer(sliding_window=3)
     sliding.update(states(5), states(5))

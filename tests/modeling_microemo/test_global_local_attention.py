@@ -1,4 +1,4 @@
-"""Global-local attention: one owner a crop, and the merged softmax against a plain one."""
+"""Global-local attention: one owner per crop, and equivalence to plain softmax attention."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_every_crop_has_exactly_one_owner_and_it_is_the_nearest():
         assert owner % 8 == (candidates - time).abs().argmin()
 
 
-def test_of_two_equally_near_frames_the_earlier_owns():
+def test_ties_belong_to_the_earlier_frame():
     owners = nearest_frame(
         torch.tensor([1.0]),
         torch.tensor([0]),
@@ -70,7 +70,7 @@ def test_the_merged_softmax_equals_attention_over_the_owned_crops(attention):
         torch.testing.assert_close(got[frame], wanted, atol=5e-5, rtol=1e-5)
 
 
-def test_without_crops_nothing_changes(attention):
+def test_frames_without_crops_are_unchanged(attention):
     frames = torch.randn(5, 4, 32)
     owners = torch.tensor([NO_OWNER, NO_OWNER])
     assert torch.equal(attention(frames, torch.randn(2, 3, 24), times=torch.rand(2), owners=owners), frames)
@@ -81,7 +81,7 @@ def test_extreme_scores_stay_finite(attention):
     assert attention(frames, local, times=torch.rand(6), owners=torch.tensor([0, 0, 0, 1, 1, 1])).isfinite().all()
 
 
-def test_when_a_crop_was_matters(attention):
+def test_crop_times_matter(attention):
     frames, local, owners = torch.randn(2, 4, 32), torch.randn(6, 3, 24), torch.tensor([0, 0, 0, 1, 1, 1])
     early = attention(frames, local, times=torch.arange(6.0), owners=owners)
     late = attention(frames, local, times=torch.arange(6.0) + 0.2, owners=owners)

@@ -1,4 +1,4 @@
-"""What the heads make of several kinds of evidence."""
+"""The face head: appearance, facial actions and movement."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ WIDTH, ACTIONS = 32, 2 * NUM_FACIAL_ACTIONS
 
 
 def head() -> FaceHead:
-    """One whose flow and whose actions show happiness, each by its first value."""
+    """A face head whose first flow and action values predict happiness."""
     torch.manual_seed(0)
     made = FaceHead(tiny_config())
     with torch.no_grad():
@@ -26,8 +26,8 @@ def head() -> FaceHead:
 
 
 class TestExpressions:
-    def test_movement_alone_is_no_expression(self):
-        """It is told apart: speech moves a face that shows nothing."""
+    def test_flow_does_not_change_expression_logits(self):
+        """Movement has separate logits, as speech also moves a neutral face."""
         face = head()
         regions = torch.randn(1, 2, face.static_expression.in_features)
         dynamics = torch.zeros(1, 2, 6, WIDTH)
@@ -47,7 +47,7 @@ class TestExpressions:
         for name in ("micro_logits", "action_unit_logits"):
             torch.testing.assert_close(read[name], still[name])
 
-    def test_a_new_head_reads_the_still_face_alone(self):
+    def test_untrained_head_uses_only_appearance(self):
         face = FaceHead(tiny_config())
         model = MicroEmoModel(tiny_config())
         assert not any(parameter.any() for parameter in model.face_head.action_expression.parameters())
@@ -68,7 +68,7 @@ ACTION_INPUTS = ("face_actions", "relative_face_actions", "face_actions_mask")
 
 
 class TestActionsInTheModel:
-    """Of the clip's nine faces the second was not measured."""
+    """The second of the clip's nine faces is not measured."""
 
     @staticmethod
     @torch.no_grad()
@@ -76,20 +76,20 @@ class TestActionsInTheModel:
         return model(**clip).expression_logits[0]
 
     @pytest.mark.parametrize("name", ["face_actions", "relative_face_actions"])
-    def test_they_change_the_expressions_of_the_faces_they_were_measured_of(self, name):
+    def test_actions_change_expressions_of_measured_faces(self, name):
         model, clip = tiny_model(MicroEmoModel), tiny_clip()
         before = self.logits(model, clip)
         changed = (self.logits(model, {**clip, name: clip[name] + 1.0}) - before).abs().sum(-1) > 1e-3
         assert changed.tolist() == [face != 1 for face in range(9)]
 
-    def test_each_face_has_its_own(self):
+    def test_actions_are_per_face(self):
         model, clip = tiny_model(MicroEmoModel), tiny_clip()
         before, actions = self.logits(model, clip), clip["face_actions"].clone()
         actions[0, 4] += 1.0
         changed = (self.logits(model, {**clip, "face_actions": actions}) - before).abs().sum(-1) > 1e-3
         assert changed.nonzero().flatten().tolist() == [4]
 
-    def test_nothing_else_is_read_from_them(self):
+    def test_actions_change_only_expression_logits(self):
         model, clip = tiny_model(MicroEmoModel), tiny_clip()
         without = {name: value for name, value in clip.items() if name not in ACTION_INPUTS}
         with torch.no_grad():
@@ -98,7 +98,7 @@ class TestActionsInTheModel:
         for name in ("last_hidden_state", "emotion_logits", "micro_logits", "action_unit_logits"):
             assert torch.equal(read[name], unread[name]), name
 
-    def test_where_none_was_measured_the_still_face_is_read(self):
+    def test_unmeasured_faces_use_only_appearance(self):
         model, clip = tiny_model(MicroEmoModel), tiny_clip()
         without = {name: value for name, value in clip.items() if name not in ACTION_INPUTS}
         nowhere = {**clip, "face_actions_mask": torch.zeros_like(clip["face_actions_mask"])}
@@ -111,7 +111,7 @@ class TestActionsInTheModel:
         changed = (self.logits(model, unmasked) - self.logits(model, clip)).abs().sum(-1) > 1e-3
         assert changed.nonzero().flatten().tolist() == [1]
 
-    def test_padding_was_never_measured(self):
+    def test_actions_at_padding_are_ignored(self):
         model = tiny_model(MicroEmoModel)
         short, long = tiny_clip(num_faces=5, seed=1), tiny_clip(num_faces=9, seed=2)
         batch = collate([short, long])
@@ -124,14 +124,14 @@ class TestActionsInTheModel:
         assert torch.equal(features.actions_mask, batch["face_mask"])
 
     @pytest.mark.parametrize("model_class", [MicroEmoForConditionalGeneration, MicroEmoForEmotionClassification])
-    def test_every_model_hands_them_on(self, model_class):
+    def test_every_model_class_uses_actions(self, model_class):
         model, clip = tiny_model(model_class), tiny_clip()
         more = {"head_pose": torch.randn(1, 9, 3), "gaze": torch.randn(1, 9, 2)}
         with torch.no_grad():
             outputs, core = model(**clip, **more), model.model(**clip)
         torch.testing.assert_close(outputs.expression_logits, core.expression_logits)
 
-    def test_the_face_alone_has_the_same_logits(self):
+    def test_face_logits_equal_those_of_forward(self):
         model, clip = tiny_model(MicroEmoModel), tiny_clip()
         face = {name: clip[name] for name in ("face_pixel_values", "face_times", "face_mask", *ACTION_INPUTS)}
         with torch.no_grad():
@@ -139,7 +139,7 @@ class TestActionsInTheModel:
         torch.testing.assert_close(alone, self.logits(model, clip))
 
 
-def test_the_two_opinions_on_something_brief_are_averaged():
+def test_micro_logits_are_averaged():
     face = head()
     dynamics = torch.randn(2, 3, 6, WIDTH)
     both = face(torch.randn(2, 3, face.static_expression.in_features), dynamics).micro_logits

@@ -1,4 +1,4 @@
-"""Loading: refused where weights do not match, quantized, spread over devices, compiled, in another type."""
+"""Loading: mismatched weights, quantization, device maps, compilation and data types."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ from transformers import (
 from microemo import MicroEmoForConditionalGeneration, MicroEmoForEmotionClassification, MicroEmoModel
 from microemo.strict_loading import UNQUANTIZED_MODULES, UNQUANTIZED_PARTS, with_skipped_modules
 
-# Widths that 4-bit kernels divide into blocks; an output of its own, so that the base model finds one too many.
+# Widths that 4-bit kernels support; an untied output layer, which is unexpected for the base model.
 WIDE = {**LLAMA, "hidden_size": 64, "intermediate_size": 128, "tie_word_embeddings": False}
 
 
@@ -71,12 +71,12 @@ class TestStrictness:
             own = getattr(loaded, "model", loaded).state_dict()
             assert all(torch.equal(own[name], value) for name, value in whole.items())
 
-    def test_who_asks_for_the_match_judges_it(self, folder, tmp_path):
+    def test_output_loading_info_skips_the_check(self, folder, tmp_path):
         broken = changed_copy(folder, tmp_path, drop="emotion_head.")
         _, found = MicroEmoForConditionalGeneration.from_pretrained(broken, output_loading_info=True)
         assert found["missing_keys"] and all("emotion_head" in name for name in found["missing_keys"])
 
-    def test_another_shape_is_allowed_by_name_alone(self, folder, tmp_path):
+    def test_mismatched_sizes_need_the_option(self, folder, tmp_path):
         wrong = {"model.emotion_head.classifier.weight": torch.zeros(7, 7)}
         broken = changed_copy(folder, tmp_path, add=wrong)
         with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
@@ -85,11 +85,11 @@ class TestStrictness:
 
 
 class TestQuantization:
-    def test_all_parts_but_the_language_model_are_kept(self, folder):
+    def test_all_parts_but_the_language_model_are_skipped(self, folder):
         model = tiny_model(MicroEmoForConditionalGeneration, use_voice_head=True)
         assert {name for name, _ in model.model.named_children()} == {*UNQUANTIZED_PARTS, "language_model"}
 
-    def test_the_users_choice_wins(self):
+    def test_user_defined_skip_modules_take_precedence(self):
         given = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["lm_head"])
         assert with_skipped_modules(given) is given
         unsaid = BitsAndBytesConfig(load_in_8bit=True)
@@ -98,11 +98,11 @@ class TestQuantization:
         assert with_skipped_modules({"load_in_8bit": True}) == {"load_in_8bit": True}
 
     @pytest.mark.parametrize("kind", ["bitsandbytes-8", "bitsandbytes-4", "torchao-8", "torchao-4", "quanto-8"])
-    def test_it_answers_nearly_the_same(self, folder, expected, kind):
+    def test_quantized_outputs_are_close(self, folder, expected, kind):
         loaded = MicroEmoForConditionalGeneration.from_pretrained(folder, quantization_config=quantization(kind))
         full = MicroEmoForConditionalGeneration.from_pretrained(folder)
         assert changed_parts(loaded, full=full) == {"language_model"}
-        # Four bits are coarse for weights as wild as these random ones.
+        # Four bits are coarse for random weights.
         least = 0.98 if kind.endswith("8") else 0.7
         found = outputs_of(loaded)
         for name in ("logits", "emotions"):
@@ -114,7 +114,7 @@ class TestQuantization:
 
 
 def quantization(kind):
-    """The config of a library that need not be there."""
+    """The quantization config of an optional library."""
     library, bits = kind.split("-")
     module = {"quanto": "optimum.quanto"}.get(library, library)
     pytest.importorskip(module)
@@ -129,7 +129,7 @@ def quantization(kind):
 
 
 def changed_parts(model, *, full):
-    """The parts whose linear layers hold another kind of weight than in the full model."""
+    """The parts whose linear layers have another weight type than in the full model."""
     before = {name: type(module.weight.data) for name, module in full.named_modules() if hasattr(module, "weight")}
     after = {name: type(module) for name, module in full.named_modules()}
     found = {
@@ -148,7 +148,7 @@ class TestDevices:
         loaded = MicroEmoForConditionalGeneration.from_pretrained(folder, device_map="auto")
         self.check(outputs_of(loaded), expected)
 
-    def test_what_memory_does_not_hold_lies_on_the_disk(self, folder, expected, tmp_path):
+    def test_disk_offload(self, folder, expected, tmp_path):
         loaded = MicroEmoForConditionalGeneration.from_pretrained(
             folder, device_map="auto", max_memory={"cpu": "1500KB"}, offload_folder=tmp_path
         )
@@ -162,7 +162,7 @@ class TestDevices:
         ]
         assert torch.equal(*answers)
 
-    def test_a_map_by_hand(self, folder, expected, tmp_path):
+    def test_custom_device_map(self, folder, expected, tmp_path):
         towers = {f"model.{part}": "disk" for part in UNQUANTIZED_PARTS}
         device_map = {**towers, "model.language_model": "cpu", "lm_head": "cpu"}
         loaded = MicroEmoForConditionalGeneration.from_pretrained(
@@ -170,7 +170,7 @@ class TestDevices:
         )
         self.check(outputs_of(loaded), expected)
 
-    def test_heads_that_lie_on_the_disk(self, tmp_path):
+    def test_disk_offload_of_heads(self, tmp_path):
         full = tiny_model(MicroEmoModel, use_voice_head=True).eval()
         full.save_pretrained(tmp_path / "model")
         device_map = {name: "disk" if name in UNQUANTIZED_PARTS else "cpu" for name, _ in full.named_children()}
@@ -188,7 +188,7 @@ class TestDevices:
 
 @torch.no_grad()
 def tokens_of(model):
-    """The streams' tokens of a clip, with a face and without."""
+    """The stream tokens of a clip with and without a face."""
     clip = tiny_clip()
     face = {name: clip[name] for name in ("face_times", "face_mask")}
     video = {name: clip[name] for name in ("pixel_values_videos", "frame_times", "frame_mask", "utterance_times")}
@@ -225,7 +225,7 @@ def test_a_compiled_language_model_answers_the_same(folder, expected, backend):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", torch.float16])
-def test_a_type_for_all_weights(folder, dtype):
+def test_dtype_for_all_weights(folder, dtype):
     model = AutoModelForMultimodalLM.from_pretrained(folder, dtype=dtype)
     wanted = torch.bfloat16 if dtype == "bfloat16" else dtype
     assert {parameter.dtype for parameter in model.parameters()} == {wanted}

@@ -1,4 +1,4 @@
-"""The heads' losses: unknown labels cost nothing, wrong shapes are named."""
+"""Losses of the heads: unknown labels are ignored, wrong shapes are reported."""
 
 import math
 
@@ -59,7 +59,7 @@ def test_a_wrong_shape_is_named_with_both_shapes():
         class_loss("expression_labels", torch.zeros(2, 3, 8), torch.zeros(2, 3, 8, dtype=torch.long))
 
 
-def test_labels_of_a_head_that_is_silent_are_refused():
+def test_labels_without_head_outputs_are_refused():
     silent = MicroEmoModelOutputWithPast()
     with pytest.raises(ValueError, match="has no <|utterance_end|> token".replace("|", r"\|")):
         emotion_loss(silent, Labels(emotions=torch.zeros(1, 1, 3)))

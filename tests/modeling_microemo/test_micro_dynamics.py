@@ -1,4 +1,4 @@
-"""Micro-dynamics: banded attention against dense, and what it must not depend on."""
+"""Micro-dynamics: equivalence of banded and dense attention, and invariances."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def crops(count, *, seed=0, fps=30.0):
 
 
 def sees(times, groups):
-    """(N, N) bool, the dense mask that the band stands for."""
+    """(N, N) bool, the dense mask equivalent to the band."""
     near = (times[:, None] - times[None]).abs() <= WINDOW + 1e-4
     return near & (groups[:, None] == groups[None])
 
@@ -62,7 +62,7 @@ def test_banded_attention_equals_dense_attention(config, count, fps):
     torch.testing.assert_close(banded, dense, atol=1e-5, rtol=1e-5)
 
 
-def test_the_bands_mean_is_over_all_that_a_moment_sees():
+def test_band_mean_is_over_visible_steps():
     regions, _, times = crops(70)
     groups = (torch.arange(70) >= 30).long()
     weights = sees(times, groups).float()
@@ -88,7 +88,7 @@ def test_neighbours_end_at_gaps_and_at_other_persons():
     assert farthest_neighbour(times, groups, window_seconds=WINDOW) == 1
 
 
-def test_the_moment_so_many_seconds_away_is_the_nearest_of_the_same_person():
+def test_lagged_index_is_nearest_within_the_group():
     times, groups = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.0, 0.1, 0.25]), torch.tensor([0, 0, 0, 0, 1, 1, 1])
     assert lagged_indices(times, groups, seconds=0.13).tolist() == [1, 2, 3, 3, 5, 6, 6]
     assert lagged_indices(times, groups, seconds=-0.13).tolist() == [0, 0, 1, 2, 4, 4, 5]
@@ -97,7 +97,7 @@ def test_the_moment_so_many_seconds_away_is_the_nearest_of_the_same_person():
 
 
 @pytest.mark.parametrize(("fps", "count"), [(15.0, 30), (30.0, 60), (24.0, 1)])
-def test_the_moments_away_equal_a_dense_search(fps, count):
+def test_lagged_indices_equal_dense_search(fps, count):
     _, _, times = crops(count, fps=fps)
     groups = (torch.arange(count) >= count // 3).long()
     for lag in LAGS_SECONDS:
@@ -108,8 +108,8 @@ def test_the_moments_away_equal_a_dense_search(fps, count):
         )
 
 
-def test_a_movement_that_comes_and_goes_slowly_stands_out_at_its_apex(config):
-    """Half a second up and down is a faint change from crop to crop, and a plain one over a quarter of a second."""
+def test_slow_movement_has_large_differences_at_its_apex(config):
+    """A movement of half a second changes little between adjacent crops, but clearly over a quarter of a second."""
     stem, inputs = MotionStem(config), []
     stem._encode = lambda changes: inputs.append(changes) or torch.zeros(len(changes), 1)
     times = torch.arange(60) / 30
@@ -135,7 +135,7 @@ def test_crops_may_come_in_any_order(dynamics):
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_persons_know_nothing_of_each_other(dynamics):
+def test_groups_are_independent(dynamics):
     regions, pixels, times = crops(40)
     groups = torch.arange(40) % 2
     together = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
@@ -171,7 +171,7 @@ def test_a_change_reaches_no_farther_than_the_windows_of_the_layers(dynamics):
     before = dynamics(regions, pixel_values=pixels, times=times, groups=groups)
     difference = before - dynamics(changed, pixel_values=pixels, times=times, groups=groups)
     touched = difference.abs().amax((1, 2)) > 1e-6
-    # One window for the change against the mean, one for each of the two layers.
+    # One window for the difference to the mean, and one for each of the two layers.
     assert touched[60]
     assert not touched[(times - times[60]).abs() > 3 * (WINDOW + 0.01)].any()
 
@@ -196,7 +196,7 @@ def test_times_in_half_precision_are_refused(dynamics):
         )
 
 
-def test_a_still_face_that_moves_is_seen_in_its_pixels_alone(dynamics):
+def test_movement_is_detected_from_pixels_with_constant_regions(dynamics):
     regions, pixels, times = crops(40)
     regions, pixels = regions[:1].expand(40, -1, -1), pixels[:1].repeat(40, 1, 1, 1)
     groups = torch.zeros(40, dtype=torch.long)
@@ -206,7 +206,7 @@ def test_a_still_face_that_moves_is_seen_in_its_pixels_alone(dynamics):
     assert (still - moved)[20, 0].abs().max() > 1e-3
 
 
-def test_who_it_is_and_the_light_cancel_out(dynamics):
+def test_identity_and_lighting_cancel_out(dynamics):
     regions, pixels, times = crops(40)
     groups = torch.zeros(40, dtype=torch.long)
     moved = dynamics.movement(regions, pixel_values=pixels, times=times, groups=groups)
@@ -221,7 +221,7 @@ class TestTheMirroredView:
         both.load_state_dict(dynamics.state_dict())
         return both
 
-    def test_averages_movement_and_flow_over_the_face_and_its_mirror_picture(self, dynamics, seeing_both):
+    def test_movement_and_flow_are_averaged_over_both_views(self, dynamics, seeing_both):
         regions, pictures, times = crops(40)
         groups = torch.zeros(40, dtype=torch.long)
         plain = dynamics(regions, pixel_values=pictures, times=times, groups=groups)
@@ -232,14 +232,14 @@ class TestTheMirroredView:
         torch.testing.assert_close(tokens[:, 2:], plain[:, 2:])
         assert not torch.allclose(plain[:, :2], mirrored[:, :2], atol=1e-3)
 
-    def test_says_the_same_of_a_mirrored_face(self, seeing_both):
+    def test_flipped_face_has_equal_tokens(self, seeing_both):
         regions, pictures, times = crops(40)
         groups = torch.zeros(40, dtype=torch.long)
         tokens = seeing_both(regions, pixel_values=pictures, times=times, groups=groups)
         mirrored = seeing_both(mirrored_regions(regions), pixel_values=pictures.flip(-1), times=times, groups=groups)
         torch.testing.assert_close(tokens[:, :2], mirrored[:, :2])
 
-    def test_mirrors_a_square_of_regions_row_by_row_and_leaves_a_class_token_where_it_stands(self):
+    def test_regions_are_flipped_by_row_without_the_class_token(self):
         numbers = torch.arange(9.0).view(1, 9, 1)
         wanted = [2, 1, 0, 5, 4, 3, 8, 7, 6]
         assert mirrored_regions(numbers).flatten().tolist() == wanted
@@ -247,6 +247,6 @@ class TestTheMirroredView:
         assert mirrored_regions(with_class).flatten().tolist() == [-1, *wanted]
         assert mirrored_regions(numbers[:, :0]).shape == (1, 0, 1)
 
-    def test_refuses_regions_that_lie_in_no_square(self):
+    def test_non_square_regions_are_refused(self):
         with pytest.raises(ValueError, match="use_mirrored_view needs a square grid of regions.*got 7"):
             mirrored_regions(torch.zeros(1, 7, 3))

@@ -1,4 +1,4 @@
-"""The whole model: shapes, placement, padding, precision, files."""
+"""The whole model: shapes, placeholders, padding, precision, saving and loading."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ UNEVEN = [
 
 
 class PassThrough(nn.Module):
-    """A language model that gives back what it is fed."""
+    """A language model that returns its input embeddings."""
 
     def __init__(self, language_model):
         super().__init__()
@@ -141,7 +141,7 @@ def test_padding_changes_nothing(model, stream):
     padded = dict(clip)
     for name in names:
         value = clip[name]
-        # What stands in the padding must not matter: noise where it is masked, zeros (False) in the mask itself.
+        # The contents of the padding must not matter: noise in masked positions, False in the mask itself.
         filler = torch.zeros_like(value[:, :2]) if name.endswith("mask") else torch.ones_like(value[:, :2]) * 9
         padded[name] = torch.cat((value, filler), dim=1)
     assert_same_clip(model(**padded), 0, model(**clip), length=clip["input_ids"].shape[1])

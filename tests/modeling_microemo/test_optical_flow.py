@@ -1,4 +1,4 @@
-"""Flow of pictures that were moved by known amounts."""
+"""Optical flow of images shifted by known amounts."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ FIRST, SECOND = torch.tensor([0]), torch.tensor([1])
 
 
 def picture(right: float = 0.0, down: float = 0.0, *, growth: float = 1.0, seed: int = 0) -> torch.Tensor:
-    """A soft random picture (1, 1, 112, 112) in normalised grey, whose content was moved by so many pixels."""
+    """A smooth random image (1, 1, 112, 112) in normalised grey, shifted by the given pixels."""
     noise = torch.randn(1, 1, 14, 14, generator=torch.Generator().manual_seed(seed))
     line = torch.linspace(-1, 1, SIDE) * 0.8
     rows, columns = torch.meshgrid(
@@ -21,38 +21,38 @@ def picture(right: float = 0.0, down: float = 0.0, *, growth: float = 1.0, seed:
 
 
 def flows(before: torch.Tensor, after: torch.Tensor):
-    """Of two pictures, by the windows: narrow, wide, coarse."""
+    """Flow between two images for each window: narrow, wide, coarse."""
     levels = image_levels(torch.cat((before, after)))
     return [flow for level in levels for flow in local_flow(level, FIRST, SECOND)]
 
 
 class TestLocalFlow:
     @pytest.mark.parametrize(("right", "down"), [(0.6, 0.0), (0.0, -0.6), (1.0, 0.5)])
-    def test_a_shift_is_found_in_pixels_of_the_picture(self, right, down):
+    def test_flow_equals_the_shift_in_image_pixels(self, right, down):
         for flow in flows(picture(), picture(right, down)):
             assert flow.right[0, 2:-2, 2:-2].median().item() == pytest.approx(right, rel=0.2, abs=0.08)
             assert flow.down[0, 2:-2, 2:-2].median().item() == pytest.approx(down, rel=0.2, abs=0.08)
 
-    def test_back_is_the_opposite_of_there(self):
+    def test_reversed_flow_has_opposite_sign(self):
         there, back = flows(picture(), picture(0.8)), flows(picture(0.8), picture())
         for first, second in zip(there, back, strict=True):
             torch.testing.assert_close(first.right, -second.right)
             torch.testing.assert_close(first.residual, second.residual)
 
-    def test_more_light_is_no_movement(self):
+    def test_brightness_does_not_change_flow(self):
         for flow in flows(picture(), picture() + 0.2):
             assert flow.right.abs().max() < 1e-3 and flow.residual.max() < 1e-2
 
-    def test_what_no_movement_explains_is_told(self):
+    def test_residual_measures_unexplained_change(self):
         for still, changed in zip(flows(picture(), picture(0.3)), flows(picture(), picture(seed=1)), strict=True):
             assert changed.residual.mean() > 4 * still.residual.mean()
 
-    def test_a_flat_picture_moves_nowhere_and_weighs_nothing(self):
+    def test_flat_image_has_zero_flow_and_weight(self):
         flat = torch.zeros(1, 1, SIDE, SIDE)
         for flow in flows(flat, flat + 1.0):
             assert torch.equal(flow.right, torch.zeros(1, GRID, GRID)) and flow.weight.max() == 0
 
-    def test_only_what_moves_moves(self):
+    def test_flow_is_local(self):
         moved = picture()
         moved[..., 70:100, 40:70] = picture(0.8)[..., 70:100, 40:70]
         flow = flows(picture(), moved)[0]
@@ -60,14 +60,14 @@ class TestLocalFlow:
         assert flow.right[0, :7].abs().max() < 0.05
 
 
-def test_the_heads_movement_is_taken_out_and_told():
+def test_head_motion_is_removed_and_returned():
     flow = flows(picture(), picture(0.6, growth=1.01))[1]
     residual, whole = remove_head_motion(flow)
     assert residual.right.abs().mean() < 0.3 * flow.right.abs().mean()
     assert whole.shape == (1, 6) and whole[0, 0].item() == pytest.approx(0.6, abs=0.15)
 
 
-def test_every_cell_has_its_window():
+def test_cell_windows_are_averaging_weights():
     weights = cell_windows(56, 4)
     assert weights.shape == (GRID, 56) and torch.allclose(weights.sum(1), torch.ones(GRID))
     assert (weights[3] > 0).nonzero().flatten().tolist() == [12, 13, 14, 15]

@@ -1,4 +1,4 @@
-"""Weights that are laid out for generation give the same products, in their context and thread alone."""
+"""Packed weights give equal products, only in their context and thread."""
 
 import platform
 import threading
@@ -33,7 +33,7 @@ def test_products_are_the_same(layers, shape):
 
 
 def doubled_inside(layers, packed):
-    """Whether `layers` still sees its first weights once they are doubled within the context: then it used others."""
+    """Whether outputs are unchanged when the weights are doubled in the context, so that packed weights were used."""
     states = torch.randn(4, layers[0].in_features, dtype=layers[0].weight.dtype)
     before = layers(states)
     with packed_linears(packed, rows=4):
@@ -44,12 +44,12 @@ def doubled_inside(layers, packed):
 
 
 @needs_onednn
-def test_weights_laid_out_are_used_and_no_others(layers):
+def test_only_packed_weights_are_replaced(layers):
     assert not doubled_inside(layers, packed=layers)
     assert doubled_inside(layers, packed=nn.Linear(24, 40))
 
 
-def test_other_layers_compute_as_ever(layers, monkeypatch):
+def test_other_layers_are_unchanged(layers, monkeypatch):
     assert doubled_inside(nn.Sequential(*layers).bfloat16(), packed=layers)
     layers.float()
     layers.compile()
@@ -60,7 +60,7 @@ def test_other_layers_compute_as_ever(layers, monkeypatch):
 
 
 @needs_onednn
-def test_another_thread_sees_nothing_of_it(layers):
+def test_other_threads_are_unaffected(layers):
     states, seen = torch.randn(4, 24), []
     with packed_linears(layers, rows=4):
         layers[2].weight.mul_(2)
@@ -71,7 +71,7 @@ def test_another_thread_sees_nothing_of_it(layers):
 
 
 @needs_onednn
-def test_answers_come_from_weights_laid_out_and_stay_the_same(monkeypatch):
+def test_generation_uses_packed_weights_with_equal_results(monkeypatch):
     model = tiny_model(MicroEmoForConditionalGeneration)
     prefix = model.encode_prefix(**tiny_clip(2))
     questions = [torch.tensor([20, 21, 22]), torch.tensor([30])]

@@ -1,4 +1,4 @@
-"""Adapters with whole modules beside the LoRA, on tied embeddings: every way to load them gives the same logits."""
+"""LoRA adapters with fully trained modules and tied embeddings: all loading paths give equal logits."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def outputs(model):
         pytest.param(["lm_head"], False, marks=pytest.mark.slow),
     ],
 )
-def test_every_road_gives_the_logits_of_training(base_folder, tmp_path, kept, tied):
+def test_all_loading_paths_give_equal_logits(base_folder, tmp_path, kept, tied):
     config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, modules_to_save=kept, ensure_weight_tying=tied)
     trained = peft.get_peft_model(load(base_folder), config)
     torch.manual_seed(1)

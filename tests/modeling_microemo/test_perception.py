@@ -1,4 +1,4 @@
-"""What each stream shows by itself."""
+"""Predictions of each stream alone."""
 
 import pytest
 import torch
@@ -26,14 +26,14 @@ def test_every_stream_gives_probabilities(model):
         assert ((getattr(found, name) >= 0) & (getattr(found, name) <= 1)).all(), name
 
 
-def test_the_face_says_what_forward_says(model):
+def test_perceived_face_equals_forward(model):
     clip = tiny_clip(num_utterances=2)
     found, whole = model.perceive(**clip), model(**clip)
     torch.testing.assert_close(found.expressions, whole.expression_logits.softmax(-1))
     torch.testing.assert_close(found.micro, whole.micro_logits.sigmoid())
 
 
-def test_features_go_on_into_forward(model):
+def test_perceived_features_can_be_passed_to_forward(model):
     clip = tiny_clip(num_utterances=2)
     found, whole = model.perceive(**clip), model(**clip)
     kept = {name: clip[name] for name in ("input_ids", "attention_mask", "utterance_times") if name in clip}
@@ -42,7 +42,7 @@ def test_features_go_on_into_forward(model):
 
 
 def test_words_are_read_without_the_streams(model):
-    """As a prompt is that never had places for them."""
+    """Equals a prompt without placeholders."""
     clip = tiny_clip(num_utterances=2)
     places = (clip["input_ids"] == VIDEO_TOKEN_ID) | (clip["input_ids"] == AUDIO_TOKEN_ID)
     alone = model(input_ids=clip["input_ids"][~places].unsqueeze(0), utterance_times=clip["utterance_times"])

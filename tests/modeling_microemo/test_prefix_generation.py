@@ -1,4 +1,4 @@
-"""Generation: the shared prefix equals generation from scratch, and the streams are read once."""
+"""Generation with a shared prefix equals generation from scratch and encodes the streams once."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_a_prefix_can_be_used_again(model):
     assert torch.equal(model.generate_from_prefix(prefix, QUESTIONS[::-1], **GREEDY).flip(0), first)
 
 
-def test_a_prefix_brings_the_heads_along(model):
+def test_prefix_output_has_head_outputs(model):
     clip = tiny_clip(2)
     output, wanted = model.encode_prefix(**clip).output, model(**clip)
     torch.testing.assert_close(output.emotion_logits, wanted.emotion_logits)
@@ -69,7 +69,7 @@ def test_a_prefix_is_one_unpadded_clip(model):
 
 
 @pytest.mark.parametrize("questions", [[], [torch.tensor([3]), torch.tensor([], dtype=torch.long)]])
-def test_a_question_needs_a_token(model, questions):
+def test_empty_question_is_refused(model, questions):
     prefix = model.encode_prefix(**tiny_clip(1))
     with pytest.raises(ValueError, match="every question needs at least one token"):
         model.generate_from_prefix(prefix, questions, **GREEDY)

@@ -1,4 +1,4 @@
-"""The presets: what they switch, and what they weigh, counted without memory for the weights."""
+"""Presets: switches and parameter counts, on the meta device."""
 
 import json
 from pathlib import Path
@@ -24,8 +24,8 @@ def test_an_unknown_preset_is_refused():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_a_config_with_nothing_misspelt(name):
-    """A misspelt key would be accepted by the config and mean nothing."""
+def test_preset_keys_are_config_fields(name):
+    """The config accepts misspelt keys silently."""
     settings = json.loads((FOLDER / f"preset_{name}.json").read_text())
     known = MicroEmoConfig().to_dict()
     assert set(settings) <= set(known)
@@ -56,7 +56,7 @@ def test_mini_fits_a_laptop():
     assert "lm_head" not in counts  # shares the embeddings
 
 
-def test_timechat_is_bare_and_the_papers_size_is_not():
+def test_timechat_lacks_the_parts_of_the_paper():
     timechat, paper = (set(parameter_counts(preset_config(name))) for name in ("timechat", "7b"))
     assert paper - timechat == {
         "micro_dynamics",

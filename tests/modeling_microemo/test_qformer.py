@@ -1,4 +1,4 @@
-"""The Q-Former's layers against InstructBLIP's in transformers, and the frame Q-Former's two kinds of time."""
+"""Q-Former layers against InstructBLIP's in transformers, and both timestamp modes of the frame Q-Former."""
 
 import re
 
@@ -82,7 +82,7 @@ def test_time_as_a_sentence_needs_the_sentence(pair):
         pair[0](torch.randn(3, 7, 24), times=torch.zeros(3))
 
 
-def test_a_sentence_that_is_too_long_is_refused(pair):
+def test_too_long_sentence_is_refused(pair):
     ids = torch.ones(1, 513, dtype=torch.long)
     with pytest.raises(ValueError, match="has 513 tokens per frame, at most 512"):
         pair[0](torch.randn(1, 7, 24), times=torch.zeros(1), input_ids=ids, attention_mask=ids)
@@ -99,7 +99,7 @@ def test_frames_that_look_alike_differ_by_their_time():
     assert real.all()
 
 
-def test_padding_of_the_sentence_is_handed_on_as_seen_when_asked(pair):
+def test_text_padding_is_unmasked_on_request(pair):
     ours = pair[0]
     ids = torch.randint(1, 50, (2, SENTENCE_LENGTH))
     mask = torch.ones_like(ids)
@@ -113,7 +113,7 @@ def test_padding_of_the_sentence_is_handed_on_as_seen_when_asked(pair):
     assert masked.sum(1).tolist() == [11, 9] and seen.sum(1).tolist() == [11, 11]
 
 
-def test_frames_that_are_told_no_time_do_not_depend_on_it():
+def test_timestamp_none_ignores_time():
     torch.manual_seed(0)
     qformer = FrameQFormer(MicroEmoQFormerConfig(**PART, encoder_hidden_size=24), timestamp="none").eval()
     torch.nn.init.normal_(qformer.queries)

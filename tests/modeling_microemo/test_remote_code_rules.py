@@ -1,4 +1,4 @@
-"""Both folders obey the rules of remote code on the Hub, asked of transformers' own scanner."""
+"""Both folders obey the rules of remote code on the Hub, checked with transformers' import scanner."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ ENTRIES = {
     "modeling_microemo": ("configuration_microemo", "modeling_microemo"),
     "processing": ("processing_microemo", "video_processing_microemo"),
 }
-# The import names of what a Hub user has who can run a model at all.
+# Packages that every user of a model on the Hub has.
 REQUIRED = {"torch", "transformers", "huggingface_hub", "numpy"}
 
 
@@ -52,7 +52,7 @@ def test_relative_imports_name_a_module_of_the_same_folder(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=module_id)
 def test_no_docstring_reads_like_a_relative_import(path):
-    # The scanner takes lines of text for code.
+    # The scanner also matches lines in docstrings.
     lines = [
         line for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\s*from\s+\.\S*\s+import", line)
     ]
@@ -72,7 +72,7 @@ def test_required_packages_are_few_and_the_rest_is_guarded(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_id)
-def test_no_word_of_the_installed_name(path):
+def test_installed_package_name_is_not_imported(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]

@@ -1,4 +1,4 @@
-"""The segment Q-Former: one batched call equals a loop over segments, and empty segments are told apart."""
+"""The segment Q-Former: a batched call equals a loop over segments; empty segments use the null key."""
 
 import pytest
 import torch

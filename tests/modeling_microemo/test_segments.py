@@ -1,4 +1,4 @@
-"""Which frames and sounds a segment holds."""
+"""Membership of frames and audio features in segments."""
 
 import torch
 
@@ -23,7 +23,7 @@ def test_masked_times_belong_to_no_segment():
     assert members(segments, torch.tensor([[0.0, 1.0]]), torch.tensor([[True, False]])) == [[[0]]]
 
 
-def test_windows_hold_the_frames_that_their_numbers_say():
+def test_windows_contain_their_frames():
     times = torch.tensor([[0.0, 0.4, 1.1, 1.2, 5.0, 5.5, 9.0]])
     mask = torch.ones_like(times, dtype=torch.bool)
     for window, stride in ((3, 3), (3, 2), (4, 1), (7, 7), (9, 9)):
@@ -37,13 +37,13 @@ def test_windows_of_a_shorter_clip_are_fewer():
     times = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 2.0, 0.0, 0.0], [0.0] * 5])
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2, [False] * 5])
     segments = sliding_windows(times, frame_mask=mask, window_frames=2, window_stride=2)
-    # A clip without frames has one window for its sound; the video stream has none there, which `where` sees to.
+    # A clip without frames has one window for its audio; `where` masks it for the video stream.
     assert segments.mask.sum(1).tolist() == [3, 2, 1]
     assert members(segments, times, mask)[1][:2] == [[0, 1], [2]]
     assert segments.where(mask.any(1)).mask.sum(1).tolist() == [3, 2, 0]
 
 
-def test_windows_leave_no_sound_out():
+def test_windows_cover_all_audio():
     times = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
     segments = sliding_windows(
         times, frame_mask=torch.ones_like(times, dtype=torch.bool), window_frames=2, window_stride=2

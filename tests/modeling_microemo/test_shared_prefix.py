@@ -1,4 +1,4 @@
-"""A prefix that all rows share gives what a copy of it for each row gives."""
+"""Attention with a shared prefix equals attention with a repeated prefix."""
 
 import threading
 
@@ -120,7 +120,7 @@ def test_answers_are_those_of_repeated_prefixes(model, monkeypatch, settings):
     assert torch.equal(shared, model.generate_from_prefix(prefix, QUESTIONS, **GREEDY, **settings))
 
 
-def test_what_cannot_share_repeats(model):
+def test_unsupported_caches_are_repeated(model):
     cache = filled()
     language_model = model.model.language_model
     sliding = DynamicSlidingWindowLayer(sliding_window=3)

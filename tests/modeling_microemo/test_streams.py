@@ -1,4 +1,4 @@
-"""Streams: any may be missing, and tokens must match features."""
+"""Streams may be missing; tokens and features must match."""
 
 import re
 
@@ -35,7 +35,7 @@ def no_gradients():
 
 
 def without(clip, stream):
-    """The clip as a processor gives it when a stream is missing: no tensors, no tokens."""
+    """The clip as returned by a processor for a missing stream: no tensors and no tokens."""
     clip = {name: value for name, value in clip.items() if name not in STREAMS[stream]}
     token = {"video": VIDEO_TOKEN_ID, "audio": AUDIO_TOKEN_ID, "face": -1}[stream]
     clip["input_ids"] = clip["input_ids"][clip["input_ids"] != token][None]
@@ -79,7 +79,7 @@ def test_a_stream_may_be_missing_in_one_clip_of_a_batch(model, missing):
     torch.testing.assert_close(together.emotion_logits[1, :1], alone.emotion_logits[0], atol=1e-5, rtol=1e-5)
 
 
-def test_without_faces_the_frames_speak_for_themselves(model):
+def test_without_faces_frame_tokens_are_used_alone(model):
     clip = tiny_clip(2)
     blind = {**clip, "face_mask": torch.zeros_like(clip["face_mask"])}
     torch.testing.assert_close(model(**blind).logits, model(**without(clip, "face")).logits)
@@ -96,7 +96,7 @@ def test_faces_reach_the_answer(model):
     [("video", VIDEO_TOKEN_ID, "tokens per clip [8], features per clip [9]"),
      ("audio", AUDIO_TOKEN_ID, "tokens per clip [5], features per clip [6]")],
 )  # fmt: skip
-def test_a_mismatch_of_tokens_and_features_says_both_counts(model, stream, token, counts):
+def test_mismatch_of_tokens_and_features_reports_both_counts(model, stream, token, counts):
     clip = tiny_clip(2)
     place = (clip["input_ids"][0] == token).nonzero()[0]
     clip["input_ids"][0, place] = 9
@@ -104,7 +104,7 @@ def test_a_mismatch_of_tokens_and_features_says_both_counts(model, stream, token
         model(**clip)
 
 
-def test_one_clips_surplus_does_not_fill_anothers_want(model):
+def test_counts_are_checked_per_clip(model):
     batch = collate([tiny_clip(1, seed=1), tiny_clip(1, seed=2)])
     batch["input_ids"][0, (batch["input_ids"][0] == VIDEO_TOKEN_ID).nonzero()[0]] = 9
     batch["input_ids"][1, 0] = VIDEO_TOKEN_ID
@@ -112,14 +112,14 @@ def test_one_clips_surplus_does_not_fill_anothers_want(model):
         model(**batch)
 
 
-def test_placeholders_without_their_stream_are_refused(model):
+def test_placeholders_without_features_are_refused(model):
     clip = tiny_clip(2)
     del clip["input_features"], clip["audio_mask"]
     with pytest.raises(ValueError, match=re.escape("tokens per clip [6], features per clip [0]")):
         model(**clip)
 
 
-def test_a_mismatch_of_ends_and_utterances_says_both_counts(model):
+def test_mismatch_of_utterance_ends_reports_both_counts(model):
     clip = tiny_clip(2)
     place = (clip["input_ids"][0] == UTTERANCE_END_TOKEN_ID).nonzero()[0]
     clip["input_ids"][0, place] = 9

@@ -16,7 +16,7 @@ ALONE = (torch.zeros(1), torch.zeros(1, dtype=torch.long))
 def test_pairs_contain_every_lagged_step(times, groups):
     pairs = lagged_pairs(times, groups, lags_seconds=LAGS)
     for column, lag in enumerate(LAGS):
-        first, second = pairs.first[pairs.index[:, column]], pairs.second[pairs.index[:, column]]
+        first, second = pairs.first[pairs.pair[:, column]], pairs.second[pairs.pair[:, column]]
         is_first = pairs.is_first[:, column]
         assert torch.equal(torch.where(is_first, first, second), torch.arange(len(times)))
         assert torch.equal(torch.where(is_first, second, first), lagged_indices(times, groups, seconds=lag))

@@ -1,4 +1,4 @@
-"""One step of training: gradients, losses, frozen towers."""
+"""A training step: gradients, losses, frozen towers."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from microemo import MicroEmoForConditionalGeneration, MicroEmoForEmotionClassif
 @pytest.fixture
 def batch():
     clips = [tiny_clip(2, seed=1), tiny_clip(3, num_frames=3, num_faces=14, seed=2)]
-    # Utterances between frames and after the sound, so that both null keys are asked for.
+    # Utterances between frames and after the audio, so that both null keys are used.
     clips[1]["utterance_times"][0, 1] = torch.tensor([1.6, 1.7])
     clips[1]["utterance_times"][0, 2] = torch.tensor([8.0, 9.0])
     return collate(clips)
@@ -43,7 +43,7 @@ def test_gradients_reach_every_part(batch, labels, changes):
         for name, parameter in model.named_parameters()
         if parameter.requires_grad and (parameter.grad is None or not parameter.grad.abs().sum() > 0)
     }
-    # What moves is told apart from what is shown: that layer learns from stretches of faces (`of_flow`).
+    # Motion logits are not in this loss; the layer is trained on face clips (`of_flow`).
     assert without == {f"model.face_head.dynamic_expression.{name}" for name in ("weight", "bias")}
 
 

@@ -1,4 +1,4 @@
-"""Runs transformers' common tests (`transformers_common_suite.py`); what skips has its reason here."""
+"""Runs transformers' common tests (`transformers_common_suite.py`) and checks the reasons of skipped tests."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from transformers_sdist import transformers_common_tests
 SUITE = Path(__file__).with_name("transformers_common_suite.py")
 SMALLEST_NUMBER_PASSED = 110  # of transformers 5.23; fewer mean that the suite was not really run
 
-# What a skipped test says -> why it has nothing to test here.
+# Skip message -> reason why the test does not apply.
 SKIPS = {
     r"requires (multiple )?accelerator": "the tests run on the processor",
     r"requires (Flash Attention|MPS|deepspeed|the kernels library)": "packages and devices of other machines",
@@ -34,7 +34,7 @@ def test_transformers_common_tests_pass(tmp_path):
     report = tmp_path / "report.xml"
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", str(SUITE), "-q", f"--junitxml={report}", "-p", "no:cacheprovider"]
-        # Their markers are not ours.
+        # The markers of transformers are not registered here.
         + ["-o", "addopts=--import-mode=importlib", "-o", "xfail_strict=false"],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONPATH": str(root), "RUN_SLOW": "1", "HF_HUB_OFFLINE": "1"},

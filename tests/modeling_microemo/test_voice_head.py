@@ -1,4 +1,4 @@
-"""What voices sound of, by a head of their own."""
+"""The voice head and its statistics."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def audio_of(clip):
 
 
 def moments_of(tower, windows):
-    """Mean and spread of the tower's inner states for whole windows (M, mel, F)."""
+    """Mean and standard deviation of the tower's intermediate states for whole windows (M, mel, F)."""
     with torch.no_grad():
         states = torch.cat(tower(windows, output_hidden_states=True, return_dict=True).hidden_states[1:-1], dim=-1)
     whole = states.flatten(0, 1)
@@ -35,7 +35,7 @@ class TestStatistics:
             found.values[0, 0], moments_of(model.audio_tower, features[0]), atol=1e-4, rtol=1e-4
         )
 
-    def test_where_an_utterance_lies_does_not_matter(self):
+    def test_statistics_do_not_depend_on_position(self):
         model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         size = clip["input_features"].shape[-1]
@@ -63,7 +63,7 @@ class TestStatistics:
             found.values[0, 1], moments_of(model.audio_tower, features[0]), atol=1e-4, rtol=1e-4
         )
 
-    def test_utterances_outside_the_sound_are_not_heard(self):
+    def test_utterances_outside_the_audio_have_no_statistics(self):
         model = tiny_model(MicroEmoModel, use_voice_head=True)
         features = audio_of(tiny_clip(num_utterances=2))["input_features"]
         mask = torch.zeros(*features.shape[:2], features.shape[-1], dtype=torch.bool)
@@ -85,9 +85,9 @@ class TestHead:
             head.emotion.bias += head.emotion.weight.sum(1)
             torch.testing.assert_close(head(statistics), before, atol=1e-4, rtol=1e-4)
 
-    def test_a_tower_of_one_layer_has_nothing_between(self):
+    def test_single_layer_tower_is_refused(self):
         audio = {**tiny_config().audio_config.to_dict(), "encoder_layers": 1, "num_hidden_layers": 1}
-        with pytest.raises(ValueError, match="use_voice_head needs an audio_config of at least 2 layers"):
+        with pytest.raises(ValueError, match="needs an audio_config of at least 2 layers"):
             tiny_config(use_voice_head=True, audio_config=audio)
 
 
@@ -103,7 +103,7 @@ class TestInTheModel:
         assert silent.voice_logits is None
 
     @pytest.mark.parametrize("mode", ["clip", "window"])
-    def test_utterances_are_heard_whatever_the_segments_of_the_tokens(self, mode):
+    def test_voice_logits_do_not_depend_on_utterance_mode(self, mode):
         model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         with torch.no_grad():
@@ -135,7 +135,7 @@ class TestInTheModel:
             found = model.get_audio_features(**clip).voice_logits
         assert found[:, :2].isfinite().all() and found[:, 2].isnan().all()
 
-    def test_a_clip_without_sound_says_nothing(self):
+    def test_clip_without_audio_has_no_voice_logits(self):
         model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         clip["audio_mask"] = torch.zeros(*clip["input_features"].shape[:2], clip["input_features"].shape[-1])
@@ -144,7 +144,7 @@ class TestInTheModel:
             assert model.get_audio_features(**clip).voice_logits.isnan().all()
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-    def test_half_precision_says_the_same(self, dtype):
+    def test_half_precision_is_close(self, dtype):
         model = tiny_model(MicroEmoModel, use_voice_head=True)
         clip = audio_of(tiny_clip(num_utterances=2))
         with torch.no_grad():

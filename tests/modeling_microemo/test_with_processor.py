@@ -1,4 +1,4 @@
-"""Processor and model agree: what the one makes the other reads, in every mode and with any stream missing."""
+"""Processor and model together, in every mode and with any stream missing."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def clip_of(num_frames=8, num_faces=20, *, seed=0):
 
 
 def measured(clip, *, absent=(), seed=3):
-    """The same clip, its faces measured but for those whose numbers are `absent`."""
+    """The clip with facial measurements for all faces but those with indices in `absent`."""
     generator, count = np.random.default_rng(seed), len(clip.face_times)
     mask = ~np.isin(np.arange(count), absent)
     values = {"face_actions": (0.0, 1.0, 52), "head_pose": (-20.0, 20.0, 3), "gaze": (-20.0, 20.0, 2)}
@@ -150,7 +150,7 @@ def test_times_keep_their_precision_wherever_the_inputs_are_sent(dtype):
             assert model.to(dtype)(**inputs).logits.isfinite().all()
 
 
-def test_the_ordinary_road_keeps_times_too():
+def test_inputs_moved_with_to_keep_time_precision():
     processor, _ = pair()
     clip = clip_of()
     videos = processor.video_processor([clip.frames], return_tensors="pt").to("cpu", torch.bfloat16)
@@ -161,7 +161,7 @@ def test_the_ordinary_road_keeps_times_too():
 
 
 class TestMeasuredFaces:
-    def test_they_are_read_where_they_were_measured(self):
+    def test_actions_are_used_where_measured(self):
         processor, model = pair()
         with torch.no_grad():
             plain, read = (
@@ -171,7 +171,7 @@ class TestMeasuredFaces:
         changed = (read - plain).abs().sum(-1) > 1e-3
         assert (~changed).nonzero().flatten().tolist() == [0, 7]
 
-    def test_a_measured_clip_beside_one_that_was_not(self):
+    def test_batch_of_measured_and_unmeasured_clips(self):
         processor, model = pair()
         clips = [clip_of(seed=1), measured(clip_of(num_faces=9))]
         with torch.no_grad():

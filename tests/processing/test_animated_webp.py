@@ -25,9 +25,9 @@ def test_frames_and_times(tmp_path):
     assert not index.has_audio and index.end_seconds == pytest.approx(sum(DURATIONS) / 1000)
     with open_video(path) as reader:
         np.testing.assert_allclose(reader.times, np.cumsum([0, *DURATIONS[:-1]]) / 1000)
-        for wanted in (list(range(24)), [3, 20], [1]):
-            batches = list(reader.read(wanted))
-            assert [frame_number(picture) for _, batch in batches for picture in batch] == wanted
+        for expected in (list(range(24)), [3, 20], [1]):
+            batches = list(reader.read(expected))
+            assert [frame_number(picture) for _, batch in batches for picture in batch] == expected
         assert next(reader.read([5], size=(48, 64)))[1].shape == (1, 48, 64, 3)
 
 

@@ -13,7 +13,7 @@ SILENCE = np.zeros(16_000, dtype=np.float32)
 
 
 def write_tracks(path, tracks):
-    """A Matroska file of audio tracks (waveform, language, title, dispositions)."""
+    """Writes a Matroska file of audio tracks (waveform, language, title, dispositions)."""
     with av.open(str(path), "w") as container:
         streams = []
         for _, language, title, dispositions in tracks:

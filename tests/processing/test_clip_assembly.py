@@ -10,7 +10,7 @@ UTTERANCES = (Utterance(0, 2), Utterance(3, 5))
 
 
 def two_people(times):
-    """A crop of track 0 and one of track 1 at every time; the pixels say which."""
+    """Crops of tracks 0 and 1 at every time; the pixel values are the track id."""
     count = len(times)
     ids = np.tile([0, 1], count)
     crops = np.broadcast_to(ids[:, None, None, None], (2 * count, 4, 4, 3)).astype(np.uint8)
@@ -40,7 +40,7 @@ def test_no_attended_person_gives_no_crops():
 
 @pytest.mark.parametrize(
     ("spacing", "expected"),
-    [(1 / 15, []), (0.25, ["up to 0.25 s lie between two frames"]), (9, ["an utterance holds no frame at all"])],
+    [(1 / 15, []), (0.25, ["up to 0.25 s lie between two frames"]), (9, ["an utterance contains no frame"])],
 )
 def test_long_gaps_give_a_warning(spacing, expected):
     times = np.arange(0, 9, spacing)

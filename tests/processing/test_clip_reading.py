@@ -13,7 +13,7 @@ SETTINGS = ReadingSettings(num_frames=6, min_frames_per_utterance=2, frame_size=
 
 
 class FakeRecognizer:
-    """Hears one utterance from 0.2 s to 0.2 s before the end."""
+    """Recognises one utterance from 0.2 s to 0.2 s before the end."""
 
     def __init__(self):
         self.heard = []
@@ -92,7 +92,7 @@ def test_the_recognizer_is_used_without_a_transcript(talk):
 
 
 class HalvesEmbedder:
-    """Hears a deep voice and a high one."""
+    """Returns different embeddings for a low and a high voice."""
 
     def embed(self, waveforms):
         pitches = [np.argmax(np.abs(np.fft.rfft(wave))) * 16_000 / len(wave) for wave in waveforms]
@@ -115,12 +115,12 @@ def test_speakers_are_labelled_over_the_whole_recording_and_kept_when_resuming(t
     path, state = two_voices(tmp_path), ReadingState()
     clips = list(reader.read(path, transcript=SPANS, state=state))
     assert len(clips) == 2
-    told = [each.speaker for clip in clips for each in clip.utterances]
-    assert told == ["Speaker 1", "Speaker 2", "Speaker 1", "Speaker 2"]
+    labelled = [each.speaker for clip in clips for each in clip.utterances]
+    assert labelled == ["Speaker 1", "Speaker 2", "Speaker 1", "Speaker 2"]
     assert all("speakers were identified by voice: 2" in clip.warnings for clip in clips)
     deaf = ClipReader(settings, detector=None)
     resumed = [each.speaker for clip in deaf.read(path, state=state) for each in clip.utterances]
-    assert resumed == told
+    assert resumed == labelled
 
 
 def test_given_speakers_are_kept_and_no_embedder_means_no_labels(tmp_path):
@@ -156,8 +156,10 @@ def test_audio_without_speech_is_dropped(talk):
 
     clip = read_one(talk, recognizer=Deaf())
     assert clip.waveform is None and clip.missing_reasons["audio"] == "no speech"
-    assert read_one(talk, recognizer=Deaf(), transcript=[Utterance(0, 1)]).waveform is not None, "somebody said so"
-    assert read_one(talk).waveform is not None, "nobody listened for speech"
+    assert read_one(talk, recognizer=Deaf(), transcript=[Utterance(0, 1)]).waveform is not None, (
+        "the transcript says so"
+    )
+    assert read_one(talk).waveform is not None, "no recognizer was used"
 
 
 def test_transcript_corrections_are_reported(talk):
@@ -165,7 +167,9 @@ def test_transcript_corrections_are_reported(talk):
     clip = read_one(talk, transcript=iter(transcript))
     assert clip.utterances[0] == Utterance(0.5, 1.5, "one", foreign_tags=("SAD",))
     assert clip.utterances[1] == Utterance(2.0, clip.end_seconds, "two")
-    assert [key for key in ("milliseconds", "has no end", "SAD") if any(key in told for told in clip.warnings)] == [
+    assert [
+        key for key in ("milliseconds", "has no end", "SAD") if any(key in warning for warning in clip.warnings)
+    ] == [
         "milliseconds",
         "has no end",
         "SAD",
@@ -222,7 +226,7 @@ def test_silent_audio_is_missing_not_zeros(tmp_path):
 def test_audio_only(tmp_path):
     clip = read_one(write_wav(tmp_path / "voice.wav", tone(seconds=2.0)), recognizer=FakeRecognizer())
     assert clip.frames is None and clip.face_crops is None and clip.utterance_track_ids == (None,)
-    assert clip.missing_reasons == {"frames": "the file holds sound only", "faces": "the file holds sound only"}
+    assert clip.missing_reasons == {"frames": "the file contains audio only", "faces": "the file contains audio only"}
     assert len(clip.waveform) == 32_000
 
 
@@ -302,18 +306,18 @@ def test_person_by_track_id(talk):
     assert clip.utterance_track_ids == (0,) and clip.warnings == ()
     clip = read_one(talk, person=3)
     assert clip.warnings == ("person 3 is not among the tracks 0 of 0.0-3.0 s",)
-    assert clip.face_crops is None and clip.missing_reasons["faces"] == "the person asked for is not seen"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "the requested person is not visible"
     with pytest.raises(ValueError, match='person must be "speaker", "largest" or a track id'):
         read_one(talk, person="tallest")
 
 
 def test_without_a_detector(talk):
     (clip,) = ClipReader(SETTINGS, detector=None).read(talk)
-    assert clip.face_crops is None and clip.missing_reasons["faces"] == "faces were not looked for"
+    assert clip.face_crops is None and clip.missing_reasons["faces"] == "face detection is disabled"
 
 
 def two_talkers(*, speaking):
-    """5 s at 15 fps: two copies of the portrait, the one named opening its mouth with the syllables of the sound."""
+    """5 s at 15 fps: two copies of the portrait; the speaking one opens its mouth with the audio's syllables."""
     frames = []
     for index in range(75):
         frame = background(height=220, width=460)
@@ -342,7 +346,7 @@ def test_two_people_without_audio_give_a_warning():
 
 
 def test_a_moving_face_is_stable_in_its_crops():
-    """The head drifts a pixel a frame; in the crops it must stand still."""
+    """The head moves one pixel per frame but must not move in the crops."""
     clip = read_one(VideoArray(drifting_portrait(count=50), np.arange(50) / 25), detector="centerface")
     assert len(clip.tracks) == 1 and len(clip.face_crops) >= 28
     eyes_and_mouth = clip.face_crops[:, 30:95, 25:87].astype(int)
@@ -384,12 +388,14 @@ class TestRecognitionInBlocks:
             lengths.append(end - start)
             return sound[round(start * 100) : round(end * 100)]
 
-        found = recognize_in_blocks(sound_between, recognizer=Recognizer(), duration_seconds=10.0, block_seconds=5.0)
-        np.testing.assert_allclose([(each.start_seconds, each.end_seconds) for each in found], spoken)
+        transcription = recognize_in_blocks(
+            sound_between, recognizer=Recognizer(), duration_seconds=10.0, block_seconds=5.0
+        )
+        np.testing.assert_allclose([(each.start_seconds, each.end_seconds) for each in transcription], spoken)
         assert max(lengths) <= 5.0
 
     def test_low_confidence_speech_is_reported_once_at_its_time(self):
-        """At 5 s the block ends within speech from 4 s on, so what is heard there is heard again by the next block."""
+        """The block ends at 5 s within speech from 4 s on, which the next block recognises again."""
 
         def transcribe(waveform, *, language=None):
             if len(waveform) == 500 and waveform[0] == 0:  # 0-5 s
@@ -398,25 +404,28 @@ class TestRecognitionInBlocks:
 
         recognizer = FakeRecognizer()
         recognizer.transcribe = transcribe
-        found = recognize_in_blocks(
+        transcription = recognize_in_blocks(
             lambda start, end: np.linspace(start, end, round((end - start) * 100), dtype=np.float32),
             recognizer=recognizer,
             duration_seconds=8.0,
             block_seconds=5.0,
         )
-        assert [(each.start_seconds, each.end_seconds) for each in found] == [(4.0, 4.4)]
-        assert [(each.start_seconds, each.end_seconds) for each in found.low_confidence] == [(1.0, 2.0), (4.5, 5.0)]
+        assert [(each.start_seconds, each.end_seconds) for each in transcription] == [(4.0, 4.4)]
+        assert [(each.start_seconds, each.end_seconds) for each in transcription.low_confidence] == [
+            (1.0, 2.0),
+            (4.5, 5.0),
+        ]
 
     def test_speech_without_pauses_terminates(self):
         recognizer = FakeRecognizer()
         recognizer.transcribe = lambda waveform, language: (Utterance(0.0, len(waveform) / 100),)
-        found = recognize_in_blocks(
+        transcription = recognize_in_blocks(
             lambda start, end: np.ones(round((end - start) * 100), dtype=np.float32),
             recognizer=recognizer,
             duration_seconds=12.0,
             block_seconds=5.0,
         )
-        assert [(each.start_seconds, each.end_seconds) for each in found] == [(0, 5), (5, 10), (10, 12)]
+        assert [(each.start_seconds, each.end_seconds) for each in transcription] == [(0, 5), (5, 10), (10, 12)]
 
 
 def test_is_silent():

@@ -1,4 +1,4 @@
-"""Rows of different length become padded tensors with masks; clips without a stream get rows of zeros."""
+"""Rows of different lengths are padded and masked; clips without a stream get zero rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Where the sound of a conversation comes from: arrays stay, files are read, videos bring theirs."""
+"""Audio of a conversation: arrays are unchanged, files are read, videos add their audio."""
 
 import numpy as np
 import pytest

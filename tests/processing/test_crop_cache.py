@@ -42,8 +42,8 @@ def write_many(folder, value):
     cache = CropCache(folder)
     for _ in range(20):
         cache.store("key", {"crops": np.full(20_000, value)})
-        seen = cache.load("key")["crops"]
-        assert len(np.unique(seen)) == 1
+        loaded = cache.load("key")["crops"]
+        assert len(np.unique(loaded)) == 1
 
 
 def test_concurrent_writes_are_atomic(tmp_path):

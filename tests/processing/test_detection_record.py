@@ -18,8 +18,8 @@ FOUND = [(0.0, faces(10, 200), ROOM), (0.1, faces(), ROOM), (0.2, faces(201), RO
 
 def test_replay_restores_the_tracker():
     first, second = FaceTracker(), FaceTracker()
-    for time, found, thumbnail in FOUND:
-        first.update(time, found, thumbnail=thumbnail)
+    for time, detections, thumbnail in FOUND:
+        first.update(time, detections, thumbnail=thumbnail)
     DetectionRecord.from_arrays(DetectionRecord.of(FOUND).arrays()).replay(second)
     assert first.time == second.time
     for one, other in zip(first.tracks(), second.tracks(), strict=True):

@@ -1,4 +1,4 @@
-"""Answers are written and read by one format; what breaks it is kept raw and never guessed at."""
+"""Answers are formatted and parsed; malformed answers are kept raw."""
 
 import pytest
 from hypothesis import given

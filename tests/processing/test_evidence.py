@@ -1,4 +1,4 @@
-"""From perception to typed findings."""
+"""Findings from perception."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ FRAME = np.zeros((1, 4, 4, 3), np.uint8)
 
 
 def clip_of(*tracks, utterances=((0.0, 3.0), (3.0, 6.0)), attended=(), actions=None):
-    """A clip in which faces are seen at times (F,) each."""
+    """A clip with faces at times (F,) each."""
     times = np.concatenate(tracks) if tracks else None
     if times is None:
         return Clip("a.mp4", 0.0, 6.0, _spoken(utterances), frames=FRAME, frame_times=np.zeros(1))
@@ -62,7 +62,7 @@ def _spoken(spans):
 
 
 def perceived(clip, *, smile=(), flash=None, smiling_track=1, **others):
-    """Perception of the faces of a clip: one smiles in spans, fear flashes around a moment."""
+    """Perception of a clip's faces: one smiles in given spans and shows a micro-expression of fear."""
     times, ids = clip.face_times, clip.face_track_ids
     smiles = np.zeros(len(times))
     for start, end in smile:
@@ -103,7 +103,7 @@ def test_macro_expressions_have_times_and_certainty():
 def test_micro_expressions_have_onset_apex_offset_and_units():
     clip = clip_of(ALWAYS)
     _, second = evidence_of(clip, perceived(clip, flash=4.0))
-    (flash,) = [found for found in second if found.kind == "micro_expression"]
+    (flash,) = [findings for findings in second if findings.kind == "micro_expression"]
     assert flash.label == "fear" and flash.signs == ("AU1",)
     assert flash.start_seconds < flash.apex_seconds < flash.end_seconds
     assert flash.apex_seconds == pytest.approx(4.0, abs=0.04)
@@ -123,17 +123,19 @@ def test_each_utterance_has_the_attended_persons_evidence():
     clip = clip_of(ALWAYS, ALWAYS, attended=(1, 2))
     perception = perceived(clip, smile=[(0.0, 6.0)], smiling_track=2)
     first, second = evidence_of(clip, perception)
-    assert [found.label for found in first] == ["neutral"] and [found.label for found in second] == ["happiness"]
+    assert [findings.label for findings in first] == ["neutral"] and [findings.label for findings in second] == [
+        "happiness"
+    ]
 
 
 def test_absent_faces_are_reported():
     clip = clip_of(np.concatenate([np.arange(0, 1, 1 / FPS), np.arange(2.5, 3, 1 / FPS)]))
     first, second = evidence_of(clip, perceived(clip))
-    (away,) = [found for found in first if found.kind == "scene"]
+    (away,) = [findings for findings in first if findings.kind == "scene"]
     assert away.label == NO_FACE and (away.start_seconds, away.end_seconds) == pytest.approx((1, 2.5), abs=0.05)
-    assert [(found.kind, found.label) for found in second] == [("scene", NO_FACE)]
+    assert [(findings.kind, findings.label) for findings in second] == [("scene", NO_FACE)]
     nobody = clip_of()
-    assert [found.kind for found in evidence_of(nobody, Perception())[0]] == ["scene"]
+    assert [findings.kind for findings in evidence_of(nobody, Perception())[0]] == ["scene"]
 
 
 def test_clips_without_frames_have_no_scene_evidence():
@@ -144,7 +146,7 @@ def test_clips_without_frames_have_no_scene_evidence():
 def test_the_longest_expressions_are_kept_in_order_of_time():
     clip = clip_of(ALWAYS, utterances=[(0.0, 6.0)])
     perception = perceived(clip, smile=[(0.2, 1.0), (1.8, 3.4), (4.0, 5.8)])
-    smiles = [found for found in evidence_of(clip, perception)[0] if found.kind == "face"]
+    smiles = [findings for findings in evidence_of(clip, perception)[0] if findings.kind == "face"]
     assert len(smiles) == 2 and 1.5 < smiles[0].start_seconds < smiles[1].start_seconds
 
 
@@ -153,16 +155,16 @@ def test_voice_and_words_give_their_strongest_labels():
     voice = voice_evidence(
         np.array([0.6, 0.3, 0.1]), Prosody(pitch_semitones=4.2), span, labels=("joy", "calm", "fear")
     )
-    assert [(found.label, found.certainty) for found in voice] == [("joy", 0.6), ("calm", 0.3)]
+    assert [(findings.label, findings.certainty) for findings in voice] == [("joy", 0.6), ("calm", 0.3)]
     assert voice[0].signs == ("high",) and voice[0].pitch_semitones == 4.2 and voice[1].signs == ()
     words = words_evidence(np.array([0.1, 0.05, 0.15]), span, labels=("joy", "anger", "neutral"))
-    assert [found.label for found in words] == ["neutral"], "the strongest is told however weak, others are not"
+    assert [findings.label for findings in words] == ["neutral"], "the strongest is told however weak, others are not"
     assert words_evidence(None, span, labels=()) == []
 
 
 def test_prosody_is_kept_if_vocal_emotions_are_untrained():
     loud = Prosody(loudness_decibels=8.0)
-    assert [found.signs for found in voice_evidence(None, loud, (0, 1), labels=())] == [("loud",)]
+    assert [findings.signs for findings in voice_evidence(None, loud, (0, 1), labels=())] == [("loud",)]
     assert voice_evidence(np.full(2, np.nan), Prosody(), (0, 1), labels=("joy", "calm")) == []
     assert voice_evidence(np.array([1.0]), None, (0, 1), labels=("joy",)) == [], "nothing is heard"
 

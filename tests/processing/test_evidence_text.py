@@ -1,4 +1,4 @@
-"""The verbaliser: phrases, lines of the prompt, sentences."""
+"""Evidence as phrases, lines of the prompt and sentences."""
 
 import pytest
 

@@ -40,7 +40,7 @@ def test_similar_landmarks_map_onto_the_template(scale, degrees, shift):
 def test_the_fit_is_least_squares():
     landmarks = ASTRONAUT_LANDMARKS
     ours = alignment_matrix(landmarks)
-    # The same problem written out as linear equations in (a, b, x, y).
+    # The same problem as linear equations in (a, b, x, y).
     rows = np.concatenate(
         [
             np.column_stack([landmarks[:, 0], -landmarks[:, 1], np.ones(5), np.zeros(5)]),
@@ -64,7 +64,7 @@ def test_the_margin_enlarges_the_crop_about_its_centre():
 
 @pytest.mark.parametrize(("scale", "size"), [(112, 112), (56, 112), (112, 56), (450, 112), (1500, 112)])
 def test_landmarks_land_on_the_template_in_the_crop(scale, size):
-    """A disc at each landmark, so large that it survives the scaling, shows up at the template's place."""
+    """A disc at each landmark, large enough to survive scaling, appears at the template's position."""
     frame = np.zeros((scale + 60, scale + 90, 3), dtype=np.uint8)
     landmarks = CROP_TEMPLATE * scale + (40, 25)
     for point in landmarks:
@@ -74,13 +74,13 @@ def test_landmarks_land_on_the_template_in_the_crop(scale, size):
     count, _, _, centres = cv2.connectedComponentsWithStats((crop[..., 0] > 100).astype(np.uint8))
     assert count == 6
     expected = CROP_TEMPLATE * size
-    found = centres[1:] + 0.5
-    distances = np.linalg.norm(found[:, None] - expected[None], axis=-1).min(axis=1)
+    estimated = centres[1:] + 0.5
+    distances = np.linalg.norm(estimated[:, None] - expected[None], axis=-1).min(axis=1)
     assert distances.max() < 0.02 * size
 
 
 def test_shrinking_averages_pixels():
-    """Thin stripes average to grey; a plain bilinear warp would pick black or white ones."""
+    """Thin stripes average to grey; a plain bilinear warp would give black or white."""
     frame = np.zeros((1200, 1200, 3), dtype=np.uint8)
     frame[::2] = 255
     crop = crop_face(frame, alignment_matrix(CROP_TEMPLATE * 1100 + 50), 64)

@@ -31,11 +31,11 @@ def no_faces(frames):
 
 
 def test_centerface_finds_the_astronaut(centerface):
-    found = centerface.detect(skimage.data.astronaut()[None])[0]
-    assert len(found) == 1 and found.scores[0] > 0.7
-    assert box_overlaps(found.boxes, FACE_BOX[None])[0, 0] > 0.75
-    assert np.abs(found.landmarks[0] - LANDMARKS).max() < 5
-    assert found.boxes.dtype == found.landmarks.dtype == found.scores.dtype == np.float32
+    detections = centerface.detect(skimage.data.astronaut()[None])[0]
+    assert len(detections) == 1 and detections.scores[0] > 0.7
+    assert box_overlaps(detections.boxes, FACE_BOX[None])[0, 0] > 0.75
+    assert np.abs(detections.landmarks[0] - LANDMARKS).max() < 5
+    assert detections.boxes.dtype == detections.landmarks.dtype == detections.scores.dtype == np.float32
 
 
 def test_left_and_right_follow_the_image(centerface):
@@ -48,9 +48,9 @@ def test_centerface_finds_two_faces_and_none(centerface):
     two = background(height=300, width=520)
     place(portrait(), on=two, left=20, top=40)
     place(portrait()[:, ::-1], on=two, left=300, top=60)
-    found = centerface.detect(np.stack([two, background(height=300, width=520)]))
-    assert [len(faces) for faces in found] == [2, 0]
-    assert sorted(found[0].boxes[:, 0] > 260) == [False, True]
+    detections = centerface.detect(np.stack([two, background(height=300, width=520)]))
+    assert [len(faces) for faces in detections] == [2, 0]
+    assert sorted(detections[0].boxes[:, 0] > 260) == [False, True]
 
 
 def test_batches_equal_single_frames(centerface):
@@ -132,9 +132,9 @@ def retinaface_weights(tmp_path):
 
 def test_retinaface_runs_on_given_weights(retinaface_weights):
     detector = create_detector("retinaface", model_path=retinaface_weights, detection_size=128, score_threshold=0.2)
-    found = detector.detect(np.stack([skimage.data.astronaut()] * 2))
-    assert len(found) == 2
-    for faces in found:
+    detections = detector.detect(np.stack([skimage.data.astronaut()] * 2))
+    assert len(detections) == 2
+    for faces in detections:
         assert faces.boxes.shape == (len(faces), 4) and faces.landmarks.shape == (len(faces), 5, 2)
         assert faces.boxes.min(initial=0) >= 0 and faces.boxes.max(initial=0) <= 512
     assert len(detector.detect(np.zeros((0, 64, 64, 3), dtype=np.uint8))) == 0

@@ -9,7 +9,7 @@ FIVE_POINTS = np.array([[200.0, 100.0], [240, 100], [220, 120], [205, 141], [235
 
 
 def turned(points: np.ndarray, *, degrees: float) -> np.ndarray:
-    """Points turned clockwise, as seen, around (0, 0)."""
+    """Points rotated clockwise, as seen in the image, around (0, 0)."""
     angle = np.radians(degrees)
     return points @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 

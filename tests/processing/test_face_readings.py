@@ -14,7 +14,7 @@ def five_points(x: float) -> np.ndarray:
 
 
 def measured(times, *, landmarker=None, landmark_fps=15.0, position=lambda time: 100 * time):
-    """One face that moves with time, looked at at all `times`."""
+    """One moving face, measured at all `times`."""
     measurer = FaceMeasurer(landmarker or FakeLandmarker(), landmark_fps=landmark_fps)
     for time in times:
         measurer.measure(time, PICTURE, track_id=0, five_points=five_points(position(time)))

@@ -1,4 +1,4 @@
-"""Every time of a face is the stored time of a frame, and they increase, whatever the video is."""
+"""Face times are stored frame times and increase, for any video."""
 
 import contextlib
 
@@ -60,7 +60,7 @@ SOURCES = {
 
 
 def stored_times(source):
-    """Of every frame, by means that share nothing with the package's own; the first frame at its place after zero."""
+    """Times of all frames, computed independently of the package, relative to the file's start."""
     if isinstance(source, FrameFolder):
         return np.arange(COUNT) / 200
     if source.suffix == ".webp":
@@ -83,8 +83,8 @@ def test_every_face_time_is_that_of_a_frame(tmp_path, kind):
     settings = ReadingSettings(num_frames=4, frame_size=48, min_face_size=8, face_fps=100, detection_fps=50)
     (clip,) = ClipReader(settings, detector=RedSquareDetector()).read(source)
     assert len(clip.face_times) >= 15
-    known = stored_times(source)
+    stored = stored_times(source)
     for track_id in np.unique(clip.face_track_ids):
         assert np.all(np.diff(clip.face_times[clip.face_track_ids == track_id]) > 0)
-    distance = np.abs(clip.face_times[:, None] - known).min(axis=1)
+    distance = np.abs(clip.face_times[:, None] - stored).min(axis=1)
     assert distance.max() <= 0.001  # AVI and Matroska store milliseconds

@@ -16,14 +16,14 @@ OTHER_ROOM = np.full((18, 32), 180, dtype=np.float32)
 
 
 def faces(*corners, side=40.0):
-    """Detections of square faces with their upper left corners there."""
+    """Detections of square faces with these upper left corners."""
     boxes = np.array([[x, y, x + side, y + side] for x, y in corners], dtype=np.float32).reshape(-1, 4)
     landmarks = boxes[:, None, :2] + POINTS * side
     return FaceDetections(boxes, landmarks.astype(np.float32), np.full(len(boxes), 0.9, dtype=np.float32))
 
 
 def track(frames, *, step=STEP):
-    """A tracker that has seen (corners, thumbnail) pairs."""
+    """A tracker updated with (corners, thumbnail) pairs."""
     tracker = FaceTracker()
     for place, (corners, thumbnail) in enumerate(frames):
         tracker.update(place * step, faces(*corners), thumbnail=thumbnail)
@@ -44,7 +44,7 @@ def test_a_moving_face_is_one_track():
 
 def test_two_people_keep_their_track_ids():
     frames = [([(10 + 5 * place, 20), (300 - 5 * place, 120)], ROOM) for place in range(25)]
-    # The detector's order within a frame means nothing.
+    # The order of detections within a frame is arbitrary.
     frames = [(corners[::-1] if place % 2 else corners, room) for place, (corners, room) in enumerate(frames)]
     first, second = track(frames).tracks()
     assert len(first.times) == len(second.times) == 25
@@ -99,7 +99,7 @@ def test_a_single_detection_frame_is_enough_if_it_is_the_only_one():
 
 
 def test_no_landmarks_beyond_a_run():
-    """The face is found at 3..6: nearer to 2 or 7 it is not there."""
+    """The face is detected at 3..6; nearer to 2 or 7 it is not visible."""
     tracker = track([([(50, 20)] if 3 <= place <= 6 else [], ROOM) for place in range(12)])
     present = [0 in tracker.landmarks_at(time * STEP, thumbnail=lambda: ROOM) for time in (2.4, 2.6, 5, 6.4, 6.6)]
     assert present == [False, True, True, True, False]
@@ -145,8 +145,8 @@ def test_landmarks_between_distant_detections_use_both():
 
 def test_return_costs():
     left = np.array([[0.0, 0, 40, 40]])
-    found = np.array([[0.0, 0, 40, 40], [30, 0, 70, 40], [50, 0, 90, 40], [-40, -40, 80, 80]])
-    costs = return_costs(found, left)[:, 0]
+    tracks = np.array([[0.0, 0, 40, 40], [30, 0, 70, 40], [50, 0, 90, 40], [-40, -40, 80, 80]])
+    costs = return_costs(tracks, left)[:, 0]
     assert costs[0] == 0 and costs[1] == pytest.approx(0.75)
     assert costs[2] > 1 and costs[3] > 1
 

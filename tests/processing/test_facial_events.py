@@ -50,7 +50,7 @@ class TestMacroExpressions:
     def test_onset_and_offset_are_threshold_crossings(self):
         (event,) = detect_events(face(macro=(1.0, 2.5))).macro_expressions
         assert (event.kind, event.expression, event.track_id) == ("macro", HAPPINESS, 0)
-        # The ramp itself passes 0.3 at 1.088 s; the mean over a kernel that is longer than the ramp does so earlier.
+        # The ramp crosses 0.3 at 1.088 s; the smoothed curve does so earlier, as the kernel is longer than the ramp.
         assert event.onset_seconds == pytest.approx(1.045, abs=0.01)
         assert event.offset_seconds == pytest.approx(2.755, abs=0.01)
         assert event.onset_seconds < event.apex_seconds < event.offset_seconds

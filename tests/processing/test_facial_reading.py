@@ -1,4 +1,4 @@
-"""Facial actions, head pose and gaze on their way from the frames to the clip and its tensors."""
+"""Facial actions, head pose and gaze from frames to clips and tensors."""
 
 import numpy as np
 import pytest

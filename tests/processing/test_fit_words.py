@@ -1,4 +1,4 @@
-"""The rule "shorten_words" cuts as little as it can and says so."""
+"""Words are shortened as little as possible, with a warning."""
 
 import pytest
 

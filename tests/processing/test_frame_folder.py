@@ -33,9 +33,11 @@ def test_images_are_in_natural_order_at_the_given_rate(tmp_path):
 def test_missing_frames_leave_gaps_and_are_reported(tmp_path):
     numbers = [number for number in range(20, 60) if number not in (31, 32, 50)]
     folder = write_frames(tmp_path / "006_1_2", numbers, name="006_{:05d}.png")
-    found = find_frames(FrameFolder(folder, fps=200))
-    assert found.warnings == ("3 of 40 frames are missing (31, 32, 50): gaps are left for them",)
-    assert found.times[11] - found.times[10] == pytest.approx(3 / 200) and found.times[-1] == pytest.approx(39 / 200)
+    frame_files = find_frames(FrameFolder(folder, fps=200))
+    assert frame_files.warnings == ("3 of 40 frames are missing (31, 32, 50): gaps are left for them",)
+    assert frame_files.times[11] - frame_files.times[10] == pytest.approx(3 / 200) and frame_files.times[
+        -1
+    ] == pytest.approx(39 / 200)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +52,9 @@ def test_missing_frames_leave_gaps_and_are_reported(tmp_path):
 def test_other_file_names(tmp_path, names, times, words):
     for name in names:
         Image.fromarray(moving_squares(count=1)[0]).save(tmp_path / name)
-    found = find_frames(FrameFolder(tmp_path, fps=10))
-    np.testing.assert_allclose(found.times, times)
-    assert any(words in warning for warning in found.warnings) if words else found.warnings == ()
+    frame_files = find_frames(FrameFolder(tmp_path, fps=10))
+    np.testing.assert_allclose(frame_files.times, times)
+    assert any(words in warning for warning in frame_files.warnings) if words else frame_files.warnings == ()
 
 
 def test_a_folder_is_read_like_a_video(tmp_path):

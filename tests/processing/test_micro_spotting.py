@@ -15,7 +15,7 @@ from microemo.processing.micro_spotting import (
 )
 
 FPS = 25
-# Log-odds of 0.1 and 0.9 are opposite numbers, so an event that peaks at 0.9 is measured where they pass zero.
+# The log-odds of 0.1 and 0.9 are opposite, so an event with its peak at 0.9 has its edges where they cross zero.
 PLAIN = MicroExpressionRule(enter=0.5, leave=0.3, rest=0.1, smooth_seconds=0.0)
 
 

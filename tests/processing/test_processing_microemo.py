@@ -1,4 +1,4 @@
-"""Clips and messages become the model's inputs: names, shapes, masks, times, placeholders, labels, round trip."""
+"""Model inputs of clips and messages: names, shapes, masks, times, placeholders, labels, round trip."""
 
 import json
 import re

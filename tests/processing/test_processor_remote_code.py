@@ -1,4 +1,4 @@
-"""A saved processor works without this package: its code travels with it (`trust_remote_code=True`)."""
+"""A saved processor works without this package, with `trust_remote_code=True`."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ processor.save_pretrained(sys.argv[1])
 """
 LOAD = """
 import sys
-sys.modules["microemo"] = None  # an import of it, stray or not, fails
+sys.modules["microemo"] = None  # any import of it fails
 import numpy as np
 from transformers import AutoProcessor
 processor = AutoProcessor.from_pretrained(sys.argv[1], trust_remote_code=True)

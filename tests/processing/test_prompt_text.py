@@ -1,4 +1,4 @@
-"""Transcripts are untrusted: no control token of theirs reaches the prompt, whatever it is wrapped in."""
+"""Transcripts are untrusted: none of their control tokens reach the prompt, in any disguise."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pitch, loudness, rate and pauses of utterances, against sounds that are known."""
+"""Pitch, loudness, rate and pauses of synthetic sounds."""
 
 import math
 import shutil
@@ -15,7 +15,7 @@ RATE = 16_000
 
 
 def voice(hertz: float, *, seconds: float, level: float = 0.1) -> np.ndarray:
-    """A buzz such as vocal folds make: harmonics that grow fainter."""
+    """A buzz similar to a voice: harmonics of decreasing amplitude."""
     times = np.arange(round(seconds * RATE)) / RATE
     harmonics = sum(np.sin(2 * np.pi * hertz * k * times) / k for k in range(1, 12))
     return (level * harmonics).astype(np.float32)
@@ -66,15 +66,15 @@ def test_pitch_range_of_a_glide():
 
 def test_syllables_are_counted():
     syllable = voice(150, seconds=0.15) * np.hanning(round(0.15 * RATE)).astype(np.float32)
-    found = measured(*[syllable] * 10)
-    assert found.syllables_per_second == pytest.approx(10 / 1.5, abs=0.7)
-    assert found.pause_share == pytest.approx(0, abs=0.05)
+    prosody = measured(*[syllable] * 10)
+    assert prosody.syllables_per_second == pytest.approx(10 / 1.5, abs=0.7)
+    assert prosody.pause_share == pytest.approx(0, abs=0.05)
 
 
 def test_pauses_lie_between_sounds():
-    found = measured(silence(1), voice(150, seconds=1), silence(0.5), voice(150, seconds=0.5), silence(1))
-    assert found.longest_pause_seconds == pytest.approx(0.5, abs=0.1)
-    assert found.pause_share == pytest.approx(0.25, abs=0.04)
+    prosody = measured(silence(1), voice(150, seconds=1), silence(0.5), voice(150, seconds=0.5), silence(1))
+    assert prosody.longest_pause_seconds == pytest.approx(0.5, abs=0.1)
+    assert prosody.pause_share == pytest.approx(0.25, abs=0.04)
 
 
 @pytest.mark.parametrize(

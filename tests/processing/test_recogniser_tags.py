@@ -1,4 +1,4 @@
-"""Tags of recognisers never stay in the words; they are kept beside them and told."""
+"""Tags of recognisers are moved from the words to `foreign_tags`, with a warning."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Facial actions against each person's own rest, as a tensor of a batch of clips."""
+"""Facial actions relative to each person's rest, in batches of clips."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ FPS = 10.0
 
 
 def clip_of(*people: np.ndarray, absent: tuple[int, ...] = ()) -> Clip:
-    """Everybody's actions (F, 52), seen in turn in the same frames; crops whose numbers are `absent` unmeasured."""
+    """Actions (F, 52) of several people in the same frames; crops in `absent` are not measured."""
     count, frames = len(people), len(people[0])
     rows = count * frames
     actions = np.stack(people, axis=1).reshape(rows, -1)
@@ -36,7 +36,7 @@ def clip_of(*people: np.ndarray, absent: tuple[int, ...] = ()) -> Clip:
 
 
 def person(*, brow: float, frames: int = 60, jaw_at: int | None = None) -> np.ndarray:
-    """Brows that always stand so low, and a jaw that opens once."""
+    """Constantly low brows, and a jaw that opens once."""
     actions = np.zeros((frames, 52), np.float32)
     actions[:, BROW] = brow
     if jaw_at is not None:
@@ -48,7 +48,7 @@ def test_actions_are_relative_to_each_persons_rest():
     clip = clip_of(person(brow=0.4), person(brow=0.1, jaw_at=30))
     relative = relative_actions(clip).reshape(60, 2, 52)
     assert relative.dtype == torch.float32
-    assert relative[:, :, BROW].abs().max() < 1e-6  # low brows are how the first one looks
+    assert relative[:, :, BROW].abs().max() < 1e-6  # the first person's resting face has low brows
     assert relative[30, 1, JAW] == pytest.approx(0.8) and relative[30, 0, JAW] == 0
 
 

@@ -1,4 +1,4 @@
-"""Of captions that repeat what was shown, each word is taken once; ordinary subtitles stay as they are."""
+"""Each word of rolling captions is used once; ordinary subtitles are unchanged."""
 
 import re
 
@@ -39,7 +39,7 @@ def spoken(text):
 
 def test_each_phrase_occurs_once_timed_by_its_words():
     assert spoken(SITE) == [
-        (0.16, pytest.approx(1.64), "hello and welcome"),  # the last word is shown on, not spoken on
+        (0.16, pytest.approx(1.64), "hello and welcome"),  # the last word stays on screen after it was spoken
         (2.399, pytest.approx(3.9), "to the show"),
         (5.5, 6.5, "today"),
     ]

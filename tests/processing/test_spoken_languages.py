@@ -71,5 +71,5 @@ def test_short_lines_of_a_dialogue_are_identified_together():
     lines = ["Hola.", "¿Dónde estás?", "No puedo creer que hayas olvidado mi cumpleaños.", "你在哪里", "42"]
     utterances = [Utterance(place, place + 1, line) for place, line in enumerate(lines)]
     utterances.append(Utterance(9, 10, "Where?", language="en"))
-    found = [each.language for each in with_text_languages(utterances)]
-    assert found == ["es", "es", "es", "zh", None, "en"]
+    identified = [each.language for each in with_text_languages(utterances)]
+    assert identified == ["es", "es", "es", "zh", None, "en"]

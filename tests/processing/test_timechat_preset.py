@@ -1,4 +1,4 @@
-"""TimeChat's frames, normalisation and prompts, against sentences written out by hand."""
+"""TimeChat's frames, normalisation and prompts, compared with hand-written expectations."""
 
 import numpy as np
 import pytest
@@ -53,11 +53,11 @@ def test_zero_frames_are_refused():
 
 @pytest.mark.parametrize("total", [97, 250, 1000, 8999])
 def test_the_video_processor_samples_the_same_frames(processor, total):
-    taken = processor.video_processor.sample_frames(VideoMetadata(total_num_frames=total))
+    sampled = processor.video_processor.sample_frames(VideoMetadata(total_num_frames=total))
     wanted = uniform_frame_indices(total)
     # It counts in whole numbers, TimeChat in fractions, which may fall just short of a whole one.
-    assert len(taken) == len(wanted) == 96
-    assert set(taken - wanted) <= {0, 1}
+    assert len(sampled) == len(wanted) == 96
+    assert set(sampled - wanted) <= {0, 1}
 
 
 def test_a_video_is_read_at_these_frames(tmp_path):
@@ -118,7 +118,7 @@ def test_the_prompt_equals_timechats(processor):
 
 
 def test_ids_equal_timechats_for_tokenizers_that_merge_at_the_start():
-    """TimeChat tokenises the text before the frames by itself and has the tokenizer put <s> in front."""
+    """TimeChat tokenises the text before the frames separately and lets the tokenizer prepend <s>."""
     tokenizer = add_special_tokens(llama_tokenizer())
     processor = timechat_processor(tokenizer, qformer_tokenizer=tiny_tokenizer(), video_tokens_per_segment=2)
     ids = timechat_inputs(processor, FRAMES, times=[0.0, 1.0, 2.0], question="What?")["input_ids"][0].tolist()
@@ -210,7 +210,7 @@ def test_time_sentences_are_right_padded():
 
 
 def test_clips_with_utterances_use_the_same_template():
-    """As a converted model of the paper's size asks: all segments' tokens in one place, the question behind."""
+    """As in a converted model of the paper's size: the tokens of all segments together, followed by the question."""
     processor = timechat_processor(
         tiny_tokenizer(),
         qformer_tokenizer=tiny_tokenizer(),

@@ -1,4 +1,4 @@
-"""HDR video comes out as its plain twin."""
+"""HDR video is converted to match its SDR version."""
 
 import numpy as np
 import pytest

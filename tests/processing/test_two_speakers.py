@@ -1,4 +1,4 @@
-"""Recordings of two actors in turn, told apart by their voices with the real nets."""
+"""Diarisation of recordings of two actors in turn, with the real networks."""
 
 import csv
 from pathlib import Path
@@ -16,7 +16,7 @@ from microemo.processing.speech_recognition import SpeechRecognizer
 RATE = 16_000
 PAUSE_SECONDS = 0.5
 SHORTEST_SECONDS = 1.5  # of an utterance that counts
-# Two men, two women, and a man with a woman twice. The grouping's constants were chosen with all actors in view.
+# Two men, two women, and a man with a woman twice. The clustering constants were chosen on all actors.
 PAIRS = [("11", "13"), ("12", "14"), ("15", "16"), ("17", "18")]
 
 
@@ -53,8 +53,8 @@ def test_two_actors_in_turn_are_two_speakers(assembled_mini, pair):
     truths = [max(owners, key=lambda one, u=each: overlap(one, u))[2] for each in counted]
     assert len(counted) >= 4 and len({each.speaker for each in counted if each.speaker}) == 2
     first = [each.speaker for each, truth in zip(counted, truths, strict=True) if truth == pair[0]]
-    mine = max(set(first), key=first.count)
-    right = [(each.speaker == mine) == (truth == pair[0]) for each, truth in zip(counted, truths, strict=True)]
+    predicted = max(set(first), key=first.count)
+    right = [(each.speaker == predicted) == (truth == pair[0]) for each, truth in zip(counted, truths, strict=True)]
     assert np.mean(right) >= 0.9
 
 

@@ -1,4 +1,4 @@
-"""What phones, cameras and editing programs make, read with the detector that the package uses."""
+"""Videos of phones, cameras and editing programs, read with the default detector."""
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ def still(picture, *, count=8):
 
 
 def test_portrait_phone_video(tmp_path):
-    upright = drifting_portrait(count=8).transpose(0, 2, 1, 3)[:, :, ::-1]  # stored lying on its side
+    upright = drifting_portrait(count=8).transpose(0, 2, 1, 3)[:, :, ::-1]  # stored rotated by 90 degrees
     clip = read(rotate_display(write_video(tmp_path / "phone.mp4", upright), clockwise_degrees=270))
     assert clip.frames.shape[1:3] == (96, 128) and len(clip.tracks) == 1
     eyes, mouth = clip.tracks[0].landmarks[0][:2], clip.tracks[0].landmarks[0][3:]
@@ -45,7 +45,7 @@ def test_4k_video(tmp_path):
     clip = read(path, detector=RedSquareDetector(), settings=ReadingSettings(num_frames=2, frame_size=224))
     assert clip.frames.shape[1:3] == (224, 398)
     box = clip.tracks[0].boxes[0]
-    np.testing.assert_allclose(box[2:] - box[:2], 540, atol=12)  # in pixels of the video, not of what was decoded
+    np.testing.assert_allclose(box[2:] - box[:2], 540, atol=12)  # in pixels of the video, not of the decoded frames
 
 
 def test_a_black_first_frame(tmp_path):

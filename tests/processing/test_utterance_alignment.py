@@ -1,4 +1,4 @@
-"""Every mend of utterances has its warning; good utterances stay as they are."""
+"""Every correction of utterances gives a warning; valid utterances are unchanged."""
 
 import pytest
 from hypothesis import given

@@ -37,14 +37,16 @@ def decoder(tmp_path):
     decoder.close()
 
 
-def decode(decoder, places):
-    return [(place, frame_number(picture)) for place, picture in decoder.decode(np.array(places), height=48, width=64)]
+def decode(decoder, indices):
+    return [
+        (index, frame_number(picture)) for index, picture in decoder.decode(np.array(indices), height=48, width=64)
+    ]
 
 
-@pytest.mark.parametrize("places", [[0, 1, 2], [100], [119], [30, 90, 91], [47, 48, 49], [11, 12, 13, 60, 61]])
-def test_random_access_returns_the_right_frame(decoder, places):
+@pytest.mark.parametrize("indices", [[0, 1, 2], [100], [119], [30, 90, 91], [47, 48, 49], [11, 12, 13, 60, 61]])
+def test_random_access_returns_the_right_frame(decoder, indices):
     assert decode(decoder, [5]) == [(5, 5)]
-    assert decode(decoder, places) == [(place, place) for place in places]
+    assert decode(decoder, indices) == [(index, index) for index in indices]
     assert decode(decoder, [0]) == [(0, 0)]
 
 
@@ -54,4 +56,4 @@ def test_distant_frames_use_seeking(decoder, monkeypatch):
     advance = decoder._advance
     monkeypatch.setattr(decoder, "_advance", lambda: steps.append(1) or advance())
     assert decode(decoder, [110]) == [(110, 110)]
-    assert len(steps) <= 15  # a group of pictures, not the whole way
+    assert len(steps) <= 15  # a group of pictures, not the whole file

@@ -1,4 +1,4 @@
-"""Frames and face crops become normalised tensors, every frame with its true time."""
+"""Frames and face crops as normalised tensors with exact times."""
 
 import numpy as np
 import pytest

@@ -204,6 +204,35 @@ def test_a_playlist_cannot_reach_the_network(tmp_path):
             server.accept()
 
 
+def test_a_list_of_files_is_not_opened(tmp_path):
+    """FFmpeg would open what it names, and one that names itself until the process has no file left."""
+    write_video(tmp_path / "other.mp4", moving_squares(count=3))
+    for name in ("other.mp4", "clip.mp4"):
+        (tmp_path / "clip.mp4").write_text(f"ffconcat version 1.0\nfile '{name}'\n")
+        with pytest.raises(ValueError, match=r"clip\.mp4 is a list of other files"):
+            open_video(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("form", ["file:{}", "{}", "../secret/{}"])
+def test_a_playlist_under_another_name_reads_no_file(tmp_path, form):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    write_video(secret / "s.mp4", moving_squares(count=3))
+    inside = tmp_path / "in"
+    inside.mkdir()
+    named = form.format("s.mp4" if form.startswith("..") else secret / "s.mp4")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{named}\n#EXT-X-ENDLIST\n"
+    manifest = (
+        f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+        f'<Representation id="1" mimeType="video/mp4"><BaseURL>{named}</BaseURL></Representation>'
+        "</AdaptationSet></Period></MPD>"
+    )
+    for text in (playlist, manifest):
+        (inside / "clip.mp4").write_text(text)
+        with pytest.raises(ValueError, match=r"clip\.mp4 is not a readable"):
+            open_video(inside / "clip.mp4")
+
+
 def test_odd_sizes(tmp_path):
     path = write_video(tmp_path / "odd.mp4", moving_squares(count=8, height=97, width=131))
     with open_video(path) as reader:

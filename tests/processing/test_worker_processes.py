@@ -1,4 +1,4 @@
-"""Readers that have been used, in the worker processes of a DataLoader and through pickle."""
+"""Readers in worker processes of a DataLoader and through pickle, after use."""
 
 import pickle
 
@@ -17,7 +17,7 @@ SECONDS_BEFORE_A_WORKER_COUNTS_AS_HUNG = 60
 
 
 class Clips(Dataset):
-    """Reads the same video for every index, with faces and speech looked for."""
+    """Reads the same video for every index, with face detection and speech recognition."""
 
     def __init__(self, reader, video):
         self.reader, self.video = reader, video

@@ -1,6 +1,6 @@
-"""transformers' own tests of processors and video processors on ours; started by `test_transformers_suite.py`.
+"""Runs transformers' tests of processors and video processors on ours; started by `test_transformers_suite.py`.
 
-Not collected by itself, for its base classes have to be downloaded first.
+It is not collected directly, because its base classes must be downloaded first.
 """
 
 import os
@@ -23,7 +23,7 @@ VIDEO_FRAMES = 11
 
 
 def write_media(folder: Path) -> None:
-    """Writes small files under the names that the tests would fetch from the Hub."""
+    """Writes small files with the names that the tests would download from the Hub."""
     video = moving_squares(count=VIDEO_FRAMES, height=48, width=64)
     for name in ("tiny_video_320x240", "big_buck_bunny_320x240_10s", "sample_demo_1_320x240"):
         write_video(folder / f"{name}.mp4", video)

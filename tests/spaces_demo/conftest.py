@@ -1,6 +1,7 @@
 """The demo's server with a tiny model, once for all tests."""
 
 import shutil
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,22 +50,22 @@ def model_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, model_folder):
-    """The running demo: `address`, and `uploads`, where Gradio keeps files."""
+    """The running demo: `address`, `uploads`, where Gradio keeps files, and `requests`, where requests keep theirs."""
     pytest.importorskip("gradio", reason="needs Gradio (pip install gradio)")
     from microemo.spaces_demo.launching import launch
     from microemo.spaces_demo.limits import Limits
+    from microemo.spaces_demo.server_files import server_files
     from microemo.spaces_demo.settings import DemoSettings
     from microemo.spaces_demo.worker import WorkerPool
 
-    uploads = tmp_path_factory.mktemp("uploads")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("private")))
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("server")))
+        files = stack.enter_context(server_files())
         pool = WorkerPool(partial(load_quickly, model_folder), count=1, max_seconds=120)
         settings = DemoSettings(model=str(model_folder), limits=Limits(max_seconds=20, max_megabytes=2))
-        page, address = launch(pool.run, settings=settings, host="127.0.0.1", wait=False)
+        page, address = launch(pool.run, settings=settings, files=files, host="127.0.0.1", wait=False)
         pool.wait_until_loaded()
-        yield SimpleNamespace(address=address, uploads=uploads)
+        yield SimpleNamespace(address=address, uploads=files.uploads, requests=files.requests)
         page.close()
         pool.stop()
 

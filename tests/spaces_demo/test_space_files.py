@@ -59,7 +59,13 @@ def test_the_program_runs_only_as_a_program():
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_examples_are_short_and_small(example):
-    assert example.video.stat().st_size < MEGABYTE and example.picture.stat().st_size < 20_000
+def test_examples_say_what_they_are(example):
+    assert ("synthetic" in example.title) == (example.package is None)
+    assert example.picture.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if one.package is None], ids=lambda example: example.name)
+def test_own_examples_are_short_and_small(example):
+    assert example.video.stat().st_size < MEGABYTE
     index = index_media(example.video)
     assert index.has_audio and index.video is not None and index.end_seconds < 10

@@ -3,8 +3,9 @@
 import pytest
 from demo_models import fail_to_load, load_ending
 
+from microemo.inference.child_process import LoadingError
 from microemo.spaces_demo.jobs import Failed, Finished, Grown, Job, Stage
-from microemo.spaces_demo.worker import DIED, LoadingError, Worker, WorkerPool
+from microemo.spaces_demo.worker import DIED, Worker, WorkerPool
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A drawn face whose 468 points are known, so that nothing has to be downloaded, and speech without espeak-ng."""
+"""A drawn face with known 468 points, and fake speech, so that tests need no downloads and no espeak-ng."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ EYES = np.array([80.0, 62.0])
 
 @pytest.fixture(scope="session")
 def mesh_points() -> np.ndarray:
-    """(468, 3) points of the average face in the drawn photograph."""
+    """Points (468, 3) of the average face in the drawn photograph."""
     return load_topology().neutral_shape.astype(np.float64) * PIXELS_PER_MM + [*EYES, 0.0]
 
 
 @pytest.fixture(scope="session")
 def photograph(mesh_points) -> np.ndarray:
-    """(160, 160, 3) uint8 RGB: a face of flat parts before a chequered background."""
+    """A simple face on a checkered background, (160, 160, 3) uint8 RGB."""
     y, x = np.mgrid[0:SIDE, 0:SIDE]
     picture = np.where(((x // 8 + y // 8) % 2)[..., None] == 0, 60, 120).astype(np.uint8).repeat(3, axis=2)
     oval = np.round(mesh_points[load_topology().oval, :2]).astype(np.int32)
@@ -59,7 +59,7 @@ def portrait(photograph, mesh_points, person_mask):
 
 
 class KnownMesh:
-    """Stands for `FaceMesh`: the drawn face's points, wherever it is asked."""
+    """Fake `FaceMesh` that returns the points of the drawn face."""
 
     def __init__(self, points: np.ndarray) -> None:
         self.points = points
@@ -80,7 +80,7 @@ def tools(mesh_points, person_mask) -> FaceTools:
 
 
 def hum(text: str, *, emotion: str, voice: str, intensity: float, rng: np.random.Generator) -> Speech:
-    """Stands for `speech.say`: a second or so of tone, as long as the text."""
+    """Fake `speech.say`: a tone with a duration proportional to the text."""
     seconds = 0.6 + 0.02 * len(text) + rng.uniform(0, 0.1)
     times = np.arange(int(seconds * SAMPLING_RATE)) / SAMPLING_RATE
     waveform = (0.2 * np.sin(2 * np.pi * 140 * times) * (0.6 + 0.4 * np.sin(8 * times))).astype(np.float32)
@@ -89,13 +89,13 @@ def hum(text: str, *, emotion: str, voice: str, intensity: float, rng: np.random
 
 @pytest.fixture
 def humming(monkeypatch) -> None:
-    """Speech without espeak-ng."""
+    """Replaces espeak-ng by a tone."""
     monkeypatch.setattr(casting, "say", hum)
 
 
 @pytest.fixture
 def stills(tmp_path: Path, photograph) -> Path:
-    """Six people, one photograph each."""
+    """Photographs of six people, one each."""
     folder = tmp_path / "stills"
     folder.mkdir()
     rows = ["file,emotion,identity"]

@@ -16,13 +16,13 @@ def basis(shape):
     return movement_basis(shape)
 
 
-def test_every_movement_moves_something_by_plausible_millimetres(basis):
+def test_every_movement_has_plausible_displacements(basis):
     assert basis.shape == (NUM_MOVEMENTS, 2, 468, 2)
     largest = np.linalg.norm(basis.sum(1), axis=2).max(1)
     assert (largest > 1.0).all() and (largest < 25.0).all(), dict(zip(LABELS, largest, strict=False))
 
 
-def test_sides_mirror_each_other(basis):
+def test_sides_are_mirrored(basis):
     mirror = face_mesh.load_topology().mirror
     np.testing.assert_allclose(basis[:, 0][:, mirror] * [-1, 1], basis[:, 1], atol=0.7)
 
@@ -31,19 +31,19 @@ def test_sides_mirror_each_other(basis):
     ("unit", "point", "axis", "sign"),
     [(1, 107, 1, -1), (4, 55, 1, 1), (4, 55, 0, 1), (12, 61, 1, -1), (12, 61, 0, -1), (15, 61, 1, 1), (26, 152, 1, 1)],
 )
-def test_units_move_the_right_way(basis, unit, point, axis, sign):
-    """y points down; on the left side of the picture, outward is negative x."""
+def test_units_move_in_the_expected_direction(basis, unit, point, axis, sign):
+    """y points down; outward is negative x on the left side of the picture."""
     assert sign * basis[UNIT_INDEX[unit]].sum(0)[point, axis] > 2.0
 
 
-def test_brows_leave_the_lids_and_the_jaw_leaves_the_upper_lip(basis):
+def test_brows_do_not_move_lids_and_jaw_does_not_move_the_upper_lip(basis):
     brow = np.linalg.norm(basis[UNIT_INDEX[2]].sum(0), axis=1)
     assert brow[list(face_mesh.LEFT_EYE_UPPER)].max() < 0.35 * brow.max()
     jaw = np.linalg.norm(basis[UNIT_INDEX[26]].sum(0), axis=1)
     assert jaw[list(face_mesh.UPPER_LIP_INNER)].max() < 1e-9 and jaw[14] > 10
 
 
-def test_closing_lids_meet_and_nothing_crosses(shape, basis):
+def test_closed_lids_meet_without_crossing(shape, basis):
     closed = keep_openings((shape + basis[UNIT_INDEX[43]].sum(0))[None])[0]
     for upper, lower in (
         (face_mesh.LEFT_EYE_UPPER, face_mesh.LEFT_EYE_LOWER),

@@ -23,11 +23,11 @@ def settings(stills, **changes) -> RunSettings:
 
 @pytest.fixture
 def drawn_models(monkeypatch, maker):
-    """`generate` with the drawn face instead of downloaded networks."""
+    """Replaces the networks of `generate` by the drawn face."""
     monkeypatch.setattr(generate, "create_maker", lambda settings, models: maker)
 
 
-def test_clips_in_memory_are_reproducible_in_any_order(maker):
+def test_clips_are_reproducible_in_any_order(maker):
     late, early = maker.make(4), maker.make(0)
     assert early.frames.dtype == np.uint8 and early.frames.shape[1:] == (64, 64, 3)
     assert len(early.frames) == len(early.truth.frame_times)
@@ -38,7 +38,7 @@ def test_clips_in_memory_are_reproducible_in_any_order(maker):
     assert late.truth.to_json() == again.truth.to_json()
 
 
-def test_files_are_whole_in_order_and_the_same_again(tmp_path, stills, drawn_models):
+def test_files_are_complete_ordered_and_reproducible(tmp_path, stills, drawn_models):
     truth = generate.generate(settings(stills), out=tmp_path / "a", models=None, processes=1)
     lines = truth.read_text(encoding="utf-8").splitlines()
     assert [ClipTruth.from_json(line).index for line in lines] == [0, 1, 2]
@@ -48,7 +48,7 @@ def test_files_are_whole_in_order_and_the_same_again(tmp_path, stills, drawn_mod
         assert clip.read_bytes() == (tmp_path / "b" / "clips" / clip.name).read_bytes()
 
 
-def test_written_video_has_the_times_of_the_truth(tmp_path, stills, drawn_models):
+def test_video_frame_times_equal_the_truth(tmp_path, stills, drawn_models):
     generate.generate(settings(stills, count=1), out=tmp_path, models=None, processes=1)
     truth = ClipTruth.from_json((tmp_path / "truth.jsonl").read_text(encoding="utf-8"))
     with av.open(str(tmp_path / "clips" / f"{truth.clip_id}.mp4")) as container:
@@ -59,7 +59,7 @@ def test_written_video_has_the_times_of_the_truth(tmp_path, stills, drawn_models
     assert samples / 16_000 == pytest.approx(truth.duration_seconds, abs=0.15)
 
 
-def test_a_stopped_run_continues_where_it_was(tmp_path, stills, drawn_models, monkeypatch):
+def test_interrupted_run_resumes(tmp_path, stills, drawn_models, monkeypatch):
     whole = generate.generate(settings(stills), out=tmp_path / "whole", models=None, processes=1).read_bytes()
     write, made = generate.write_clip, []
 
@@ -83,7 +83,7 @@ def test_a_stopped_run_continues_where_it_was(tmp_path, stills, drawn_models, mo
     assert not list(out.rglob("*.part"))
 
 
-def test_another_run_is_refused_and_a_longer_one_continues(tmp_path, stills, drawn_models):
+def test_other_settings_are_refused_and_larger_count_resumes(tmp_path, stills, drawn_models):
     generate.generate(settings(stills, count=1), out=tmp_path, models=None, processes=1)
     with pytest.raises(ValueError, match="seed 3 -> 4"):
         generate.generate(settings(stills, count=1, seed=4), out=tmp_path, models=None, processes=1)
@@ -100,7 +100,7 @@ with FileLock(sys.argv[1]):
 """
 
 
-def test_two_processes_do_not_share_a_folder(tmp_path, stills, drawn_models):
+def test_folder_is_locked_by_one_process(tmp_path, stills, drawn_models):
     command = [sys.executable, "-c", HOLD_LOCK, str(tmp_path / generate.LOCK_FILE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "ready\n"
@@ -111,7 +111,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path, stills, drawn_models):
         assert generate.generate(settings(stills, count=1), out=tmp_path, models=None, processes=1).is_file()
 
 
-def test_only_neutral_photographs_are_used_where_labels_tell(stills):
+def test_only_neutral_photographs_of_labelled_ones_are_used(stills):
     with (stills / "labels.csv").open("a", encoding="utf-8") as file:
         file.write("0.png,happiness,person1\n1.png,happiness,someone else\n")
     people = {identity.name: identity.stills for identity in read_identities(stills)}
@@ -120,7 +120,7 @@ def test_only_neutral_photographs_are_used_where_labels_tell(stills):
     assert {identity.name for identity in read_identities(stills)} == set("012345")
 
 
-def test_people_are_split_by_name_alone(stills):
+def test_split_depends_on_the_name_only(stills):
     everyone = {identity.name for identity in read_identities(stills)}
     assert len(everyone) == 6
     splits = [split_of(f"person{number}") for number in range(2000)]
@@ -135,7 +135,7 @@ def test_people_are_split_by_name_alone(stills):
         read_identities(stills, split="dev")
 
 
-def test_augmentation_at_its_defaults_does_nothing_and_each_part_something():
+def test_default_augmentation_is_identity_and_each_part_has_an_effect():
     rng = np.random.default_rng(0)
     frames = rng.integers(40, 200, (2, 48, 64, 3)).astype(np.uint8)
     times = np.array([0.0, 0.5])
@@ -149,7 +149,7 @@ def test_augmentation_at_its_defaults_does_nothing_and_each_part_something():
         assert len(altered.describe()) == 1, change
 
 
-def test_nothing_hides_the_face_in_a_micro_expression():
+def test_no_occlusion_during_micro_expressions():
     event = FaceEvent("micro", "fear", ("AU1",), 1.4, 1.5, 1.7, 0.5)
     seen = 0
     for number in range(200):
@@ -162,12 +162,12 @@ def test_nothing_hides_the_face_in_a_micro_expression():
     assert seen >= 5
 
 
-def test_jittered_times_keep_their_order():
+def test_jitter_keeps_the_order_of_times():
     times = jitter_times(np.arange(200) / 24, rng=np.random.default_rng(0))
     assert times[0] == 0 and (np.diff(times) > 0).all() and np.diff(times).std() > 0.003
 
 
-def test_a_failed_video_leaves_nothing(tmp_path):
+def test_failed_video_leaves_no_file(tmp_path):
     def broken():
         yield np.zeros((64, 64, 3), np.uint8)
         raise RuntimeError("no more")
@@ -179,7 +179,7 @@ def test_a_failed_video_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_command_line_says_what_is_wrong(tmp_path, stills, capsys, monkeypatch, drawn_models):
+def test_command_line_errors(tmp_path, stills, capsys, monkeypatch, drawn_models):
     monkeypatch.setattr(synthesize, "fetch_face_models", lambda: None)
     parser = argparse.ArgumentParser()
     synthesize.add_arguments(parser)
@@ -195,14 +195,14 @@ def test_command_line_says_what_is_wrong(tmp_path, stills, capsys, monkeypatch, 
 
 
 @pytest.mark.parametrize("changes", [{"stills": "absent"}, {"goemotions": "absent"}, {"recordings": ("absent",)}])
-def test_unusable_folders_are_refused_before_the_run_is_recorded(tmp_path, stills, changes):
+def test_invalid_folders_are_refused_before_writing(tmp_path, stills, changes):
     out = tmp_path / "out"
     with pytest.raises(ValueError, match="absent"):
         generate.generate(settings(**{"stills": stills, **changes}), out=out, models=None, processes=2)
     assert not out.exists()
 
 
-def test_exit_codes_are_those_of_the_help(tmp_path, stills, capsys, monkeypatch, drawn_models):
+def test_exit_codes_match_the_help(tmp_path, stills, capsys, monkeypatch, drawn_models):
     monkeypatch.setattr(synthesize, "fetch_face_models", lambda: None)
     command = ["synthesize", "--count", "1", "--size", "64", "--fps", "12", "--processes", "1", "--out", str(tmp_path)]
     assert main([*command, "--stills", str(tmp_path / "absent")]) == 2

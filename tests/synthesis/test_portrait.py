@@ -26,13 +26,13 @@ def drawn(portrait, motion):
 
 
 def moved(unit: int, *, intensity: float = 1.0, frames: int = 2):
-    """Frame 0 at rest, the others with one unit."""
+    """Frame 0 at rest, the others with one unit each."""
     motion = still_motion(frames)
     motion.movements[1:, UNIT_INDEX[unit]] = intensity
     return motion
 
 
-def test_a_still_face_is_the_photograph(portrait):
+def test_still_face_equals_the_photograph(portrait):
     frame = drawn(portrait, still_motion(1))[0]
     photograph = cv2.resize(portrait.layers.person[..., :3], SIZE, interpolation=cv2.INTER_AREA).astype(int)
     mouth = portrait.face_points(still_motion(1), size=SIZE)[0][list(face_mesh.MOUTH_LOOP)]
@@ -42,7 +42,7 @@ def test_a_still_face_is_the_photograph(portrait):
     assert difference.mean() < 3
 
 
-def test_the_background_stands_still(portrait):
+def test_background_does_not_move(portrait):
     motion = moved(26)
     motion.pose[1] = [0.15, 0.1, 0.05, 1.0, 1.0, 0.0]
     rest, turned = drawn(portrait, motion)
@@ -54,7 +54,7 @@ def test_the_background_stands_still(portrait):
     assert np.abs(turned - rest).max(2)[outside].max() <= 2
 
 
-def test_jaw_opens_onto_a_dark_mouth_and_lids_cover_the_eyes(portrait):
+def test_open_jaw_shows_a_dark_mouth_and_lids_cover_the_eyes(portrait):
     rest, opened = drawn(portrait, moved(26))
     points = portrait.face_points(moved(26), size=SIZE)[1]
     x, y = np.round(points[[13, 14]].mean(0)).astype(int)
@@ -66,7 +66,7 @@ def test_jaw_opens_onto_a_dark_mouth_and_lids_cover_the_eyes(portrait):
     assert np.abs(closed[y - 1, x] - skin).sum() < 60
 
 
-def test_one_side_moves_alone(portrait):
+def test_sides_move_independently(portrait):
     motion = still_motion(2)
     motion.movements[1, UNIT_INDEX[12], 0] = 1.0
     rest, smile = portrait.face_points(motion, size=SIZE)
@@ -83,7 +83,7 @@ def test_rest_closes_an_open_mouth(mesh_points):
     assert np.abs(gaps).max() < 0.5
 
 
-def test_unsuitable_faces_are_refused_with_the_reason(mesh_points, photograph):
+def test_unsuitable_faces_are_refused_with_a_reason(mesh_points, photograph):
     with pytest.raises(UnsuitablePhotograph, match="px high"):
         check_suitable(mesh_points * 0.2)
     turned = mesh_points.copy()
@@ -96,7 +96,7 @@ def test_unsuitable_faces_are_refused_with_the_reason(mesh_points, photograph):
         check_suitable(laughing)
 
 
-def test_head_turns_the_way_the_angles_say():
+def test_head_turns_in_the_direction_of_the_angles():
     nose = np.array([[[0.0, 40.0, -30.0]]])
     for pose, axis in (([0.2, 0, 0, 0, 0, 0], 0), ([0, 0.2, 0, 0, 0, 0], 1)):
         assert turn_head(nose, pose=np.array([pose]))[0, 0, axis] - nose[0, 0, axis] > 3
@@ -106,7 +106,7 @@ def test_head_turns_the_way_the_angles_say():
     np.testing.assert_allclose(matrices[0] @ matrices[0].T, np.eye(3), atol=1e-12)
 
 
-def test_triangles_map_their_corners_onto_their_sources():
+def test_affine_maps_of_triangles():
     rng = np.random.default_rng(0)
     target, source = rng.uniform(0, 50, (6, 2)), rng.uniform(0, 50, (6, 2))
     triangles = np.array([[0, 1, 2], [3, 4, 5]])
@@ -116,7 +116,7 @@ def test_triangles_map_their_corners_onto_their_sources():
     assert (areas > 0).all()
 
 
-def test_a_tight_photograph_is_given_surroundings():
+def test_tight_photograph_is_padded():
     picture = np.full((100, 100, 3), 77, np.uint8)
     oval = np.array([[5.0, 5.0], [95.0, 5.0], [95.0, 95.0], [5.0, 95.0]])
     window = choose_window(oval, shape=(100, 100))
@@ -127,14 +127,14 @@ def test_a_tight_photograph_is_given_surroundings():
     assert roomy.left == roomy.top == 0 and roomy.side == 65
 
 
-def test_similarity_is_found_again():
+def test_similarity_is_recovered():
     rng = np.random.default_rng(1)
     points, angle = rng.uniform(0, 50, (9, 2)), 0.4
     matrix = np.array([[1.3 * np.cos(angle), -1.3 * np.sin(angle), 5], [1.3 * np.sin(angle), 1.3 * np.cos(angle), -2]])
     np.testing.assert_allclose(similarity(points, points @ matrix[:, :2].T + matrix[:, 2]), matrix, atol=1e-9)
 
 
-def test_folds_darken_the_skin_on_their_side_only(portrait):
+def test_wrinkles_darken_their_side_only(portrait):
     person, folds = portrait.layers.person, portrait.layers.folds
     movements = still_motion(1).movements[0]
     assert shade(person, movements=movements, maps=folds) is person

@@ -1,4 +1,4 @@
-"""Five people x seven emotions x {micro, macro}, looked at by a detector and a mesh that know nothing of the truth."""
+"""Detector and face mesh on rendered clips: five people, seven emotions, micro and macro."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def performance(kind: str, emotion: str) -> Performance:
 
 
 def in_face_axes(points: np.ndarray) -> np.ndarray:
-    """(F, 468, 2) mm of (F, 468, 3) pixels: what the head does is taken out."""
+    """(F, 468, 3) pixels -> (F, 468, 2) mm without head motion."""
     return np.stack([face_frame(frame).to_mm(frame[:, :2]) for frame in points])
 
 
 def event_course(points_mm: np.ndarray, *, direction: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """(F,) mm: how far the points have gone along the true movement at the apex."""
+    """Displacement (F,) in mm along the true movement at the apex."""
     moved = points_mm - points_mm[before].mean(0)
     return moved.reshape(len(moved), -1) @ direction / np.sqrt(NUM_POINTS)
 
 
 @pytest.mark.slow
-def test_faces_are_found_and_move_as_the_truth_says(labelled_stills):
+def test_faces_are_detected_and_move_as_in_the_truth(labelled_stills):
     settings = RunSettings(count=1, seed=1, stills=str(labelled_stills), augment=False)
     maker = create_maker(settings, models=fetch_face_models())
     rng = np.random.default_rng(5)

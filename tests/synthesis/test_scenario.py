@@ -14,12 +14,13 @@ from microemo.data.emotion_words import (
     read_goemotions,
     strength_of,
 )
-from microemo.synthesis.script import explanation
+from microemo.processing.emotion_parsing import parse_emotions
+from microemo.processing.evidence import Evidence
+from microemo.processing.evidence_text import UNIT_DESCRIPTIONS
 from microemo.synthesis.script.casting import Sources
+from microemo.synthesis.script.explanation import micro_expression_relation, reasons
 from microemo.synthesis.script.scenario import CLIP_SECONDS, ClipId, ClipSettings, draw_scenario
 from microemo.synthesis.script.truth import ClipTruth, FaceEvent
-
-MOVEMENTS = set(explanation.MOVEMENTS.values())
 
 
 def draw(index: int, *, settings: ClipSettings | None = None, seed: int = 5):
@@ -32,7 +33,7 @@ def scenarios(humming):
     return [draw(index) for index in range(60)]
 
 
-def test_truth_survives_json(scenarios):
+def test_truth_json_round_trip(scenarios):
     for scenario in scenarios:
         line = scenario.truth.to_json()
         assert "\n" not in line
@@ -43,7 +44,7 @@ def test_truth_survives_json(scenarios):
         assert again.utterances == scenario.truth.utterances
 
 
-def test_the_same_seed_draws_the_same_and_another_does_not(humming):
+def test_scenario_depends_on_the_seed_only(humming):
     assert draw(7).truth.to_json() == draw(7).truth.to_json()
     assert draw(7).truth.to_json() != draw(8).truth.to_json()
     assert draw(7).truth.to_json() != draw(7, seed=6).truth.to_json()
@@ -62,7 +63,7 @@ def test_clips_are_within_the_limits(scenarios):
         assert (np.diff(truth.frame_times) > 0).all() and truth.frame_times[-1] < truth.duration_seconds
 
 
-def test_micro_expressions_are_brief_seen_and_in_half_of_the_utterances(scenarios):
+def test_micro_expressions_are_short_visible_and_in_half_of_the_utterances(scenarios):
     micros, spoken = [], 0
     for scenario in scenarios:
         truth = scenario.truth
@@ -80,8 +81,8 @@ def test_micro_expressions_are_brief_seen_and_in_half_of_the_utterances(scenario
     assert {event.emotion for event in micros} == set(EMOTIONS)
 
 
-def test_units_are_silent_without_cause(scenarios):
-    """Outside all events only speech (25, 26) and blinks (43) move."""
+def test_action_units_are_zero_outside_of_events(scenarios):
+    """Except for units of speech (25, 26) and blinks (43)."""
     quiet = [
         index for label, index in zip(LABELS, range(len(LABELS)), strict=True) if label not in ("AU25", "AU26", "AU43")
     ]
@@ -93,7 +94,7 @@ def test_units_are_silent_without_cause(scenarios):
         assert scenario.truth.action_units[free][:, quiet].max(initial=0) == 0
 
 
-def test_no_blink_hides_a_micro_expression(scenarios):
+def test_no_blink_during_micro_expressions(scenarios):
     for scenario in scenarios:
         lids = scenario.truth.action_units[:, UNIT_INDEX[43]]
         for event in scenario.truth.events:
@@ -102,35 +103,44 @@ def test_no_blink_hides_a_micro_expression(scenarios):
                 assert lids[(times > event.onset_seconds) & (times < event.offset_seconds)].max(initial=0) == 0
 
 
-def test_explanations_name_only_what_is_there(scenarios):
+def test_explanations_match_the_truth(scenarios):
     for scenario in scenarios:
         truth = scenario.truth
         for utterance in truth.utterances:
-            text = utterance.feeling.explanation
-            first, second = text.split("\n")
-            assert first == f"Emotions: {', '.join(utterance.feeling.labels)}."
-            assert second.startswith("Reason: ")
+            parsed = parse_emotions(utterance.feeling.explanation)
+            assert parsed.is_parsed and parsed.labels == utterance.feeling.labels
             start, end = utterance.utterance.start_seconds, utterance.utterance.end_seconds
             near = [e for e in truth.events if e.onset_seconds < end and e.offset_seconds > start - 0.2]
-            allowed = {explanation.MOVEMENTS[unit] for event in near for unit in event.units}
-            said = {movement for movement in MOVEMENTS if movement in second.lower()}
-            if not any(event.emotion == "contempt" for event in near):  # told as "a corner of the mouth"
-                assert said <= allowed
-            for quote in re.findall(r'"([^"]+)"', second):
-                assert quote.rstrip(".") in utterance.utterance.text
-            assert utterance.on_screen or not said
+            allowed = {UNIT_DESCRIPTIONS[unit] for event in near for unit in event.units}
+            mentioned = {looks for looks in UNIT_DESCRIPTIONS.values() if looks in parsed.description}
+            assert mentioned <= allowed and (utterance.on_screen or not mentioned)
+            for event in near:
+                if event.kind == "micro":
+                    assert f"{event.apex_seconds:.1f} s" in parsed.description and event.emotion in parsed.description
+            assert ("not seen" in parsed.description or "No face" in parsed.description) == (not utterance.on_screen)
             assert len(set(utterance.feeling.labels)) == len(utterance.feeling.labels)
             assert -1 <= utterance.feeling.valence <= 1 and -1 <= utterance.feeling.arousal <= 1
+        assert parse_emotions(truth.feeling.explanation).labels == truth.feeling.labels
 
 
-def test_masking_and_agreeing_both_happen(scenarios):
-    leaks = agrees = 0
-    for scenario in scenarios:
-        for utterance in scenario.truth.utterances:
-            reason = utterance.feeling.explanation
-            leaks += any(form.strip() in reason for form in explanation.LEAKS)
-            agrees += any(form.strip() in reason for form in explanation.AGREES if form)
-    assert leaks >= 5 and agrees >= 3
+def test_micro_expressions_agree_and_conflict(scenarios):
+    texts = [each.feeling.explanation for scenario in scenarios for each in scenario.truth.utterances]
+    conflicts = sum(bool(re.search(r"disagree|contradicts|does not fit", text)) for text in texts)
+    agreements = sum(bool(re.search(r"the \w+ agree|The face fits", text, re.IGNORECASE)) for text in texts)
+    assert conflicts >= 2 and agreements >= 3
+
+
+def test_relation_is_between_a_lone_micro_expression_and_an_emotional_stream():
+    span = (0.0, 2.0)
+    micro = Evidence("micro_expression", "fear", 0.9, 1.1, apex_seconds=1.0)
+    voice, words = Evidence("voice", "neutral", *span), Evidence("words", "fear", *span)
+    assert micro_expression_relation([micro, voice, words]) == (micro, words)
+    assert micro_expression_relation([micro, voice]) is None
+    assert micro_expression_relation([Evidence("face", "happiness", *span), micro, words]) is None
+    text = " ".join(reasons([micro, Evidence("voice", "happiness", *span)], span=span, rng=np.random.default_rng(0)))
+    assert re.search(
+        r"[Tt]he face and the voice disagree|face contradicts the voice|face does not fit the voice", text
+    )
 
 
 def test_lexicon_is_complete():
@@ -144,7 +154,7 @@ def test_lexicon_is_complete():
     assert [strength_of(value) for value in (0.1, 0.5, 0.9)] == ["weak", "medium", "strong"]
 
 
-def test_goemotions_are_read_by_family(tmp_path):
+def test_read_goemotions_groups_by_closed_label(tmp_path):
     (tmp_path / "labels.txt").write_text("anger\njoy\nlove\nneutral\n", encoding="utf-8")
     (tmp_path / "train.tsv").write_text(
         'I love my little garden\t1,2\tid1\nThis is "quite" bad, stop it\t0\tid2\nmixed words are not used\t0,1\tid3\n'
@@ -170,7 +180,7 @@ def test_goemotions_are_read_by_family(tmp_path):
         ({"intensity": 0.0}, "intensity"),
     ],
 )
-def test_events_check_themselves(change, named):
+def test_invalid_events_are_refused(change, named):
     good = {"kind": "micro", "emotion": "fear", "units": ("AU1",), "onset_seconds": 1.0, "apex_seconds": 1.1,
             "offset_seconds": 1.3, "intensity": 0.5}  # fmt: skip
     with pytest.raises(ValueError, match=named):

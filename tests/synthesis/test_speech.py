@@ -27,7 +27,7 @@ needs_espeak = pytest.mark.skipif(not espeak_is_here(), reason="espeak-ng is not
 
 
 @needs_espeak
-def test_the_same_words_sound_the_same_and_phonemes_are_in_time():
+def test_speech_is_reproducible_with_ordered_phonemes():
     first, second = (speak("Mama is fine.", voice="en-us+f3") for _ in range(2))
     np.testing.assert_array_equal(first.waveform, second.waveform)
     assert first.phonemes == second.phonemes
@@ -37,7 +37,7 @@ def test_the_same_words_sound_the_same_and_phonemes_are_in_time():
 
 
 @needs_espeak
-def test_every_voice_speaks():
+def test_every_voice_can_be_synthesized():
     for voice in VOICES["female"] + VOICES["male"]:
         assert len(speak("yes", voice=voice).waveform) > 1000
 
@@ -60,7 +60,7 @@ def test_anger_is_louder_and_faster_than_sadness():
     assert np.std(angry.waveform) > 1.5 * np.std(sad.waveform)
 
 
-def test_missing_espeak_is_named(monkeypatch):
+def test_missing_espeak_error_names_the_package(monkeypatch):
     failed = subprocess.CompletedProcess([], EXIT_NO_LIBRARY, b"", b"")
     monkeypatch.setattr(espeak.subprocess, "run", lambda *args, **options: failed)
     with pytest.raises(OSError, match="espeak-ng, which is not installed"):
@@ -87,7 +87,7 @@ def test_lips_follow_the_phonemes():
     assert press[1] > 0.5 and press[3] > 0.5 and press[2] < 0.2
 
 
-def test_lips_follow_loudness_where_no_phonemes_are_known():
+def test_lips_follow_loudness_without_phonemes():
     waveform = np.concatenate([tone(0.5), np.zeros(SAMPLING_RATE // 2, np.float32), tone(0.5)])
     jaw = mouth_movements(Speech(waveform, ""), times=np.array([0.25, 0.7, 1.2]), start_seconds=0.0)[
         :, UNIT_INDEX[26], 0
@@ -98,7 +98,7 @@ def test_lips_follow_loudness_where_no_phonemes_are_known():
 @pytest.mark.parametrize(
     ("phoneme", "field"), [("u:", "round"), ("oU", "round"), ("i:", "wide"), ("p", "press"), ("a#", "jaw")]
 )
-def test_phonemes_have_their_looks(phoneme, field):
+def test_mouth_shapes_of_phonemes(phoneme, field):
     assert getattr(mouth_shape(phoneme), field) >= 0.8
 
 
@@ -117,7 +117,7 @@ def test_level_and_room():
         sound_scene.in_room(tone(0.1), reverberation_seconds=0.1, noise="street", noise_ratio_db=20.0, rng=rng)
 
 
-def test_recordings_tell_words_from_codes(tmp_path):
+def test_recordings_with_codes_have_no_text(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     for name in ("a.flac", "b.flac"):
         soundfile.write(tmp_path / name, tone(0.4), SAMPLING_RATE)

@@ -135,6 +135,18 @@ def test_retrained_language_part_replaces_the_old_one(workshop, stages, released
     assert changed == {"streams.safetensors", "heads.safetensors", LORA_FILE}, "the face part is unchanged"
 
 
+def test_stage_that_continues_the_released_lora_follows_the_earlier_ones(workshop, stages, released, tmp_path):
+    """The released LoRA's file is rounded; that rounding is allowed, and the stages before stay in the record."""
+    model = {"path": str(stages.assemble(released))}
+    lora = {**LORA, "continues": str(released / LORA_FILE)}
+    declared = {"declare": ["emotion_head", "explanations"]}
+    run = _train(workshop, tmp_path / "more", declared=declared, model=model, lora=lora, parts=("emotion_head",))
+    out = release(run, out=_copy(released, tmp_path / "mini"))
+    recorded = json.loads((out / RECORD).read_text())["stages"]
+    assert [stage["name"] for stage in recorded] == ["face_dynamics", "words", "evidence", "more"]
+    assert (out / LORA_FILE).read_bytes() != (released / LORA_FILE).read_bytes()
+
+
 def test_face_stage_leaves_the_language_part_unchanged(workshop, stages, released, tmp_path):
     model = {"path": str(stages.assemble(released)), "objective": "face"}
     settings = {"parts": ("micro_dynamics", "face_head"), "data": {"person": "largest"}}

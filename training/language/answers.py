@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -44,28 +45,30 @@ def utterance_answer(
 def clip_answer(evidence: Sequence[Sequence[Evidence]], *, offset: float, rng: np.random.Generator) -> str:
     """The target answer about a clip: labels of its mean judgement, and its most relevant evidence in time order."""
     if len(evidence) == 1:
-        (own,) = evidence
+        (findings,) = evidence
         span = (
-            min((found.start_seconds for found in own), default=0.0),
-            max((found.end_seconds for found in own), default=0.0),
+            min((finding.start_seconds for finding in findings), default=0.0),
+            max((finding.end_seconds for finding in findings), default=0.0),
         )
-        return utterance_answer(own, span=span, offset=offset, rng=rng)
-    judgements = [co_judge(own) for own in evidence]
+        return utterance_answer(findings, span=span, offset=offset, rng=rng)
+    judgements = [co_judge(findings) for findings in evidence]
     families = np.mean([judgement.families for judgement in judgements], axis=0)
-    together = Judgement(families, {}, None)
-    pairs = [(found, judgement) for own, judgement in zip(evidence, judgements, strict=True) for found in own]
-    telling = sorted(pairs, key=lambda pair: -_telling(*pair))[:MAX_SENTENCES]
-    shown = list(dict.fromkeys(found for found, _ in telling))
-    shown.sort(key=lambda found: found.start_seconds)
-    sentences = [evidence_sentence(found, offset=offset, form=int(rng.integers(6))) for found in shown]
-    labels = open_labels(together, [found for own in evidence for found in own], rng=rng)
+    clip_judgement = Judgement(families, {}, None)
+    pairs = [
+        (finding, judgement) for findings, judgement in zip(evidence, judgements, strict=True) for finding in findings
+    ]
+    most_relevant = sorted(pairs, key=lambda pair: -_relevance(*pair))[:MAX_SENTENCES]
+    selected = list(dict.fromkeys(finding for finding, _ in most_relevant))
+    selected.sort(key=lambda finding: finding.start_seconds)
+    sentences = [evidence_sentence(finding, offset=offset, form=int(rng.integers(6))) for finding in selected]
+    labels = open_labels(clip_judgement, [finding for findings in evidence for finding in findings], rng=rng)
     return format_emotions(labels, " ".join(dict.fromkeys(sentences)))
 
 
-def _telling(found: Evidence, judgement: Judgement) -> float:
+def _relevance(finding: Evidence, judgement: Judgement) -> float:
     """Relevance of a piece of evidence: its certainty, higher for emotions that are probable and not neutral."""
-    family = family_of(found.label) if found.label else None
-    certainty = 0.5 if found.certainty is None else found.certainty
+    family = family_of(finding.label) if finding.label else None
+    certainty = 0.5 if finding.certainty is None else finding.certainty
     return certainty * (0.5 if family in (None, NEUTRAL) else 1 + judgement.probability(family))
 
 
@@ -79,34 +82,31 @@ def _reasons(
 ) -> list[str]:
     """Sentences on the evidence of each stream, then on agreement or conflict between streams."""
     by_kind: dict[str, list[Evidence]] = {}
-    for found in evidence:
-        by_kind.setdefault("face" if found.kind in ("micro_expression", "scene") else found.kind, []).append(found)
+    for finding in evidence:
+        stream = "face" if finding.kind in ("micro_expression", "scene") else finding.kind
+        by_kind.setdefault(stream, []).append(finding)
     streams = [stream for stream in ("face", "voice", "words") if stream in by_kind]
     if rng.random() < 0.3:
         rng.shuffle(streams)
-    told: list[str] = []
+    sentences: list[str] = []
     for stream in streams:
         findings = by_kind[stream]
-        lasting = [found for found in findings if found.kind != "micro_expression"]
-        micro = [found for found in findings if found.kind == "micro_expression"]
-        chosen = [*lasting[: 2 if stream == "face" else 1], *micro[:1]]
-        told += [evidence_sentence(found, offset=offset, span=span, form=int(rng.integers(6))) for found in chosen]
-    told = told[:MAX_SENTENCES]
+        macro = [finding for finding in findings if finding.kind != "micro_expression"]
+        micro = [finding for finding in findings if finding.kind == "micro_expression"]
+        for finding in [*macro[: 2 if stream == "face" else 1], *micro[:1]]:
+            sentences.append(evidence_sentence(finding, offset=offset, span=span, form=int(rng.integers(6))))
+    sentences = sentences[:MAX_SENTENCES]
     if judgement.conflict is not None:
         first, second = (judgement.leading[stream] for stream in judgement.conflict)
-        told = [*told[: MAX_SENTENCES - 1], relation_sentence(first, second, agree=False, form=int(rng.integers(6)))]
-    elif rng.random() < AGREEMENT_SHARE and len(told) < MAX_SENTENCES:
-        families = {stream: family_of(found.label) for stream, found in judgement.leading.items()}
-        agreeing = [
-            (first, second)
-            for place, first in enumerate(families)
-            for second in list(families)[place + 1 :]
-            if families[first] == families[second]
-        ]
+        conflict = relation_sentence(first, second, agree=False, form=int(rng.integers(6)))
+        sentences = [*sentences[: MAX_SENTENCES - 1], conflict]
+    elif rng.random() < AGREEMENT_SHARE and len(sentences) < MAX_SENTENCES:
+        families = {stream: family_of(finding.label) for stream, finding in judgement.leading.items()}
+        agreeing = [pair for pair in combinations(families, 2) if families[pair[0]] == families[pair[1]]]
         if agreeing:
             first, second = (judgement.leading[stream] for stream in agreeing[int(rng.integers(len(agreeing)))])
-            told.append(relation_sentence(first, second, agree=True, form=int(rng.integers(6))))
-    return told or ["Nothing is seen or heard that tells an emotion."]
+            sentences.append(relation_sentence(first, second, agree=True, form=int(rng.integers(6))))
+    return sentences or ["Nothing is seen or heard that tells an emotion."]
 
 
 def _words(
@@ -114,18 +114,18 @@ def _words(
 ) -> Sequence[str]:
     """Words of a family: adjectives of the emotions found in the text, and lexicon words of matching strength."""
     named = [
-        GOEMOTIONS_ADJECTIVES[found.label]
-        for found in evidence
-        if found.kind == "words" and found.label in GOEMOTIONS_ADJECTIVES and family_of(found.label) == family
+        GOEMOTIONS_ADJECTIVES[finding.label]
+        for finding in evidence
+        if finding.kind == "words" and finding.label in GOEMOTIONS_ADJECTIVES and family_of(finding.label) == family
     ]
-    own = [each for each in named if family_of(each) == family]
+    in_family = [adjective for adjective in named if family_of(adjective) == family]
     if family not in LEXICON_CLASS:
-        return (own or [GOEMOTIONS_ADJECTIVES[MAIN_EMOTION[family]]])[:count]
+        return (in_family or [GOEMOTIONS_ADJECTIVES[MAIN_EMOTION[family]]])[:count]
     # The lexicon's strong words for neutral, such as "impassive", do not fit a confident neutral judgement.
     strength = "medium" if family == NEUTRAL else strength_of(judgement.probability(family))
     lexicon = load_lexicon()[LEXICON_CLASS[family]].labels[strength]
     drawn = [str(word) for word in rng.permutation([word for word in lexicon if family_of(word) == family])]
     if family == NEUTRAL:
         return ("neutral", *[word for word in drawn if word != "neutral"])[:count]
-    mixed = [*own[:1], *drawn] if rng.random() < 0.5 else [*drawn[:1], *own, *drawn[1:]]
+    mixed = [*in_family[:1], *drawn] if rng.random() < 0.5 else [*drawn[:1], *in_family, *drawn[1:]]
     return list(dict.fromkeys(mixed))[:count]

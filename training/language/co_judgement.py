@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -74,9 +75,9 @@ class Judgement:
             else (lexicon[LEXICON_CLASS[family]].valence, lexicon[LEXICON_CLASS[family]].arousal)
             for family in FAMILIES
         ]
-        told = self.families - self.families.min()
-        told[FAMILY_NUMBER[NEUTRAL]] += 1 - told.sum()
-        valence, arousal = (told[:, None] * np.array(affect)).sum(0).tolist()
+        masses = self.families - self.families.min()
+        masses[FAMILY_NUMBER[NEUTRAL]] += 1 - masses.sum()
+        valence, arousal = (masses[:, None] * np.array(affect)).sum(0).tolist()
         return valence, arousal
 
 
@@ -89,17 +90,17 @@ def family_of(label: str) -> str | None:
 def co_judge(evidence: Iterable[Evidence]) -> Judgement:
     """Judges the evidence of one utterance; without evidence the judgement is neutral."""
     by_stream: dict[str, list[Evidence]] = {stream: [] for stream in STREAMS}
-    for found in evidence:
-        stream: str = "face" if found.kind == "micro_expression" else found.kind
-        if stream in by_stream and found.label:
-            by_stream[stream].append(found)
+    for finding in evidence:
+        stream: str = "face" if finding.kind == "micro_expression" else finding.kind
+        if stream in by_stream and finding.label:
+            by_stream[stream].append(finding)
     pooled = np.zeros(len(FAMILIES))
     leading: dict[str, Evidence] = {}
     for name, findings in by_stream.items():
         if findings:
-            pooled += STREAM_WEIGHTS[name] * np.log(_opinion(findings, stream=name))
-            lasting = [found for found in findings if found.kind != "micro_expression"]
-            leading[name] = max(lasting or findings, key=lambda found: found.certainty or 0.0)
+            pooled += STREAM_WEIGHTS[name] * np.log(_stream_distribution(findings, stream=name))
+            macro = [finding for finding in findings if finding.kind != "micro_expression"]
+            leading[name] = max(macro or findings, key=lambda finding: finding.certainty or 0.0)
     if not leading:
         pooled[FAMILY_NUMBER[NEUTRAL]] = 3.0
     masses = np.exp(pooled - pooled.max())
@@ -112,11 +113,11 @@ def emotion_targets(judgement: Judgement, evidence: Sequence[Evidence], *, names
     A family's probability is assigned to those of its emotions that words or voice name, else to its main emotion.
     """
     named: dict[str, dict[str, float]] = {}
-    for found in evidence:
-        family = family_of(found.label) if found.kind in ("words", "voice") else None
-        if family is not None and found.label in names:
+    for finding in evidence:
+        family = family_of(finding.label) if finding.kind in ("words", "voice") else None
+        if family is not None and finding.label in names:
             labels = named.setdefault(family, {})
-            labels[found.label] = max(labels.get(found.label, 0.0), found.certainty or 0.0)
+            labels[finding.label] = max(labels.get(finding.label, 0.0), finding.certainty or 0.0)
     targets = np.zeros(len(names), np.float32)
     for family in FAMILIES:
         probability = judgement.probability(family)
@@ -128,11 +129,11 @@ def emotion_targets(judgement: Judgement, evidence: Sequence[Evidence], *, names
         for label, certainty in labels.items():
             if label in names:
                 targets[names.index(label)] = probability * certainty / strongest
-    for found in evidence:
-        family = family_of(found.label) if found.kind == "micro_expression" and found.label else None
+    for finding in evidence:
+        family = family_of(finding.label) if finding.kind == "micro_expression" and finding.label else None
         if family is not None:
             column = names.index(MAIN_EMOTION.get(family, family))
-            targets[column] = max(targets[column], MICRO_SHARE * (found.certainty or 0.0))
+            targets[column] = max(targets[column], MICRO_SHARE * (finding.certainty or 0.0))
     return targets.clip(0, 1)
 
 
@@ -142,15 +143,15 @@ def sentiment(families: Iterable[str]) -> int:
     return (balance > 0) - (balance < 0)
 
 
-def _opinion(findings: Sequence[Evidence], *, stream: str) -> np.ndarray:
+def _stream_distribution(findings: Sequence[Evidence], *, stream: str) -> np.ndarray:
     """Distribution (10,) of a stream over the families, strictly positive."""
     masses = np.zeros(len(FAMILIES))
-    for found in findings:
-        family = family_of(found.label)
+    for finding in findings:
+        family = family_of(finding.label)
         if family is None:
             continue
-        share = MICRO_MASS if found.kind == "micro_expression" else 1.0
-        masses[FAMILY_NUMBER[family]] += share * (0.5 if found.certainty is None else found.certainty)
+        weight = MICRO_MASS if finding.kind == "micro_expression" else 1.0
+        masses[FAMILY_NUMBER[family]] += weight * (0.5 if finding.certainty is None else finding.certainty)
     if masses.sum() < 1:  # the remainder is mostly neutral for a face that was observed, less so for other streams
         masses[FAMILY_NUMBER[NEUTRAL]] += (1 - masses.sum()) * (0.6 if stream == "face" else 0.3)
     masses /= max(masses.sum(), 1.0)
@@ -162,15 +163,14 @@ def _opinion(findings: Sequence[Evidence], *, stream: str) -> np.ndarray:
 
 def _conflict(leading: Mapping[str, Evidence]) -> tuple[str, str] | None:
     """The two most certain streams whose families have opposite valence; None if there are none."""
-    sure = {
+    certain = {
         stream: family
-        for stream, found in leading.items()
-        if (found.certainty or 0.0) >= CONFLICT_CERTAINTY and (family := family_of(found.label)) is not None
+        for stream, finding in leading.items()
+        if (finding.certainty or 0.0) >= CONFLICT_CERTAINTY and (family := family_of(finding.label)) is not None
     }
     pairs = [
         (first, second)
-        for place, first in enumerate(sure)
-        for second in list(sure)[place + 1 :]
-        if sure[first] != sure[second] and sentiment([sure[first]]) * sentiment([sure[second]]) < 0
+        for first, second in combinations(certain, 2)
+        if sentiment([certain[first]]) * sentiment([certain[second]]) < 0
     ]
-    return max(pairs, key=lambda pair: sum(leading[each].certainty or 0.0 for each in pair), default=None)
+    return max(pairs, key=lambda pair: sum(leading[stream].certainty or 0.0 for stream in pair), default=None)

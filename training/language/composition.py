@@ -72,29 +72,29 @@ class Composer:
         self.expression_labels, self.voice_labels, self.word_labels = expression_labels, voice_labels, word_labels
         self._faces_of = _by_family([expression_labels[int(face.expressions.argmax())] for face in faces])
         self._voices_of = _by_family([voice_labels[int(voice.probabilities.argmax())] for voice in voices])
-        self._words_of = _by_family([word_labels[int(each.probabilities.argmax())] for each in words])
+        self._words_of = _by_family([word_labels[int(text.probabilities.argmax())] for text in words])
 
     def compose(self, rng: np.random.Generator) -> ComposedClip:
         """Composes one dialogue."""
         count = int(rng.choice(UTTERANCE_COUNTS, p=UTTERANCE_SHARES))
-        is_seen, is_heard, is_said = (bool(rng.random() < share) for share in (SEEN, HEARD, SAID))
-        if not (is_seen or is_heard or is_said):
-            is_said = True
+        has_face, has_voice, has_words = (bool(rng.random() < share) for share in (SEEN, HEARD, SAID))
+        if not (has_face or has_voice or has_words):
+            has_words = True
         names = rng.permutation(NAMES)[: 1 if rng.random() < 0.5 else 2]
         has_names, clock = rng.random() < 0.7, float(rng.uniform(0, 2))
         utterances, evidence, voices = [], [], []
         for _ in range(count):
             family = str(rng.choice(["neutral", *FAMILIES]))  # neutral twice as often
-            text, said = self._draw_words(family, rng=rng) if is_said else ("", None)
+            text, emotions = self._draw_words(family, rng=rng) if has_words else ("", None)
             seconds = float(rng.uniform(*SECONDS_A_WORD)) * max(len(text.split()), 4)
             span = (round(clock, 2), round(clock + min(max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS), 2))
-            face = self._draw_face(family, span, rng=rng) if is_seen else []
-            voice = self._draw_voice(family, rng=rng) if is_heard else None
-            heard = [] if voice is None else self._voice_evidence(voice, span)
-            words = [] if said is None else words_evidence(said, span, labels=self.word_labels)
+            face = self._draw_face(family, span, rng=rng) if has_face else []
+            voice = self._draw_voice(family, rng=rng) if has_voice else None
+            voice_findings = [] if voice is None else self._voice_evidence(voice, span)
+            words = [] if emotions is None else words_evidence(emotions, span, labels=self.word_labels)
             speaker = str(names[int(rng.integers(len(names)))]) if has_names else None
             utterances.append(Utterance(*span, text=text, speaker=speaker))
-            evidence.append((*face, *heard, *words))
+            evidence.append((*face, *voice_findings, *words))
             voices.append(voice)
             clock = span[1] + float(rng.uniform(*PAUSE_SECONDS))
         clip = Clip("composed", 0.0, round(clock, 2), tuple(utterances))
@@ -109,12 +109,12 @@ class Composer:
 
     def _voice_evidence(self, voice: VoiceSource, span: tuple[float, float]) -> list[Evidence]:
         order: Sequence[int] = np.argsort(-voice.probabilities, kind="stable")[:2].tolist()
-        found = [
+        findings = [
             Evidence("voice", self.voice_labels[column], *span, certainty=round(float(voice.probabilities[column]), 3))
-            for place, column in enumerate(order)
-            if place == 0 or voice.probabilities[column] >= MIN_PROBABILITY
+            for rank, column in enumerate(order)
+            if rank == 0 or voice.probabilities[column] >= MIN_PROBABILITY
         ]
-        first = found[0]
+        first = findings[0]
         return [
             Evidence(
                 "voice",
@@ -124,20 +124,20 @@ class Composer:
                 signs=voice.manner,
                 pitch_semitones=voice.pitch_semitones,
             ),
-            *found[1:],
+            *findings[1:],
         ]
 
     def _draw_face(self, family: str, span: tuple[float, float], *, rng: np.random.Generator) -> list[Evidence]:
         if rng.random() < 0.05:
             return [Evidence("scene", NO_FACE, *span)]
         face = self.faces[_draw(self._faces_of, family, rng=rng)]
-        found = self._expression_evidence(face, span, rng=rng)
+        findings = self._expression_evidence(face, span, rng=rng)
         if span[1] - span[0] >= 1.0 and rng.random() < MICRO_SHARE:
-            found.append(self._micro_evidence(span, rng=rng))
+            findings.append(self._micro_evidence(span, rng=rng))
         if span[1] - span[0] >= 2.0 and rng.random() < 0.05:
             start = float(rng.uniform(span[0], span[1] - 1.0))
-            found.append(Evidence("scene", NO_FACE, round(start, 2), round(start + 0.9, 2)))
-        return found
+            findings.append(Evidence("scene", NO_FACE, round(start, 2), round(start + 0.9, 2)))
+        return findings
 
     def _expression_evidence(
         self, face: FaceSource, span: tuple[float, float], *, rng: np.random.Generator
@@ -150,16 +150,16 @@ class Composer:
                 Evidence(
                     "face", self.expression_labels[column], *span, certainty=round(float(face.expressions[column]), 3)
                 )
-                for place, column in enumerate(order)
-                if place == 0 or face.expressions[column] >= MIN_PROBABILITY
+                for rank, column in enumerate(order)
+                if rank == 0 or face.expressions[column] >= MIN_PROBABILITY
             ]
         times = span
         if span[1] - span[0] >= 1.2 and rng.random() >= WHOLE_UTTERANCE:
             cut = float(rng.uniform(span[0] + 0.5, span[1] - 0.5))
             times = (cut, span[1]) if rng.random() < 0.5 else (span[0], cut)
-        wanted = {f"AU{number}" for number in SIGNS_OF_EXPRESSION.get(label, ())}
+        expected = {f"AU{number}" for number in SIGNS_OF_EXPRESSION.get(label, ())}
         strong = sorted(
-            ((value, unit) for unit, value in face.units.items() if unit in wanted and value >= MIN_UNIT_INTENSITY),
+            ((value, unit) for unit, value in face.units.items() if unit in expected and value >= MIN_UNIT_INTENSITY),
             reverse=True,
         )
         signs = tuple(unit for _, unit in strong[:MAX_SIGNS])
@@ -187,13 +187,12 @@ def _by_family(labels: Sequence[str]) -> dict[str, np.ndarray]:
     return {family: np.flatnonzero(families == family) for family in np.unique(families).tolist()}
 
 
-def _draw(places: dict[str, np.ndarray], family: str, *, rng: np.random.Generator) -> int:
+def _draw(sources: dict[str, np.ndarray], family: str, *, rng: np.random.Generator) -> int:
     """Draws a source: of the family with probability `AGREEING`, else a neutral one or one of any family."""
     chance = rng.random()
     if chance >= AGREEING:
-        family = "neutral" if chance < AGREEING + NEUTRAL_STREAMS else str(rng.choice(sorted(places)))
-    if family not in places:  # faces and voices have no label for affection: use joy or neutral
+        family = "neutral" if chance < AGREEING + NEUTRAL_STREAMS else str(rng.choice(sorted(sources)))
+    if family not in sources:  # faces and voices have no label for affection: use joy or neutral
         family = "joy" if family == "affection" and rng.random() < 0.5 else "neutral"
-    known = places.get(family)
-    chosen = known if known is not None else next(iter(places.values()))
-    return int(chosen[int(rng.integers(len(chosen)))])
+    candidates = sources[family] if family in sources else next(iter(sources.values()))
+    return int(candidates[int(rng.integers(len(candidates)))])

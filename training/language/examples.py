@@ -85,29 +85,33 @@ def evidence_example(
     Args:
         shows_evidence: False leaves the evidence out of the prompt, so that only the soft tokens carry it.
     """
-    shown = replace(
+    with_placeholders = replace(
         clip,
         frames=None if video is None else PIXEL,
         frame_times=None if video is None else np.zeros(1),
         waveform=None if audio is None else SAMPLE,
     )
-    written = evidence if shows_evidence else None
-    prefix = processor.prompt_inputs(shown, evidence=written)["input_ids"][0]
+    prompt_evidence = evidence if shows_evidence else None
+    prefix = processor.prompt_inputs(with_placeholders, evidence=prompt_evidence)["input_ids"][0]
     index = int(rng.integers(len(clip.utterances) + 1))
-    question = processor.default_questions(processor.fit_clip(shown, evidence=written))[index]
+    question = processor.default_questions(processor.fit_clip(with_placeholders, evidence=prompt_evidence))[index]
     if index == 0:
         answer = clip_answer(evidence, offset=clip.start_seconds, rng=rng)
     else:
         utterance = clip.utterances[index - 1]
         span = utterance.start_seconds, utterance.end_seconds
         answer = utterance_answer(evidence[index - 1], span=span, offset=clip.start_seconds, rng=rng)
-    asked = processor.question_inputs([question])["input_ids"][0]
-    told = processor.tokenizer(f"{answer}<|im_end|>", add_special_tokens=False, return_tensors="pt")["input_ids"][0]
-    ids = torch.cat([prefix, asked, told])
-    labels = torch.cat([torch.full_like(ids[: -len(told)], IGNORE_INDEX), told])
-    judged = [co_judge(own) for own in evidence]
-    emotions = [emotion_targets(entry, own, names=names) for entry, own in zip(judged, evidence, strict=True)]
-    affect = [entry.valence_arousal for entry in judged]
+    question_ids = processor.question_inputs([question])["input_ids"][0]
+    encoded = processor.tokenizer(f"{answer}<|im_end|>", add_special_tokens=False, return_tensors="pt")
+    answer_ids = encoded["input_ids"][0]
+    ids = torch.cat([prefix, question_ids, answer_ids])
+    labels = torch.cat([torch.full_like(ids[: -len(answer_ids)], IGNORE_INDEX), answer_ids])
+    judgements = [co_judge(findings) for findings in evidence]
+    emotions = [
+        emotion_targets(judgement, findings, names=names)
+        for judgement, findings in zip(judgements, evidence, strict=True)
+    ]
+    affect = [judgement.valence_arousal for judgement in judgements]
     return LanguageExample(
         ids,
         labels,

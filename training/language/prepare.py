@@ -9,7 +9,7 @@ without a declared licence and the validation people are not used.
 from __future__ import annotations
 
 import argparse
-import pickle
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,9 @@ from microemo.data.labelled_segments import read_segments
 from microemo.data.reader_registry import read_examples
 from microemo.data.readers.public_corpora import VOICE_CORPORA
 from microemo.data.voice_recordings import read_acted
+from microemo.inference.array_json import from_plain, to_plain
 from microemo.inference.model_loading import load_model
+from microemo.inference.report.export import write_atomically
 from microemo.processing.clip import Clip, Utterance, prompt_words
 from microemo.processing.clip_reading import ClipReader
 from microemo.processing.evidence import words_evidence
@@ -40,6 +42,7 @@ from microemo.training.language.examples import (
 )
 from microemo.training.language.sources import (
     ClipSource,
+    FaceSource,
     VoiceSource,
     clip_source,
     face_sources,
@@ -95,10 +98,11 @@ def prepare(
     )
     names = tuple(model.config.emotion_id2label.values())
 
-    def kept(name: str, make: Callable[[], Iterable[Source]]) -> list[Source]:
-        return _kept(cache / f"{name}.pkl", make)
+    def cached(kind: type[Source], name: str, make: Callable[[], Iterable[Source]]) -> list[Source]:
+        return cached_sources(cache / f"{name}.json", make, kind=kind)
 
-    faces = kept(
+    faces = cached(
+        FaceSource,
         "faces",
         lambda: face_sources(
             data / "stills",
@@ -108,9 +112,15 @@ def prepare(
             most=amounts.photographs,
         ),
     )
-    voices = kept("voices", lambda: _voices(data, model=model, processor=processor, most=amounts.recordings))
-    filmed = kept("clips", lambda: _filmed(data / "faces_in_motion", reader=reader, model=model, processor=processor))
-    words = kept("words", lambda: _words(data, model=model, processor=processor, most=amounts.comments))
+    voices = cached(
+        VoiceSource, "voices", lambda: _voices(data, model=model, processor=processor, most=amounts.recordings)
+    )
+    clips = cached(
+        ClipSource,
+        "clips",
+        lambda: _clips(data / "faces_in_motion", reader=reader, model=model, processor=processor),
+    )
+    words = cached(WordsSource, "words", lambda: _words(data, model=model, processor=processor, most=amounts.comments))
     composer = Composer(
         faces=faces,
         voices=voices,
@@ -119,33 +129,33 @@ def prepare(
         voice_labels=tuple(model.config.voice_id2label.values()),
         word_labels=names,
     )
-    made: dict[str, Any] = {"processor": processor, "names": names, "rng": rng}
-    examples = [_composed(composer, **made) for _ in tqdm(range(amounts.composed), desc="composing")]
-    examples += _of_clips(filmed, model=model, questions=amounts.clip_questions, **made)
-    examples += _rehearsed(data, amounts, model=model, **made)
+    shared: dict[str, Any] = {"processor": processor, "names": names, "rng": rng}
+    examples = [_composed_example(composer, **shared) for _ in tqdm(range(amounts.composed), desc="composing")]
+    examples += _clip_examples(clips, model=model, questions=amounts.clip_questions, **shared)
+    examples += _text_examples(data, amounts, model=model, **shared)
     save_examples(examples, path=out)
     return len(examples)
 
 
-def _kept(path: Path, make: Callable[[], Iterable[Source]]) -> list[Source]:
-    """Computes sources or reads them from the cache. The pickle is local and must not come from elsewhere."""
+def cached_sources(path: Path, make: Callable[[], Iterable[Source]], *, kind: type[Source]) -> list[Source]:
+    """Computes sources, dataclasses of one kind, or reads them from the cache: JSON, which runs no code."""
     if not path.is_file():
-        sources = list(tqdm(make(), desc=path.stem))
-        path.write_bytes(pickle.dumps(sources))
-    return pickle.loads(path.read_bytes())
+        entries = [to_plain(vars(source)) for source in tqdm(make(), desc=path.stem)]
+        write_atomically(path, json.dumps(entries))
+    return [kind(**from_plain(entry)) for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _voices(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[VoiceSource]:
     labels = tuple(model.config.voice_id2label.values())
     recordings = []
     for corpus, layout in VOICE_CORPORA.items():
-        acted = list(read_acted(data, corpus=corpus, labels=labels))
-        people = sorted({each.person for each in acted})[: -layout.validation_people]
-        recordings += [each for each in acted if each.person in people]
+        corpus_recordings = list(read_acted(data, corpus=corpus, labels=labels))
+        people = sorted({recording.person for recording in corpus_recordings})[: -layout.validation_people]
+        recordings += [recording for recording in corpus_recordings if recording.person in people]
     return voice_sources(recordings[:: max(1, len(recordings) // most)], model=model, processor=processor)
 
 
-def _filmed(folder: Path, *, reader: ClipReader, model: Any, processor: Any) -> Iterable[ClipSource]:
+def _clips(folder: Path, *, reader: ClipReader, model: Any, processor: Any) -> Iterable[ClipSource]:
     files = dict.fromkeys(segment.file for segment in read_segments(folder) if segment.is_licensed)
     for file in files:
         clip = next(iter(reader.read(folder / file)))
@@ -162,19 +172,23 @@ def _words(data: Path, *, model: Any, processor: Any, most: int) -> Iterable[Wor
     dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
     texts: list[str] = []
     for source in (comments, dialogues):
-        found = [
-            spoken.text for example in source for spoken in example.utterances if 2 <= len(spoken.text.split()) <= 30
+        source_texts = [
+            utterance.text
+            for example in source
+            for utterance in example.utterances
+            if 2 <= len(utterance.text.split()) <= 30
         ]
-        texts += found[:: max(1, 2 * len(found) // most)]
+        texts += source_texts[:: max(1, 2 * len(source_texts) // most)]
     for start in range(0, len(texts), TEXT_GROUP):
         group = texts[start : start + TEXT_GROUP]
-        spoken = tuple(Utterance(float(place), place + 1.0, text) for place, text in enumerate(group))
-        clip = processor.fit_clip(Clip("words", 0.0, float(len(group)), spoken))
+        utterances = tuple(Utterance(float(index), index + 1.0, text) for index, text in enumerate(group))
+        clip = processor.fit_clip(Clip("words", 0.0, float(len(group)), utterances))
         (probabilities,) = word_probabilities([clip], model=model, processor=processor)
-        yield from (WordsSource(each.text, row) for each, row in zip(clip.utterances, probabilities, strict=True))
+        pairs = zip(clip.utterances, probabilities, strict=True)
+        yield from (WordsSource(utterance.text, row) for utterance, row in pairs)
 
 
-def _composed(
+def _composed_example(
     composer: Composer, *, processor: Any, names: Sequence[str], rng: np.random.Generator
 ) -> LanguageExample:
     """One composed dialogue. Half of those with a single utterance and a voice have its soft tokens in the prompt."""
@@ -186,7 +200,7 @@ def _composed(
     return evidence_example(composed.clip, composed.evidence, audio=audio, processor=processor, names=names, rng=rng)
 
 
-def _of_clips(
+def _clip_examples(
     sources: Sequence[ClipSource],
     *,
     model: MicroEmoForConditionalGeneration,
@@ -200,10 +214,10 @@ def _of_clips(
     for source in tqdm(sources, desc="clips"):
         (words,) = word_probabilities([processor.fit_clip(source.clip)], model=model, processor=processor)
         evidence = []
-        for utterance, own, row in zip(source.clip.utterances, source.evidence, words, strict=True):
+        for utterance, findings, row in zip(source.clip.utterances, source.evidence, words, strict=True):
             span = utterance.start_seconds, utterance.end_seconds
-            said = words_evidence(row, span, labels=names) if prompt_words(utterance).strip() else []
-            evidence.append((*own, *said))
+            word_findings = words_evidence(row, span, labels=names) if prompt_words(utterance).strip() else []
+            evidence.append((*findings, *word_findings))
         for number in range(questions):
             tokens = {"video": source.video, "audio": source.audio}
             if rng.random() < 0.2:
@@ -222,7 +236,7 @@ def _of_clips(
     return examples
 
 
-def _rehearsed(
+def _text_examples(
     data: Path,
     amounts: Amounts,
     *,
@@ -235,21 +249,21 @@ def _rehearsed(
     comments = read_examples("goemotions", data / "goemotions", split="train", together=TEXT_GROUP)
     dialogues = read_examples("meld", data / "meld", split="train", dialogues=True)
     first = amounts.first_comment // TEXT_GROUP
-    chosen = [
+    sources = [
         *islice(comments, first, first + amounts.rehearsed_comments),
         *islice(dialogues, amounts.rehearsed_dialogues),
     ]
     examples = []
-    for each in tqdm(chosen, desc="words alone"):
+    for source in tqdm(sources, desc="text-only examples"):
         evidence = None
         if rng.random() < WITH_EVIDENCE:
-            clip = words_clip(each, processor=processor)
-            (found,) = word_probabilities([clip], model=model, processor=processor)
+            clip = words_clip(source, processor=processor)
+            (probabilities,) = word_probabilities([clip], model=model, processor=processor)
             evidence = [
-                tuple(words_evidence(row, (said.start_seconds, said.end_seconds), labels=names))
-                for said, row in zip(clip.utterances, found, strict=True)
+                tuple(words_evidence(row, (utterance.start_seconds, utterance.end_seconds), labels=names))
+                for utterance, row in zip(clip.utterances, probabilities, strict=True)
             ]
-        examples.append(words_example(each, processor=processor, names=names, evidence=evidence))
+        examples.append(words_example(source, processor=processor, names=names, evidence=evidence))
     return examples
 
 

@@ -69,10 +69,10 @@ def face_sources(
     detector, landmarker = create_still_detector(), FaceLandmarker(landmarks)
     rows = read_labels(folder)
     for row in rows[:: max(1, len(rows) // most)]:
-        read = cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)
-        if read is None:
-            raise ValueError(f"labels.csv names {row.file}, but OpenCV can not read {folder / row.file}")
-        picture = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
+        image = cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError(f"labels.csv names {row.file}, but OpenCV cannot read {folder / row.file}")
+        picture = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         aligned = align_still(picture, detector=detector)
         if aligned is None:
             continue
@@ -104,11 +104,10 @@ def voice_sources(
 ) -> Iterator[VoiceSource]:
     """Voices of single-utterance recordings; pitch and loudness are relative to the speaker's other recordings."""
     clips = []
-    for each in recordings:
-        seconds = len(each.waveform) / 16_000
-        clips.append(
-            Clip(each.name, 0.0, seconds, (Utterance(0.0, seconds, speaker=each.person),), waveform=each.waveform)
-        )
+    for recording in recordings:
+        seconds = len(recording.waveform) / 16_000
+        utterance = Utterance(0.0, seconds, speaker=recording.person)
+        clips.append(Clip(recording.name, 0.0, seconds, (utterance,), waveform=recording.waveform))
     prosodies = _prosody_by_speaker(clips)
     for clip, prosody in zip(clips, prosodies, strict=True):
         output = model.perceive(**processor.from_clip(clip), words=False)
@@ -131,8 +130,8 @@ def clip_source(clip: Clip, *, model: MicroEmoForConditionalGeneration, processo
     streams = {
         name: features[name].pooler_output[0].numpy() if name in features else None for name in ("video", "audio")
     }
-    light = replace(clip.without_faces(), frames=None, frame_times=None, waveform=None, tracks=())
-    return ClipSource(light, processor.evidence(output, clip), **streams)
+    without_media = replace(clip.without_faces(), frames=None, frame_times=None, waveform=None, tracks=())
+    return ClipSource(without_media, processor.evidence(output, clip), **streams)
 
 
 @torch.no_grad()
@@ -140,14 +139,14 @@ def word_probabilities(
     clips: Sequence[Clip], *, model: MicroEmoForConditionalGeneration, processor: MicroEmoProcessor
 ) -> list[np.ndarray]:
     """Emotion probabilities (U, E) of each clip that the language model gives the words without other streams."""
-    found = []
+    probabilities = []
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bfloat16()):
         for clip in clips:
-            silent = replace(clip, frames=None, frame_times=None, waveform=None)
-            output = model.perceive(**processor.prompt_inputs(silent))
+            text_only = replace(clip, frames=None, frame_times=None, waveform=None)
+            output = model.perceive(**processor.prompt_inputs(text_only))
             assert output.words is not None
-            found.append(output.words[0].float().numpy())
-    return found
+            probabilities.append(output.words[0].float().numpy())
+    return probabilities
 
 
 def _prosody_by_speaker(clips: Sequence[Clip]) -> list[Any]:

@@ -94,13 +94,13 @@ def still_examples(
             rows=np.array(face_rows),
         )
     with np.load(path) as stored:
-        rows = [rows[row] for row in stored["rows"]]
-        faces = FaceFeatures(stored["features"], stored["actions"], stored["measured"], np.zeros(len(rows)))
+        labels = [rows[row] for row in stored["rows"]]
+        faces = FaceFeatures(stored["features"], stored["actions"], stored["measured"], np.zeros(len(labels)))
     return LabelledFaces(
         faces,
-        labels=np.array([EXPRESSIONS.index(row.expression) for row in rows]),
-        people=np.array([row.identity for row in rows]),
-        weights=np.ones(len(rows)),
+        labels=np.array([EXPRESSIONS.index(row.expression) for row in labels]),
+        people=np.array([row.identity for row in labels]),
+        weights=np.ones(len(labels)),
     )
 
 

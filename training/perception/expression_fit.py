@@ -98,8 +98,8 @@ def fit_expressions(examples: LabelledFaces, *, recipe: ExpressionFitRecipe) -> 
     centre_a, scale_a = faces.actions[measured].mean(0), faces.actions[measured].std(0) + 1e-2
     actions = (faces.actions - centre_a) / scale_a * measured[:, None]
     inputs = torch.from_numpy(np.concatenate([(faces.features - centre_f) / scale_f, actions], axis=1)).float()
-    class_weights = np.bincount(examples.labels, weights=examples.weights, minlength=len(EXPRESSIONS))
-    class_weights = np.maximum(class_weights, recipe.fewest_counted) ** -recipe.class_balance
+    class_totals = np.bincount(examples.labels, weights=examples.weights, minlength=len(EXPRESSIONS))
+    class_weights = np.maximum(class_totals, recipe.fewest_counted) ** -recipe.class_balance
     weights = examples.weights * class_weights[examples.labels]
     targets, loss_weights = torch.from_numpy(examples.labels), torch.from_numpy(weights / weights.sum()).float()
     weight = torch.zeros(len(EXPRESSIONS), inputs.shape[1], requires_grad=True)

@@ -1,11 +1,11 @@
-"""MediaPipe's own points and actions of the frames of `landmark_frames.py`, for `test_mediapipe_equality.py`.
+"""Computes MediaPipe's points and actions of the frames of `landmark_frames.py`, for `test_mediapipe_equality.py`.
 
     python tests/landmark_frames.py single_face.mp4 FOLDER
     python -m venv other && other/bin/pip install mediapipe==1.2.3
     other/bin/python tests/processing/golden/make_mediapipe_golden.py face_landmarker.task FOLDER mediapipe.npz
 
-Each frame is shown as a video that stands still, a hundred seconds from one picture to the next: MediaPipe then looks
-where the face's own points say, as we do, and its smoothing over time has no effect.
+Each frame is given as a still video with 100 s between frames. MediaPipe then takes the region from the face's points,
+as we do, and its temporal smoothing has no effect.
 """
 
 import sys
