@@ -22,7 +22,7 @@ from microemo.cli.analysis_arguments import (
 from microemo.cli.analyze_table import makes_table, table_problem
 from microemo.cli.analyze_table import run as run_table
 from microemo.cli.analyze_usage import STANDARD_INPUT, is_folder, usage_problem
-from microemo.cli.main import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_OK, report_error
+from microemo.cli.main import EXIT_FAILURE, EXIT_OK, report_error
 from microemo.cli.progress_bars import ProgressBars
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     to_table = makes_table(arguments)
     problem = table_problem(arguments) if to_table else usage_problem(arguments)
     if problem:
-        print(f"microemo: error: {problem}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return report_error(ValueError(problem), debug=arguments.debug)
     if to_table:
         return run_table(arguments)
     codes = []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microemo.cli.analysis_arguments import add_model_arguments, add_video_arguments
 from microemo.cli.analyze import load_analyzer, media_source
 from microemo.cli.analyze_usage import usage_problem
-from microemo.cli.main import EXIT_BAD_INPUT, EXIT_OK
+from microemo.cli.main import EXIT_OK, report_error
 from microemo.cli.progress_bars import ProgressBars
 
 if TYPE_CHECKING:
@@ -56,12 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the prompts; returns the exit code."""
-    problem = usage_problem(argparse.Namespace(**{**vars(arguments), "out": None, "resume": None}))
+    problem = usage_problem(
+        argparse.Namespace(**{**vars(arguments), **dict.fromkeys(("out", "resume", "shard", "time_limit"))})
+    )
     if problem is None and arguments.question is not None and not arguments.question.strip():
         problem = "--question must hold words, got none"
     if problem:
-        print(f"microemo: error: {problem}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return report_error(ValueError(problem), debug=arguments.debug)
 
     from microemo.inference.evidence_prompt import prompt_of_report, prompt_of_windows
     from microemo.inference.request import AnalysisRequest

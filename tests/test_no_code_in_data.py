@@ -53,7 +53,8 @@ def call_problems(call: ast.Call, safe_loaders: set[str]) -> list[str]:
         return [name]
     if name == "torch.load" and getattr(keyword(call, "weights_only"), "value", None) is not True:
         return ["torch.load without weights_only=True"]
-    if name in ("np.load", "numpy.load") and getattr(keyword(call, "allow_pickle"), "value", False) is not False:
+    pickles = keyword(call, "allow_pickle") or ast.Constant(False)
+    if name in ("np.load", "numpy.load") and not (isinstance(pickles, ast.Constant) and pickles.value is False):
         return ["np.load with allow_pickle"]
     if name == "yaml.load":
         loader = keyword(call, "Loader")

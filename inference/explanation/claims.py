@@ -176,12 +176,17 @@ def _with_streams(claims: list[Claim]) -> list[Claim]:
     emotions = [claim for claim in assigned if claim.kind == "emotion" and not claim.denied]
     return [
         replace(claim, subjects=tuple(emotion.names[0] for emotion in emotions if emotion.stream == claim.stream))
-        if (claim.kind in ("time", "micro_expression") or (claim.kind == "sign" and claim.stream == "face"))
+        if (claim.kind in ("time", "micro_expression") or _is_action_unit(claim))
         and not claim.subjects
         and not claim.denied
         else claim
         for claim in assigned
     ]
+
+
+def _is_action_unit(claim: Claim) -> bool:
+    """Whether a claim is about a movement of the face, unlike "smile", which names an expression by itself."""
+    return claim.kind == "sign" and claim.stream == "face" and all(name.startswith("AU") for name in claim.names)
 
 
 def _bracket_claims(text: str) -> Iterator[Claim]:

@@ -61,7 +61,7 @@ def keep_for_ever(path: Path) -> None:
     while True:
         with AnalysisJournal(path, job={"name": "x"}) as journal:
             for _ in range(20):
-                journal._write({"findings": "x" * 1000, "detections": None})
+                journal._log.append({"findings": "x" * 1000, "detections": None})
 
 
 def check_report(path: Path) -> None:
@@ -123,11 +123,11 @@ def test_two_processes_do_not_write_one_journal(tmp_path):
     "text",
     [
         '{"job": 5}\n',
-        '{"job": {"format": 1, "name": "x"}}\n{"spoken": {"class": "os.system"}}\n',
-        '{"job": {"format": 1, "name": "x"}}\n{"spoken": {"array": "AAAA"}}\n',
-        '{"job": {"format": 1, "name": "x"}}\n{}\n',
-        '{"job": {"format": 1, "name": "x"}}\n{"spoken": null}\n{"findings": {"class": "Clip"}}\n',
-        '{"job": {"format": 1, "name": "x"}}\n[' + "[" * 100_000 + "\n",
+        '{"job": {"format": 2, "name": "x"}}\n{"spoken": {"class": "os.system"}}\n',
+        '{"job": {"format": 2, "name": "x"}}\n{"spoken": {"array": "AAAA"}}\n',
+        '{"job": {"format": 2, "name": "x"}}\n{}\n',
+        '{"job": {"format": 2, "name": "x"}}\n{"spoken": null}\n{"findings": {"class": "Clip"}}\n',
+        '{"job": {"format": 2, "name": "x"}}\n[' + "[" * 100_000 + "\n",
     ],
     ids=["job", "class", "array", "empty", "fields", "nesting"],
 )
@@ -172,8 +172,8 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path):
 
 def journal_much(path: Path) -> None:
     with AnalysisJournal(path, job={"name": "x"}) as journal:
-        journal._write({"spoken": None})
-        journal._write({"findings": "x" * 200_000, "detections": None})
+        journal._log.append({"spoken": None})
+        journal._log.append({"findings": "x" * 200_000, "detections": None})
 
 
 def test_a_full_disk_leaves_the_journal_readable(tmp_path):

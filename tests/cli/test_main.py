@@ -218,11 +218,16 @@ def test_debug_shows_the_traceback(command, video, monkeypatch, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["analyse", "x.mp4"], ["analyze"], ["analyze", "x", "--mode", "guess"]])
+@pytest.mark.parametrize("arguments", [[], ["analyse", "x.mp4"], ["analyze", "x", "--mode", "guess"]])
 def test_argparse_errors_are_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2 and "usage: microemo" in capsys.readouterr().err
+
+
+def test_analyze_needs_a_video_or_a_manifest(capsys):
+    assert main(["analyze"]) == 2
+    assert "give a VIDEO, or --manifest" in capsys.readouterr().err
 
 
 def test_help_teaches_every_command(capsys):

@@ -60,7 +60,7 @@ class TestCard:
         data = card_metadata(facts(record=TrainingRecord(), licence=None)).to_dict()
         assert not {"license", "datasets", "model-index", "model_name"} & data.keys()
         card = model_card(MicroEmoConfig(), facts=facts(record=TrainingRecord(), sources=()))
-        assert "No figures were recorded" in card.text
+        assert "None were recorded with these weights" in card.text
         assert "Pretrained weights" not in card.text
 
     def test_tables_are_well_formed(self):

@@ -116,6 +116,6 @@ def test_rules_check_themselves(folder_2026):
         wheels.map_label("happy", rule=Rule("wheel", wheel=6, level=1))
     with pytest.raises(ValueError, match="level"):
         Rule("wheel", wheel=1, level=3)
-    with pytest.raises(ValueError, match="only there"):
+    with pytest.raises(ValueError, match="only for it"):
         Rule("form", wheel=1, level=1)
     assert wheels.map_label("happy", rule=M2) == "happy"

@@ -56,7 +56,7 @@ def test_a_report_gives_the_prompt_of_its_video(analyzer, video, spoken):
 
 
 def test_windows_make_one_prompt_on_the_clock_of_the_video(make_analyzer, video, spoken):
-    analyzer = make_analyzer(max_window_seconds=1.4)
+    analyzer = make_analyzer(max_chunk_seconds=1.4)
     windows = tuple(analyzer.perceive(video, AnalysisRequest(spoken)))
     assert len(windows) == 2
     prompt = prompt_of_windows(windows)

@@ -73,7 +73,7 @@ def test_everything_is_drawn(report, open_page):
         ("Micro-expression of happiness: onset 0.90 s, apex 1.00 s, offset 1.20 s, score 0.83", 1.0),
         ("onset 0.90 s", 0.9),
         ("offset 1.20 s", 1.2),
-        ("☺ happiness rises from 0.10 to 0.91 between 0.6 and 1.6 s1.60 s", 1.6),
+        ("☺ happiness 0.91 from 0.6 s on0.60 s", 0.6),
         ("Utterance 2, 0:03.1 – 0:04.5, Ben", 3.1),
         ("Face 1 at 1.00 s ◆ 1.00 s", 1.0),
     ],

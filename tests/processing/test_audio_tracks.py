@@ -93,5 +93,5 @@ def test_a_warning_names_the_track(film):
         "of 4 audio tracks, number 1 (fre, Version, default) was used; audio_track selects another, from 0",
     )
     (clip,) = reader.read(film, audio_track=2)
-    assert clip.warnings[0].startswith("of 4 audio tracks, number 2 (eng) was heard")
+    assert clip.warnings[0].startswith("of 4 audio tracks, number 2 (eng) was used")
     assert np.argmax(np.abs(np.fft.rfft(clip.waveform[:16_000]))) == 880

@@ -342,7 +342,7 @@ def test_the_speaker_of_two_people_is_attended(speaking):
 
 def test_two_people_without_audio_give_a_warning():
     clip = read_one(VideoArray(two_talkers(speaking="left").frames, np.arange(75) / 15), detector="centerface")
-    assert any("the largest face is taken" in warning for warning in clip.warnings)
+    assert any("the largest face is attended" in warning for warning in clip.warnings)
 
 
 def test_a_moving_face_is_stable_in_its_crops():

@@ -66,8 +66,8 @@ def steps(checkpoint, monkeypatch):
 def test_every_stage_starts_from_the_previous_one(steps, tmp_path):
     done, _ = steps
     data, out = tmp_path / "data", tmp_path / "my: runs #1"  # letters that mean something in YAML
-    assert train_mini(data, out=out) == out / "evidence_2"
-    start, (words, *words_settings), prepared, (evidence, *_), prepared_again, (second, *_) = done
+    assert train_mini(data, out=out) == out / "evidence_3"
+    start, (words, *words_settings), prepared, (evidence, *_), prepared_again, (second, *_), _, (third, *_) = done
     assert start == ("start", ["face_dynamics.safetensors", "heads.safetensors", RECORD])
     first_pass = (data, out / "words" / "model", out / "evidence.pt", out / "sources")
     second_pass = (data, out / "evidence" / "model", out / "evidence_2.pt", out / "sources")
@@ -76,6 +76,7 @@ def test_every_stage_starts_from_the_previous_one(steps, tmp_path):
     assert second.model.path == str(out / "evidence" / "model")
     assert second.training["learning_rate"] < evidence.training["learning_rate"]
     assert second.lora.continues == str(out / "evidence" / "weights" / LORA_FILE)
+    assert third.lora.continues == str(out / "evidence_2" / "weights" / LORA_FILE)
     assert (words.model.path, words.model.objective) == (str(out / "start"), "emotions")
     assert (evidence.model.path, evidence.model.objective) == (str(out / "words" / "model"), "evidence")
     assert evidence.lora.continues == str(out / "words" / "weights" / LORA_FILE)
@@ -96,9 +97,9 @@ def test_interrupted_run_resumes(steps, tmp_path):
     stop.clear()
     train_mini(tmp_path, out=out, resume=True)
     assert [step[0].model.objective for step in (done[2], done[-1])] == ["emotions", "evidence"]
-    assert done[2][2] is True and len(done) == 7
+    assert done[2][2] is True and len(done) == 9
     train_mini(tmp_path, out=out)
-    assert len(done) == 7, "nothing is left to do"
+    assert len(done) == 9, "nothing is left to do"
 
 
 def test_write_perception_removes_the_language_part(checkpoint, tmp_path):
