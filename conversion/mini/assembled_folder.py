@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from microemo.data.package_weights import file_sha256
 
@@ -86,12 +86,16 @@ def assemble_once(
         ValueError: `target` has files but no manifest, and `replace_unknown` is False.
     """
     fingerprint = fingerprint_of(recipe)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
     if is_complete(target, fingerprint=fingerprint):
+        if _leftovers(target):  # a process was killed between the renames and the removal of the old folder
+            with suppress(Timeout), lock.acquire(timeout=0):
+                _remove_leftovers(target)
         return target
     if not replace_unknown:
         _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{target.name}.lock")):
+    with lock:
         if is_complete(target, fingerprint=fingerprint):  # written by another process in the meantime
             return target
         _remove_leftovers(target)
@@ -133,9 +137,14 @@ def _check_replaceable(target: Path) -> None:
         raise ValueError(f"{target} has files but no {MANIFEST}: it was not assembled here and is not replaced")
 
 
+def _leftovers(target: Path) -> list[Path]:
+    """The temporary folders of processes at work, and of killed ones."""
+    return list(target.parent.glob(f"{_staging_prefix(target)}*"))
+
+
 def _remove_leftovers(target: Path) -> None:
     """Removes temporary folders of killed processes; called with the lock held."""
-    for leftover in target.parent.glob(f"{_staging_prefix(target)}*"):
+    for leftover in _leftovers(target):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

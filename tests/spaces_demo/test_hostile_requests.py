@@ -166,6 +166,7 @@ def test_a_large_upload_is_cut_off_and_leaves_nothing(server):
 
 
 def test_a_broken_off_upload_leaves_nothing(server):
+    remove_abandoned(server.uploads, silent_seconds=0)  # what other tests left
     stored = everything_stored(server)
     host, _, port = server.address.removeprefix("http://").strip("/").partition(":")
     head = (
