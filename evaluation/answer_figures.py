@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -70,9 +71,7 @@ def answer_figures(answers: Sequence[Answer], *, matching: Matching) -> list[Fig
         readable = [(ref, replace(got, emotion=got.emotion or "")) for ref, got in pairs]
         closed = figures_of(readable, family="closed-set", matching=matching)
         unread = np.array([got.emotion is None for _, got in pairs])
-        closed.append(
-            Figure("answers without a choice", len(own), lambda chosen, unread=unread: unread[chosen].mean())
-        )
+        closed.append(Figure("answers without a choice", len(own), partial(_share, unread)))
         prefix = f"{task}: " if task else ""
         figures += [replace(figure, name=f"{prefix}{figure.name}") for figure in closed]
     if len(tasks) > 1:

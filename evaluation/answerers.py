@@ -102,7 +102,7 @@ class VisionLanguageAnswerer:
         """The model of a folder or Hub id; device and dtype as `EmotionAnalyzer.from_pretrained` takes them."""
         where = resolve_device(device)
         try:
-            model = AutoModelForImageTextToText.from_pretrained(place, dtype=resolve_dtype(dtype, device=where))
+            model: Any = AutoModelForImageTextToText.from_pretrained(place, dtype=resolve_dtype(dtype, device=where))
         except ValueError as error:
             raise ValueError(f"--model ({place}) must be a vision-language model: {error}") from error
         return cls(model.to(where), AutoProcessor.from_pretrained(place), name=Path(place).name)
