@@ -71,7 +71,7 @@ def answer_figures(answers: Sequence[Answer], *, matching: Matching) -> list[Fig
         readable = [(ref, replace(got, emotion=got.emotion or "")) for ref, got in pairs]
         closed = figures_of(readable, family="closed-set", matching=matching)
         unread = np.array([got.emotion is None for _, got in pairs])
-        closed.append(Figure("answers without a choice", len(own), partial(_mean_of, unread)))
+        closed.append(Figure("answers without a choice", len(own), partial(_share, unread)))
         prefix = f"{task}: " if task else ""
         figures += [replace(figure, name=f"{prefix}{figure.name}") for figure in closed]
     if len(tasks) > 1:
@@ -95,7 +95,3 @@ def _mean_over_tasks(answers: Sequence[Answer]) -> Figure:
         return float(np.mean(hits[counts > 0] / counts[counts > 0]))
 
     return Figure(f"mean accuracy of {len(names)} tasks", len(answers), statistic)
-
-
-def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:
-    return float(values[rows].mean())

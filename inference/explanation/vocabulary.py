@@ -68,7 +68,7 @@ _GAP = r"(?: (?!and\b|or\b|with\b|as\b|then\b)[\w'-]+)"
 _UP = r"(?:raise[sd]?|raising|lift\w*|rises?|risen|rising|up|arch\w*)"
 _DOWN = r"(?:lower(?:s|ed|ing)?|drop(?:s|ped)?|fall(?:s|ing)?|droop\w*|down|downward|downturned)"
 _BROWS, _LIPS = r"(?:eye)?brows?", r"(?<!upper )lips?(?! corner)"
-_CORNERS = r"(?:(?:lip|mouth) corners?|corners? of (?:\w+ )?(?:mouth|lips))"
+_CORNERS = r"(?:(?:lip |mouth )?corners?(?: of (?:\w+ )?(?:mouth|lips))?)"
 
 
 def _moved(part: str, change: str) -> re.Pattern[str]:
