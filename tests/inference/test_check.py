@@ -181,6 +181,11 @@ Her sad voice tells a different story from the words.
 The pitch is three semitones lower than usual.
 """
 FALSE = """
+The face shows happiness from 8.0 s on.
+The face shows happiness until 4.4 s.
+At 4.9 s there is a micro-expression of fear, with corners pulled up.
+At 4.9 s there is a micro-expression of fear, with lip corners pulled up.
+The face shows fear, with lip corners pulled up.
 She smiles warmly from 3.2 s on.
 There is anger in her eyes.
 There is fear in her voice.
