@@ -28,7 +28,7 @@ def main() -> None:
     """Writes the picture."""
     clip = next(example for example in EXAMPLES if example.package is not None).fetch()
     with tempfile.TemporaryDirectory() as scratch:
-        page = EmotionAnalyzer.from_pretrained()(clip).save(Path(scratch, "report.html"))
+        page = EmotionAnalyzer.from_pretrained()(clip, mode="scores").save(Path(scratch, "report.html"))
         photograph(page)
     with Image.open(PICTURE) as picture:
         picture.convert("RGB").quantize(COLOURS).save(PICTURE, optimize=True)
