@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume",
         type=Path,
         metavar="FOLDER",
-        help="keep each window of a long VIDEO there as it is done; the same command goes on from there after a stop",
+        help="keep each chunk of a long VIDEO there as it is done; the same command goes on from there after a stop",
     )
     output.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -118,8 +118,8 @@ def heard_expression(audio: Path, *, progress: ProgressBars) -> str:
 
     analyzer = EmotionAnalyzer.from_pretrained(progress=progress)
     strengths: dict[str, float] = {}
-    for window in analyzer.perceive(str(audio), progress=progress):
-        for found in (each for own in window.evidence for each in own if each.kind == "voice" and each.label):
+    for chunk in analyzer.perceive(str(audio), progress=progress):
+        for found in (each for own in chunk.evidence for each in own if each.kind == "voice" and each.label):
             name = OTHER_NAMES.get(found.label, found.label)
             seconds = found.end_seconds - found.start_seconds
             strengths[name] = strengths.get(name, 0.0) + (found.certainty or 0.0) * seconds

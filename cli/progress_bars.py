@@ -12,7 +12,7 @@ class ProgressBars:
     """Shows each stage of the work on `stream`: a bar on a terminal, else one line when a stage is first reached.
 
     An instance is a progress callback, called with (stage, done, total); total 0 stands for unknown. Stages may take
-    turns. A bar vanishes when its stage has done all, so that a long video with many windows leaves no trail. Use it
+    turns. A bar vanishes when its stage has done all, so that a long video with many chunks leaves no trail. Use it
     as a context manager.
     """
 

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if problem:
         return report_error(ValueError(problem), debug=arguments.debug)
 
-    from microemo.inference.evidence_prompt import prompt_of_report, prompt_of_windows
+    from microemo.inference.evidence_prompt import prompt_of_chunks, prompt_of_report
     from microemo.inference.request import AnalysisRequest
 
     request = AnalysisRequest(
@@ -76,10 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
                 prompt = prompt_of_report(_read_report(Path(video)), question=arguments.question)
             else:
                 analyzer = analyzer or load_analyzer(arguments, progress)
-                windows = tuple(
+                chunks = tuple(
                     analyzer.perceive(media_source(video, fps=arguments.fps), request.reusable(), progress=progress)
                 )
-                prompt = prompt_of_windows(windows, question=arguments.question)
+                prompt = prompt_of_chunks(chunks, question=arguments.question)
             progress.close()
             print(json.dumps({"source": video, "prompt": prompt}, ensure_ascii=False) if arguments.json else prompt)
     return EXIT_OK

@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from microemo import MicroEmoConfig, MicroEmoForConditionalGeneration
-from microemo.inference.chunk_analysis import WindowFindings, window_steps
+from microemo.inference.chunk_analysis import ChunkPerception, analyze_chunk
 from microemo.inference.model_loading import MINI, load_model, weights_fingerprint
 from microemo.inference.questions.answers import Answer, model_answer
 from microemo.inference.questions.question import UnparsedQuestion, is_parsed
@@ -22,8 +22,8 @@ from microemo.inference.report import building
 from microemo.inference.report.building import HeadLabels
 from microemo.inference.report.report import EmotionReport, ModelInfo, Settings
 from microemo.inference.request import AnalysisRequest, Mode
-from microemo.inference.resume_log import AnalysisJournal
-from microemo.inference.stage_timer import Progress, StageClock, ignore_progress
+from microemo.inference.resume_log import ResumeLog
+from microemo.inference.stage_timer import Progress, StageTimer, ignore_progress
 from microemo.inference.trained_outputs import TrainedOutputs, output_status, trained_outputs
 from microemo.processing.clip import Clip
 from microemo.processing.clip_reading import ClipReader, ReadingState
@@ -120,7 +120,7 @@ class EmotionAnalyzer:
                 it out. Words in another language than English are given to the language model in English. Of several
                 audio tracks the one in this language is heard.
             audio_track: number of the track to hear, from 0; None takes the wanted language's or the default one.
-            journal: file that keeps each window of a long video as it is done; a call with the journal of an earlier
+            journal: file that keeps each chunk of a long video as it is done; a call with the journal of an earlier
                 one, which was stopped, goes on where that ended, with the same result.
             progress: called with (stage, done, total).
 
@@ -129,9 +129,9 @@ class EmotionAnalyzer:
             FileNotFoundError: no such file.
         """
         request = AnalysisRequest(transcript, mode, person, language, audio_track)
-        clock = StageClock(progress)
-        windows = tuple(self.stream(source, request, journal=journal, progress=clock))
-        return replace(self._report(windows, settings=request.settings), timings=clock.timings())
+        clock = StageTimer(progress)
+        chunks = tuple(self.stream(source, request, journal=journal, progress=clock))
+        return replace(self._report(chunks, settings=request.settings), timings=clock.timings())
 
     def ask(
         self,
@@ -153,9 +153,9 @@ class EmotionAnalyzer:
         request = (request or AnalysisRequest()).reusable()
         written = None if is_parsed(question) else question
         request = replace(request, mode="scores" if written is None else "explain")
-        steps = self._windows(source, request, question=written, progress=progress)
-        windows = tuple(deque(findings, maxlen=1).pop() for findings in steps)
-        report = self._report(windows, settings=request.settings)
+        steps = self._chunks(source, request, question=written, progress=progress)
+        chunks = tuple(deque(findings, maxlen=1).pop() for findings in steps)
+        report = self._report(chunks, settings=request.settings)
         try:
             return report.ask(question)
         except UnparsedQuestion:
@@ -165,9 +165,9 @@ class EmotionAnalyzer:
 
     def report_clip(self, clip: Clip, *, settings: Settings, progress: Progress | None = None) -> EmotionReport:
         """The report of a clip that was read before: as that of a call which reads the same and is asked the same."""
-        clock = StageClock(progress)
-        *_, window = self._steps(clip, mode=settings.mode, progress=clock)
-        return replace(self._report((window,), settings=settings), timings=clock.timings())
+        clock = StageTimer(progress)
+        *_, chunk = self._steps(clip, mode=settings.mode, progress=clock)
+        return replace(self._report((chunk,), settings=settings), timings=clock.timings())
 
     def stream(
         self,
@@ -176,8 +176,8 @@ class EmotionAnalyzer:
         *,
         journal: str | Path | None = None,
         progress: Progress | None = None,
-    ) -> Iterator[WindowFindings]:
-        """Yields the findings of each window as soon as it is analysed.
+    ) -> Iterator[ChunkPerception]:
+        """Yields the findings of each chunk as soon as it is analysed.
 
         A video up to the reader's `max_chunk_seconds` is one chunk.
         """
@@ -186,10 +186,10 @@ class EmotionAnalyzer:
             kept = None
             if journal is not None:
                 job = self._job(source, request)
-                kept = resources.enter_context(AnalysisJournal(journal, job=job))
+                kept = resources.enter_context(ResumeLog(journal, job=job))
                 yield from kept.findings
             state = None if kept is None else kept.state
-            for steps in self._windows(source, request, state=state, progress=progress):
+            for steps in self._chunks(source, request, state=state, progress=progress):
                 *_, findings = steps
                 if kept is not None:
                     kept.append(findings)
@@ -197,28 +197,28 @@ class EmotionAnalyzer:
 
     def perceive(
         self, source: MediaSource, request: AnalysisRequest | None = None, *, progress: Progress | None = None
-    ) -> Iterator[WindowFindings]:
-        """Yields what the streams of each window show by themselves; the language model is asked no question."""
-        for steps in self._windows(source, request or AnalysisRequest(), progress=progress):
+    ) -> Iterator[ChunkPerception]:
+        """Yields what the streams of each chunk show by themselves; the language model is asked no question."""
+        for steps in self._chunks(source, request or AnalysisRequest(), progress=progress):
             yield next(steps)
 
     def iter_reports(
         self, source: MediaSource, request: AnalysisRequest | None = None, *, progress: Progress | None = None
     ) -> Iterator[EmotionReport]:
-        """Yields the report as it grows: of each window the faces, then the emotions, then the explanations.
+        """Yields the report as it grows: of each chunk the faces, then the emotions, then the explanations.
 
         The last report is that of a call with the same arguments.
         """
         request = request or AnalysisRequest()
-        clock = StageClock(progress)
-        done: tuple[WindowFindings, ...] = ()
-        for steps in self._windows(source, request, progress=clock):
+        clock = StageTimer(progress)
+        done: tuple[ChunkPerception, ...] = ()
+        for steps in self._chunks(source, request, progress=clock):
             for findings in steps:
                 report = self._report((*done, findings), settings=request.settings)
                 yield replace(report, timings=clock.timings())
             done = (*done, findings)
 
-    def _windows(
+    def _chunks(
         self,
         source: MediaSource,
         request: AnalysisRequest,
@@ -226,8 +226,8 @@ class EmotionAnalyzer:
         state: ReadingState | None = None,
         question: str | None = None,
         progress: Progress | None,
-    ) -> Iterator[Iterator[WindowFindings]]:
-        """Yields for each window its findings as they grow."""
+    ) -> Iterator[Iterator[ChunkPerception]]:
+        """Yields for each chunk its findings as they grow."""
         clips = self.reader.read(
             source,
             transcript=request.transcript,
@@ -267,12 +267,12 @@ class EmotionAnalyzer:
 
     def _steps(
         self, clip: Clip, *, mode: Mode, progress: Progress, question: str | None = None
-    ) -> Iterator[WindowFindings]:
+    ) -> Iterator[ChunkPerception]:
         outputs = _outputs(self.model.config, mode=mode)
         parts = {"model": self.model, "processor": self.processor}
-        return window_steps(clip, **parts, outputs=outputs, progress=progress, question=question)
+        return analyze_chunk(clip, **parts, outputs=outputs, progress=progress, question=question)
 
-    def _report(self, windows: tuple[WindowFindings, ...], *, settings: Settings) -> EmotionReport:
+    def _report(self, chunks: tuple[ChunkPerception, ...], *, settings: Settings) -> EmotionReport:
         config = self.model.config
         labels = HeadLabels(
             emotions=tuple(config.emotion_id2label.values()),
@@ -281,27 +281,25 @@ class EmotionAnalyzer:
             voices=tuple(config.voice_id2label.values()),
         )
         outputs = _outputs(config, mode=settings.mode)
-        timelines = building.person_timelines(windows, labels=labels)
-        utterances = building.utterance_reports(windows, timelines=timelines, labels=labels)
+        timelines = building.person_timelines(chunks, labels=labels)
+        utterances = building.utterance_reports(chunks, timelines=timelines, labels=labels)
         words_from = "speech recognition" if settings.transcript is None else f"transcript {settings.transcript}"
-        warnings = dict.fromkeys(warning for window in windows for warning in window.clip.warnings)
-        unmeasured = dict.fromkeys(
-            filter(None, (window.clip.missing_reasons.get("face_actions") for window in windows))
-        )
+        warnings = dict.fromkeys(warning for chunk in chunks for warning in chunk.clip.warnings)
+        unmeasured = dict.fromkeys(filter(None, (chunk.clip.missing_reasons.get("face_actions") for chunk in chunks)))
         warnings |= {f"facial actions were not measured: {reason}": None for reason in unmeasured}
-        last = windows[-1].clip
+        last = chunks[-1].clip
         return EmotionReport(
-            source=windows[0].clip.source,
+            source=chunks[0].clip.source,
             duration_seconds=round(last.end_seconds if last.media_end_seconds is None else last.media_end_seconds, 3),
-            modalities=building.modalities(windows, words_from=words_from),
+            modalities=building.modalities(chunks, words_from=words_from),
             status=output_status(outputs, trained_parts=config.trained_parts),
             utterances=utterances,
-            summary=building.clip_summary(windows, utterances=utterances, timelines=timelines),
+            summary=building.clip_summary(chunks, utterances=utterances, timelines=timelines),
             face_curves=tuple(timeline.curve for timeline in timelines),
             model=self._model_info(),
             settings=settings,
-            warnings=(*warnings, *building.broken_answers(windows)),
-            thumbnails=building.thumbnails(windows),
+            warnings=(*warnings, *building.broken_answers(chunks)),
+            thumbnails=building.thumbnails(chunks),
         )
 
     def _model_info(self) -> ModelInfo:

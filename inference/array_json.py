@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.chunk_analysis import ChunkPerception
 from microemo.inference.report.report import Thumbnail
 from microemo.processing.clip import Clip, FaceTrack, Utterance
 from microemo.processing.detection_record import DetectionRecord
@@ -38,7 +38,7 @@ CLASSES = {
         Thumbnail,
         Utterance,
         VoiceTrace,
-        WindowFindings,
+        ChunkPerception,
     )
 }
 CLASS, ARRAY, SET, MAPPING = "class", "array", "set", "mapping"  # the key that tells what an object stands for

@@ -1,4 +1,4 @@
-"""One clip, or one window of a long one, through the model: what each stream shows, as plain arrays.
+"""One clip, or one chunk of a long one, through the model: what each stream shows, as plain arrays.
 
 F face crops, U utterances, E emotions, X expressions, A action units.
 """
@@ -39,13 +39,13 @@ UTTERANCE_KEYS = ("utterance_times", "utterance_mask")
 FEWEST_AT_ONCE, MOST_AT_ONCE = 8, 24
 CACHES_BYTES = 1 << 30
 ANSWER_TOKENS = 256
-PICTURES_A_FACE = 3  # for each window
+PICTURES_A_FACE = 3  # for each chunk
 JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True)
-class WindowFindings:
-    """What a window shows. `clip` is the window without its pictures and sound, `used` says which of them it had.
+class ChunkPerception:
+    """What a chunk shows. `clip` is the chunk without its pictures and sound, `used` says which of them it had.
 
     faces, timelines: of each attended person, on the video's clock; () without a face. readings: what was measured of
     the crops of each of `faces`, () where nothing was. evidence: of each utterance,
@@ -69,14 +69,14 @@ class WindowFindings:
     readings: tuple[FaceReadings, ...] = ()
 
     def readings_of(self, track_id: int) -> tuple[tuple[np.ndarray, FaceReadings | None], ...]:
-        """Times of one person's crops and what was measured at them; () where the person is not in the window."""
+        """Times of one person's crops and what was measured at them; () where the person is not in the chunk."""
         readings = self.readings or (None,) * len(self.faces)
         pairs = zip(self.faces, readings, strict=True)
         return tuple((face.times, reading) for face, reading in pairs if face.track_id == track_id)
 
 
 @torch.no_grad()
-def window_steps(
+def analyze_chunk(
     clip: Clip,
     *,
     model: MicroEmoForConditionalGeneration,
@@ -84,7 +84,7 @@ def window_steps(
     outputs: TrainedOutputs,
     progress: Progress,
     question: str | None = None,
-) -> Iterator[WindowFindings]:
+) -> Iterator[ChunkPerception]:
     """Yields what is known of a clip, each time more: what was perceived, the emotions, each batch of explanations.
 
     A `question` about the clip is answered in the place of explaining the clip and each of its utterances.
@@ -104,7 +104,7 @@ def window_steps(
     timelines = tuple(detect_events(each, neutral=perception.neutral) for each in faces)
     traces = clip_traces(clip)
     evidence = utterance_evidence(perception, clip, timelines=timelines, prosody=clip_prosody(clip, traces=traces))
-    findings = WindowFindings(
+    findings = ChunkPerception(
         clip=_without_media(clip, warnings=fitted.warnings),
         used=_used_streams(clip),
         faces=faces,
@@ -240,7 +240,7 @@ def _used_streams(clip: Clip) -> frozenset[str]:
 
 
 def _without_media(clip: Clip, *, warnings: tuple[str, ...]) -> Clip:
-    """The clip without what is large, so that the windows of a long video do not pile up in memory."""
+    """The clip without what is large, so that the chunks of a long video do not pile up in memory."""
     return replace(clip.without_faces(), frames=None, frame_times=None, waveform=None, warnings=warnings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.chunk_analysis import ChunkPerception
 from microemo.inference.report.report import EmotionReport, EvidenceReport, UtteranceReport
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.emotion_parsing import LABELS_MARK, REASON_MARK
@@ -36,13 +36,13 @@ def evidence_prompt(clip: Clip, evidence: Sequence[Sequence[Evidence]], *, quest
     return f"{INTRODUCTION}\n\n{conversation_text(conversation)}"
 
 
-def prompt_of_windows(windows: Sequence[WindowFindings], *, question: str | None = None) -> str:
-    """One prompt for a video of one or many windows, on the video's own clock."""
-    last = windows[-1].clip
+def prompt_of_chunks(chunks: Sequence[ChunkPerception], *, question: str | None = None) -> str:
+    """One prompt for a video of one or many chunks, on the video's own clock."""
+    last = chunks[-1].clip
     end = last.end_seconds if last.media_end_seconds is None else last.media_end_seconds
-    utterances = tuple(utterance for window in windows for utterance in window.clip.utterances)
-    evidence = [found for window in windows for found in window.evidence]
-    return evidence_prompt(Clip(windows[0].clip.source, 0.0, end, utterances), evidence, question=question)
+    utterances = tuple(utterance for chunk in chunks for utterance in chunk.clip.utterances)
+    evidence = [found for chunk in chunks for found in chunk.evidence]
+    return evidence_prompt(Clip(chunks[0].clip.source, 0.0, end, utterances), evidence, question=question)
 
 
 def prompt_of_report(report: EmotionReport, *, question: str | None = None) -> str:

@@ -89,7 +89,7 @@ class VideoEmotionRecognitionPipeline(Pipeline):
         return kwargs, {}, {}
 
     def preprocess(self, input_: Any, **arguments: Any) -> dict[str, Any]:
-        """Returns the arguments of the analyzer; reading waits for the forward pass, which takes window by window."""
+        """Returns the arguments of the analyzer; reading waits for the forward pass, which takes chunk by chunk."""
         if not isinstance(input_, Mapping) or input_.keys() == {"path", "bytes"}:
             return {"source": input_, **arguments}
         own = dict(input_)

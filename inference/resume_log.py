@@ -1,6 +1,6 @@
-"""What an analysis has found so far, in a file that grows window by window, so that it can be stopped and continued.
+"""What an analysis has found so far, in a file that grows chunk by chunk, so that it can be stopped and continued.
 
-The lines after the job: the utterances, then a window each.
+The lines after the job: the utterances, then a chunk each.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from microemo.inference.array_json import from_plain, to_plain
-from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.chunk_analysis import ChunkPerception
 from microemo.inference.job_log import JobLog
 from microemo.processing.clip_reading import ReadingState
 
-FORMAT = 2  # raise when the findings of a window hold something new
+FORMAT = 2  # raise when the findings of a chunk hold something new
 
 
-class AnalysisJournal:
-    """The journal of one job. A context manager; `findings` are those of the windows that are done.
+class ResumeLog:
+    """The journal of one job. A context manager; `findings` are those of the chunks that are done.
 
     Args:
         path: of the file; made where it is not there.
@@ -34,21 +34,21 @@ class AnalysisJournal:
         try:
             lines = list(self._log.read())
             spoken = from_plain(lines[0]["spoken"]) if lines else None
-            self.findings: tuple[WindowFindings, ...] = tuple(from_plain(line["findings"]) for line in lines[1:])
+            self.findings: tuple[ChunkPerception, ...] = tuple(from_plain(line["findings"]) for line in lines[1:])
             detections = tuple(from_plain(line["detections"]) for line in lines[1:])
         except (ValueError, KeyError, TypeError, AttributeError, zlib.error, EOFError) as error:
             self._log.close()
             raise ValueError(f"{path} is damaged: {type(error).__name__} {error}") from error
         self.state = ReadingState(spoken=spoken, chunks_read=detections, on_transcribed=self._heard)
 
-    def append(self, findings: WindowFindings) -> None:
-        """Keeps what the window that was read last shows."""
+    def append(self, findings: ChunkPerception) -> None:
+        """Keeps what the chunk that was read last shows."""
         self._log.append({"findings": to_plain(findings), "detections": to_plain(self.state.last_chunk)})
 
     def _heard(self) -> None:
         self._log.append({"spoken": to_plain(self.state.spoken)})
 
-    def __enter__(self) -> AnalysisJournal:
+    def __enter__(self) -> ResumeLog:
         return self
 
     def __exit__(self, *exception: object) -> None:

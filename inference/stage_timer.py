@@ -10,7 +10,7 @@ from microemo.inference.report.report import StageTiming
 Progress = Callable[[str, int, int], None]
 
 
-class StageClock:
+class StageTimer:
     """A progress callback that hands every call on and keeps the seconds of each stage.
 
     The time since the call before belongs to the stage that reports, for stages report after each piece of work.

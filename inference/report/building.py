@@ -1,6 +1,6 @@
-"""From the findings of one or many windows to one report: pure values in, pure values out.
+"""From the findings of one or many chunks to one report: pure values in, pure values out.
 
-The windows' face scores are joined before events are looked for in them, so that cutting a video into windows moves
+The chunks' face scores are joined before events are looked for in them, so that cutting a video into chunks moves
 no event.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from microemo.configuration_microemo import NEUTRAL
-from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.chunk_analysis import ChunkPerception
 from microemo.inference.explanation.check import CheckedText, check_explanation
 from microemo.inference.explanation.time_shift import shift_times
 from microemo.inference.report.face_curves import boxes_at, detection_scores_at, expression_scores
@@ -66,11 +66,11 @@ class PersonTimeline:
     micro_expressions: tuple[MicroExpression, ...] | None
 
 
-def person_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> tuple[PersonTimeline, ...]:
+def person_timelines(chunks: Sequence[ChunkPerception], *, labels: HeadLabels) -> tuple[PersonTimeline, ...]:
     """The timeline of every attended person, in order of their track ids."""
-    scores = [each for window in windows for each in window.faces]
-    found = {line.track_id: line for window in windows for line in window.timelines}
-    tracks = [track for window in windows for track in window.clip.tracks]
+    scores = [each for chunk in chunks for each in chunk.faces]
+    found = {line.track_id: line for chunk in chunks for line in chunk.timelines}
+    tracks = [track for chunk in chunks for track in chunk.clip.tracks]
     neutral = labels.expressions.index(NEUTRAL) if NEUTRAL in labels.expressions else None
     timelines = []
     for track_id in sorted(found):
@@ -78,57 +78,57 @@ def person_timelines(windows: Sequence[WindowFindings], *, labels: HeadLabels) -
         joined = joined_scores(parts)
         line = found[track_id] if len(parts) == 1 else detect_events(joined, neutral=neutral)
         boxed = [track for track in tracks if track.track_id == track_id]
-        readings = joined_readings([part for window in windows for part in window.readings_of(track_id)])
+        readings = joined_readings([part for chunk in chunks for part in chunk.readings_of(track_id)])
         timelines.append(_person_timeline(joined, line, readings=readings, boxed=boxed, labels=labels))
     return tuple(timelines)
 
 
 def utterance_reports(
-    windows: Sequence[WindowFindings], *, timelines: Sequence[PersonTimeline], labels: HeadLabels
+    chunks: Sequence[ChunkPerception], *, timelines: Sequence[PersonTimeline], labels: HeadLabels
 ) -> tuple[UtteranceReport, ...]:
-    """Every window's utterances, in order."""
+    """Every chunk's utterances, in order."""
     by_track = {timeline.curve.track_id: timeline for timeline in timelines}
-    voices = iter(_voice_reports(windows, labels=labels))
+    voices = iter(_voice_reports(chunks, labels=labels))
     return tuple(
-        replace(_utterance_report(window, number, by_track=by_track, labels=labels), voice=next(voices))
-        for window in windows
-        for number in range(len(window.clip.utterances))
+        replace(_utterance_report(chunk, number, by_track=by_track, labels=labels), voice=next(voices))
+        for chunk in chunks
+        for number in range(len(chunk.clip.utterances))
     )
 
 
-def _voice_reports(windows: Sequence[WindowFindings], *, labels: HeadLabels) -> list[VoiceReport | None]:
-    """How each utterance of all windows sounds, in order: a speaker's own pitch is that of the whole video."""
-    spoken = [(window, number) for window in windows for number in range(len(window.clip.utterances))]
-    traces = [NO_VOICE if window.voice_traces is None else window.voice_traces[number] for window, number in spoken]
-    speakers = [window.clip.utterances[number].speaker for window, number in spoken]
+def _voice_reports(chunks: Sequence[ChunkPerception], *, labels: HeadLabels) -> list[VoiceReport | None]:
+    """How each utterance of all chunks sounds, in order: a speaker's own pitch is that of the whole video."""
+    spoken = [(chunk, number) for chunk in chunks for number in range(len(chunk.clip.utterances))]
+    traces = [NO_VOICE if chunk.voice_traces is None else chunk.voice_traces[number] for chunk, number in spoken]
+    speakers = [chunk.clip.utterances[number].speaker for chunk, number in spoken]
     return [
-        _voice_report(window, number, prosody=prosody, labels=labels)
-        for (window, number), prosody in zip(spoken, measure_prosody(traces, speakers=speakers), strict=True)
+        _voice_report(chunk, number, prosody=prosody, labels=labels)
+        for (chunk, number), prosody in zip(spoken, measure_prosody(traces, speakers=speakers), strict=True)
     ]
 
 
-def _voice_report(window: WindowFindings, number: int, *, prosody: Prosody, labels: HeadLabels) -> VoiceReport | None:
+def _voice_report(chunk: ChunkPerception, number: int, *, prosody: Prosody, labels: HeadLabels) -> VoiceReport | None:
     """None where nothing is heard in the utterance."""
-    if window.voice_traces is None or not len(window.voice_traces[number].decibels):
+    if chunk.voice_traces is None or not len(chunk.voice_traces[number].decibels):
         return None
-    shares = None if window.voice_emotions is None else window.voice_emotions[number]
+    shares = None if chunk.voice_emotions is None else chunk.voice_emotions[number]
     emotions = None if shares is None or not np.isfinite(shares).all() else _ranked(labels.voices, shares)
     return VoiceReport(emotions=emotions, prosody=prosody)
 
 
 def clip_summary(
-    windows: Sequence[WindowFindings],
+    chunks: Sequence[ChunkPerception],
     *,
     utterances: Sequence[UtteranceReport],
     timelines: Sequence[PersonTimeline],
 ) -> ClipSummary:
     """The whole clip: means over utterances weighted by their duration; the clip's own answer.
 
-    A long video has an answer for each window; they stand one after the other, each with its window's times.
+    A long video has an answer for each chunk; they stand one after the other, each with its chunk's times.
     """
-    answers = [(window.clip, window.answers[0]) for window in windows if window.answers]
+    answers = [(chunk.clip, chunk.answers[0]) for chunk in chunks if chunk.answers]
     parsed = [answer for _, answer in answers if answer.is_parsed]
-    checked = [(window.clip, _checked_clip(window)) for window in windows]
+    checked = [(chunk.clip, _checked_clip(chunk)) for chunk in chunks]
     known = [(clip, entry) for clip, entry in checked if entry is not None]
     return ClipSummary(
         expressions=_mean_labels(utterances, [utterance.expressions for utterance in utterances]),
@@ -154,48 +154,48 @@ def _by_time(events: Sequence[tuple | None]) -> tuple | None:
     return tuple(sorted((event for some in known for event in some), key=lambda event: event.apex_seconds))
 
 
-def modalities(windows: Sequence[WindowFindings], *, words_from: str) -> tuple[Modality, ...]:
+def modalities(chunks: Sequence[ChunkPerception], *, words_from: str) -> tuple[Modality, ...]:
     """Which streams were used, and why the others were not.
 
     Args:
         words_from: where words come from when there are any, such as "transcript clip.srt".
     """
-    notes = {"words": _words_note(windows, words_from=words_from), "faces": _people(windows)}
+    notes = {"words": _words_note(chunks, words_from=words_from), "faces": _people(chunks)}
     entries = []
     for name, absence in ABSENCE_NAMES.items():
-        used = [window for window in windows if name in window.used]
+        used = [chunk for chunk in chunks if name in chunk.used]
         reasons = dict.fromkeys(
-            window.clip.missing_reasons.get(absence, "") for window in windows if name not in window.used
+            chunk.clip.missing_reasons.get(absence, "") for chunk in chunks if name not in chunk.used
         )
-        if name == "words" and not used and _has_words(windows):
+        if name == "words" and not used and _has_words(chunks):
             reasons |= {f"{notes['words']}: no English text, which the language model needs": None}
-        if name == "faces" and not used and any(window.clip.tracks for window in windows):
+        if name == "faces" and not used and any(chunk.clip.tracks for chunk in chunks):
             reasons |= {notes["faces"]: None}  # faces were seen, and none is the wanted person's
         reason = "; ".join(filter(None, reasons)) or ("no words" if name == "words" else "")
         note = notes.get(name, "") if used else reason
-        if 0 < len(used) < len(windows):
-            note = "; ".join(filter(None, [note, f"in {len(used)} of {len(windows)} windows"]))
+        if 0 < len(used) < len(chunks):
+            note = "; ".join(filter(None, [note, f"in {len(used)} of {len(chunks)} chunks"]))
         entries.append(Modality(name, bool(used), note))
     return tuple(entries)
 
 
-def thumbnails(windows: Sequence[WindowFindings]) -> tuple[Thumbnail, ...]:
-    """The windows' pictures, thinned evenly to `MAX_THUMBNAILS`."""
-    pictures = [picture for window in windows for picture in window.thumbnails]
+def thumbnails(chunks: Sequence[ChunkPerception]) -> tuple[Thumbnail, ...]:
+    """The chunks' pictures, thinned evenly to `MAX_THUMBNAILS`."""
+    pictures = [picture for chunk in chunks for picture in chunk.thumbnails]
     if len(pictures) <= MAX_THUMBNAILS:
         return tuple(pictures)
     kept = np.linspace(0, len(pictures) - 1, MAX_THUMBNAILS).round().astype(int)
     return tuple(pictures[place] for place in kept)
 
 
-def broken_answers(windows: Sequence[WindowFindings]) -> tuple[str, ...]:
+def broken_answers(chunks: Sequence[ChunkPerception]) -> tuple[str, ...]:
     """A warning when explanations could not be read; their raw text stays in the report."""
-    broken = sum(not answer.is_parsed for window in windows for answer in window.answers or ())
+    broken = sum(not answer.is_parsed for chunk in chunks for answer in chunk.answers or ())
     return (f"{broken} explanations do not have the expected form; raw_answer keeps them",) if broken else ()
 
 
 def joined_scores(parts: Sequence[FaceScores]) -> FaceScores:
-    """One person's crops of all windows by time; a crop that two windows share is kept once."""
+    """One person's crops of all chunks by time; a crop that two chunks share is kept once."""
     times, first = np.unique(np.concatenate([part.times for part in parts]), return_index=True)
     names = ("expressions", "micro", "motion", "action_units")
     joined = {name: [getattr(part, name) for part in parts] for name in names}
@@ -270,20 +270,20 @@ def _expression_curves(probabilities: np.ndarray, *, labels: HeadLabels) -> tupl
 
 
 def _utterance_report(
-    window: WindowFindings, number: int, *, by_track: Mapping[int, PersonTimeline], labels: HeadLabels
+    chunk: ChunkPerception, number: int, *, by_track: Mapping[int, PersonTimeline], labels: HeadLabels
 ) -> UtteranceReport:
-    utterance = window.clip.utterances[number]
+    utterance = chunk.clip.utterances[number]
     start, end = utterance.start_seconds, utterance.end_seconds
-    line = attended_timeline(window.clip, number, timelines=[each.found for each in by_track.values()])
+    line = attended_timeline(chunk.clip, number, timelines=[each.found for each in by_track.values()])
     person = None if line is None else by_track[line.track_id]
     span = {"start_seconds": start, "end_seconds": end}
     events = None
     if person is not None and person.micro_expressions is not None:
         events = tuple(_micro_expression(event, labels=labels) for event in person.found.micro_in(start, end))
-    answer = window.answers[1 + number] if len(window.answers or ()) > 1 + number else None  # type: ignore[index]
-    findings = window.evidence[number] if window.evidence else ()
-    checked = _checked(answer, window=window, evidence=findings, spans=((start, end),))
-    pair = None if window.valence_arousal is None else window.valence_arousal[number].round(4).tolist()
+    answer = chunk.answers[1 + number] if len(chunk.answers or ()) > 1 + number else None  # type: ignore[index]
+    findings = chunk.evidence[number] if chunk.evidence else ()
+    checked = _checked(answer, chunk=chunk, evidence=findings, spans=((start, end),))
+    pair = None if chunk.valence_arousal is None else chunk.valence_arousal[number].round(4).tolist()
     return UtteranceReport(
         start_seconds=round(start, 3),
         end_seconds=round(end, 3),
@@ -295,12 +295,12 @@ def _utterance_report(
         track_id=None if person is None else person.curve.track_id,
         expressions=None if person is None else expression_scores(person.found, labels=labels.expressions, **span),
         micro_expressions=events,
-        emotions=None if window.emotions is None else _ranked(labels.emotions, window.emotions[number]),
+        emotions=None if chunk.emotions is None else _ranked(labels.emotions, chunk.emotions[number]),
         valence=None if pair is None else pair[0],
         arousal=None if pair is None else pair[1],
         open_emotions=answer.labels if answer is not None and answer.is_parsed else None,
         description=None if checked is None else checked.text,
-        raw_answer=None if answer is None else shift_times(answer.raw, seconds=window.clip.start_seconds),
+        raw_answer=None if answer is None else shift_times(answer.raw, seconds=chunk.clip.start_seconds),
         evidence=_evidence_reports(findings, span=(start, end)),
         unsupported_sentences=None if checked is None else len(checked.unsupported),
     )
@@ -309,23 +309,23 @@ def _utterance_report(
 def _checked(
     answer: ParsedEmotions | None,
     *,
-    window: WindowFindings,
+    chunk: ChunkPerception,
     evidence: Sequence[Evidence],
     spans: Sequence[tuple[float, float]],
 ) -> CheckedText | None:
     """The description on the video's clock, without what no finding backs; None where there is none to read."""
     if answer is None or not answer.is_parsed:
         return None
-    text = shift_times(answer.description, seconds=window.clip.start_seconds)
+    text = shift_times(answer.description, seconds=chunk.clip.start_seconds)
     return check_explanation(text, evidence=evidence, spans=spans)
 
 
-def _checked_clip(window: WindowFindings) -> CheckedText | None:
-    """The same of the answer about the whole window."""
-    utterances = [(each.start_seconds, each.end_seconds) for each in window.clip.utterances]
-    spans = [(window.clip.start_seconds, window.clip.end_seconds), *utterances]
-    evidence = [found for own in window.evidence for found in own]
-    return _checked(window.answers[0] if window.answers else None, window=window, evidence=evidence, spans=spans)
+def _checked_clip(chunk: ChunkPerception) -> CheckedText | None:
+    """The same of the answer about the whole chunk."""
+    utterances = [(each.start_seconds, each.end_seconds) for each in chunk.clip.utterances]
+    spans = [(chunk.clip.start_seconds, chunk.clip.end_seconds), *utterances]
+    evidence = [found for own in chunk.evidence for found in own]
+    return _checked(chunk.answers[0] if chunk.answers else None, chunk=chunk, evidence=evidence, spans=spans)
 
 
 def _evidence_reports(findings: Sequence[Evidence], *, span: tuple[float, float]) -> tuple[EvidenceReport, ...]:
@@ -381,13 +381,13 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(min(max(value, 0.0), 1.0), 4)
 
 
-def _has_words(windows: Sequence[WindowFindings]) -> bool:
-    return any(utterance.text.strip() for window in windows for utterance in window.clip.utterances)
+def _has_words(chunks: Sequence[ChunkPerception]) -> bool:
+    return any(utterance.text.strip() for chunk in chunks for utterance in chunk.clip.utterances)
 
 
-def _words_note(windows: Sequence[WindowFindings], *, words_from: str) -> str:
+def _words_note(chunks: Sequence[ChunkPerception], *, words_from: str) -> str:
     """Such as "speech recognition, Chinese (0.98)": where the words come from, their language, how sure that is."""
-    main = main_language(utterance for window in windows for utterance in window.clip.utterances)
+    main = main_language(utterance for chunk in chunks for utterance in chunk.clip.utterances)
     if main is None:
         return words_from
     code, probability = main
@@ -395,16 +395,16 @@ def _words_note(windows: Sequence[WindowFindings], *, words_from: str) -> str:
 
 
 def _joined_texts(texts: Sequence[tuple[Clip, str]]) -> str | None:
-    """One window's text as it is; several windows' with their spans in front."""
+    """One chunk's text as it is; several chunks' with their spans in front."""
     written = [(clip, text) for clip, text in texts if text]
     if len(written) <= 1:
         return written[0][1] if written else None
     return "\n".join(f"{clip.start_seconds:.1f}-{clip.end_seconds:.1f} s: {text}" for clip, text in written)
 
 
-def _people(windows: Sequence[WindowFindings]) -> str:
+def _people(chunks: Sequence[ChunkPerception]) -> str:
     """Such as "2 face tracks, 1 attended"; one person is several tracks when the face is lost for long."""
-    attended = {track_id for window in windows for track_id in window.clip.utterance_track_ids if track_id is not None}
-    seen = attended | {track.track_id for window in windows for track in window.clip.tracks}
+    attended = {track_id for chunk in chunks for track_id in chunk.clip.utterance_track_ids if track_id is not None}
+    seen = attended | {track.track_id for chunk in chunks for track in chunk.clip.tracks}
     count = f"{len(seen)} face track{'' if len(seen) == 1 else 's'}"
     return count if len(seen) == len(attended) <= 1 else f"{count}, {len(attended) or 'none'} attended"

@@ -19,10 +19,10 @@ DEGREE_DIGITS = 1
 
 
 def joined_readings(parts: Sequence[tuple[np.ndarray, FaceReadings | None]]) -> FaceReadings | None:
-    """One person's readings of all windows by time, a shared crop once; None where nothing was measured.
+    """One person's readings of all chunks by time, a shared crop once; None where nothing was measured.
 
     Args:
-        parts: of each window, the times (F,) of the crops and what was measured at them.
+        parts: of each chunk, the times (F,) of the crops and what was measured at them.
     """
     if all(readings is None for _, readings in parts):
         return None

@@ -279,7 +279,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class StageTiming:
-    """Seconds of wall clock that one stage took, over all windows."""
+    """Seconds of wall clock that one stage took, over all chunks."""
 
     stage: str
     seconds: Seconds

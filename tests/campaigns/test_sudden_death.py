@@ -23,7 +23,7 @@ from synthetic_media import moving_squares, tone, write_video
 from microemo.conversion.mini.assembled_folder import assemble_once, fingerprint_of, is_complete
 from microemo.inference.atomic_file import LEFTOVER_SECONDS
 from microemo.inference.report.export import write_atomically
-from microemo.inference.resume_log import AnalysisJournal
+from microemo.inference.resume_log import ResumeLog
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and forks as Linux has them")
 
@@ -59,7 +59,7 @@ def write_slowly(folder: Path) -> None:
 
 def keep_for_ever(path: Path) -> None:
     while True:
-        with AnalysisJournal(path, job={"name": "x"}) as journal:
+        with ResumeLog(path, job={"name": "x"}) as journal:
             for _ in range(20):
                 journal._log.append({"findings": "x" * 1000, "detections": None})
 
@@ -107,15 +107,15 @@ def test_a_killed_journal_loses_no_whole_line(tmp_path, kills):
 
 
 def open_journal(path: Path) -> None:
-    AnalysisJournal(path, job={"name": "x"})
+    ResumeLog(path, job={"name": "x"})
 
 
 def test_two_processes_do_not_write_one_journal(tmp_path):
     path = tmp_path / "video.journal.jsonl"
-    with AnalysisJournal(path, job={"name": "x"}):
+    with ResumeLog(path, job={"name": "x"}):
         assert "is in use by another analysis" in run_limited(open_journal, path)
         content = path.read_bytes()
-    with AnalysisJournal(path, job={"name": "x"}):
+    with ResumeLog(path, job={"name": "x"}):
         assert path.read_bytes() == content
 
 
@@ -135,7 +135,7 @@ def test_a_damaged_journal_is_refused_by_name_and_left_alone(tmp_path, text):
     path = tmp_path / "video.journal.jsonl"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"video\.journal\.jsonl is damaged"):
-        AnalysisJournal(path, job={"name": "x"})
+        ResumeLog(path, job={"name": "x"})
     assert path.read_text() == text
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path):
 
 
 def journal_much(path: Path) -> None:
-    with AnalysisJournal(path, job={"name": "x"}) as journal:
+    with ResumeLog(path, job={"name": "x"}) as journal:
         journal._log.append({"spoken": None})
         journal._log.append({"findings": "x" * 200_000, "detections": None})
 
@@ -179,7 +179,7 @@ def journal_much(path: Path) -> None:
 def test_a_full_disk_leaves_the_journal_readable(tmp_path):
     path = tmp_path / "video.journal.jsonl"
     assert run_limited(in_small_space, journal_much, path) == ""
-    with AnalysisJournal(path, job={"name": "x"}) as journal:
+    with ResumeLog(path, job={"name": "x"}) as journal:
         assert journal.findings == () and len(path.read_bytes().splitlines()) == 2
 
 

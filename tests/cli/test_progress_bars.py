@@ -1,7 +1,7 @@
 import io
 
 from microemo.cli.progress_bars import ProgressBars
-from microemo.inference.stage_timer import StageClock
+from microemo.inference.stage_timer import StageTimer
 
 
 class Terminal(io.StringIO):
@@ -50,7 +50,7 @@ def test_the_clock_gives_time_to_the_stage_that_reports(monkeypatch):
     moments = iter([0.0, 1.0, 3.0, 3.5])
     monkeypatch.setattr("time.perf_counter", lambda: next(moments))
     calls = []
-    clock = StageClock(lambda *call: calls.append(call))
+    clock = StageTimer(lambda *call: calls.append(call))
     clock("frames", 1, 2)
     clock("model", 1, 1)
     clock("frames", 2, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from microemo.inference.array_json import from_plain, to_plain
-from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.chunk_analysis import ChunkPerception
 from microemo.inference.report.building import (
     HeadLabels,
     clip_summary,
@@ -34,7 +34,7 @@ def window(*scores, utterances, start=0.0, end=6.0, attended=()):
     timelines = tuple(detect_events(each) for each in scores)
     known = Perception(expression_labels=LABELS.expressions, action_unit_labels=LABELS.action_units)
     evidence = utterance_evidence(known, clip, timelines=timelines, prosody=[None] * len(clip.utterances))
-    return WindowFindings(clip, frozenset(), scores, timelines, evidence)
+    return ChunkPerception(clip, frozenset(), scores, timelines, evidence)
 
 
 def reports_of(*windows):

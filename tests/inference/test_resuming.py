@@ -29,7 +29,7 @@ class Recognizer:
 
 @pytest.fixture
 def analyzer(make_analyzer):
-    """Cuts the video in two windows."""
+    """Cuts the video in two chunks."""
     analyzer = make_analyzer(max_chunk_seconds=1.5)
     analyzer.reader.recognizer = Recognizer()
     return analyzer
@@ -39,24 +39,24 @@ def without_timings(report):
     return replace(report, timings=()).to_json()
 
 
-def stop_after(analyzer, video, *, windows, journal):
+def stop_after(analyzer, video, *, chunks, journal):
     stream = analyzer.stream(video, AnalysisRequest(mode="scores"), journal=journal)
-    assert len(list(islice(stream, windows))) == windows
+    assert len(list(islice(stream, chunks))) == chunks
     stream.close()
 
 
-@pytest.mark.parametrize("windows", [0, 1, 2])
-def test_it_goes_on_where_it_was_stopped(analyzer, video, tmp_path, windows):
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+def test_it_goes_on_where_it_was_stopped(analyzer, video, tmp_path, chunks):
     journal = tmp_path / "new" / "video.jsonl"
     whole = analyzer(video, mode="scores")
-    if windows:
-        stop_after(analyzer, video, windows=windows, journal=journal)
+    if chunks:
+        stop_after(analyzer, video, chunks=chunks, journal=journal)
     analyzer.reader.recognizer.asked = 0
     read = []
     resumed = analyzer(video, mode="scores", journal=journal, progress=lambda stage, *_: read.append(stage))
     assert without_timings(resumed) == without_timings(whole)
-    assert analyzer.reader.recognizer.asked == (0 if windows else 1)
-    assert read.count("model") == 2 * (2 - windows)  # begun and done, for each window that was left
+    assert analyzer.reader.recognizer.asked == (0 if chunks else 1)
+    assert read.count("model") == 2 * (2 - chunks)  # begun and done, for each chunk that was left
     assert len(journal.read_text().splitlines()) == 2 + 2
 
 
@@ -79,7 +79,7 @@ def test_a_line_that_was_cut_short_is_done_again(analyzer, video, tmp_path):
 
 def test_the_journal_of_another_analysis_is_refused(analyzer, video, tmp_path):
     journal = tmp_path / "video.jsonl"
-    stop_after(analyzer, video, windows=1, journal=journal)
+    stop_after(analyzer, video, chunks=1, journal=journal)
     with pytest.raises(
         ValueError, match="journal of another analysis, which differs in mode .'scores', now 'explain'"
     ):
@@ -134,7 +134,7 @@ def test_unknown_classes_are_refused():
 
 def test_language_and_english_are_in_the_report_and_in_the_journal(analyzer, video, tmp_path):
     journal = tmp_path / "video.jsonl"
-    stop_after(analyzer, video, windows=1, journal=journal)
+    stop_after(analyzer, video, chunks=1, journal=journal)
     report = analyzer(video, mode="scores", journal=journal)
     first, second = report.utterances
     assert (first.text, first.language, first.language_probability, first.english) == ("看!", "zh", 0.75, "Look!")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.chunk_analysis import ChunkPerception
 from microemo.inference.report.building import HeadLabels, utterance_reports
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.prosody import VoiceTrace
@@ -16,11 +16,11 @@ def trace(semitones: float, *, seconds: float = 1.0) -> VoiceTrace:
     return VoiceTrace(np.full(count, semitones, np.float32), np.full(count, -20, np.float32))
 
 
-def window(start: float, *, speakers, traces, shares) -> WindowFindings:
+def window(start: float, *, speakers, traces, shares) -> ChunkPerception:
     utterances = tuple(
         Utterance(start + number, start + number + 0.9, "words", speaker) for number, speaker in enumerate(speakers)
     )
-    return WindowFindings(
+    return ChunkPerception(
         clip=Clip("clip.mp4", start, start + 10, utterances),
         used=frozenset({"voice"}),
         voice_emotions=None if shares is None else np.array(shares),

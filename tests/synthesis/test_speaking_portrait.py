@@ -10,7 +10,7 @@ from microemo.cli import portrait as command
 from microemo.cli.main import main
 from microemo.data.action_units import UNIT_INDEX
 from microemo.inference.analyzer import EmotionAnalyzer
-from microemo.inference.chunk_analysis import WindowFindings
+from microemo.inference.chunk_analysis import ChunkPerception
 from microemo.processing.audio_reading import read_audio
 from microemo.processing.clip import Clip, Utterance
 from microemo.processing.evidence import Evidence
@@ -131,7 +131,7 @@ def test_the_expression_may_be_that_of_the_voice(files, monkeypatch, capsys):
     class Hears:
         def perceive(self, source, *, progress):
             assert source.endswith("speech.wav")
-            return iter([WindowFindings(clip, frozenset(), evidence=evidence)])
+            return iter([ChunkPerception(clip, frozenset(), evidence=evidence)])
 
     monkeypatch.setattr(EmotionAnalyzer, "from_pretrained", lambda **_: Hears())
     asked = ["portrait", str(files / "photo.png"), "--audio", str(files / "speech.wav"), "--size", "64"]
