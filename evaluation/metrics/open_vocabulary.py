@@ -74,10 +74,11 @@ def clip_set_scores(
     """Returns accuracy and recall of every clip, (clips, 2) float64; NaN if the clip is skipped.
 
     Args:
-        references: one cell of labels per clip (see `parse_labels`). predictions: the same, in the same order.
-        grouping: maps synonyms to one word, called once per clip. empty_reference: whether a clip without reference
-        labels counts as 0 or is skipped. (The script of the challenge
-            divides by zero.) A clip without predictions always counts as 0.
+        references: one cell of labels per clip (see `parse_labels`).
+        predictions: the same, in the same order.
+        grouping: maps synonyms to one word, called once per clip.
+        empty_reference: whether a clip without reference labels counts as 0 or is skipped. (The script of the
+            challenge divides by zero.) A clip without predictions always counts as 0.
     """
     check_pairs(references, predictions)
     lowered = [
