@@ -13,7 +13,7 @@ from microemo.evaluation.labelling.votes import Vote
 try:
     import krippendorff
 except ImportError:
-    krippendorff = None
+    krippendorff = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
