@@ -9,10 +9,12 @@ rounding, without the memory of the copies.
 """
 
 import copy
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -26,6 +28,8 @@ from .generation_cache import PreallocatedCacheLayer, repeated_cache
 SHARED_PREFIX_ATTENTION = "sdpa_shared_prefix"
 SHARING_MODELS = ("llama", "qwen2", "qwen3")  # pass the keys from the cache to the attention unchanged
 
+_switch_lock = threading.Lock()
+_contexts: WeakKeyDictionary[PreTrainedModel, int] = WeakKeyDictionary()  # open contexts of each language model
 _active_cache: ContextVar[Cache | None] = ContextVar("cache with a shared prefix", default=None)
 
 
@@ -54,15 +58,24 @@ def continued_cache(language_model: PreTrainedModel, cache: Cache, *, rows: int)
     if not _can_share(language_model, cache):
         yield repeated_cache(cache, rows=rows)
         return
-    # Not reset: outside this context it is equivalent to "sdpa", and another thread may be within a context.
-    language_model.config._attn_implementation = SHARED_PREFIX_ATTENTION
     shared = copy.copy(cache)
     shared.layers = [SharedPrefixLayer(layer, rows=rows) for layer in cache.layers if isinstance(layer, DynamicLayer)]
     token = _active_cache.set(shared)
+    _switch_attention(language_model, contexts=1)
     try:
         yield shared
     finally:
+        _switch_attention(language_model, contexts=-1)
         _active_cache.reset(token)
+
+
+def _switch_attention(language_model: PreTrainedModel, *, contexts: int) -> None:
+    """Counts the contexts of all threads: the model has its own attention again when the last one is left."""
+    config = language_model.config
+    with _switch_lock:
+        count = _contexts.get(language_model, 0) + contexts
+        _contexts[language_model] = count
+        config._attn_implementation = SHARED_PREFIX_ATTENTION if count else "sdpa"
 
 
 def _can_share(language_model: PreTrainedModel, cache: Cache) -> bool:

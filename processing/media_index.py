@@ -248,9 +248,9 @@ def _read_packets(container, stream, *, audio) -> _Packets:
             part = builder.add(packet, duration_seconds=seconds, is_picture=is_picture)
             last = recent[packet.stream.index]
             if last and last[-1][0][0] < part:  # whole: only the counters of the next recording did not fit
-                doubted = [entry for entry, is_corrupt in last if is_corrupt]
-                broken -= len(doubted)
-                shown += doubted if is_picture else []
+                suspect = [entry for entry, is_corrupt in last if is_corrupt]
+                broken -= len(suspect)
+                shown += suspect if is_picture else []
                 last.clear()
             entry = (part, packet.pts, packet.duration or 0, packet.is_keyframe)
             last.append((entry, packet.is_corrupt))

@@ -10,7 +10,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from microemo import MicroEmoForConditionalGeneration, shared_prefix
 from microemo.generation_cache import PreallocatedCacheLayer, repeated_cache
-from microemo.shared_prefix import SharedPrefixLayer, attend_behind_prefix, continued_cache
+from microemo.shared_prefix import SHARED_PREFIX_ATTENTION, SharedPrefixLayer, attend_behind_prefix, continued_cache
 
 ROWS, HEADS, GROUPS, WIDTH, PREFIX, OWN = 3, 4, 2, 8, 7, 5
 QUESTIONS = [torch.tensor([20, 21, 22]), torch.tensor([30]), torch.tensor([40, 41, 42, 43, 44])]
@@ -134,6 +134,16 @@ def test_unsupported_caches_are_repeated(model):
     assert kinds(model, cache) == {SharedPrefixLayer}
     language_model.compile()
     assert kinds(model, cache) == {PreallocatedCacheLayer}
+
+
+def test_the_attention_is_restored_after_the_last_context(model):
+    language_model, cache = model.model.language_model, filled()
+    config = language_model.config
+    with continued_cache(language_model, cache, rows=2):
+        with continued_cache(language_model, cache, rows=2):
+            assert config._attn_implementation == SHARED_PREFIX_ATTENTION
+        assert config._attn_implementation == SHARED_PREFIX_ATTENTION
+    assert config._attn_implementation == "sdpa"
 
 
 def test_outside_the_context_nothing_changes(model):
