@@ -13,9 +13,12 @@ from microemo.spaces_demo import server_files as module
 from microemo.spaces_demo.server_files import GRADIO_FOLDER, remove_abandoned, server_files, sweep
 
 PATIENCE_SECONDS = 60
+# A test run in the background may ignore signals, which children inherit.
 SERVER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from microemo.spaces_demo.server_files import server_files
 try:
     with server_files() as files:
