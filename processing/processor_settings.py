@@ -9,7 +9,6 @@ from typing import Any
 from .prompt_text import SPECIAL_TOKENS
 from .reading_settings import ReadingSettings
 
-FORMER_NAMES = {"max_window_seconds": "max_chunk_seconds"}  # still accepted in saved processor configs
 UTTERANCE_MODES = ("utterance", "window", "clip")
 TIMESTAMPS = ("fourier", "text", "none")
 
@@ -41,7 +40,6 @@ def special_token_ids(tokenizer: Any) -> list[int]:
 
 def complete_reading_settings(given: Mapping[str, Any], *, face_size: int, sampling_rate: int) -> dict[str, Any]:
     """Returns all fields of `ReadingSettings`: the given ones, those set by the processor's parts, and defaults."""
-    given = {FORMER_NAMES.get(name, name): value for name, value in given.items()}
     unknown = sorted(set(given) - {setting.name for setting in fields(ReadingSettings)})
     if unknown:
         raise ValueError(f"reading_settings has unknown names {unknown}; allowed are the fields of ReadingSettings")

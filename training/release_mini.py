@@ -35,7 +35,6 @@ from microemo.training.run_folder import (
     TrainingStage,
     stored,
     training_stages,
-    with_current_names,
 )
 
 MAX_BYTES = 40_000_000  # of all files, as they are part of every installation
@@ -121,7 +120,7 @@ def merge_record(record: Mapping[str, Any], *, stages: Sequence[TrainingStage]) 
     A new LoRA replaces the language part, so that only face stages of the earlier ones stay in the record; one that
     continues the released LoRA keeps all of them.
     """
-    earlier = [with_current_names(entry) for entry in record.get("stages", [])]
+    earlier = record.get("stages", [])
     if any(stage.checkpoint.loras for stage in stages) and not _continues_release(stages):
         earlier = [entry for entry in earlier if set(entry["recipe"]["parts"]["train"]) <= set(FACE_PARTS)]
     entries = [

@@ -31,7 +31,6 @@ WEIGHTS_FILE, LORA_FILE = "weights.safetensors", "language_model_lora.safetensor
 COPIED_FOLDERS = ("speech_recognition", "face_landmarks", "speaker_embedding")  # from the starting model
 RECORDED_PACKAGES = ("microemo", "torch", "transformers", "peft", "datasets", "numpy")
 REQUIRED_ENTRIES = ("recipe", "seed", "data", "curves", "trained_parts", "reading_settings", "base_checkpoint")
-OLD_ENTRY_NAMES = {"begun_with": "base_checkpoint"}  # in records of earlier versions
 
 
 @dataclass(frozen=True)
@@ -143,11 +142,6 @@ def is_finished(run: Path) -> bool:
     return (run / WEIGHTS_FOLDER / RECORD).is_file()
 
 
-def with_current_names(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Renames the entries of a run's record that had other names in earlier versions."""
-    return {OLD_ENTRY_NAMES.get(name, name): entry for name, entry in record.items()}
-
-
 def checkpoint_hashes(folder: Path) -> dict[str, str] | None:
     """SHA-256 of each trained file that microemo-mini was assembled from; None if the folder is another model."""
     manifest = folder / MANIFEST
@@ -172,7 +166,7 @@ def _read_stage(run: Path) -> TrainingStage:
     path = run / WEIGHTS_FOLDER / RECORD
     if not is_finished(run):
         raise ValueError(f"{run} must be the folder of a finished run, but has no {WEIGHTS_FOLDER}/{RECORD}")
-    record = with_current_names(json.loads(path.read_text(encoding="utf-8")))
+    record = json.loads(path.read_text(encoding="utf-8"))
     missing = [name for name in REQUIRED_ENTRIES if name not in record]
     if missing:
         raise ValueError(f"{path} must have {', '.join(REQUIRED_ENTRIES)}, but lacks {', '.join(missing)}")

@@ -342,12 +342,6 @@ def _bare_tokenizer() -> str:
     return json.dumps(backend)
 
 
-def test_a_former_reading_setting_name_is_read():
-    processor = tiny_processor(reading_settings={"max_window_seconds": 7.0})
-    assert processor.reading_settings["max_chunk_seconds"] == 7.0
-    assert "max_window_seconds" not in processor.reading_settings
-
-
 @pytest.mark.parametrize("settings", [{}, {"timestamp": "text", "utterance_mode": "window", "window_stride": 3}])
 def test_a_saved_processor_loads_equal(settings, tmp_path):
     processor = tiny_processor(answer_tokens=99, reading_settings={"num_frames": 7}, **settings)
